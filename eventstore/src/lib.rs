@@ -1,0 +1,24 @@
+//! Where facts are kept: an append-only, durable log of commits over streams.
+//!
+//! The store knows bytes, streams, versions and positions. It knows no drones
+//! and never interprets a payload.
+
+// The words.
+pub mod limits;
+mod position;
+mod stream;
+mod event;
+mod error;
+
+// The contract.
+mod store;
+
+pub use error::{AppendError, Corruption, OpenError, ReadError};
+pub use event::{
+    Commit, CommitId, Event, EventType, Label, LabelTooLong, Part, Record, SchemaVersion, event_id,
+};
+pub use position::{LogIdentity, Position, StreamVersion};
+pub use store::{
+    Appended, AppendedPart, Appending, Budget, EventStore, Filter, Outcome, Page, StreamPage,
+};
+pub use stream::{Category, Expected, StreamId};
