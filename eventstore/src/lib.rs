@@ -13,12 +13,23 @@ mod error;
 // The contract.
 mod store;
 
+// A record's bytes, and which commits are admitted.
+mod record;
+
+// The executable specification.
+mod memory;
+
+// What follows the log.
+mod subscription;
+
 pub use error::{AppendError, Corruption, OpenError, ReadError};
 pub use event::{
     Commit, CommitId, Event, EventType, Label, LabelTooLong, Part, Record, SchemaVersion, event_id,
 };
+pub use memory::MemoryEventStore;
 pub use position::{LogIdentity, Position, StreamVersion};
 pub use store::{
     Appended, AppendedPart, Appending, Budget, EventStore, Filter, Outcome, Page, StreamPage,
 };
 pub use stream::{Category, Expected, StreamId};
+pub use subscription::Subscription;

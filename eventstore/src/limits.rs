@@ -25,3 +25,10 @@ pub const QUEUE_COMMITS_MAX: usize = 4_096;
 
 /// Free disk below which appends are refused as `Full`, bytes.
 pub const DISK_FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
+
+/// Length and checksum before every record, bytes.
+pub const RECORD_PREFIX_BYTES: usize = 8;
+
+/// Most encoded bytes that wait for the writer; beyond it an append answers
+/// `Busy`: many large commits must not take all memory.
+pub const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
