@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The one integration binary: what must hold between the crates, and for the whole program.
+
+mod architecture;
