@@ -1,1 +1,23 @@
-//! Placeholder.
+//! The tests' harness: a server of one's own, a client for it, and a drone that flies for it.
+//!
+//! Nothing here knows what the service does inside. It starts the program as
+//! a user would, talks to it over HTTP, and produces drone events from
+//! recorded flights, so that a scenario can be written as what happened and
+//! what must be seen afterwards. `it/` holds the scenarios.
+
+// One running server over one data folder: start, stop, kill.
+mod server;
+// Requests and answers, with assertions that print what the server said.
+mod client;
+// Recorded flights as Drone Management events, with faults on request.
+mod flight;
+// Waiting for a condition within a limit.
+mod wait;
+// Chance that can be repeated: everything random comes from a printed seed.
+mod chance;
+
+pub use chance::Chance;
+pub use client::{Answer, Client, Request, Unanswered};
+pub use flight::{Faults, Mission, Place, Plan, Recording};
+pub use server::{Output, Program, Server};
+pub use wait::poll_until;

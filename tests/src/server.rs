@@ -1,0 +1,254 @@
+//! The program as a user runs it: commands that end, and servers that are stopped or killed.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+use crate::{Client, poll_until};
+
+/// How long a server may take from its start until it is ready, replay included.
+const START_TIME_MAX: Duration = Duration::from_mins(1);
+
+/// How long a server may take to finish what it acknowledged and leave.
+const STOP_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How long a command that ends by itself may take.
+const COMMAND_TIME_MAX: Duration = Duration::from_mins(2);
+
+/// The program under test.
+#[derive(Debug, Clone)]
+pub struct Program {
+    path: PathBuf,
+}
+
+/// What a command that has ended left behind.
+#[derive(Debug)]
+pub struct Output {
+    /// The exit code; none when a signal ended it.
+    pub code: Option<i32>,
+    /// Everything it printed for whoever reads its result.
+    pub stdout: String,
+    /// Everything it printed for whoever watches it.
+    pub stderr: String,
+}
+
+/// A running server. Dropped, it is killed; what it logged is shown if the test is failing.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    base: String,
+    log: File,
+}
+
+impl Program {
+    /// The program whose executable is at `path`.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Runs the program with `arguments` until it ends.
+    ///
+    /// # Panics
+    /// When it cannot be started or does not end within two minutes.
+    pub async fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Output {
+        let mut command = self.command();
+        command.args(arguments);
+        let output = tokio::time::timeout(COMMAND_TIME_MAX, command.output()).await;
+        let output = output
+            .unwrap_or_else(|_| panic!("{command:?} did not end within {COMMAND_TIME_MAX:?}"));
+        let output =
+            output.unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
+        Output {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Starts a server over the data folder `data` on a free port and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it ends or does not become ready within a minute; its log is in the message.
+    pub async fn serve(&self, data: &Path) -> Server {
+        let arguments = [OsStr::new("serve"), OsStr::new("--data"), data.as_os_str()];
+        let server = self
+            .start(
+                arguments
+                    .into_iter()
+                    .chain(["--listen", "127.0.0.1:0"].map(OsStr::new)),
+            )
+            .await;
+        server.ready().await;
+        server
+    }
+
+    /// Starts the program with `arguments` and waits until it prints the address it listens on.
+    ///
+    /// # Panics
+    /// When it ends or prints no address within a minute; its log is in the message.
+    pub async fn start<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Server {
+        let log =
+            tempfile::tempfile().expect("the system's folder for temporary files can be written");
+        let stderr = log
+            .try_clone()
+            .expect("an open file can be opened once more");
+        let mut command = self.command();
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr);
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
+        let stdout = child.stdout.take().expect("the output was asked for");
+        let mut server = Server {
+            child,
+            base: String::new(),
+            log,
+        };
+        let mut lines = BufReader::new(stdout).lines();
+        let Ok(address) = tokio::time::timeout(START_TIME_MAX, address(&mut lines)).await else {
+            panic!(
+                "{command:?} does not listen after {START_TIME_MAX:?}:\n{}",
+                server.log()
+            );
+        };
+        let Some(base) = address else {
+            panic!("{command:?} ended without listening:\n{}", server.log())
+        };
+        server.base = base;
+        // Whatever it prints later must find a reader, or the pipe fills and it stops.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        server
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        // Settings of whoever runs the tests must not change what is tested.
+        let settings = std::env::vars_os().map(|(name, _)| name);
+        for name in settings.filter(|name| name.to_string_lossy().starts_with("AIRPOST_")) {
+            command.env_remove(name);
+        }
+        command.kill_on_drop(true);
+        command
+    }
+}
+
+/// The address in the first line that names one; none when the output ends before.
+async fn address(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<String> {
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Some((_, rest)) = line.split_once("listening on http://") {
+            let host = rest.split_whitespace().next().unwrap_or_default();
+            return Some(format!("http://{}", host.trim_end_matches('/')));
+        }
+    }
+    None
+}
+
+impl Server {
+    /// A client of this server.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(&self.base)
+    }
+
+    /// The address, as `http://127.0.0.1:<port>`.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Everything the server has logged so far.
+    ///
+    /// # Panics
+    /// When the file it logs to cannot be read.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let mut log = &self.log;
+        let mut bytes = Vec::new();
+        // The server shares the file's offset only with this handle's clone, and appends at the end.
+        log.seek(SeekFrom::Start(0))
+            .expect("a temporary file can be rewound");
+        log.read_to_end(&mut bytes)
+            .expect("a temporary file can be read");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Waits until every view has caught up with what the journal held at the start.
+    ///
+    /// # Panics
+    /// When that takes longer than a minute.
+    pub async fn ready(&self) {
+        let client = self.client();
+        let look = || async {
+            let answer = client.get("/readyz").try_send().await.ok()?;
+            (answer.status() == 200).then_some(())
+        };
+        poll_until(START_TIME_MAX, "/readyz to answer 200", look).await;
+    }
+
+    /// Asks the server to stop (SIGTERM), waits for it, and checks that it left in good order.
+    ///
+    /// # Panics
+    /// When it does not end within 30 seconds or its exit code is not 0.
+    pub async fn stop(mut self) {
+        self.terminate().await;
+        let ended = tokio::time::timeout(STOP_TIME_MAX, self.child.wait()).await;
+        let status =
+            ended.unwrap_or_else(|_| panic!("still running {STOP_TIME_MAX:?} after SIGTERM"));
+        let status = status.expect("a child can be waited for");
+        assert!(
+            status.code() == Some(0),
+            "after SIGTERM it ended with {status}"
+        );
+    }
+
+    /// Kills the server (SIGKILL), as a crash would, and waits until it is gone.
+    ///
+    /// # Panics
+    /// When it ended by itself before.
+    pub async fn kill(mut self) {
+        let ended = self.child.try_wait().expect("a child can be asked");
+        assert!(
+            ended.is_none(),
+            "it was gone before it was killed: {ended:?}"
+        );
+        self.child
+            .kill()
+            .await
+            .expect("a running child can be killed");
+    }
+
+    async fn terminate(&self) {
+        let pid = self.child.id().expect("the server runs");
+        // The shell's own `kill`, since the program of that name is missing on a slim system.
+        let sent = Command::new("sh")
+            .args(["-c", &format!("kill -TERM {pid}")])
+            .status()
+            .await;
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "SIGTERM cannot be sent to {pid}"
+        );
+    }
+}
+
+impl Drop for Server {
+    #[expect(
+        clippy::print_stderr,
+        reason = "the test runner shows a failing test's output, and only that"
+    )]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- log of the server at {} ---\n{}", self.base, self.log());
+        }
+    }
+}
