@@ -1,0 +1,309 @@
+//! The settings of `airpost serve`: one struct, every value with its default,
+//! its unit and its environment variable. Flags beat variables beat defaults.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::observability::LogFormat;
+
+/// Where the server listens unless told otherwise.
+pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+/// One mebibyte, bytes.
+const MIB: u64 = 1024 * 1024;
+
+/// How the service runs.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Config {
+    /// The folder that holds the journal and everything derived from it.
+    #[arg(long, env = "AIRPOST_DATA", value_name = "DIR")]
+    pub data: PathBuf,
+
+    /// The address and port to listen on; port 0 takes any free one.
+    #[arg(long, env = "AIRPOST_LISTEN", value_name = "ADDR", default_value_t = LISTEN_DEFAULT)]
+    pub listen: SocketAddr,
+
+    /// Listen beyond this machine although nobody is asked who they are.
+    #[arg(long, env = "AIRPOST_INSECURE")]
+    pub insecure: bool,
+
+    /// What clients reach the service by, such as <https://airpost.example.org>, where a
+    /// proxy stands in front: links to problems begin with it. Otherwise http and the Host
+    /// of the request.
+    #[arg(long, env = "AIRPOST_PUBLIC_URL", value_name = "URL", value_parser = parse_public_url)]
+    pub public_url: Option<String>,
+
+    /// How log lines look.
+    #[arg(long, env = "AIRPOST_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+
+    /// The limits of the HTTP interface.
+    #[command(flatten)]
+    pub http: HttpLimits,
+
+    /// What ingest takes for granted about drone events.
+    #[command(flatten)]
+    pub ingest: IngestSettings,
+
+    /// Memory that the read models keep their pages in, mebibytes.
+    #[arg(long, env = "AIRPOST_VIEWS_CACHE_MIB", value_name = "MIB", default_value_t = 256,
+          value_parser = clap::value_parser!(u64).range(16..=1_048_576))]
+    pub views_cache_mib: u64,
+
+    /// Time for requests under way to finish when the service stops, seconds.
+    #[arg(long, env = "AIRPOST_SHUTDOWN_GRACE_S", value_name = "S", default_value_t = 10,
+          value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub shutdown_grace_s: u64,
+}
+
+/// The limits of the HTTP interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
+pub struct HttpLimits {
+    /// The largest body of a request, bytes; over it 413.
+    #[arg(long, env = "AIRPOST_BODY_BYTES_MAX", value_name = "BYTES", default_value_t = MIB,
+          value_parser = clap::value_parser!(u64).range(1024..=1024 * MIB))]
+    pub body_bytes_max: u64,
+
+    /// The largest batch of drone events, bytes; over it 413.
+    #[arg(long, env = "AIRPOST_BATCH_BYTES_MAX", value_name = "BYTES", default_value_t = 16 * MIB,
+          value_parser = clap::value_parser!(u64).range(1024..=1024 * MIB))]
+    pub batch_bytes_max: u64,
+
+    /// All bodies that are being read or worked on, together, mebibytes; over it 503.
+    #[arg(long, env = "AIRPOST_BODIES_MIB_MAX", value_name = "MIB", default_value_t = 256,
+          value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    pub bodies_mib_max: u64,
+
+    /// Requests that are worked on at once; over it 503.
+    #[arg(long, env = "AIRPOST_REQUESTS_MAX", value_name = "N", default_value_t = 1024,
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub requests_max: u64,
+
+    /// Open connections; more wait to be accepted.
+    #[arg(long, env = "AIRPOST_CONNECTIONS_MAX", value_name = "N", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub connections_max: u64,
+
+    /// All header lines of a request together, bytes; over it 431.
+    #[arg(long, env = "AIRPOST_HEADERS_BYTES_MAX", value_name = "BYTES", default_value_t = 16 * 1024,
+          value_parser = clap::value_parser!(u64).range(1024..=32 * 1024))]
+    pub headers_bytes_max: u64,
+
+    /// Time for a request's head to arrive, milliseconds; over it 408.
+    #[arg(long, env = "AIRPOST_HEADERS_TIME_MS", value_name = "MS", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u64).range(10..=600_000))]
+    pub headers_time_ms: u64,
+
+    /// Time that a request's body may stand still, milliseconds; over it 408. The whole of it
+    /// must be there before the request's own time is over.
+    #[arg(long, env = "AIRPOST_BODY_IDLE_MS", value_name = "MS", default_value_t = 15_000,
+          value_parser = clap::value_parser!(u64).range(10..=600_000))]
+    pub body_idle_ms: u64,
+
+    /// Time for an answer to begin, milliseconds; over it 503.
+    #[arg(long, env = "AIRPOST_REQUEST_TIME_MS", value_name = "MS", default_value_t = 30_000,
+          value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
+    pub request_time_ms: u64,
+
+    /// Time that a connection may stand still, milliseconds; then it is closed.
+    #[arg(long, env = "AIRPOST_IDLE_TIME_MS", value_name = "MS", default_value_t = 60_000,
+          value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
+    pub idle_time_ms: u64,
+}
+
+/// What ingest takes for granted about drone events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
+pub struct IngestSettings {
+    /// How near to the drop-off a release must be, metres.
+    #[arg(long, env = "AIRPOST_DROPOFF_RADIUS_M", value_name = "M", default_value_t = 50,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub dropoff_radius_m: u32,
+
+    /// How long a fact waits for the ones before it, milliseconds.
+    #[arg(long, env = "AIRPOST_GAP_WAIT_MS", value_name = "MS", default_value_t = 5_000,
+          value_parser = clap::value_parser!(u64).range(0..=600_000))]
+    pub gap_wait_ms: u64,
+
+    /// How many facts of a session wait for the ones before them.
+    #[arg(long, env = "AIRPOST_HELD_FACTS_MAX", value_name = "N", default_value_t = 64,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub held_facts_max: u32,
+
+    /// How far ahead of our clock a sender's may be, milliseconds.
+    #[arg(long, env = "AIRPOST_CLOCK_SKEW_MS", value_name = "MS", default_value_t = 5_000,
+          value_parser = clap::value_parser!(u64).range(0..=600_000))]
+    pub clock_skew_ms: u64,
+}
+
+/// Why the service refuses to start with these settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Anyone who reaches the address could do anything.
+    #[error(
+        "refusing to listen on {listen}: nobody is asked who they are, so whoever reaches it may do anything; \
+         listen on a loopback address such as {LISTEN_DEFAULT}, or say --insecure if something in front of it \
+         keeps others out"
+    )]
+    NotLoopback {
+        /// The address that was asked for.
+        listen: SocketAddr,
+    },
+}
+
+impl Config {
+    /// Checks what no single value shows.
+    ///
+    /// # Errors
+    /// [`ConfigError`] says which settings do not go together and what to do.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if !self.insecure && !self.listen.ip().to_canonical().is_loopback() {
+            return Err(ConfigError::NotLoopback {
+                listen: self.listen,
+            });
+        }
+        Ok(())
+    }
+
+    /// Time for requests under way to finish when the service stops.
+    #[must_use]
+    pub fn shutdown_grace(&self) -> Duration {
+        Duration::from_secs(self.shutdown_grace_s)
+    }
+
+    /// Memory that the read models keep their pages in, bytes.
+    #[must_use]
+    pub fn views_cache_bytes(&self) -> u64 {
+        self.views_cache_mib.saturating_mul(MIB)
+    }
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: MIB,
+            batch_bytes_max: 16 * MIB,
+            bodies_mib_max: 256,
+            requests_max: 1024,
+            connections_max: 10_000,
+            headers_bytes_max: 16 * 1024,
+            headers_time_ms: 10_000,
+            body_idle_ms: 15_000,
+            request_time_ms: 30_000,
+            idle_time_ms: 60_000,
+        }
+    }
+}
+
+impl Default for IngestSettings {
+    fn default() -> Self {
+        Self {
+            dropoff_radius_m: 50,
+            gap_wait_ms: 5_000,
+            held_facts_max: 64,
+            clock_skew_ms: 5_000,
+        }
+    }
+}
+
+/// Takes `http://host` or `https://host`, with a port and a path if need be.
+fn parse_public_url(text: &str) -> Result<String, String> {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let fits = rest.is_some_and(|rest| {
+        !rest.is_empty()
+            && !rest.starts_with('/')
+            && rest
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b".-_~:/[]%".contains(&b))
+    });
+    if fits {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err("expected http:// or https:// and a host, without query and fragment".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser, Debug)]
+    struct Line {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    fn parse(arguments: &[&str]) -> Result<Config, clap::Error> {
+        let line = ["airpost", "--data", "d"].iter().chain(arguments);
+        Line::try_parse_from(line).map(|line| line.config)
+    }
+
+    #[test]
+    fn the_documented_defaults_are_the_ones_in_force() {
+        let config = parse(&[]).unwrap();
+        assert_eq!(config.http, HttpLimits::default());
+        assert_eq!(config.ingest, IngestSettings::default());
+        assert_eq!(config.check(), Ok(()));
+        assert_eq!(config.shutdown_grace(), Duration::from_secs(10));
+    }
+
+    #[test]
+    fn listening_beyond_this_machine_needs_a_word() {
+        for (address, fine) in [
+            ("127.0.0.1:1", true),
+            ("127.8.8.8:1", true),
+            ("[::1]:1", true),
+            ("[::ffff:127.0.0.1]:1", true),
+            ("0.0.0.0:1", false),
+            ("[::]:1", false),
+            ("192.168.0.1:1", false),
+        ] {
+            assert_eq!(
+                parse(&["--listen", address]).unwrap().check().is_ok(),
+                fine,
+                "{address}"
+            );
+            assert_eq!(
+                parse(&["--listen", address, "--insecure"]).unwrap().check(),
+                Ok(()),
+                "{address}"
+            );
+        }
+        let message = parse(&["--listen", "0.0.0.0:1"])
+            .unwrap()
+            .check()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("--insecure") && message.contains("127.0.0.1"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_when_it_is_read() {
+        for arguments in [
+            ["--listen", "localhost"],
+            ["--body-bytes-max", "0"],
+            ["--public-url", "ftp://x"],
+            ["--public-url", "https://x/?q"],
+            ["--public-url", "https://"],
+            ["--dropoff-radius-m", "-1"],
+        ] {
+            assert!(parse(&arguments).is_err(), "{arguments:?} was taken");
+        }
+    }
+
+    #[test]
+    fn a_public_url_loses_its_last_slash() {
+        let config = parse(&["--public-url", "https://airpost.example.org/api/"]).unwrap();
+        assert_eq!(
+            config.public_url.as_deref(),
+            Some("https://airpost.example.org/api")
+        );
+    }
+}

@@ -1,0 +1,197 @@
+//! What the service says about itself: log lines and metrics.
+//!
+//! Lines carry ids and never secrets, contacts, bodies or query values.
+//! Metrics are labelled with route templates and never with URLs, so their
+//! number is bounded.
+
+use std::future::Future;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::TryInitError;
+
+/// The environment variable with the filter of log lines, in the syntax of
+/// `tracing_subscriber::EnvFilter`, such as `info,api=debug`.
+pub const LOG_VARIABLE: &str = "AIRPOST_LOG";
+
+/// What is logged where [`LOG_VARIABLE`] says nothing.
+pub const LOG_DEFAULT: &str = "info";
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people: one line, coloured on a terminal.
+    #[default]
+    Text,
+    /// For machines: one JSON object per line.
+    Json,
+}
+
+/// Why log lines could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The filter is not of the accepted syntax.
+    #[error("{LOG_VARIABLE} is not a filter such as info,api=debug: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// A subscriber is installed already.
+    #[error("log lines are set up already; set them up once, when the process starts: {0}")]
+    Installed(#[from] TryInitError),
+}
+
+/// Sends log lines to standard error from now on, filtered by `filter`, or by
+/// [`LOG_DEFAULT`] if there is none.
+///
+/// # Errors
+/// [`LogError`] for a filter that cannot be read and for a second call in one process.
+pub fn start_logging(format: LogFormat, filter: Option<&str>) -> Result<(), LogError> {
+    use tracing_subscriber::util::SubscriberInitExt as _;
+    let filter = EnvFilter::builder().parse(filter.unwrap_or(LOG_DEFAULT))?;
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match format {
+        LogFormat::Text => lines.finish().try_init()?,
+        LogFormat::Json => lines.json().flatten_event(true).finish().try_init()?,
+    }
+    Ok(())
+}
+
+/// Counts requests that were answered, by method, route and status.
+pub const HTTP_REQUESTS: &str = "airpost_http_requests_total";
+/// How long answers took, by method, route and status.
+pub const HTTP_REQUEST_SECONDS: &str = "airpost_http_request_seconds";
+/// How many connections are open.
+pub const HTTP_CONNECTIONS: &str = "airpost_http_connections";
+/// Counts requests that were refused because too much was going on.
+pub const HTTP_OVERLOADED: &str = "airpost_http_overloaded_total";
+/// Counts panics that were caught while answering.
+pub const HTTP_PANICS: &str = "airpost_http_panics_total";
+
+/// Upper bounds of the latency histogram's buckets, seconds: from one answer
+/// out of memory to the request time limit.
+const LATENCY_BUCKETS_S: [f64; 14] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
+];
+
+/// How often samples are folded into buckets, also when nobody reads the
+/// metrics: until then they take memory one by one.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The metrics of this process, rendered on demand.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    handle: PrometheusHandle,
+}
+
+/// Why metrics could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("metrics could not be set up; set them up once, when the process starts: {0}")]
+pub struct MetricsError(#[from] BuildError);
+
+impl Metrics {
+    /// Makes the process's `metrics` macros count into what this renders.
+    ///
+    /// # Errors
+    /// [`MetricsError`] for a second call in one process.
+    pub fn install() -> Result<Self, MetricsError> {
+        let handle = builder()?.install_recorder()?;
+        describe();
+        Ok(Self { handle })
+    }
+
+    /// Metrics that nothing counts into: for a router without a process around it.
+    ///
+    /// # Errors
+    /// [`MetricsError`] if the buckets are refused, which they never are.
+    pub fn detached() -> Result<Self, MetricsError> {
+        Ok(Self {
+            handle: builder()?.build_recorder().handle(),
+        })
+    }
+
+    /// All metrics in Prometheus' text format, version 0.0.4.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.handle.render()
+    }
+
+    /// Keeps the memory of the metrics bounded until `shutdown` resolves. The
+    /// caller owns the task this runs in.
+    pub async fn run_upkeep(self, shutdown: impl Future<Output = ()>) {
+        let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
+        tokio::pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => return,
+                _ = ticks.tick() => self.handle.run_upkeep(),
+            }
+        }
+    }
+}
+
+fn builder() -> Result<PrometheusBuilder, BuildError> {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &LATENCY_BUCKETS_S)
+}
+
+fn describe() {
+    describe_counter!(HTTP_REQUESTS, Unit::Count, "requests answered");
+    describe_histogram!(
+        HTTP_REQUEST_SECONDS,
+        Unit::Seconds,
+        "time from a request's head to its answer's head"
+    );
+    describe_gauge!(HTTP_CONNECTIONS, Unit::Count, "open connections");
+    describe_counter!(
+        HTTP_OVERLOADED,
+        Unit::Count,
+        "requests refused because too much was going on"
+    );
+    describe_counter!(HTTP_PANICS, Unit::Count, "panics caught while answering");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_cannot_be_read_names_the_variable() {
+        let error = start_logging(LogFormat::Text, Some("info,=,[")).unwrap_err();
+        assert!(error.to_string().contains(LOG_VARIABLE), "{error}");
+    }
+
+    #[test]
+    fn a_latency_is_rendered_in_buckets_of_seconds() {
+        let recorder = builder().unwrap().build_recorder();
+        let metrics = Metrics {
+            handle: recorder.handle(),
+        };
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            metrics::histogram!(HTTP_REQUEST_SECONDS, "route" => "/v1/users").record(0.003);
+        });
+        let text = metrics.render();
+        assert!(
+            text.contains(
+                "airpost_http_request_seconds_bucket{route=\"/v1/users\",le=\"0.005\"} 1"
+            ),
+            "{text}"
+        );
+        assert!(
+            text.contains("# TYPE airpost_http_request_seconds histogram"),
+            "{text}"
+        );
+    }
+
+    #[tokio::test]
+    async fn upkeep_ends_with_the_service() {
+        Metrics::detached()
+            .unwrap()
+            .run_upkeep(std::future::ready(()))
+            .await;
+    }
+}
