@@ -1,0 +1,196 @@
+//! The closed list of what can go wrong over HTTP: one entry per problem type,
+//! each with the page that its `type` leads to.
+
+use axum::http::StatusCode;
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident $status:ident $slug:literal $title:literal retryable: $retryable:literal $explanation:literal;)*) => {
+        /// What went wrong, as a class: decides `type`, `code`, `title`, `status` and `retryable`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum ProblemKind {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl ProblemKind {
+            /// Every kind there is.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The last part of its `type`, and its `code`: what programs should compare.
+            #[must_use]
+            pub const fn slug(self) -> &'static str {
+                match self { $(Self::$name => $slug,)* }
+            }
+
+            /// The status it is answered with.
+            #[must_use]
+            pub const fn status(self) -> StatusCode {
+                match self { $(Self::$name => StatusCode::$status,)* }
+            }
+
+            /// What it is in a few words, the same each time.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+
+            /// Whether the same request, sent again later, may succeed.
+            #[must_use]
+            pub const fn is_retryable(self) -> bool {
+                match self { $(Self::$name => $retryable,)* }
+            }
+
+            /// What its page says: what it means and what to do.
+            #[must_use]
+            pub const fn explanation(self) -> &'static str {
+                match self { $(Self::$name => $explanation,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The request is not HTTP as it should be.
+    MalformedRequest BAD_REQUEST "malformed-request" "Malformed request" retryable: false
+        "The request could not be read as HTTP. Look at the request line and the header lines.";
+    /// The body is not JSON in UTF-8, or nested too deep.
+    MalformedBody BAD_REQUEST "malformed-body" "Malformed body" retryable: false
+        "The body is not well-formed JSON in UTF-8, or is nested deeper than 32 levels. The detail says where reading \
+         stopped. What is well-formed but wrong in its content is answered with invalid-request instead.";
+    /// A header has a value that cannot be read.
+    MalformedHeader BAD_REQUEST "malformed-header" "Malformed header" retryable: false
+        "A header that decides what would be done has a value that cannot be read, so nothing was done. The detail \
+         names the header and the form it takes.";
+    /// A cursor was not made by this list.
+    BadCursor BAD_REQUEST "bad-cursor" "Bad cursor" retryable: false
+        "The cursor was not handed out by this list, or not with these parameters, or it was damaged on the way. \
+         Pass on next as it is, or begin again without a cursor.";
+    /// There is nothing at this address.
+    NotFound NOT_FOUND "not-found" "Not found" retryable: false
+        "There is nothing at this address. An id that is malformed or of the wrong kind, and a thing that belongs to \
+         somebody else, are answered in the same way as one that never was.";
+    /// The address is right, the method is not.
+    MethodNotAllowed METHOD_NOT_ALLOWED "method-not-allowed" "Method not allowed" retryable: false
+        "The address exists, but does not take this method. The header Allow lists the methods it takes.";
+    /// What there is does not fit the header Accept.
+    NotAcceptable NOT_ACCEPTABLE "not-acceptable" "Not acceptable" retryable: false
+        "The header Accept rules out every form in which this is available. The detail lists the forms. Nothing was done.";
+    /// The request did not arrive in time.
+    RequestTimeout REQUEST_TIMEOUT "request-timeout" "Request timeout" retryable: true
+        "The request did not arrive in time, so nothing was done. Send it again, without pauses.";
+    /// The current state does not allow it.
+    StateConflict CONFLICT "state-conflict" "The current state does not allow this" retryable: false
+        "The request is fine in itself, but what it is about is in a state that does not allow it. The detail names \
+         the state. Nothing was changed.";
+    /// Another live user has this e-mail address.
+    EmailTaken CONFLICT "email-taken" "E-mail address taken" retryable: false
+        "Another user has this e-mail address. An address belongs to one user at a time. Nothing was changed.";
+    /// Another delivery of the user has this external id.
+    ExternalIdTaken CONFLICT "external-id-taken" "External id taken" retryable: false
+        "This user has a delivery with this external_id already, and it was requested with other content. href leads \
+         to it. The same request with the same external_id is answered with the delivery it made. Take another \
+         external_id for another delivery.";
+    /// The user may not do this while suspended.
+    UserSuspended CONFLICT "user-suspended" "User suspended" retryable: false
+        "The user is suspended and can book nothing until reinstated.";
+    /// The copy that the change was based on is out of date.
+    PreconditionFailed PRECONDITION_FAILED "precondition-failed" "Precondition failed" retryable: false
+        "What should be changed has changed since it was read, so nothing was done. current is how it is now, and \
+         the header ETag is its tag: decide again on that basis.";
+    /// The body is too large.
+    ContentTooLarge PAYLOAD_TOO_LARGE "content-too-large" "Content too large" retryable: false
+        "The body is larger than is taken here. Nothing of it was applied. The detail names the limit; split the \
+         request up.";
+    /// The request target is too long.
+    UriTooLong URI_TOO_LONG "uri-too-long" "URI too long" retryable: false
+        "The address in the request line is longer than is taken. Nothing was done.";
+    /// The body is of a type that is not taken.
+    UnsupportedMediaType UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" "Unsupported media type" retryable: false
+        "The header Content-Type or Content-Encoding says that the body is in a form that is not taken here. The \
+         detail lists the forms that are. Nothing was done.";
+    /// The content of the request is wrong.
+    InvalidRequest UNPROCESSABLE_ENTITY "invalid-request" "Invalid request" retryable: false
+        "The request was understood, but its content is wrong. errors lists every fault with a JSON pointer (RFC \
+         6901) into the body, or to the query parameter. Nothing was changed.";
+    /// The change must say what it is based on.
+    PreconditionRequired PRECONDITION_REQUIRED "precondition-required" "Precondition required" retryable: false
+        "A change must say which state it is based on, so that nobody overwrites what they have not seen. Send the \
+         ETag of what you read as If-Match, or If-Match: * to overwrite whatever is there.";
+    /// The header lines are too large.
+    HeadersTooLarge REQUEST_HEADER_FIELDS_TOO_LARGE "header-fields-too-large" "Header fields too large" retryable: false
+        "The header lines of the request are larger than is taken. Nothing was done.";
+    /// A fault of ours.
+    Internal INTERNAL_SERVER_ERROR "internal-error" "Internal error" retryable: false
+        "Something went wrong on our side. Whether the request had an effect is not known: look before sending it \
+         again, or send it with the external_id it had. The request id finds the cause in the log.";
+    /// Too much is going on.
+    Overloaded SERVICE_UNAVAILABLE "overloaded" "Overloaded" retryable: true
+        "More is going on than can be worked on in time, so this request was refused at once and had no effect. Send \
+         it again after the time that Retry-After names.";
+    /// The answer took too long.
+    TimedOut SERVICE_UNAVAILABLE "timed-out" "Timed out" retryable: true
+        "The answer took too long. The request may have had its effect or may yet have it: look before sending it \
+         again, or send it with the external_id it had.";
+    /// Nothing can be written for now.
+    ReadOnly SERVICE_UNAVAILABLE "read-only" "Read only" retryable: true
+        "The log cannot be written to any more since the disk reported an error, so nothing that changes anything is \
+         taken until an operator has looked at the disk and restarted the service. Reading goes on. Whether the very \
+         request that met the error had an effect shows after the restart.";
+    /// The disk is full.
+    StorageFull INSUFFICIENT_STORAGE "storage-full" "Storage full" retryable: true
+        "There is no space left to keep what the request would change, so nothing was changed. An operator must make \
+         space; then the same request succeeds.";
+    /// A read model is not there yet.
+    ProjectionLagging SERVICE_UNAVAILABLE "projection-lagging" "Not there yet" retryable: true
+        "The list has not yet seen the position that was asked for. Send the request again after the time that \
+         Retry-After names.";
+    /// The service is starting or stopping.
+    NotReady SERVICE_UNAVAILABLE "not-ready" "Not ready" retryable: true
+        "The service is starting, and its views have not reached the end of the log, or it is stopping. Send the \
+         request again after the time that Retry-After names.";
+}
+
+impl ProblemKind {
+    /// The kind whose page lies at `/problems/{slug}`.
+    #[must_use]
+    pub fn from_slug(slug: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.slug() == slug)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_slug_of_its_own_and_is_found_by_it() {
+        let slugs: HashSet<_> = ProblemKind::ALL.iter().map(|kind| kind.slug()).collect();
+        assert_eq!(slugs.len(), ProblemKind::ALL.len());
+        for kind in ProblemKind::ALL {
+            assert_eq!(ProblemKind::from_slug(kind.slug()), Some(*kind));
+            assert!(
+                kind.slug()
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b == b'-'),
+                "{kind:?}"
+            );
+        }
+        assert_eq!(ProblemKind::from_slug("none-such"), None);
+    }
+
+    #[test]
+    fn every_kind_is_an_error_with_something_to_read() {
+        for kind in ProblemKind::ALL {
+            let status = kind.status();
+            assert!(
+                status.is_client_error() || status.is_server_error(),
+                "{kind:?}"
+            );
+            assert!(
+                !kind.title().is_empty() && kind.explanation().ends_with('.'),
+                "{kind:?}"
+            );
+        }
+    }
+}
