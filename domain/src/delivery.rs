@@ -3,10 +3,12 @@
 mod event;
 mod state;
 mod command;
+mod payload;
 
 pub use command::{
     DeliveryCommand, DeliveryRejection, Ending, LoadVerdict, Nearness, Report, Reported, ReturnedTo,
 };
+pub(crate) use event::words;
 pub use event::{
     Anomaly, Assignment, AttemptFailure, CancelReason, CancellationRefusal, DeliveryEvent, Failure,
     HubPlace, METADATA_ENTRIES_MAX, Milestone, OnCancelAfterPickup, OnUndeliverable, Order,

@@ -8,10 +8,20 @@ pub mod quantity;
 pub mod geo;
 pub mod time;
 pub mod text;
+pub mod actor;
 
 // How an aggregate is written down.
 pub mod decider;
 pub mod stream;
+pub mod codec;
 
 // The aggregates.
 pub mod delivery;
+pub mod user;
+pub mod claim;
+
+// What drones report, and what it means for a delivery.
+pub mod drone;
+pub mod session;
+pub mod mission;
+pub mod translation;

@@ -1,0 +1,77 @@
+//! What is written down of one sender's facts.
+
+use crate::drone::Sender;
+use crate::id::{FactId, MissionId};
+use crate::time::Timestamp;
+
+/// An event on a drone session's stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionEvent {
+    /// The first fact of a sender's life came in; always the stream's first event.
+    SessionOpened(Sender),
+    /// A fact came in and is kept, whether it can be applied already or not.
+    FactReceived(Box<ReceivedFact>),
+    /// The missing facts up to this number are waited for no longer.
+    GapPassed {
+        /// The last number that is passed.
+        up_to: u64,
+    },
+    /// A fact's turn came and it could not be applied: it waits on.
+    FactParked {
+        /// Its number.
+        seq: u64,
+        /// What it waits for.
+        parked: Parked,
+    },
+    /// What a parked fact waited for came about; it was applied.
+    FactUnparked {
+        /// Its number.
+        seq: u64,
+    },
+}
+
+/// A fact as it came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceivedFact {
+    /// Its number among the sender's facts, from 1, without gaps.
+    pub seq: u64,
+    /// The sender's name of it.
+    pub id: FactId,
+    /// Over the whole content, so that another content under the same number is told apart.
+    pub hash: [u8; 16],
+    /// Which kind of fact, as in its type: `departed` of `drone.departed.v1`.
+    pub kind: String,
+    /// The mission it is about.
+    pub mission: Option<MissionId>,
+    /// When it happened; the receipt time where the sender's clock ran ahead.
+    pub event_time: Timestamp,
+    /// When it came in.
+    pub received_at: Timestamp,
+    /// The sender's clock ran ahead, so `event_time` is the receipt time.
+    pub clock_skewed: bool,
+    /// The event's `data`, as JSON, with what this version does not understand.
+    pub data: Vec<u8>,
+}
+
+/// Why and since when a fact waits though its turn has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Parked {
+    /// What it waits for.
+    pub why: ParkReason,
+    /// The mission it is about.
+    pub mission: Option<MissionId>,
+    /// When it came in.
+    pub since: Timestamp,
+}
+
+crate::delivery::words! {
+    /// What a parked fact waits for.
+    ParkReason {
+        /// Its mission is not bound to a delivery.
+        UnknownMission "unknown_mission",
+        /// The delivery it is to be bound to does not exist.
+        UnknownDelivery "unknown_delivery",
+        /// This version does not know what to do with this kind of fact.
+        UnknownKind "unknown_kind",
+    }
+}

@@ -1,0 +1,201 @@
+//! The laws of a drone session.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::id::{DroneId, FactId, FleetId, SessionId};
+
+fn sender() -> Sender {
+    Sender {
+        fleet: FleetId::new("pgh").unwrap(),
+        drone: DroneId::new("M100-07").unwrap(),
+        session: SessionId::new("0001").unwrap(),
+    }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_micros(seconds * 1_000_000).unwrap()
+}
+
+fn fact(seq: u64) -> ReceivedFact {
+    ReceivedFact {
+        seq,
+        id: FactId::new(format!("M100-07:0001:f{seq}")).unwrap(),
+        hash: u128::from(seq).to_be_bytes(),
+        kind: "departed".into(),
+        mission: None,
+        event_time: at(0),
+        received_at: at(0),
+        clock_skewed: false,
+        data: b"{}".to_vec(),
+    }
+}
+
+/// Facts come in a request at a time; what is kept is folded from the events alone.
+struct Inbox {
+    session: Session,
+    due: Vec<Due>,
+}
+
+impl Inbox {
+    fn empty() -> Self {
+        Self {
+            session: Session::default(),
+            due: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, step: Step) {
+        self.session = step
+            .events
+            .iter()
+            .fold(self.session.clone(), Session::evolve);
+        self.due.extend(step.due);
+    }
+
+    fn receive(&mut self, seqs: &[u64]) -> Vec<Verdict> {
+        let mut sorted: Vec<_> = seqs.iter().map(|seq| fact(*seq)).collect();
+        sorted.sort_by_key(|fact| fact.seq);
+        let (verdicts, step) = self.session.receive(&sender(), sorted, HELD_FACTS_MAX);
+        self.take(step);
+        verdicts
+    }
+
+    fn due(&self) -> Vec<(u64, bool)> {
+        self.due
+            .iter()
+            .map(|due| (due.fact.seq, due.late))
+            .collect()
+    }
+}
+
+#[test]
+fn given_a_gap_when_it_fills_then_what_was_held_follows_in_order() {
+    let mut inbox = Inbox::empty();
+    inbox.receive(&[1]);
+    inbox.receive(&[4, 3]);
+    assert_eq!(inbox.due(), [(1, false)]);
+    inbox.receive(&[2]);
+    assert_eq!(
+        inbox.due(),
+        [(1, false), (2, false), (3, false), (4, false)]
+    );
+    assert_eq!(inbox.session.backlog().held().len(), 0);
+}
+
+#[test]
+fn given_a_fact_when_it_comes_again_then_it_is_a_duplicate_and_another_content_a_conflict() {
+    let mut inbox = Inbox::empty();
+    assert_eq!(
+        inbox.receive(&[1, 1]),
+        [Verdict::Accepted, Verdict::Duplicate]
+    );
+    assert_eq!(inbox.receive(&[1]), [Verdict::Duplicate]);
+    let other = ReceivedFact {
+        hash: [9; 16],
+        ..fact(1)
+    };
+    let (verdicts, step) = inbox.session.receive(&sender(), [other], HELD_FACTS_MAX);
+    assert_eq!((verdicts, step), (vec![Verdict::Conflict], Step::default()));
+}
+
+#[test]
+fn given_held_facts_when_the_wait_is_over_then_the_gap_is_passed_and_its_facts_are_late() {
+    let mut inbox = Inbox::empty();
+    inbox.receive(&[1, 3, 6]);
+    assert_eq!(
+        inbox.session.pass_expired_gaps(at(4), GAP_WAIT),
+        Step::default()
+    );
+    let step = inbox.session.pass_expired_gaps(at(5), GAP_WAIT);
+    assert_eq!(step.events, [SessionEvent::GapPassed { up_to: 6 }]);
+    inbox.take(step);
+    inbox.receive(&[7, 2]);
+    assert_eq!(
+        inbox.due(),
+        [(1, false), (3, false), (6, false), (2, true), (7, false)]
+    );
+}
+
+#[test]
+fn given_as_many_held_facts_as_may_be_then_the_gap_is_passed_without_waiting() {
+    let mut inbox = Inbox::empty();
+    let seqs: Vec<u64> = (2..=65).collect();
+    inbox.receive(&seqs[..63]);
+    assert_eq!(inbox.due(), []);
+    inbox.receive(&seqs[63..]);
+    assert_eq!(inbox.due().len(), 64);
+    assert_eq!(inbox.session.backlog().next(), 66);
+}
+
+#[test]
+fn given_the_largest_number_then_nothing_overflows() {
+    let mut inbox = Inbox::empty();
+    inbox.receive(&[SEQ_MAX]);
+    let step = inbox.session.pass_expired_gaps(at(9), GAP_WAIT);
+    inbox.take(step);
+    assert_eq!(inbox.due(), [(SEQ_MAX, false)]);
+    assert_eq!(inbox.session.backlog().next(), u64::MAX);
+}
+
+proptest! {
+    /// I11, as far as the session decides it.
+    #[test]
+    fn any_order_duplication_and_split_makes_the_same_facts_due_in_the_same_order(
+        order in Just((1..=40u64).collect::<Vec<_>>()).prop_shuffle(),
+        again in prop::collection::vec(1..=40u64, 0..30),
+        cuts in prop::collection::vec(1..8usize, 70),
+    ) {
+        let mut stream: Vec<u64> = order;
+        stream.extend(again);
+        let mut inbox = Inbox::empty();
+        let mut rest = stream.as_slice();
+        for cut in cuts {
+            let (request, later) = rest.split_at(cut.min(rest.len()));
+            inbox.receive(request);
+            rest = later;
+        }
+        prop_assert!(rest.is_empty());
+        prop_assert_eq!(inbox.due(), (1..=40).map(|seq| (seq, false)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_fact_becomes_due_exactly_once_whatever_gaps_are_passed(
+        steps in prop::collection::vec((prop::collection::vec(1..60u64, 0..6), any::<bool>()), 0..40),
+    ) {
+        let mut inbox = Inbox::empty();
+        let mut sent = std::collections::BTreeSet::new();
+        for (seqs, time_passes) in steps {
+            inbox.receive(&seqs);
+            sent.extend(seqs);
+            if time_passes {
+                let step = inbox.session.pass_expired_gaps(at(100), GAP_WAIT);
+                inbox.take(step);
+            }
+        }
+        let step = inbox.session.pass_expired_gaps(at(100), GAP_WAIT);
+        inbox.take(step);
+        let mut due: Vec<_> = inbox.due().into_iter().map(|(seq, _)| seq).collect();
+        due.sort_unstable();
+        prop_assert_eq!(due, sent.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_fact_is_late_exactly_if_a_higher_number_was_due_before(
+        steps in prop::collection::vec((prop::collection::vec(1..60u64, 0..6), any::<bool>()), 0..40),
+    ) {
+        let mut inbox = Inbox::empty();
+        for (seqs, time_passes) in steps {
+            inbox.receive(&seqs);
+            if time_passes {
+                let step = inbox.session.pass_expired_gaps(at(100), GAP_WAIT);
+                inbox.take(step);
+            }
+        }
+        let mut highest = 0;
+        for (seq, late) in inbox.due() {
+            prop_assert_eq!(late, seq < highest, "{} after {}", seq, highest);
+            highest = highest.max(seq);
+        }
+    }
+}

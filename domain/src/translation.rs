@@ -1,0 +1,153 @@
+//! From what a drone reports to what it means for a delivery.
+//!
+//! Translation measures: it puts distances, tags and masses against the plan
+//! and hands the verdict on. What follows from it, the delivery decides.
+
+use crate::delivery::{
+    Delivery, Ending, HubPlace, LoadVerdict, Nearness, Phase, Report, Reported, ReturnedTo,
+};
+use crate::drone::{DroneFact, FactKind, Leg, ReturnPlace, Sender, Stop};
+use crate::geo::GeoPoint;
+use crate::id::Tag;
+use crate::quantity::{DistanceM, MassG};
+
+/// What is still accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// How far from the agreed place a package may be handed over.
+    pub dropoff_radius: DistanceM,
+    /// How much more than declared a package may weigh, 1/1000 of the declared mass.
+    pub overweight_permille: u32,
+    /// How much more it may always weigh, grams: scales are not exact.
+    pub overweight_g_min: u32,
+}
+
+impl Default for Thresholds {
+    /// 50 m; 10 %, but at least 5 g.
+    fn default() -> Self {
+        Self {
+            dropoff_radius: DistanceM::new(50),
+            overweight_permille: 100,
+            overweight_g_min: 5,
+        }
+    }
+}
+
+/// What a fact reports to the delivery of its mission, if anything.
+///
+/// Pure and total. A `late` fact, one whose turn was passed, never turns a
+/// drone round: what it did afterwards is already known.
+#[must_use]
+pub fn translate(
+    fact: &DroneFact,
+    late: bool,
+    sender: &Sender,
+    delivery: &Delivery,
+    thresholds: &Thresholds,
+) -> Option<Report> {
+    let order = delivery.order();
+    let reported = match &fact.kind {
+        FactKind::MissionAssigned {
+            delivery: _,
+            eta_pickup,
+            eta_dropoff,
+        } => Reported::Assigned {
+            fleet: sender.fleet.clone(),
+            drone: sender.drone.clone(),
+            eta_pickup: *eta_pickup,
+            eta_dropoff: *eta_dropoff,
+        },
+        FactKind::MissionRejected { detail } => Reported::Ended {
+            how: Ending::Rejected,
+            detail: detail.clone(),
+        },
+        FactKind::MissionAborted { detail } => Reported::Ended {
+            how: Ending::Aborted,
+            detail: detail.clone(),
+        },
+        FactKind::StoodDown => Reported::Ended {
+            how: Ending::StoodDown,
+            detail: None,
+        },
+        FactKind::Crashed { detail } => Reported::Ended {
+            how: Ending::Crashed,
+            detail: detail.clone(),
+        },
+        FactKind::Lost { detail } => Reported::Ended {
+            how: Ending::Lost,
+            detail: detail.clone(),
+        },
+        FactKind::Departed(Leg::Pickup) => Reported::DepartedToPickup,
+        FactKind::Departed(Leg::Dropoff) => Reported::DepartedToDropoff,
+        FactKind::Departed(Leg::Return) if late && is_carrying(delivery.phase()) => return None,
+        FactKind::Departed(Leg::Return) => Reported::DepartedToReturn,
+        FactKind::Arrived(Stop::Pickup) => Reported::ArrivedAtPickup,
+        FactKind::Arrived(Stop::Dropoff) => Reported::ArrivedAtDropoff(nearness(
+            fact.position,
+            order.plan.dropoff.point,
+            thresholds,
+        )),
+        FactKind::PackageLoaded { tag, mass } => Reported::Loaded {
+            verdict: load_verdict(
+                (tag.as_ref(), *mass),
+                (&order.package.tag, order.package.mass),
+                thresholds,
+            ),
+            tag: tag.clone(),
+            mass: *mass,
+        },
+        FactKind::PackageReleased {
+            method,
+            confirmed,
+            evidence,
+        } => Reported::Released {
+            method: *method,
+            evidence: *evidence,
+            confirmed: *confirmed,
+            nearness: nearness(fact.position, order.plan.dropoff.point, thresholds),
+        },
+        FactKind::Returned(place) => Reported::Returned(match place {
+            ReturnPlace::Sender => ReturnedTo::Sender,
+            ReturnPlace::Hub => ReturnedTo::Hub(HubPlace::Hub),
+            ReturnPlace::Base => ReturnedTo::Hub(HubPlace::Base),
+        }),
+        FactKind::MissionCompleted { payload_on_board } => Reported::Completed {
+            payload_on_board: *payload_on_board,
+        },
+    };
+    Some(Report {
+        fact: fact.id.clone(),
+        mission: fact.mission,
+        event_time: fact.event_time,
+        reported,
+    })
+}
+
+const fn is_carrying(phase: Phase) -> bool {
+    matches!(phase, Phase::Carrying(_))
+}
+
+fn nearness(position: Option<GeoPoint>, place: GeoPoint, thresholds: &Thresholds) -> Nearness {
+    match position.map(|position| position.distance_to(place)) {
+        None => Nearness::Unknown,
+        Some(distance) if distance <= thresholds.dropoff_radius => Nearness::Inside(distance),
+        Some(distance) => Nearness::Outside(distance),
+    }
+}
+
+fn load_verdict(
+    (tag, mass): (Option<&Tag>, Option<MassG>),
+    (declared_tag, declared_mass): (&Tag, MassG),
+    thresholds: &Thresholds,
+) -> LoadVerdict {
+    if tag.is_some_and(|tag| tag != declared_tag) {
+        return LoadVerdict::WrongPackage;
+    }
+    let declared = u64::from(declared_mass.get());
+    let share = declared * u64::from(thresholds.overweight_permille) / 1_000;
+    let accepted = declared + share.max(u64::from(thresholds.overweight_g_min));
+    match mass {
+        Some(mass) if u64::from(mass.get()) > accepted => LoadVerdict::Overweight,
+        Some(_) | None => LoadVerdict::Matches,
+    }
+}
