@@ -10,6 +10,7 @@ use crate::drone::{DroneFact, FactKind, Leg, ReturnPlace, Sender, Stop};
 use crate::geo::GeoPoint;
 use crate::id::Tag;
 use crate::quantity::{DistanceM, MassG};
+use crate::text::Comment;
 
 /// What is still accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,26 +58,11 @@ pub fn translate(
             eta_pickup: *eta_pickup,
             eta_dropoff: *eta_dropoff,
         },
-        FactKind::MissionRejected { detail } => Reported::Ended {
-            how: Ending::Rejected,
-            detail: detail.clone(),
-        },
-        FactKind::MissionAborted { detail } => Reported::Ended {
-            how: Ending::Aborted,
-            detail: detail.clone(),
-        },
-        FactKind::StoodDown => Reported::Ended {
-            how: Ending::StoodDown,
-            detail: None,
-        },
-        FactKind::Crashed { detail } => Reported::Ended {
-            how: Ending::Crashed,
-            detail: detail.clone(),
-        },
-        FactKind::Lost { detail } => Reported::Ended {
-            how: Ending::Lost,
-            detail: detail.clone(),
-        },
+        FactKind::MissionRejected { detail } => ended(Ending::Rejected, detail.as_ref()),
+        FactKind::MissionAborted { detail } => ended(Ending::Aborted, detail.as_ref()),
+        FactKind::StoodDown => ended(Ending::StoodDown, None),
+        FactKind::Crashed { detail } => ended(Ending::Crashed, detail.as_ref()),
+        FactKind::Lost { detail } => ended(Ending::Lost, detail.as_ref()),
         FactKind::Departed(Leg::Pickup) => Reported::DepartedToPickup,
         FactKind::Departed(Leg::Dropoff) => Reported::DepartedToDropoff,
         FactKind::Departed(Leg::Return) if late && is_carrying(delivery.phase()) => return None,
@@ -121,6 +107,13 @@ pub fn translate(
         event_time: fact.event_time,
         reported,
     })
+}
+
+fn ended(how: Ending, detail: Option<&Comment>) -> Reported {
+    Reported::Ended {
+        how,
+        detail: detail.cloned(),
+    }
 }
 
 const fn is_carrying(phase: Phase) -> bool {
