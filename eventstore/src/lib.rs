@@ -19,6 +19,11 @@ mod record;
 // The executable specification.
 mod memory;
 
+// On disk: the calls of the file system, the files, where streams lie in them.
+mod disk;
+mod journal;
+mod index;
+
 // What follows the log.
 mod subscription;
 
@@ -26,6 +31,7 @@ pub use error::{AppendError, Corruption, OpenError, ReadError};
 pub use event::{
     Commit, CommitId, Event, EventType, Label, LabelTooLong, Part, Record, SchemaVersion, event_id,
 };
+pub use journal::{DataLock, Finding, Health, Journal, JournalOptions, VerifyReport, verify};
 pub use memory::MemoryEventStore;
 pub use position::{LogIdentity, Position, StreamVersion};
 pub use store::{

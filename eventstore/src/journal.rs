@@ -1,0 +1,283 @@
+//! The journal: an [`EventStore`] on plain append-only files.
+//!
+//! ```text
+//! journal/00000000000000000001.seg   a header and blocks; the only truth
+//! journal/00000000000000000001.idx   where streams lie in it; can be deleted
+//! journal/head                       how far it is known to have been durable
+//! journal/torn/                      bytes of torn last writes that were cut off
+//! ```
+//! One block is one group of whole commits, one write and one fdatasync. Only
+//! the writer's thread writes; readers read what it has shown.
+
+// The settings and the state.
+mod options;
+mod health;
+
+// The bytes: what lies in a file, and how it is walked.
+pub(crate) mod block;
+mod segment;
+mod head_file;
+mod scan;
+mod sealed;
+
+// What is shared, and who writes it.
+mod log;
+mod group;
+mod keeper;
+mod writer;
+
+// Opening, locking, checking.
+mod recovery;
+mod torn;
+mod lock;
+mod verify;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+
+pub use health::Health;
+pub use lock::DataLock;
+pub use options::JournalOptions;
+pub use verify::{Finding, VerifyReport, verify};
+
+use crate::disk::{Disk, RealDisk};
+use crate::error::{AppendError, OpenError, ReadError};
+use crate::event::Commit;
+use crate::position::{LogIdentity, Position, StreamVersion};
+use crate::record::AdmittedCommit;
+use crate::store::{Appending, Budget, EventStore, Filter, Page, StreamPage};
+use crate::stream::StreamId;
+use group::Waiting;
+use health::HealthCell;
+use keeper::Keeper;
+use log::Log;
+use recovery::recover;
+use writer::Writer;
+
+/// What a caller is told to wait when the queue is full: a few groups.
+const RETRY_AFTER: Duration = Duration::from_millis(50);
+
+/// An [`EventStore`] whose commits are on disk before they are acknowledged.
+///
+/// It keeps J1 to J8 and J10, and J9: after an error of fdatasync, of cutting
+/// a file, or of the device, it takes no appends until it is opened again, and
+/// reads go on. It does not lock its folder: that is [`DataLock`]'s task.
+#[derive(Debug)]
+pub struct Journal {
+    folder: PathBuf,
+    identity: LogIdentity,
+    log: Arc<Log>,
+    health: Arc<HealthCell>,
+    head: watch::Receiver<Position>,
+    /// `None` once closed.
+    queue: RwLock<Option<SyncSender<Waiting>>>,
+    queue_bytes: Arc<AtomicUsize>,
+    queue_bytes_max: usize,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Journal {
+    /// Opens the journal in a folder, which is made if it is missing. A torn
+    /// last write is cut off, and what is shown is made durable first.
+    ///
+    /// Reads at most the last segment whole, as long as the index files are there.
+    ///
+    /// # Errors
+    /// [`OpenError`]. Unless it is `Io`, nothing in the folder was changed
+    /// but for index files.
+    pub fn open(folder: &Path, options: JournalOptions) -> Result<Self, OpenError> {
+        Self::open_on(Arc::new(RealDisk), folder, options)
+    }
+
+    /// The same, on a disk that may fail.
+    pub(crate) fn open_on(
+        disk: Arc<dyn Disk>,
+        folder: &Path,
+        options: JournalOptions,
+    ) -> Result<Self, OpenError> {
+        let options = options.bounded();
+        let recovered = recover(disk.as_ref(), folder, &options)?;
+        let (sender, queue) = sync_channel(options.queue_commits_max.max(1));
+        let (head_sender, head) = watch::channel(recovered.tip.head);
+        let (keeper, keeper_task) =
+            Keeper::new(Arc::clone(&disk), folder.to_owned(), options.full_retry);
+        let segment = Arc::clone(&recovered.active.segment);
+        let journal = Self {
+            folder: folder.to_owned(),
+            identity: recovered.identity,
+            log: Arc::new(Log::new(
+                recovered.sealed,
+                recovered.active,
+                recovered.tip.head,
+            )),
+            health: Arc::new(HealthCell::new()),
+            head,
+            queue: RwLock::new(Some(sender)),
+            queue_bytes: Arc::new(AtomicUsize::new(0)),
+            queue_bytes_max: options.queue_bytes_max,
+            threads: Mutex::new(Vec::with_capacity(2)),
+        };
+        let writer = Writer {
+            disk,
+            folder: folder.to_owned(),
+            identity: recovered.identity,
+            options,
+            log: Arc::clone(&journal.log),
+            health: Arc::clone(&journal.health),
+            queue,
+            queue_bytes: Arc::clone(&journal.queue_bytes),
+            keeper,
+            head: head_sender,
+            segment,
+            tip: recovered.tip,
+            known: recovered.known,
+        };
+        journal.start("journal-writer", move || writer.run())?;
+        journal.start("journal-keeper", move || keeper_task.run())?;
+        Ok(journal)
+    }
+
+    fn start(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        let handle = thread.spawn(run).map_err(|source| OpenError::Io {
+            doing: format!("starting the thread {name}"),
+            source,
+        })?;
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.push(handle);
+        Ok(())
+    }
+
+    /// Takes no more commits, waits until all that were accepted are answered,
+    /// notes the head, and ends the subscriptions once they have read
+    /// everything. Reads go on. Dropping the journal does the same.
+    ///
+    /// Blocks for as long as the disk takes. Closing again does nothing.
+    pub fn close(&self) {
+        drop(
+            self.queue
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        let threads = {
+            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *threads)
+        };
+        for thread in threads {
+            if thread.join().is_err() {
+                let folder = self.folder.display();
+                tracing::error!(%folder, "a thread of the journal had panicked");
+            }
+        }
+    }
+
+    /// Whether appends are taken at this moment; [`Journal::health`] says why not.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.health() == Health::Writable
+    }
+
+    /// What the journal can do at this moment.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let health = self.health.get();
+        if health == Health::Writable && threads.iter().any(JoinHandle::is_finished) {
+            return Health::ReadOnly {
+                why: "a thread of the journal ended; restart, and report the log's last error"
+                    .to_owned(),
+            };
+        }
+        health
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn enqueue(&self, waiting: Waiting) -> Result<(), AppendError> {
+        let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(queue) = queue.as_ref() else {
+            return Err(AppendError::Unavailable {
+                why: "it is closed".to_owned(),
+            });
+        };
+        let bytes = waiting.commit.block_bytes_max();
+        let before = self.queue_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let sent = if before > 0 && before + bytes > self.queue_bytes_max {
+            Err(TrySendError::Full(waiting))
+        } else {
+            queue.try_send(waiting)
+        };
+        sent.map_err(|error| {
+            self.queue_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            match error {
+                TrySendError::Full(_) => AppendError::Busy {
+                    retry_after: RETRY_AFTER,
+                },
+                TrySendError::Disconnected(_) => AppendError::Unavailable {
+                    why: "the journal's writer ended; restart".to_owned(),
+                },
+            }
+        })
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl EventStore for Journal {
+    fn append(&self, commit: Commit) -> Appending {
+        let commit_id = commit.id;
+        let (answer, answered) = oneshot::channel();
+        let accepted = AdmittedCommit::new(&commit)
+            .and_then(|commit| self.enqueue(Waiting { commit, answer }));
+        match accepted {
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+            Ok(()) => Box::pin(async move {
+                let answer = answered.await;
+                answer.unwrap_or(Err(AppendError::Indeterminate { commit_id }))
+            }),
+        }
+    }
+
+    fn read_stream(
+        &self,
+        stream: StreamId,
+        after: StreamVersion,
+        budget: Budget,
+    ) -> Result<StreamPage, ReadError> {
+        self.log.read_stream(stream, after, budget)
+    }
+
+    fn read_all(
+        &self,
+        after: Position,
+        filter: &Filter,
+        budget: Budget,
+    ) -> Result<Page, ReadError> {
+        self.log.read_all(after, filter, budget)
+    }
+
+    fn head(&self) -> watch::Receiver<Position> {
+        let mut head = self.head.clone();
+        head.mark_unchanged();
+        head
+    }
+
+    fn identity(&self) -> LogIdentity {
+        self.identity
+    }
+}

@@ -1,0 +1,47 @@
+//! The lock on a data folder: one process at a time.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+use crate::disk::{RealDisk, create_folders, failed};
+use crate::error::OpenError;
+
+const LOCK_NAME: &str = "lock";
+
+/// Holds a data folder for this process. The operating system lets go of it
+/// when this is dropped or the process ends, however it ends.
+#[derive(Debug)]
+pub struct DataLock {
+    path: PathBuf,
+    /// Held, never read.
+    _file: File,
+}
+
+impl DataLock {
+    /// Takes the folder, which is made if it is missing. Does not wait.
+    ///
+    /// It keeps out whoever takes the lock, not whoever opens a
+    /// [`Journal`](crate::Journal) without it.
+    ///
+    /// # Errors
+    /// [`OpenError::Locked`] when another process (or another lock in this
+    /// one) has it, [`OpenError::Io`] when the operating system refuses.
+    pub fn acquire(data_folder: &Path) -> Result<Self, OpenError> {
+        create_folders(&RealDisk, data_folder).map_err(failed("creating", data_folder))?;
+        let path = data_folder.join(LOCK_NAME);
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(&path).map_err(failed("opening", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { path, _file: file }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::Locked { lock: path }),
+            Err(TryLockError::Error(source)) => Err(failed("locking", &path)(source)),
+        }
+    }
+
+    /// The lock file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}

@@ -1,0 +1,399 @@
+//! Opening: what is on disk is checked, made durable, and only then shown.
+//! Until everything has been checked nothing on disk is changed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::block::{Block, first_chain};
+use super::head_file::{HeadFile, KnownHead, read_head};
+use super::log::Active;
+use super::options::JournalOptions;
+use super::scan::{Scan, scan};
+use super::sealed::{Sealed, SealedIndex};
+use super::segment::{
+    BadHeader, FIRST_BLOCK_OFFSET, FORMAT_VERSION, SEGMENT_HEADER_BYTES, Segment, SegmentHeader,
+    corruption, index_name, position_of_name,
+};
+use super::torn;
+use super::writer::{Tip, create_segment};
+use crate::disk::{Disk, DiskFile, create_folders, failed};
+use crate::error::{Corruption, OpenError, ReadError};
+use crate::index::{IndexFile, SegmentEnd};
+use crate::limits::BLOCK_BYTES_MAX;
+use crate::position::{LogIdentity, Position};
+
+/// A journal that is ready to be read and written.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) identity: LogIdentity,
+    pub(crate) sealed: Vec<Arc<Sealed>>,
+    pub(crate) active: Active,
+    pub(crate) tip: Tip,
+    /// The position in `journal/head`, if it is of this log.
+    pub(crate) known: Option<Position>,
+}
+
+/// Opens the journal in a folder; begins one if there is none.
+pub(crate) fn recover(
+    disk: &dyn Disk,
+    folder: &Path,
+    options: &JournalOptions,
+) -> Result<Recovered, OpenError> {
+    create_folders(disk, folder).map_err(failed("creating", folder))?;
+    let mut found = find_segments(disk, folder)?;
+    let known = known_head(disk, folder)?;
+    let Some(last) = found.whole.pop() else {
+        let known = known.filter(|known| known.position > Position::START);
+        refuse_regression(known.as_ref(), Position::START)?;
+        remove_torn_header(disk, found.torn_header.as_deref())?;
+        return begin_log(disk, folder, options.new_log_id);
+    };
+    check_order(&found.whole, &last)?;
+    let sealed = open_sealed(disk, folder, found.whole, &last)?;
+    let before = sealed
+        .last()
+        .map_or(i64::MIN, |sealed| sealed.end.recorded_at_us);
+    let length = file_length(&last)?;
+    let scan = scan(&last, length, before, &mut |_, _| Ok(())).map_err(open_error)?;
+    let known = known.filter(|known| known.identity.log_id == last.header.identity.log_id);
+    check_known(known.as_ref(), &last, &scan)?;
+    if scan.stopped.is_some() {
+        refuse_intact_block_behind(&last, &scan, length)?;
+    }
+
+    // From here on the disk is changed.
+    remove_torn_header(disk, found.torn_header.as_deref())?;
+    if let Some(why) = scan.stopped {
+        torn::cut(disk, folder, &last, (scan.end, length), why)?;
+    }
+    make_durable(disk, folder, &last, &scan)?;
+    Ok(ready(sealed, last, scan, known))
+}
+
+fn ready(
+    sealed: Vec<Arc<Sealed>>,
+    last: Segment,
+    scan: Scan,
+    known: Option<KnownHead>,
+) -> Recovered {
+    let head = Position::new(scan.next_position.get() - 1);
+    Recovered {
+        identity: last.header.identity,
+        sealed,
+        tip: Tip {
+            head,
+            chain: scan.chain,
+            length: scan.end,
+            recorded_at_us: scan.recorded_at_us,
+        },
+        active: Active {
+            segment: Arc::new(last),
+            index: scan.index,
+            length: scan.end,
+        },
+        known: known.map(|known| known.position),
+    }
+}
+
+/// The segments there are, by first position.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) whole: Vec<Segment>,
+    /// A last segment that was being created when everything stopped.
+    pub(crate) torn_header: Option<PathBuf>,
+}
+
+/// Opens every segment and reads its header.
+pub(crate) fn find_segments(disk: &dyn Disk, folder: &Path) -> Result<Found, OpenError> {
+    let names = disk.names(folder).map_err(failed("listing", folder))?;
+    let mut segments: Vec<_> = names
+        .into_iter()
+        .filter_map(|name| position_of_name(&name).map(|first| (first, folder.join(name))))
+        .collect();
+    segments.sort_unstable();
+    let mut found = Found {
+        whole: Vec::with_capacity(segments.len()),
+        torn_header: None,
+    };
+    let last = segments.len().saturating_sub(1);
+    for (number, (first, path)) in segments.into_iter().enumerate() {
+        let file = disk.open(&path).map_err(failed("opening", &path))?;
+        let header = match read_header(file.as_ref(), &path)? {
+            Ok(header) => header,
+            Err(BadHeader::Version(version)) => {
+                return Err(OpenError::Format {
+                    file: path,
+                    found: version,
+                    supported: FORMAT_VERSION,
+                });
+            }
+            Err(BadHeader::Damaged(why)) => {
+                let length = file.len().map_err(failed("measuring", &path))?;
+                if number == last && length <= FIRST_BLOCK_OFFSET {
+                    found.torn_header = Some(path);
+                    continue;
+                }
+                return Err(corruption(&path, 0, why).into());
+            }
+        };
+        if header.first_position != first {
+            let why = "the header names another first position than the file's name";
+            return Err(corruption(&path, 0, why).into());
+        }
+        found.whole.push(Segment { path, file, header });
+    }
+    Ok(found)
+}
+
+fn read_header(
+    file: &dyn DiskFile,
+    path: &Path,
+) -> Result<Result<SegmentHeader, BadHeader>, OpenError> {
+    let bytes = file.read_range(0, SEGMENT_HEADER_BYTES);
+    let bytes = bytes.map_err(failed("reading", path))?;
+    Ok(SegmentHeader::decode(&bytes))
+}
+
+/// What the headers alone must say: one log, from its first record on.
+pub(crate) fn check_order(sealed: &[Segment], last: &Segment) -> Result<(), Corruption> {
+    let first = sealed.first().unwrap_or(last);
+    let log_id = first.header.identity.log_id;
+    let begins = first.header.first_position == Position::START.next();
+    if !begins || first.header.chain != first_chain(log_id) {
+        return Err(first.corrupt(0, "the segments before it are missing"));
+    }
+    let mut epoch = first.header.identity.epoch;
+    for segment in sealed.iter().chain([last]) {
+        if segment.header.identity.log_id != log_id {
+            return Err(segment.corrupt(0, "it belongs to another log than the segments before"));
+        }
+        if segment.header.identity.epoch < epoch {
+            return Err(segment.corrupt(0, "its epoch is before that of the segments before"));
+        }
+        epoch = segment.header.identity.epoch;
+    }
+    Ok(())
+}
+
+fn open_sealed(
+    disk: &dyn Disk,
+    folder: &Path,
+    segments: Vec<Segment>,
+    last: &Segment,
+) -> Result<Vec<Arc<Sealed>>, OpenError> {
+    let mut nexts: Vec<_> = segments.iter().skip(1).map(|next| next.header).collect();
+    nexts.push(last.header);
+    let mut sealed: Vec<Arc<Sealed>> = Vec::with_capacity(segments.len());
+    for (segment, next) in segments.into_iter().zip(nexts) {
+        let before = sealed
+            .last()
+            .map_or(i64::MIN, |sealed| sealed.end.recorded_at_us);
+        let length = file_length(&segment)?;
+        let one = match fresh_index(disk, folder, &segment, &next, length) {
+            Some((end, index)) => Sealed::new(Arc::new(segment), end, index),
+            None => rebuild_index(disk, folder, segment, &next, (length, before))?,
+        };
+        sealed.push(Arc::new(one));
+    }
+    Ok(sealed)
+}
+
+/// The index file, if it is of just this segment: then it stands for a scan.
+fn fresh_index(
+    disk: &dyn Disk,
+    folder: &Path,
+    segment: &Segment,
+    next: &SegmentHeader,
+    length: u64,
+) -> Option<(SegmentEnd, SealedIndex)> {
+    let path = folder.join(index_name(segment.first_position()));
+    let index = IndexFile::open(disk.open_to_read(&path).ok()?).ok()?;
+    let end = *index.end();
+    let is_fresh = end.log_id == segment.header.identity.log_id
+        && end.first_position == segment.first_position()
+        && end.length == length
+        && links(&end, next);
+    is_fresh.then(|| (end, SealedIndex::File(Arc::new(index))))
+}
+
+/// Whether a segment begins where another one ends.
+pub(crate) fn links(end: &SegmentEnd, next: &SegmentHeader) -> bool {
+    (end.next_position, end.chain) == (next.first_position, next.chain)
+}
+
+fn rebuild_index(
+    disk: &dyn Disk,
+    folder: &Path,
+    segment: Segment,
+    next: &SegmentHeader,
+    (length, recorded_at_us): (u64, i64),
+) -> Result<Sealed, OpenError> {
+    tracing::info!(segment = %segment.path.display(), "building the index of a segment");
+    let scan = scan(&segment, length, recorded_at_us, &mut |_, _| Ok(())).map_err(open_error)?;
+    if let Some(why) = scan.stopped {
+        return Err(segment.corrupt(scan.end, why).into());
+    }
+    let end = scan.segment_end(&segment);
+    if !links(&end, next) {
+        let why = "the segment does not end where the next one begins";
+        return Err(segment.corrupt(scan.end, why).into());
+    }
+    let index = SealedIndex::Memory(Arc::new(scan.index));
+    let sealed = Sealed::new(Arc::new(segment), end, index);
+    if let Err(error) = sealed.write_index(disk, folder) {
+        let segment = sealed.segment.path.display();
+        tracing::warn!(%segment, ?error, "the index was not written, memory serves for it");
+    }
+    Ok(sealed)
+}
+
+fn known_head(disk: &dyn Disk, folder: &Path) -> Result<Option<KnownHead>, OpenError> {
+    match read_head(disk, folder).map_err(failed("reading the head file in", folder))? {
+        HeadFile::Known(known) => Ok(Some(known)),
+        HeadFile::Absent => Ok(None),
+        HeadFile::Damaged => {
+            let folder = folder.display();
+            tracing::warn!(%folder, "the head file is damaged and will be replaced; a missing end of the journal would not be noticed this time");
+            Ok(None)
+        }
+    }
+}
+
+fn refuse_regression(known: Option<&KnownHead>, head: Position) -> Result<(), OpenError> {
+    match known {
+        Some(known) if known.position > head => Err(OpenError::Regressed {
+            known: known.position,
+            head,
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Holds the journal against what is known to have been durable.
+fn check_known(known: Option<&KnownHead>, last: &Segment, scan: &Scan) -> Result<(), OpenError> {
+    let head = Position::new(scan.next_position.get() - 1);
+    if let (Some(why), Some(known)) = (scan.stopped, known)
+        && known.position > head
+    {
+        let why = format!(
+            "{why}, and position {} behind it was acknowledged",
+            known.position
+        );
+        return Err(last.corrupt(scan.end, why).into());
+    }
+    refuse_regression(known, head)?;
+    match known {
+        Some(known) if known.position == head && known.chain != scan.chain => {
+            let why = "the chain is not the one that the head file notes for this position";
+            Err(last.corrupt(scan.end, why).into())
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn refuse_intact_block_behind(last: &Segment, scan: &Scan, length: u64) -> Result<(), OpenError> {
+    let damage = damage_behind(last, scan, length).map_err(failed("reading", &last.path))?;
+    match damage {
+        None => Ok(()),
+        Some(why) => Err(last.corrupt(scan.end, why).into()),
+    }
+}
+
+/// Why the last segment's invalid end is no torn write. Only the last block
+/// can be torn: what lies behind a torn one was never written. So an intact
+/// later block, or more bytes than one block has, mean that acknowledged
+/// records were damaged.
+pub(crate) fn damage_behind(
+    last: &Segment,
+    scan: &Scan,
+    length: u64,
+) -> std::io::Result<Option<String>> {
+    let why = scan.stopped.unwrap_or_default();
+    if length - scan.end > BLOCK_BYTES_MAX as u64 {
+        return Ok(Some(format!("{why}, and more than one block follows")));
+    }
+    let bytes = last.file.read_range(scan.end, BLOCK_BYTES_MAX)?;
+    let is_later = |at: &usize| {
+        let block = Block::parse(bytes.get(*at..).unwrap_or_default());
+        block.is_ok_and(|block| block.first_position > scan.next_position)
+    };
+    let later = (0..bytes.len()).find(is_later);
+    Ok(later.map(|at| {
+        let at = scan.end + at as u64;
+        format!("{why}, and an intact block follows at byte {at}")
+    }))
+}
+
+/// After a kill the page cache may show what the disk does not hold: the last
+/// block (or the header, if there is none) is written again, in place, and synced.
+fn make_durable(
+    disk: &dyn Disk,
+    folder: &Path,
+    last: &Segment,
+    scan: &Scan,
+) -> Result<(), OpenError> {
+    let begin = scan.last_block.unwrap_or(0);
+    let length = usize::try_from(scan.end - begin).unwrap_or(BLOCK_BYTES_MAX);
+    let bytes = last.file.read_range(begin, length);
+    let bytes = bytes.map_err(failed("reading", &last.path))?;
+    last.file
+        .write_all_at(&bytes, begin)
+        .and_then(|()| last.file.sync_data())
+        .map_err(failed("making durable", &last.path))?;
+    let parent = folder
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    disk.sync_folder(folder)
+        .and_then(|()| disk.sync_folder(parent.unwrap_or(Path::new("."))))
+        .map_err(failed("making durable the names in", folder))
+}
+
+fn remove_torn_header(disk: &dyn Disk, path: Option<&Path>) -> Result<(), OpenError> {
+    let Some(path) = path else {
+        return Ok(());
+    };
+    tracing::warn!(file = %path.display(), "removing a segment whose header was not finished");
+    disk.remove(path).map_err(failed("removing", path))?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    disk.sync_folder(folder).map_err(failed("syncing", folder))
+}
+
+fn begin_log(disk: &dyn Disk, folder: &Path, log_id: uuid::Uuid) -> Result<Recovered, OpenError> {
+    let header = SegmentHeader {
+        identity: LogIdentity { log_id, epoch: 1 },
+        first_position: Position::START.next(),
+        chain: first_chain(log_id),
+    };
+    let segment = create_segment(disk, folder, header);
+    let segment = segment.map_err(failed("beginning a journal in", folder))?;
+    Ok(Recovered {
+        identity: header.identity,
+        sealed: Vec::new(),
+        active: Active::empty(Arc::new(segment)),
+        tip: Tip {
+            head: Position::START,
+            chain: header.chain,
+            length: FIRST_BLOCK_OFFSET,
+            recorded_at_us: i64::MIN,
+        },
+        known: None,
+    })
+}
+
+fn file_length(segment: &Segment) -> Result<u64, OpenError> {
+    segment
+        .file
+        .len()
+        .map_err(failed("measuring", &segment.path))
+}
+
+/// A read that failed while opening.
+fn open_error(error: ReadError) -> OpenError {
+    match error {
+        ReadError::Corrupt(corruption) => corruption.into(),
+        ReadError::Unavailable { why } => OpenError::Io {
+            doing: "reading the journal".to_owned(),
+            source: std::io::Error::other(why),
+        },
+    }
+}
