@@ -1,3 +1,17 @@
 //! The one integration binary: what must hold between the crates, and for the whole program.
 
+// The house rules, read off the sources.
 mod architecture;
+// What scenarios begin with.
+mod scene;
+// Load with a memory.
+mod story;
+// A delivery's whole life.
+mod flight;
+mod views;
+// What is refused, and how.
+mod bad_input;
+mod cli;
+// Faults.
+mod crash;
+mod shutdown;

@@ -77,16 +77,33 @@ impl Program {
     /// # Panics
     /// When it ends or does not become ready within a minute; its log is in the message.
     pub async fn serve(&self, data: &Path) -> Server {
-        let arguments = [OsStr::new("serve"), OsStr::new("--data"), data.as_os_str()];
-        let server = self
-            .start(
-                arguments
-                    .into_iter()
-                    .chain(["--listen", "127.0.0.1:0"].map(OsStr::new)),
-            )
-            .await;
+        self.serve_with(data, &[]).await
+    }
+
+    /// The same with further `options`.
+    ///
+    /// # Panics
+    /// As [`Program::serve`].
+    pub async fn serve_with(&self, data: &Path, options: &[&str]) -> Server {
+        let server = self.serve_at_once(data, options).await;
         server.ready().await;
         server
+    }
+
+    /// The same, but only until it listens: its views may still be catching up.
+    ///
+    /// # Panics
+    /// When it ends or does not listen within a minute; its log is in the message.
+    pub async fn serve_at_once(&self, data: &Path, options: &[&str]) -> Server {
+        let fixed = [OsStr::new("serve"), OsStr::new("--data"), data.as_os_str()];
+        let address = ["--listen", "127.0.0.1:0"].map(OsStr::new);
+        self.start(
+            fixed
+                .into_iter()
+                .chain(address)
+                .chain(options.iter().map(OsStr::new)),
+        )
+        .await
     }
 
     /// Starts the program with `arguments` and waits until it prints the address it listens on.
@@ -166,6 +183,15 @@ impl Server {
         &self.base
     }
 
+    /// The process's id.
+    ///
+    /// # Panics
+    /// When the server is gone.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("the server runs")
+    }
+
     /// Everything the server has logged so far.
     ///
     /// # Panics
@@ -228,7 +254,7 @@ impl Server {
     }
 
     async fn terminate(&self) {
-        let pid = self.child.id().expect("the server runs");
+        let pid = self.pid();
         // The shell's own `kill`, since the program of that name is missing on a slim system.
         let sent = Command::new("sh")
             .args(["-c", &format!("kill -TERM {pid}")])

@@ -1,0 +1,178 @@
+//! The command line: what it tells, what it refuses, and the demonstration.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tests::{Output, Recording, poll_until};
+
+use crate::scene::{Order, airpost, chance, list, report, scratch, verify};
+
+async fn run(command: &str, data: &Path) -> Output {
+    airpost()
+        .run([command.as_ref(), "--data".as_ref(), data.as_os_str()])
+        .await
+}
+
+#[tokio::test]
+async fn help_names_every_command_and_every_command_has_help() {
+    let help = airpost().run(["--help"]).await;
+    assert_eq!(help.code, Some(0));
+    for command in ["serve", "demo", "simulate", "verify", "rebuild"] {
+        assert!(
+            help.stdout.contains(command),
+            "{command} is missing in:\n{}",
+            help.stdout
+        );
+        let own = airpost().run([command, "--help"]).await;
+        assert_eq!(own.code, Some(0), "{command} --help: {}", own.stderr);
+        assert!(own.stdout.contains("Usage"), "{}", own.stdout);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_command_or_flag_is_refused_with_its_name() {
+    for arguments in [
+        &["fly"][..],
+        &["serve", "--colour", "red"],
+        &["serve", "--listen", "nowhere"],
+        &["verify"],
+        &[],
+    ] {
+        let output = airpost().run(arguments).await;
+        assert_eq!(
+            output.code,
+            Some(2),
+            "{arguments:?}: {}{}",
+            output.stdout,
+            output.stderr
+        );
+        if let Some(wrong) = arguments
+            .iter()
+            .find(|argument| ["fly", "--colour", "nowhere"].contains(argument))
+        {
+            assert!(
+                output.stderr.contains(wrong),
+                "{arguments:?}: {}",
+                output.stderr
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_authentication_refuses_to_listen_beyond_this_machine() {
+    let folder = scratch();
+    let data = folder
+        .path()
+        .to_str()
+        .expect("a temporary folder has a plain name");
+    let output = airpost()
+        .run(["serve", "--data", data, "--listen", "0.0.0.0:0"])
+        .await;
+    assert!(output.code.is_some_and(|code| code != 0), "{output:?}");
+    assert!(output.stderr.contains("--insecure"), "{}", output.stderr);
+}
+
+#[tokio::test]
+async fn whoever_needs_the_data_folder_is_told_that_a_server_holds_it() {
+    let folder = scratch();
+    let server = airpost().serve(folder.path()).await;
+    let data = folder
+        .path()
+        .to_str()
+        .expect("a temporary folder has a plain name");
+    let second = ["serve", "--data", data, "--listen", "127.0.0.1:0"];
+    for arguments in [&second[..], &["rebuild", "--data", data]] {
+        let output = airpost().run(arguments).await;
+        assert!(
+            output.code.is_some_and(|code| code != 0),
+            "{arguments:?}: {output:?}"
+        );
+        assert!(
+            output.stderr.contains(&server.pid().to_string()),
+            "{arguments:?} does not say who:\n{}",
+            output.stderr
+        );
+    }
+    assert_eq!(server.client().get("/readyz").send().await.status(), 200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn verify_and_rebuild_find_a_sound_folder_sound() {
+    let (folder, mut chance) = (scratch(), chance());
+    let server = airpost().serve(folder.path()).await;
+    let order = Order::place(&server.client(), &Recording::load(268), &mut chance).await;
+    report(&server.client(), &order.events()).await;
+    server.stop().await;
+    verify(folder.path()).await;
+    let rebuilt = run("rebuild", folder.path()).await;
+    assert_eq!(
+        rebuilt.code,
+        Some(0),
+        "{}{}",
+        rebuilt.stdout,
+        rebuilt.stderr
+    );
+    verify(folder.path()).await;
+}
+
+#[tokio::test]
+async fn verify_finds_a_flipped_bit_of_the_journal() {
+    let (folder, mut chance) = (scratch(), chance());
+    let server = airpost().serve(folder.path()).await;
+    let order = Order::place(&server.client(), &Recording::load(268), &mut chance).await;
+    report(&server.client(), &order.events()).await;
+    server.stop().await;
+    let segment = std::fs::read_dir(folder.path().join("journal")).expect("there is a journal");
+    let segment = segment.map(|entry| entry.expect("a folder can be listed").path());
+    let segment = segment
+        .into_iter()
+        .find(|path| path.extension().is_some_and(|extension| extension == "seg"));
+    let segment = segment.expect("a journal has a segment");
+    let mut bytes = std::fs::read(&segment).expect("a segment can be read");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    std::fs::write(&segment, bytes).expect("a segment can be written");
+
+    let verified = run("verify", folder.path()).await;
+
+    assert!(verified.code.is_some_and(|code| code != 0), "{verified:?}");
+    let name = segment
+        .file_name()
+        .expect("a file has a name")
+        .to_string_lossy()
+        .into_owned();
+    let said = format!("{}{}", verified.stdout, verified.stderr);
+    assert!(said.contains(&name), "it does not name the file:\n{said}");
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[tokio::test]
+async fn the_demonstration_flies_a_delivery_to_its_end() {
+    let demo = airpost().start(["demo"]).await;
+    demo.ready().await;
+    let client = demo.client();
+    let look = || async {
+        let answer = client.get("/v1/drones").try_send().await.ok()?;
+        let drones = answer.json();
+        let delivery = list(&drones, "/items")
+            .iter()
+            .find_map(|drone| drone["delivery_id"].as_str())?
+            .to_owned();
+        let delivery = client
+            .get(&format!("/v1/deliveries/{delivery}"))
+            .try_send()
+            .await
+            .ok()?
+            .json();
+        (delivery["status"] == "complete").then_some(())
+    };
+    poll_until(
+        Duration::from_mins(1),
+        "the demonstration's delivery to be complete",
+        look,
+    )
+    .await;
+    demo.stop().await;
+}
