@@ -1,13 +1,41 @@
 //! A delivery: one package on its way from a sender to a recipient.
+//!
+//! ```text
+//! Pending → Scheduled → Assigned → HeadedToPickup → AtPickup → Loaded → InTransit → AtDropoff → Complete*
+//!               ↑______________ drone unassigned ______|          |________|___________|
+//!  first five → Cancelling → Cancelled*                           ↓        → a late release → Complete*
+//!                    ↘ (picked up after all) → Loaded          Returning → AtHub → Returned*
+//!                                                                 AtHub → Assigned (the next attempt)
+//!  custody Drone or Hub → Failed*                                                            * terminal
+//! ```
+//!
+//! Always so, shown by the property tests:
+//! * a terminal status has no successor, and there is one outcome at most;
+//! * the package goes from the sender to a drone, and from a drone to the recipient, a hub, the
+//!   sender or nobody knows whom; nothing is cancelled once it left the sender;
+//! * every mission has a higher number than the one before; facts of another than the live one
+//!   change no status; there is one live mission at most, and at most three are attempts;
+//! * what happened before is never unlearned: a late fact corrects the time of a step that had
+//!   only been implied, and nothing else.
+//!
+//! Commands of people may be rejected; what drones report never is, since it has happened.
 
 mod event;
 mod state;
 mod command;
+mod decide;
+mod report;
+mod evolve;
 mod payload;
 
+#[cfg(test)]
+mod tests;
+
+use crate::decider::{Decider, Occurrence};
 pub use command::{
     DeliveryCommand, DeliveryRejection, Ending, LoadVerdict, Nearness, Report, Reported, ReturnedTo,
 };
+
 pub(crate) use event::words;
 pub use event::{
     Anomaly, Assignment, AttemptFailure, CancelReason, CancellationRefusal, DeliveryEvent, Failure,
@@ -16,6 +44,41 @@ pub use event::{
     UnassignReason,
 };
 pub use state::{
-    ANOMALIES_MAX, ATTEMPTS_MAX, CarryStage, Custody, Delivery, FetchStage, Holder, Mission, Phase,
-    Reached, Status,
+    ANOMALIES_MAX, ATTEMPTS_MAX, CarryStage, Custody, Delivery, FetchStage, Holder, MISSIONS_MAX,
+    Mission, Phase, Reached, Status,
 };
+
+impl Decider for Delivery {
+    type State = Option<Self>;
+    type Command = DeliveryCommand;
+    type Event = DeliveryEvent;
+    type Rejection = DeliveryRejection;
+
+    fn initial() -> Option<Self> {
+        None
+    }
+
+    fn decide(
+        command: &DeliveryCommand,
+        state: &Option<Self>,
+    ) -> Result<Vec<Occurrence<DeliveryEvent>>, DeliveryRejection> {
+        let existing = state.as_ref().ok_or(DeliveryRejection::Unknown);
+        match command {
+            DeliveryCommand::Create { order, now } => decide::create(order, *now, state.as_ref()),
+            DeliveryCommand::Schedule { now } => decide::schedule(*now, existing?),
+            DeliveryCommand::Reschedule { plan, now } => decide::reschedule(plan, *now, existing?),
+            DeliveryCommand::Cancel {
+                reason,
+                comment,
+                now,
+            } => decide::cancel(*reason, comment.as_ref(), *now, existing?),
+            DeliveryCommand::Report(report) => Ok(existing
+                .map(|delivery| report::report(report, delivery))
+                .unwrap_or_default()),
+        }
+    }
+
+    fn evolve(state: Option<Self>, occurrence: &Occurrence<DeliveryEvent>) -> Option<Self> {
+        evolve::evolve(state, occurrence)
+    }
+}

@@ -12,6 +12,7 @@ pub mod actor;
 
 // How an aggregate is written down.
 pub mod decider;
+pub mod spec;
 pub mod stream;
 pub mod codec;
 

@@ -1,7 +1,7 @@
 //! What is asked of a delivery, and what drones report of it.
 
 use super::event::{
-    CancelReason, HubPlace, Order, Plan, ReleaseEvidence, ReleaseMethod, UnassignReason,
+    Anomaly, CancelReason, HubPlace, Order, Plan, ReleaseEvidence, ReleaseMethod, UnassignReason,
 };
 use super::state::Status;
 use crate::id::{DroneId, FactId, FleetId, MissionId, Tag};
@@ -115,6 +115,8 @@ pub enum Reported {
         /// Whether the package is still on board, if it knows.
         payload_on_board: Option<bool>,
     },
+    /// It cannot be about this delivery, whatever its status: an anomaly.
+    Misplaced(Anomaly),
 }
 
 /// How a mission ended early.

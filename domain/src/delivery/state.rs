@@ -9,6 +9,10 @@ use crate::time::Timestamp;
 /// Most attempts at delivering one package.
 pub const ATTEMPTS_MAX: u8 = 3;
 
+/// Most missions for one delivery. Far more than a fleet needs that refuses
+/// now and then; it bounds what is kept of them.
+pub const MISSIONS_MAX: u32 = 100;
+
 /// Most anomalies recorded for one delivery; more are only counted.
 pub const ANOMALIES_MAX: usize = 20;
 
@@ -318,6 +322,21 @@ impl Delivery {
         self.mission
             .as_ref()
             .filter(|_| self.phase.has_live_mission())
+    }
+
+    /// Whether a mission is the newest, live or over.
+    pub(super) fn is_newest(&self, mission: MissionId) -> bool {
+        self.mission
+            .as_ref()
+            .is_some_and(|newest| newest.assignment.mission == mission)
+    }
+
+    /// A step that a mission reached.
+    pub(super) fn reached(&self, mission: MissionId, milestone: Milestone) -> Option<&Reached> {
+        self.milestones
+            .iter()
+            .rev()
+            .find(|reached| reached.mission == mission && reached.milestone == milestone)
     }
 
     /// The steps reached, in stream order, of all missions.

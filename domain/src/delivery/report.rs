@@ -1,0 +1,274 @@
+//! What follows from what drones report. One function per kind of report.
+//!
+//! A report is never refused. What does not fit the delivery is an anomaly; what
+//! it has already taken in, or what changes nothing about it, gives no event.
+
+use super::command::{Ending, LoadVerdict, Nearness, Report, Reported, ReturnedTo};
+use super::event::{
+    Anomaly, Assignment, AttemptFailure, DeliveryEvent, Failure, Milestone, ReturnReason,
+    UnassignReason,
+};
+use super::state::{ANOMALIES_MAX, ATTEMPTS_MAX, Delivery, MISSIONS_MAX, Phase, Reached};
+use crate::decider::Occurrence;
+use crate::id::{DroneId, FleetId};
+use crate::text::Comment;
+use crate::time::Timestamp;
+
+mod course;
+mod handover;
+
+use course::{Standing, Step};
+
+type Events = Vec<Occurrence<DeliveryEvent>>;
+
+/// What follows from a report.
+pub(super) fn report(report: &Report, delivery: &Delivery) -> Events {
+    let case = Case { report, delivery };
+    let mission = report.mission;
+    match &report.reported {
+        Reported::Assigned {
+            fleet,
+            drone,
+            eta_pickup,
+            eta_dropoff,
+        } => case.assigned(fleet, drone, *eta_pickup, *eta_dropoff),
+        Reported::Ended { how, detail } => case.ended(*how, detail.as_ref()),
+        Reported::DepartedToPickup => case.stepped(
+            Step::HeadedToPickup,
+            DeliveryEvent::HeadedToPickup { mission },
+        ),
+        Reported::ArrivedAtPickup => case.stepped(
+            Step::ArrivedAtPickup,
+            DeliveryEvent::ArrivedAtPickup { mission },
+        ),
+        Reported::Loaded { verdict, tag, mass } => match verdict {
+            LoadVerdict::Matches => {
+                let (tag, mass) = (tag.clone(), *mass);
+                let picked_up = DeliveryEvent::PickedUp { mission, tag, mass };
+                case.stepped(Step::PickedUp, picked_up)
+            }
+            LoadVerdict::WrongPackage => case.misloaded(AttemptFailure::WrongPackage),
+            LoadVerdict::Overweight => case.misloaded(AttemptFailure::Overweight),
+        },
+        Reported::DepartedToDropoff => {
+            case.stepped(Step::InTransit, DeliveryEvent::InTransit { mission })
+        }
+        Reported::ArrivedAtDropoff(nearness) => case.arrived_at_dropoff(*nearness),
+        Reported::Released {
+            method,
+            evidence,
+            confirmed,
+            nearness,
+        } => case.released(*method, *evidence, *confirmed, *nearness),
+        Reported::DepartedToReturn => case.departed_to_return(),
+        Reported::Returned(to) => case.returned(*to),
+        Reported::Completed { payload_on_board } => case.completed(*payload_on_board),
+        Reported::Misplaced(why) => case.anomaly(*why),
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    report: &'a Report,
+    delivery: &'a Delivery,
+}
+
+impl<'a> Case<'a> {
+    const fn reported(self, event: DeliveryEvent) -> Occurrence<DeliveryEvent> {
+        Occurrence::new(event, self.report.event_time)
+    }
+
+    const fn implied(self, event: DeliveryEvent) -> Occurrence<DeliveryEvent> {
+        Occurrence::inferred(event, self.report.event_time)
+    }
+
+    fn anomaly(self, why: Anomaly) -> Events {
+        let anomalies = &self.delivery.anomalies;
+        if anomalies.len() >= ANOMALIES_MAX || anomalies.contains(&self.report.fact) {
+            return vec![];
+        }
+        let fact = self.report.fact.clone();
+        vec![self.reported(DeliveryEvent::AnomalyRecorded { fact, why })]
+    }
+
+    /// A mission claims to have the package that cannot have it.
+    fn impossible_custody(self) -> Events {
+        if self.standing() == Standing::Finished {
+            self.anomaly(Anomaly::ContradictsOutcome)
+        } else {
+            self.anomaly(Anomaly::TwoDrones)
+        }
+    }
+
+    fn reached(self, milestone: Milestone) -> Option<&'a Reached> {
+        self.delivery.reached(self.report.mission, milestone)
+    }
+
+    const fn return_started(self, reason: ReturnReason) -> DeliveryEvent {
+        let mission = self.report.mission;
+        DeliveryEvent::ReturnStarted { mission, reason }
+    }
+
+    const fn unassigned(self, reason: UnassignReason, detail: Option<Comment>) -> DeliveryEvent {
+        let mission = self.report.mission;
+        DeliveryEvent::DroneUnassigned {
+            mission,
+            reason,
+            detail,
+        }
+    }
+
+    const fn failed(self, reason: Failure) -> DeliveryEvent {
+        let mission = self.report.mission;
+        DeliveryEvent::Failed { mission, reason }
+    }
+
+    fn assigned(
+        self,
+        fleet: &FleetId,
+        drone: &DroneId,
+        eta_pickup: Option<Timestamp>,
+        eta_dropoff: Option<Timestamp>,
+    ) -> Events {
+        if self.reached(Milestone::Assigned).is_some() {
+            return if self.is_of_another_drone(fleet, drone) {
+                self.anomaly(Anomaly::ForeignDrone)
+            } else {
+                vec![]
+            };
+        }
+        match self.delivery.phase {
+            Phase::Scheduled | Phase::AtHub => {}
+            Phase::Pending
+            | Phase::Fetching { .. }
+            | Phase::Carrying(_)
+            | Phase::Returning
+            | Phase::Cancelling { .. }
+            | Phase::Complete
+            | Phase::Returned
+            | Phase::Cancelled
+            | Phase::Failed(_) => return self.anomaly(Anomaly::WrongStatus),
+        }
+        if self.delivery.attempt >= ATTEMPTS_MAX || self.delivery.epoch >= MISSIONS_MAX {
+            return self.anomaly(Anomaly::NoAttemptsLeft);
+        }
+        vec![self.reported(DeliveryEvent::DroneAssigned(Assignment {
+            mission: self.report.mission,
+            fleet: fleet.clone(),
+            drone: drone.clone(),
+            epoch: self.delivery.epoch.saturating_add(1),
+            eta_pickup,
+            eta_dropoff,
+        }))]
+    }
+
+    /// Only the newest mission's drone is remembered.
+    fn is_of_another_drone(self, fleet: &FleetId, drone: &DroneId) -> bool {
+        self.delivery.mission.as_ref().is_some_and(|newest| {
+            let known = &newest.assignment;
+            known.mission == self.report.mission && (&known.fleet, &known.drone) != (fleet, drone)
+        })
+    }
+
+    fn ended(self, how: Ending, detail: Option<&Comment>) -> Events {
+        let wrecked = match how {
+            Ending::Crashed | Ending::Lost => true,
+            Ending::Rejected | Ending::Aborted | Ending::StoodDown => false,
+        };
+        let event = match self.standing() {
+            Standing::Fetches(_) => self.unassigned(how.unassign_reason(), detail.cloned()),
+            Standing::FetchesInVain(_) => DeliveryEvent::Cancelled,
+            Standing::Brings(_) | Standing::BringsBack if wrecked => {
+                self.failed(Failure::DroneLost)
+            }
+            Standing::Brings(_) => self.return_started(ReturnReason::MissionAborted),
+            Standing::BringsBack | Standing::Over | Standing::Finished | Standing::Foreign => {
+                return vec![];
+            }
+        };
+        vec![self.reported(event)]
+    }
+
+    fn arrived_at_dropoff(self, nearness: Nearness) -> Events {
+        let mission = self.report.mission;
+        let arrived = |distance| {
+            let event = DeliveryEvent::ArrivedAtDropoff { mission, distance };
+            self.stepped(Step::ArrivedAtDropoff, event)
+        };
+        match nearness {
+            Nearness::Inside(distance) => arrived(Some(distance)),
+            Nearness::Unknown => arrived(None),
+            Nearness::Outside(_) => {
+                let told_already = self
+                    .reached(Milestone::ArrivedAtDropoff)
+                    .is_some_and(|reached| !reached.inferred);
+                if self.is_live() && !told_already {
+                    self.anomaly(Anomaly::OutsideDropoffRadius)
+                } else {
+                    vec![]
+                }
+            }
+        }
+    }
+
+    fn departed_to_return(self) -> Events {
+        if let Some(reached) = self.reached(Milestone::ReturnStarted) {
+            return self.corrected(reached).into_iter().collect();
+        }
+        match self.standing() {
+            Standing::Brings(_) => {
+                vec![self.reported(self.return_started(ReturnReason::DroneReturned))]
+            }
+            Standing::Fetches(_)
+            | Standing::FetchesInVain(_)
+            | Standing::BringsBack
+            | Standing::Over
+            | Standing::Finished
+            | Standing::Foreign => vec![],
+        }
+    }
+
+    fn returned(self, to: ReturnedTo) -> Events {
+        let mission = self.report.mission;
+        let back = self.reported(match to {
+            ReturnedTo::Sender => DeliveryEvent::Returned { mission },
+            ReturnedTo::Hub(place) => DeliveryEvent::ArrivedAtHub { mission, place },
+        });
+        match self.standing() {
+            Standing::Brings(_) => {
+                let turned = self.return_started(ReturnReason::DroneReturned);
+                vec![self.implied(turned), back]
+            }
+            Standing::BringsBack => vec![back],
+            Standing::Over if self.delivery.phase == Phase::AtHub && to == ReturnedTo::Sender => {
+                vec![back]
+            }
+            Standing::Finished if self.delivery.phase == Phase::Failed(Failure::DroneLost) => {
+                self.anomaly(Anomaly::ContradictsOutcome)
+            }
+            Standing::Fetches(_)
+            | Standing::FetchesInVain(_)
+            | Standing::Over
+            | Standing::Finished
+            | Standing::Foreign => vec![],
+        }
+    }
+
+    fn completed(self, payload_on_board: Option<bool>) -> Events {
+        if payload_on_board == Some(true) {
+            return if self.is_live() {
+                self.anomaly(Anomaly::EndedWithPackage)
+            } else {
+                self.impossible_custody()
+            };
+        }
+        match self.standing() {
+            Standing::Fetches(_) => {
+                vec![self.reported(self.unassigned(UnassignReason::MissionEnded, None))]
+            }
+            Standing::FetchesInVain(_) => vec![self.reported(DeliveryEvent::Cancelled)],
+            Standing::Brings(_) | Standing::BringsBack => self.anomaly(Anomaly::EndedWithPackage),
+            Standing::Over | Standing::Finished | Standing::Foreign => vec![],
+        }
+    }
+}

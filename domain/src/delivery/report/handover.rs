@@ -1,0 +1,150 @@
+//! When a package changes hands: taken by a drone, or let go.
+
+use super::{Case, Events, Standing, Step};
+use crate::decider::Occurrence;
+use crate::delivery::command::Nearness;
+use crate::delivery::event::{
+    Anomaly, AttemptFailure, DeliveryEvent, Failure, Milestone, ReleaseEvidence, ReleaseMethod,
+    ReturnReason, UnassignReason,
+};
+use crate::delivery::state::{Phase, Reached};
+
+impl Case<'_> {
+    /// The drone took something that it should not bring.
+    pub(super) fn misloaded(self, reason: AttemptFailure) -> Events {
+        let mission = self.report.mission;
+        let attempt_failed = self.reported(DeliveryEvent::AttemptFailed { mission, reason });
+        let counted = self.delivery.mission.as_ref().is_some_and(|m| m.counted);
+        match self.standing() {
+            Standing::FetchesInVain(_) if counted => vec![],
+            Standing::Fetches(taken) => {
+                let unassigned = self.unassigned(UnassignReason::AttemptFailed, None);
+                let mut events: Events = self.between(taken, Step::PickedUp).collect();
+                events.extend([attempt_failed, self.reported(unassigned)]);
+                events
+            }
+            // It is cancelled when the drone has been stood down, not because it failed.
+            Standing::FetchesInVain(taken) => {
+                let mut events: Events = self.between(taken, Step::PickedUp).collect();
+                events.push(attempt_failed);
+                events
+            }
+            Standing::Brings(_)
+            | Standing::BringsBack
+            | Standing::Over
+            | Standing::Finished
+            | Standing::Foreign => match self.reached(Milestone::PickedUp) {
+                Some(reached) => self.misloaded_after_all(reached, attempt_failed),
+                None if counted && self.standing() != Standing::Foreign => vec![],
+                None => self.impossible_custody(),
+            },
+        }
+    }
+
+    /// It was thought to have been loaded well: if that had only been implied, the loading's own
+    /// report comes late, and says otherwise.
+    fn misloaded_after_all(
+        self,
+        picked_up: &Reached,
+        attempt_failed: Occurrence<DeliveryEvent>,
+    ) -> Events {
+        let standing = self.standing();
+        let Some(corrected) = self.corrected(picked_up) else {
+            return match standing {
+                Standing::Brings(_) => self.anomaly(Anomaly::WrongStatus),
+                Standing::Fetches(_)
+                | Standing::FetchesInVain(_)
+                | Standing::BringsBack
+                | Standing::Over
+                | Standing::Finished
+                | Standing::Foreign => vec![],
+            };
+        };
+        let mut events = vec![corrected];
+        match standing {
+            Standing::Brings(_) => {
+                let turned = self.reported(self.return_started(ReturnReason::MissionAborted));
+                events.extend([attempt_failed, turned]);
+            }
+            Standing::BringsBack => events.push(attempt_failed),
+            Standing::Finished => events.extend(self.anomaly(Anomaly::ContradictsOutcome)),
+            Standing::Fetches(_)
+            | Standing::FetchesInVain(_)
+            | Standing::Over
+            | Standing::Foreign => events.extend(self.anomaly(Anomaly::WrongStatus)),
+        }
+        events
+    }
+
+    pub(super) fn released(
+        self,
+        method: ReleaseMethod,
+        evidence: Option<ReleaseEvidence>,
+        confirmed: bool,
+        nearness: Nearness,
+    ) -> Events {
+        if !self.is_live() {
+            return if confirmed && self.release_contradicts(nearness) {
+                self.impossible_custody()
+            } else {
+                vec![]
+            };
+        }
+        if !confirmed {
+            return self.anomaly(Anomaly::ReleaseNotConfirmed);
+        }
+        match nearness {
+            Nearness::Unknown => self.anomaly(Anomaly::ReleaseWithoutPosition),
+            Nearness::Inside(distance) => {
+                let mut events = self.led_to(Step::Released).unwrap_or_default();
+                events.push(self.reported(DeliveryEvent::DeliveryComplete {
+                    mission: self.report.mission,
+                    method,
+                    evidence,
+                    distance,
+                }));
+                events
+            }
+            // A package is put down elsewhere at the end of every return; where, `returned` tells.
+            Nearness::Outside(_) if self.standing() == Standing::BringsBack => {
+                self.anomaly(Anomaly::WrongStatus)
+            }
+            Nearness::Outside(_) => {
+                let mut events = self.led_to(Step::InTransit).unwrap_or_default();
+                events.push(self.reported(self.failed(Failure::Misdelivered)));
+                events
+            }
+        }
+    }
+
+    /// Whether a confirmed release by a mission that is not live contradicts what is known.
+    fn release_contradicts(self, nearness: Nearness) -> bool {
+        let inside = match nearness {
+            Nearness::Inside(_) => Some(true),
+            Nearness::Outside(_) => Some(false),
+            Nearness::Unknown => None,
+        };
+        if self.standing() == Standing::Foreign {
+            return true;
+        }
+        match self.delivery.phase {
+            Phase::Complete => inside == Some(false),
+            Phase::Returned | Phase::Failed(Failure::Misdelivered) => inside == Some(true),
+            Phase::Failed(
+                Failure::DroneLost
+                | Failure::PackageLost
+                | Failure::Damaged
+                | Failure::Undeliverable
+                | Failure::NoDrone,
+            )
+            | Phase::Cancelled
+            | Phase::Pending
+            | Phase::Scheduled
+            | Phase::AtHub
+            | Phase::Fetching { .. }
+            | Phase::Carrying(_)
+            | Phase::Returning
+            | Phase::Cancelling { .. } => true,
+        }
+    }
+}
