@@ -1,0 +1,524 @@
+//! Conditional requests (RFC 9110, section 13): entity tags, `If-None-Match`
+//! for readers and `If-Match` for editors.
+
+use std::fmt;
+
+use axum::http::header::{ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+
+use super::problem::{Problem, ProblemKind};
+
+/// The most tags that one header may list; what comes after is not looked at.
+const TAGS_MAX: usize = 100;
+
+/// The strong tag of one representation: equal tags mean equal bytes.
+///
+/// Its text is `"<sequence>-<version>"` or `"<sequence>-<version>-<digest>"`.
+/// The sequence is the last event's in the stream of what is shown; the
+/// version is the representation's and grows when its bytes change for the
+/// same events; the digest covers what is shown beside the stream's own
+/// state, such as counters of other streams or a live position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntityTag {
+    sequence: u64,
+    version: u16,
+    digest: Option<u64>,
+}
+
+impl EntityTag {
+    /// The tag of a representation that shows nothing but a stream's state.
+    #[must_use]
+    pub const fn new(sequence: u64, version: u16) -> Self {
+        Self {
+            sequence,
+            version,
+            digest: None,
+        }
+    }
+
+    /// The tag of a representation that also shows `derived`, the bytes of
+    /// whatever does not come from the stream itself.
+    #[must_use]
+    pub fn with_derived(self, derived: &[u8]) -> Self {
+        let hash = blake3::hash(derived);
+        let digest = hash
+            .as_bytes()
+            .iter()
+            .take(8)
+            .fold(0, |digest, byte| (digest << 8) | u64::from(*byte));
+        Self {
+            digest: Some(digest),
+            ..self
+        }
+    }
+
+    /// The last event's sequence in the stream of what is shown.
+    #[must_use]
+    pub const fn sequence(self) -> u64 {
+        self.sequence
+    }
+
+    /// The tag as a header's value.
+    ///
+    /// # Panics
+    /// Never: digits and hyphens make a header value.
+    #[must_use]
+    pub fn header_value(self) -> HeaderValue {
+        HeaderValue::try_from(format!("\"{self}\""))
+            .expect("digits and hyphens make a header value")
+    }
+}
+
+impl fmt::Display for EntityTag {
+    /// The text between the quotes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.sequence, self.version)?;
+        self.digest
+            .map_or(Ok(()), |digest| write!(f, "-{digest:016x}"))
+    }
+}
+
+/// What an editor's change is based on: the header `If-Match`.
+///
+/// Of a tag only the sequence counts here. What the sequence does not cover
+/// (the version of the representation, the digest of what is derived from
+/// other streams) is nothing that the editor could change, and nothing that
+/// their change could overwrite: a user's name may be edited although a
+/// delivery of theirs was booked meanwhile. So it is stricter than needed for
+/// no one, and whoever has seen the stream's last event may change it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IfMatch {
+    /// `*`: whatever is there.
+    Any,
+    /// One of these sequences. Empty if no listed tag is one of ours.
+    Sequences(Vec<u64>),
+}
+
+impl IfMatch {
+    /// Whether a change to what stands at `sequence` may be made.
+    #[must_use]
+    pub fn permits(&self, sequence: u64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Sequences(sequences) => sequences.contains(&sequence),
+        }
+    }
+}
+
+/// The header `If-None-Match`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum IfNoneMatch {
+    Any,
+    Tags(Vec<String>),
+}
+
+/// What a request says about the state it expects.
+///
+/// Dates (`If-Modified-Since`, `If-Unmodified-Since`) are ignored: nothing
+/// here has a `Last-Modified`, and RFC 9110, section 13.1.3 and 13.1.4, then
+/// asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preconditions {
+    if_match: Option<IfMatch>,
+    if_none_match: Option<IfNoneMatch>,
+    reads_only: bool,
+}
+
+impl Preconditions {
+    /// Reads them out of a request.
+    ///
+    /// # Errors
+    /// `malformed-header` (400) for an `If-Match` that is no list of tags: an
+    /// editor who forgot the quotes must not overwrite anything, nor be told
+    /// that it has changed. A malformed `If-None-Match` is ignored, since the
+    /// full answer is always right.
+    pub fn of(method: &Method, headers: &HeaderMap) -> Result<Self, Problem> {
+        let if_match = match header_tags(headers, &IF_MATCH) {
+            None => None,
+            Some(Ok(Listed::Any)) => Some(IfMatch::Any),
+            Some(Ok(Listed::Tags(tags))) => Some(IfMatch::Sequences(
+                tags.iter().filter_map(strong_sequence).collect(),
+            )),
+            Some(Err(Malformed)) => {
+                return Err(Problem::new(
+                    ProblemKind::MalformedHeader,
+                    "If-Match is not a list of entity tags; send the ETag as it was received, with its quotes, or *",
+                ));
+            }
+        };
+        let if_none_match = match header_tags(headers, &IF_NONE_MATCH) {
+            None | Some(Err(Malformed)) => None,
+            Some(Ok(Listed::Any)) => Some(IfNoneMatch::Any),
+            Some(Ok(Listed::Tags(tags))) => Some(IfNoneMatch::Tags(
+                tags.into_iter().map(|tag| tag.opaque).collect(),
+            )),
+        };
+        Ok(Self {
+            if_match,
+            if_none_match,
+            reads_only: matches!(*method, Method::GET | Method::HEAD),
+        })
+    }
+
+    /// What a change is based on, where it must say so.
+    ///
+    /// # Errors
+    /// `precondition-required` (428) if it does not.
+    pub fn required(&self) -> Result<&IfMatch, Problem> {
+        self.if_match.as_ref().ok_or_else(|| {
+            Problem::new(
+                ProblemKind::PreconditionRequired,
+                "say which state this change is based on: send the ETag of what you read as If-Match, or If-Match: *",
+            )
+        })
+    }
+
+    /// What a change is based on, where it may say so.
+    #[must_use]
+    pub fn if_match(&self) -> Option<&IfMatch> {
+        self.if_match.as_ref()
+    }
+
+    /// Holds the conditions against what there is, in the order of RFC 9110,
+    /// section 13.2.2.
+    #[must_use]
+    pub fn evaluate(&self, current: EntityTag) -> Verdict {
+        if self
+            .if_match
+            .as_ref()
+            .is_some_and(|if_match| !if_match.permits(current.sequence))
+        {
+            return Verdict::Failed;
+        }
+        let is_known = match &self.if_none_match {
+            None => false,
+            Some(IfNoneMatch::Any) => true,
+            Some(IfNoneMatch::Tags(tags)) => tags.contains(&current.to_string()),
+        };
+        match (is_known, self.reads_only) {
+            (false, _) => Verdict::Proceed,
+            (true, true) => Verdict::NotModified,
+            (true, false) => Verdict::Failed,
+        }
+    }
+
+    /// The answer to a reader: what there is, or 304 if they have it, or 412
+    /// if they asked for another state.
+    #[must_use]
+    pub fn answer(
+        &self,
+        current: EntityTag,
+        representation: impl FnOnce() -> Response,
+    ) -> Response {
+        let mut response = match self.evaluate(current) {
+            Verdict::Proceed => representation(),
+            Verdict::NotModified => StatusCode::NOT_MODIFIED.into_response(),
+            Verdict::Failed => Problem::new(
+                ProblemKind::PreconditionFailed,
+                "what is there is not what If-Match names; leave the header out to read it",
+            )
+            .into_response(),
+        };
+        response.headers_mut().insert(ETAG, current.header_value());
+        response
+    }
+}
+
+/// What becomes of a request with conditions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is done.
+    Proceed,
+    /// 304: the reader has it already.
+    NotModified,
+    /// 412.
+    Failed,
+}
+
+/// The problem of an editor whose copy is out of date: with the current
+/// representation and its tag.
+#[must_use]
+pub fn precondition_failed(current: EntityTag, representation: Value) -> Problem {
+    Problem::new(
+        ProblemKind::PreconditionFailed,
+        format!(
+            "it has changed since you read it and stands at sequence {} now; decide again on the basis of current",
+            current.sequence
+        ),
+    )
+    .with_header(ETAG, current.header_value())
+    .with_member("current", representation)
+}
+
+/// One tag of a list.
+struct ListedTag {
+    weak: bool,
+    opaque: String,
+}
+
+enum Listed {
+    Any,
+    Tags(Vec<ListedTag>),
+}
+
+/// A header is no list of entity tags.
+struct Malformed;
+
+/// All lines of a header together, since they are one list (RFC 9110, 5.3).
+fn header_tags(headers: &HeaderMap, name: &HeaderName) -> Option<Result<Listed, Malformed>> {
+    let mut lines = headers.get_all(name).iter().peekable();
+    lines.peek()?;
+    let mut tags = Vec::new();
+    let mut is_any = false;
+    for line in lines {
+        let Ok(line) = line.to_str() else {
+            return Some(Err(Malformed));
+        };
+        if line.trim() == "*" {
+            is_any = true;
+        } else if parse_tags(line, &mut tags).is_none() {
+            return Some(Err(Malformed));
+        }
+    }
+    match (is_any, tags.is_empty()) {
+        (true, true) => Some(Ok(Listed::Any)),
+        (false, false) => Some(Ok(Listed::Tags(tags))),
+        (true, false) | (false, true) => Some(Err(Malformed)),
+    }
+}
+
+fn parse_tags(line: &str, tags: &mut Vec<ListedTag>) -> Option<()> {
+    let mut rest = line.trim_start();
+    while !rest.is_empty() {
+        // Empty elements of a list are to be ignored (RFC 9110, 5.6.1.2).
+        if let Some(after) = rest.strip_prefix(',') {
+            rest = after.trim_start();
+            continue;
+        }
+        let weak = rest.starts_with("W/");
+        let quoted = rest.strip_prefix("W/").unwrap_or(rest).strip_prefix('"')?;
+        let (opaque, after) = quoted.split_once('"')?;
+        let after = after.trim_start();
+        if !after.is_empty() && !after.starts_with(',') {
+            return None;
+        }
+        if tags.len() < TAGS_MAX {
+            tags.push(ListedTag {
+                weak,
+                opaque: opaque.to_owned(),
+            });
+        }
+        rest = after;
+    }
+    Some(())
+}
+
+/// The sequence in a strong tag of ours. A weak tag never matches in
+/// `If-Match` (RFC 9110, 13.1.1).
+fn strong_sequence(tag: &ListedTag) -> Option<u64> {
+    let mut parts = tag.opaque.split('-');
+    let sequence = parts.next().and_then(number)?;
+    let version = parts.next().and_then(number)?;
+    let digest_fits = match parts.next() {
+        None => true,
+        Some(digest) => {
+            digest.len() == 16
+                && digest
+                    .bytes()
+                    .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        }
+    };
+    (!tag.weak && u16::try_from(version).is_ok() && digest_fits && parts.next().is_none())
+        .then_some(sequence)
+}
+
+/// A number as we print it: no sign, no leading zero.
+fn number(text: &str) -> Option<u64> {
+    text.parse()
+        .ok()
+        .filter(|number: &u64| number.to_string() == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn preconditions(
+        method: &Method,
+        lines: &[(HeaderName, &str)],
+    ) -> Result<Preconditions, Problem> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(name, HeaderValue::from_str(value).unwrap());
+        }
+        Preconditions::of(method, &headers)
+    }
+
+    fn verdict(method: &Method, name: HeaderName, value: &str, current: EntityTag) -> Verdict {
+        preconditions(method, &[(name, value)])
+            .unwrap()
+            .evaluate(current)
+    }
+
+    const CURRENT: EntityTag = EntityTag::new(7, 1);
+
+    proptest! {
+        #[test]
+        fn every_tag_of_ours_is_recognised_by_reader_and_editor(sequence: u64, version: u16, derived: Option<[u8; 3]>) {
+            let mut tag = EntityTag::new(sequence, version);
+            if let Some(derived) = derived {
+                tag = tag.with_derived(&derived);
+            }
+            let text = tag.header_value();
+            let text = text.to_str().unwrap();
+            prop_assert_eq!(verdict(&Method::GET, IF_NONE_MATCH, text, tag), Verdict::NotModified);
+            prop_assert_eq!(verdict(&Method::PATCH, IF_MATCH, text, tag), Verdict::Proceed);
+            let moved = EntityTag::new(sequence.wrapping_add(1), version);
+            prop_assert_eq!(verdict(&Method::GET, IF_NONE_MATCH, text, moved), Verdict::Proceed);
+            prop_assert_eq!(verdict(&Method::PATCH, IF_MATCH, text, moved), Verdict::Failed);
+        }
+
+        #[test]
+        fn no_header_makes_reading_panic(value in "[ -~]{0,40}") {
+            for name in [IF_MATCH, IF_NONE_MATCH] {
+                let _ = preconditions(&Method::GET, &[(name, &value)]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_reader_with_the_current_tag_is_told_so() {
+        for value in [
+            "\"7-1\"",
+            "W/\"7-1\"",
+            "\"x\", \"7-1\"",
+            ", \"a,b\" ,,\"7-1\",",
+            "*",
+        ] {
+            assert_eq!(
+                verdict(&Method::GET, IF_NONE_MATCH, value, CURRENT),
+                Verdict::NotModified,
+                "{value}"
+            );
+            assert_eq!(
+                verdict(&Method::HEAD, IF_NONE_MATCH, value, CURRENT),
+                Verdict::NotModified,
+                "{value}"
+            );
+            assert_eq!(
+                verdict(&Method::POST, IF_NONE_MATCH, value, CURRENT),
+                Verdict::Failed,
+                "{value}"
+            );
+        }
+        for value in ["\"6-1\"", "\"7-2\"", "\"7\"", "7-1", "", "\"7-1"] {
+            assert_eq!(
+                verdict(&Method::GET, IF_NONE_MATCH, value, CURRENT),
+                Verdict::Proceed,
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_editor_matches_by_the_sequence_of_a_strong_tag() {
+        let derived = CURRENT.with_derived(b"3 live deliveries");
+        for value in [
+            "\"7-1\"",
+            "\"7-9\"",
+            "\"7-1-00000000000000ff\"",
+            "\"x\", \"7-1\"",
+            "*",
+        ] {
+            assert_eq!(
+                verdict(&Method::PATCH, IF_MATCH, value, derived),
+                Verdict::Proceed,
+                "{value}"
+            );
+        }
+        for value in [
+            "W/\"7-1\"",
+            "\"8-1\"",
+            "\"7\"",
+            "\"07-1\"",
+            "\"+7-1\"",
+            "\"7-1-ff\"",
+            "\"7-1-00000000000000ff-1\"",
+        ] {
+            assert_eq!(
+                verdict(&Method::PATCH, IF_MATCH, value, derived),
+                Verdict::Failed,
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_editor_who_forgot_the_quotes_is_told_so() {
+        for value in ["7-1", "\"7-1", "\"7-1\" \"8-1\"", "", ",", "*, \"7-1\" x"] {
+            let problem = preconditions(&Method::PUT, &[(IF_MATCH, value)]).unwrap_err();
+            assert_eq!(problem.kind(), ProblemKind::MalformedHeader, "{value}");
+        }
+    }
+
+    #[test]
+    fn lines_of_one_header_are_one_list() {
+        let lines = [(IF_MATCH, "\"6-1\""), (IF_MATCH, "\"7-1\"")];
+        assert_eq!(
+            preconditions(&Method::PATCH, &lines)
+                .unwrap()
+                .evaluate(CURRENT),
+            Verdict::Proceed
+        );
+    }
+
+    #[test]
+    fn a_failed_if_match_beats_a_known_copy() {
+        let lines = [(IF_NONE_MATCH, "*"), (IF_MATCH, "\"6-1\"")];
+        assert_eq!(
+            preconditions(&Method::GET, &lines)
+                .unwrap()
+                .evaluate(CURRENT),
+            Verdict::Failed
+        );
+    }
+
+    #[test]
+    fn a_change_must_say_what_it_is_based_on() {
+        let problem = preconditions(&Method::PATCH, &[])
+            .unwrap()
+            .required()
+            .unwrap_err();
+        assert_eq!(problem.kind(), ProblemKind::PreconditionRequired);
+        assert_eq!(
+            preconditions(&Method::PATCH, &[(IF_MATCH, "*")])
+                .unwrap()
+                .required(),
+            Ok(&IfMatch::Any)
+        );
+    }
+
+    #[test]
+    fn every_answer_to_a_reader_has_the_tag() {
+        for (value, status) in [("\"7-1\"", 304), ("\"6-1\"", 200)] {
+            let response = preconditions(&Method::GET, &[(IF_NONE_MATCH, value)])
+                .unwrap()
+                .answer(CURRENT, || StatusCode::OK.into_response());
+            assert_eq!(
+                (response.status().as_u16(), &response.headers()[ETAG]),
+                (status, &CURRENT.header_value())
+            );
+        }
+    }
+
+    #[test]
+    fn a_digest_tells_representations_of_one_sequence_apart() {
+        assert_ne!(CURRENT.with_derived(b"1"), CURRENT.with_derived(b"2"));
+        assert_ne!(CURRENT.with_derived(b"1"), CURRENT);
+        assert_eq!(CURRENT.with_derived(b"1").sequence(), 7);
+    }
+}
