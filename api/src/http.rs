@@ -8,3 +8,12 @@ pub mod problem;
 // What comes in: JSON as a value, read field by field.
 pub mod json;
 pub mod fields;
+pub mod conditional;
+pub mod cursor;
+pub mod body;
+pub mod negotiate;
+// What every request meets.
+pub mod front;
+pub mod server;
+// The resources.
+pub mod problem_pages;

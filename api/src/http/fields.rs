@@ -173,10 +173,16 @@ pub struct Fields<'a> {
     at: At<'a>,
     source: Source,
     known: Vec<&'static str>,
+    unknown_ignored: bool,
     faults: &'a RefCell<Faults>,
 }
 
 impl<'a> Fields<'a> {
+    /// Fields that are not asked for are no fault: for languages that grow by addition.
+    pub fn ignore_unknown(&mut self) {
+        self.unknown_ignored = true;
+    }
+
     /// A field that must be there and not `null`.
     pub fn required<T>(
         &mut self,
@@ -285,12 +291,16 @@ impl<'a> Fields<'a> {
             at,
             source,
             known: Vec::new(),
+            unknown_ignored: false,
             faults,
         }
     }
 
     /// Reports what was not asked for.
     fn finish(&self) {
+        if self.unknown_ignored {
+            return;
+        }
         let what = self.source.noun();
         for name in self
             .members
