@@ -39,3 +39,7 @@ pub use store::{
 };
 pub use stream::{Category, Expected, StreamId};
 pub use subscription::Subscription;
+
+// One contract over every implementation, and what the journal survives.
+#[cfg(test)]
+mod tests;
