@@ -1,1 +1,52 @@
-//! Placeholder.
+//! What people ask: one file for each question, with the view, its projection, its query and its tests.
+//!
+//! A view is a fold of the log. It is never true because it says so: it can be
+//! deleted at any time and is built again, byte for byte.
+
+// The seam to the storage engine, and how things lie in it.
+mod key;
+mod view_store;
+mod stored;
+
+// What a projection is, and the view that it writes.
+mod overlay;
+mod projection;
+mod view;
+
+// The questions.
+mod progress;
+mod delivery_status;
+mod delivery_history;
+mod user;
+mod user_deliveries;
+mod waiting_sessions;
+
+// Following the log.
+mod view_set;
+mod opening;
+mod shared;
+mod runner;
+
+// The front.
+mod views;
+
+// Without a service: building anew, and comparing with a fresh fold.
+mod rebuild;
+mod verify;
+
+pub use delivery_history::HistoryEntry;
+pub use delivery_status::{Cancellation, DeliveryRow, Milestones, MissionRow};
+pub use opening::OpenError;
+pub use progress::Eta;
+pub use projection::{Halt, Undecodable};
+pub use rebuild::{Advance, RebuildError, rebuild};
+pub use shared::ReaderState;
+pub use user::UserRow;
+pub use user_deliveries::{
+    ListedDelivery, PAGE_ITEMS_MAX, PAGE_SCAN_ROWS_MAX, PageKey, UserDeliveriesPage,
+    UserDeliveriesQuery,
+};
+pub use verify::{Difference, FINDINGS_MAX, Finding, Verification, VerifyError, verify};
+pub use view_store::ViewStoreError;
+pub use views::{QueryError, ViewHealth, Views, ViewsHealth, ViewsOptions};
+pub use waiting_sessions::{WAITING_SESSIONS_MAX, WaitingSession};

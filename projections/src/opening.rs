@@ -1,0 +1,91 @@
+//! How the views of a log are opened: as they are, or set aside and begun anew
+//! where they are damaged; and when they must not be touched.
+
+use std::path::PathBuf;
+
+use eventstore::{LogIdentity, Position};
+
+use crate::view::ViewOpenError;
+use crate::view_set::ViewSet;
+use crate::view_store::{ViewFolder, ViewStoreError};
+
+/// Why the views could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The views have seen records that the log does not have any more.
+    /// Acknowledged events are missing. Nothing was changed.
+    #[error(
+        "view {view} has seen position {seen}, but the log ends at {head}: acknowledged events are missing; restore the journal from a backup"
+    )]
+    Regressed {
+        /// The view that is farthest ahead, or one of them.
+        view: &'static str,
+        /// Where it is.
+        seen: Position,
+        /// Where the log ends.
+        head: Position,
+    },
+    /// They are damaged and could not be set aside.
+    #[error(
+        "{damage}, but setting them aside failed: {source}; remove the views' folder and restart"
+    )]
+    NotSetAside {
+        /// What is wrong with them.
+        damage: ViewStoreError,
+        /// Why they are still there.
+        source: std::io::Error,
+    },
+    /// They are in use, or not even new ones can be written.
+    #[error("the views cannot be used: {0}; check the disk and the views' folder")]
+    Unusable(ViewStoreError),
+    /// The thread that feeds the views could not be started.
+    #[error("starting the views failed: {0}")]
+    NotStarted(std::io::Error),
+}
+
+/// Opens the views in a folder.
+///
+/// With `damage` they are known to be damaged, and otherwise they may prove to
+/// be: then they are set aside, saying so, and new ones are begun.
+pub(crate) fn open_views(
+    folder: &mut ViewFolder,
+    identity: LogIdentity,
+    head: Position,
+    damage: Option<&ViewStoreError>,
+) -> Result<ViewSet, OpenError> {
+    let damage = match damage {
+        Some(damage) => damage.clone(),
+        None => match try_open(folder, identity, head) {
+            Ok(set) => return Ok(set),
+            Err(ViewOpenError::Damaged(error @ ViewStoreError::InUse { .. })) => {
+                return Err(OpenError::Unusable(error));
+            }
+            Err(ViewOpenError::Damaged(damage)) => damage,
+            Err(ViewOpenError::Ahead { view, seen }) => {
+                return Err(OpenError::Regressed { view, seen, head });
+            }
+        },
+    };
+    match folder.set_aside() {
+        Ok(kept) => report(&damage, kept),
+        Err(source) => return Err(OpenError::NotSetAside { damage, source }),
+    }
+    match try_open(folder, identity, head) {
+        Ok(set) => Ok(set),
+        Err(ViewOpenError::Damaged(error)) => Err(OpenError::Unusable(error)),
+        Err(ViewOpenError::Ahead { view, seen }) => Err(OpenError::Regressed { view, seen, head }),
+    }
+}
+
+fn try_open(
+    folder: &mut ViewFolder,
+    identity: LogIdentity,
+    head: Position,
+) -> Result<ViewSet, ViewOpenError> {
+    ViewSet::open(folder.open()?, identity, head)
+}
+
+fn report(damage: &ViewStoreError, kept: Option<PathBuf>) {
+    let kept = kept.map(|path| path.display().to_string());
+    tracing::warn!(%damage, kept, "the views are damaged: they are set aside and built anew from the log");
+}

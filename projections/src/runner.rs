@@ -1,0 +1,166 @@
+//! The thread that follows the log and feeds the views.
+//!
+//! It is one OS thread, because the engine must have one writer and because
+//! feeding is not work for an async executor. It waits for the head of the log
+//! on a runtime of its own that has no timers and no sockets.
+
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use eventstore::{EventStore, Position, ReadError};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::shared::{Control, ReaderState, Shared};
+use crate::view_set::FeedError;
+use crate::view_store::ViewStoreError;
+
+/// How often damaged views are built anew without having reached the head
+/// once, until that is given up.
+const REBUILDS_IN_A_ROW_MAX: u32 = 3;
+
+/// The running thread. Dropping it lets it run on until the views are dropped.
+#[derive(Debug)]
+pub(crate) struct Runner {
+    thread: JoinHandle<()>,
+}
+
+/// Why following the log ended for now.
+enum Pause {
+    /// Whoever owns the views wants to stop.
+    Stopped,
+    /// The views are damaged.
+    Damaged(ViewStoreError),
+    /// The log cannot be read right now, or at all.
+    LogFailed(ReadError),
+    /// The log leaves something out.
+    Hole(FeedError),
+}
+
+struct Follower {
+    shared: Arc<Shared>,
+    log: Arc<dyn EventStore>,
+    runtime: Runtime,
+    head: watch::Receiver<Position>,
+    control: watch::Receiver<Control>,
+    rebuilds_in_a_row: u32,
+}
+
+impl Runner {
+    /// Starts it.
+    pub(crate) fn start(shared: Arc<Shared>, log: Arc<dyn EventStore>) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        let mut follower = Follower {
+            head: log.head(),
+            control: shared.control(),
+            shared,
+            log,
+            runtime,
+            rebuilds_in_a_row: 0,
+        };
+        let thread = Builder::new()
+            .name("views".to_owned())
+            .spawn(move || follower.run())?;
+        Ok(Self { thread })
+    }
+
+    /// Waits until it has ended, which it does once it was told to.
+    pub(crate) fn join(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("the thread that feeds the views panicked");
+        }
+    }
+}
+
+impl Follower {
+    fn run(&mut self) {
+        loop {
+            match self.follow() {
+                Pause::Stopped => break,
+                Pause::Damaged(error) => {
+                    if !self.rebuild(&error) {
+                        break;
+                    }
+                }
+                Pause::LogFailed(error) => {
+                    self.shared
+                        .set_state(ReaderState::Failed(error.to_string()));
+                    tracing::error!(%error, "the views do not follow the log: it cannot be read");
+                    if !self.wait() {
+                        break;
+                    }
+                }
+                Pause::Hole(error) => {
+                    self.shared
+                        .set_state(ReaderState::Failed(error.to_string()));
+                    tracing::error!(%error, "the views do not follow the log any more");
+                    break;
+                }
+            }
+        }
+        self.shared.end_following();
+    }
+
+    /// Feeds page after page, and waits at the head.
+    fn follow(&mut self) -> Pause {
+        loop {
+            let control = self.control.borrow_and_update().clone();
+            if control.stop {
+                return Pause::Stopped;
+            }
+            if let Some(error) = self.shared.damage() {
+                return Pause::Damaged(error);
+            }
+            let head = *self.head.borrow_and_update();
+            match self.shared.set().feed(&*self.log, |_| head) {
+                Ok(Some(_)) => self.shared.publish(),
+                Ok(None) => {
+                    self.rebuilds_in_a_row = 0;
+                    self.shared.publish();
+                    if !self.wait() {
+                        return Pause::Stopped;
+                    }
+                }
+                Err(FeedError::Views(error)) => return Pause::Damaged(error),
+                Err(FeedError::Log(error)) => return Pause::LogFailed(error),
+                Err(hole @ FeedError::Hole { .. }) => return Pause::Hole(hole),
+            }
+        }
+    }
+
+    /// Waits until the head has moved or something is wanted of this thread.
+    /// Not so once nobody can want anything any more.
+    fn wait(&mut self) -> bool {
+        let (head, control) = (&mut self.head, &mut self.control);
+        self.runtime.block_on(async {
+            tokio::select! {
+                moved = head.changed() => match moved {
+                    Ok(()) => true,
+                    // The store is closed: all there is has been fed.
+                    Err(_) => control.changed().await.is_ok(),
+                },
+                told = control.changed() => told.is_ok(),
+            }
+        })
+    }
+
+    /// Sets damaged views aside and begins new ones. Not so after several in a row.
+    fn rebuild(&mut self, error: &ViewStoreError) -> bool {
+        self.rebuilds_in_a_row += 1;
+        if self.rebuilds_in_a_row > REBUILDS_IN_A_ROW_MAX {
+            let why = format!("the views were damaged again and again, last by: {error}");
+            tracing::error!(why, "the views are given up: check the disk and restart");
+            self.shared.set_state(ReaderState::Failed(why));
+            return false;
+        }
+        match self.shared.replace_views(error, *self.head.borrow()) {
+            Ok(()) => true,
+            Err(failed) => {
+                tracing::error!(error = %failed, "the views cannot be built anew: restart");
+                self.shared
+                    .set_state(ReaderState::Failed(failed.to_string()));
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What the front, the readers and the thread that feeds the views share.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use eventstore::{LogIdentity, Position};
+use tokio::sync::watch;
+
+use crate::opening::{OpenError, open_views};
+use crate::view_set::ViewSet;
+use crate::view_store::{ViewFolder, ViewStoreError};
+
+/// What is wanted of the thread that feeds the views.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Control {
+    /// It shall end.
+    pub(crate) stop: bool,
+    /// Grows when there is damage to look after.
+    alarms: u64,
+}
+
+/// Whether the views follow the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReaderState {
+    /// They do.
+    Following,
+    /// They do not, and why.
+    Failed(String),
+    /// They were stopped.
+    Stopped,
+}
+
+/// The current views, and how far they are.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    identity: LogIdentity,
+    /// Exchanged as a whole when the views are built anew.
+    set: RwLock<Arc<ViewSet>>,
+    folder: Mutex<ViewFolder>,
+    applied: watch::Sender<Position>,
+    ended: watch::Sender<bool>,
+    control: watch::Sender<Control>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    reader: ReaderState,
+    damage: Option<Damage>,
+    /// Lists are not answered before the views have reached this: the head when
+    /// they were opened or begun anew.
+    floor: Position,
+    rebuilds: u32,
+}
+
+#[derive(Debug)]
+struct Damage {
+    error: ViewStoreError,
+    set: Arc<ViewSet>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    /// Views that were just opened, of a log that ends at `head`.
+    pub(crate) fn new(
+        identity: LogIdentity,
+        head: Position,
+        folder: ViewFolder,
+        set: ViewSet,
+    ) -> Self {
+        Self {
+            identity,
+            applied: watch::Sender::new(set.applied()),
+            set: RwLock::new(Arc::new(set)),
+            folder: Mutex::new(folder),
+            ended: watch::Sender::new(false),
+            control: watch::Sender::new(Control::default()),
+            state: Mutex::new(State {
+                reader: ReaderState::Following,
+                damage: None,
+                floor: head,
+                rebuilds: 0,
+            }),
+        }
+    }
+
+    /// The current views.
+    pub(crate) fn set(&self) -> Arc<ViewSet> {
+        let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&set)
+    }
+
+    /// The record up to which every view holds all, now and whenever it moves.
+    /// It moves back when the views are built anew.
+    pub(crate) fn applied(&self) -> watch::Receiver<Position> {
+        self.applied.subscribe()
+    }
+
+    /// Whether the views have stopped following for good.
+    pub(crate) fn ended(&self) -> watch::Receiver<bool> {
+        self.ended.subscribe()
+    }
+
+    /// What is wanted of the thread that feeds the views.
+    pub(crate) fn control(&self) -> watch::Receiver<Control> {
+        self.control.subscribe()
+    }
+
+    /// Tells that thread to end.
+    pub(crate) fn stop(&self) {
+        self.control.send_modify(|control| control.stop = true);
+    }
+
+    /// Says how far the views have come.
+    pub(crate) fn publish(&self) {
+        let applied = self.set().applied();
+        self.applied.send_if_modified(|before| {
+            let moved = *before != applied;
+            *before = applied;
+            moved
+        });
+        let mut state = locked(&self.state);
+        if state.reader != ReaderState::Following {
+            tracing::info!(position = %applied, "the views follow the log again");
+            state.reader = ReaderState::Following;
+        }
+    }
+
+    /// Whether the views follow the log.
+    pub(crate) fn state(&self) -> ReaderState {
+        locked(&self.state).reader.clone()
+    }
+
+    /// Says that they do not.
+    pub(crate) fn set_state(&self, reader: ReaderState) {
+        locked(&self.state).reader = reader;
+    }
+
+    /// The position below which lists are not answered.
+    pub(crate) fn floor(&self) -> Position {
+        locked(&self.state).floor
+    }
+
+    /// How often the views were set aside and built anew.
+    pub(crate) fn rebuilds(&self) -> u32 {
+        locked(&self.state).rebuilds
+    }
+
+    /// A reader found these views damaged: the thread that feeds them looks after it.
+    pub(crate) fn report_damage(&self, set: &Arc<ViewSet>, error: &ViewStoreError) {
+        let damage = Damage {
+            error: error.clone(),
+            set: Arc::clone(set),
+        };
+        locked(&self.state).damage = Some(damage);
+        self.control.send_modify(|control| control.alarms += 1);
+    }
+
+    /// What a reader found damaged about the current views.
+    pub(crate) fn damage(&self) -> Option<ViewStoreError> {
+        let damage = locked(&self.state).damage.take()?;
+        Arc::ptr_eq(&damage.set, &self.set()).then_some(damage.error)
+    }
+
+    /// Sets the views aside and begins new ones, of a log that ends at `head`.
+    pub(crate) fn replace_views(
+        &self,
+        damage: &ViewStoreError,
+        head: Position,
+    ) -> Result<(), OpenError> {
+        let mut folder = locked(&self.folder);
+        let set = open_views(&mut folder, self.identity, head, Some(damage))?;
+        {
+            let mut state = locked(&self.state);
+            // Before the new views can be seen, so that no list is answered from them too early.
+            state.floor = state.floor.max(head);
+            state.rebuilds += 1;
+        }
+        self.applied.send_replace(set.applied());
+        *self.set.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set);
+        Ok(())
+    }
+
+    /// The views will not be fed any more. Leaves them in good order if they are.
+    pub(crate) fn end_following(&self) {
+        let failed = match self.state() {
+            ReaderState::Failed(_) => true,
+            ReaderState::Following | ReaderState::Stopped => false,
+        };
+        if !failed {
+            self.set_state(ReaderState::Stopped);
+            let flushed = self.set().flush().map_err(|error| error.to_string());
+            let marked =
+                flushed.and_then(|()| locked(&self.folder).mark_clean().map_err(|e| e.to_string()));
+            if let Err(error) = marked {
+                tracing::warn!(
+                    error,
+                    "the views were not left in good order: they are checked at the next start"
+                );
+            }
+        }
+        self.ended.send_replace(true);
+    }
+}

@@ -1,0 +1,328 @@
+//! Comparing the views, byte for byte, with a fresh fold of the log.
+//!
+//! Each view is compared as of its own checkpoint: that it is behind the log
+//! is no fault. The fresh fold is made in memory for a short log and in a
+//! scratch folder beside the views for a long one, so that memory stays bounded.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use eventstore::{EventStore, LogIdentity, Position};
+
+use crate::key::KeyRange;
+use crate::rebuild::Advance;
+use crate::view::{View, tree_name};
+use crate::view_set::{PROJECTIONS, ViewSet};
+use crate::view_store::{
+    Checkpoint, Digest, Direction, Entry, OpenedStore, ViewFolder, ViewStore, ViewTree,
+};
+use crate::views::ViewsOptions;
+
+/// Longest log whose fresh fold is made in memory, records: some hundred MB of views.
+const MEMORY_RECORDS_MAX: u64 = 200_000;
+
+/// Most findings that are listed; all are counted.
+pub const FINDINGS_MAX: usize = 100;
+
+/// Entries of a tree read at a time.
+const ENTRIES_PER_READ: usize = 1_000;
+
+/// What a verification found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verification {
+    /// How many entries agreed.
+    pub entries_agreeing: u64,
+    /// How many findings there are.
+    pub findings_total: u64,
+    /// The first of them, at most [`FINDINGS_MAX`].
+    pub findings: Vec<Finding>,
+}
+
+/// Something that is not as a fresh fold of the log has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The view.
+    pub view: &'static str,
+    /// The entry's key, in hexadecimal; empty where the view as a whole is meant.
+    pub key_hex: String,
+    /// What differs.
+    pub difference: Difference,
+}
+
+/// How a view differs from a fresh fold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// The fold has the entry, the view does not.
+    Missing,
+    /// The view has the entry, the fold does not.
+    Unexpected,
+    /// Both have it, with other values.
+    Value {
+        /// The view's, in hexadecimal.
+        stored_hex: String,
+        /// The fold's, in hexadecimal.
+        expected_hex: String,
+    },
+    /// The view is of another log.
+    OtherLog,
+    /// The view has seen more than the log holds.
+    Ahead {
+        /// Where it is.
+        seen: Position,
+        /// Where the log ends.
+        head: Position,
+    },
+    /// The checkpoint's digest is not that of the entries it should hold.
+    Digest,
+}
+
+/// Why the views could not be compared.
+#[derive(Debug, thiserror::Error)]
+#[error("the views cannot be verified: {why}")]
+pub struct VerifyError {
+    /// What happened, and what helps.
+    pub why: String,
+}
+
+impl VerifyError {
+    fn new(why: impl std::fmt::Display) -> Self {
+        Self {
+            why: why.to_string(),
+        }
+    }
+}
+
+/// Compares all views in a folder with a fresh fold of the log. Changes nothing
+/// in them. Nobody else may have the folder open.
+///
+/// # Errors
+/// [`VerifyError`], if something could not be read at all; what differs is in
+/// the [`Verification`].
+pub fn verify(
+    folder: &Path,
+    log: &dyn EventStore,
+    options: ViewsOptions,
+    progress: &mut dyn FnMut(Advance),
+) -> Result<Verification, VerifyError> {
+    let mut stored = ViewFolder::disk(folder, options.cache_bytes);
+    let OpenedStore { store, clean } = stored.open().map_err(VerifyError::new)?;
+    let scratch = scratch_path(folder);
+    let verification = if log.head().borrow().get() <= MEMORY_RECORDS_MAX {
+        let mut memory = ViewFolder::Memory(Arc::default());
+        compare(&*store, &mut memory, log, progress)
+    } else {
+        remove(&scratch)?;
+        let mut disk = ViewFolder::disk(&scratch, options.cache_bytes);
+        let verification = compare(&*store, &mut disk, log, progress);
+        remove(&scratch)?;
+        verification
+    }?;
+    if clean {
+        stored.mark_clean().map_err(VerifyError::new)?;
+    }
+    Ok(verification)
+}
+
+fn scratch_path(folder: &Path) -> PathBuf {
+    let mut name = folder.file_name().unwrap_or_default().to_owned();
+    name.push("-views-scratch");
+    folder.with_file_name(name)
+}
+
+fn remove(scratch: &Path) -> Result<(), VerifyError> {
+    match std::fs::remove_dir_all(scratch) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(VerifyError::new(format!("{}: {error}", scratch.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Compares the trees in `store` with a fold into `fresh`.
+pub(crate) fn compare(
+    store: &dyn ViewStore,
+    fresh: &mut ViewFolder,
+    log: &dyn EventStore,
+    progress: &mut dyn FnMut(Advance),
+) -> Result<Verification, VerifyError> {
+    let head = *log.head().borrow();
+    let mut verification = Verification::default();
+    let mut trees = Vec::new();
+    for projection in PROJECTIONS {
+        let tree = store.open_tree(&tree_name(projection));
+        let tree = tree.map_err(VerifyError::new)?;
+        let checkpoint = tree.checkpoint().map_err(VerifyError::new)?;
+        let position = judge(projection.name(), checkpoint, log.identity(), head);
+        match position {
+            Ok(position) => {
+                let digest = checkpoint.map_or_else(Digest::default, |c| c.digest);
+                trees.push((projection.name(), tree, position, digest));
+            }
+            Err(finding) => verification.add(finding),
+        }
+    }
+    let opened = fresh.open().map_err(VerifyError::new)?;
+    let fold = ViewSet::open(opened, log.identity(), head).map_err(VerifyError::new)?;
+    let last = |view: &View| {
+        let found = trees.iter().find(|(name, ..)| *name == view.name());
+        found.map_or(Position::START, |(_, _, position, _)| *position)
+    };
+    while fold.feed(log, last).map_err(VerifyError::new)?.is_some() {
+        let position = fold.views().map(View::position).into_iter().max();
+        let position = position.unwrap_or(head);
+        progress(Advance { position, head });
+    }
+    for (name, tree, position, digest) in &trees {
+        let fresh = fold.views().into_iter().find(|view| view.name() == *name);
+        let fresh = fresh.expect("both are made of all projections");
+        if let Some(halt) = fresh.halt().filter(|_| fresh.position() < *position) {
+            return Err(VerifyError::new(format!(
+                "view {name} stands still: {halt}"
+            )));
+        }
+        verification.compare_trees(name, &**tree, fresh.tree(), *digest)?;
+    }
+    Ok(verification)
+}
+
+/// The position up to which a view can be compared.
+fn judge(
+    view: &'static str,
+    checkpoint: Option<Checkpoint>,
+    identity: LogIdentity,
+    head: Position,
+) -> Result<Position, Finding> {
+    let whole = |difference| Finding {
+        view,
+        key_hex: String::new(),
+        difference,
+    };
+    match checkpoint {
+        None => Ok(Position::START),
+        Some(checkpoint) if checkpoint.identity != identity => Err(whole(Difference::OtherLog)),
+        Some(Checkpoint { position: seen, .. }) if seen > head => {
+            Err(whole(Difference::Ahead { seen, head }))
+        }
+        Some(checkpoint) => Ok(checkpoint.position),
+    }
+}
+
+impl Verification {
+    /// Whether the views are exactly as a fresh fold has them.
+    #[must_use]
+    pub const fn is_clean(&self) -> bool {
+        self.findings_total == 0
+    }
+
+    fn add(&mut self, finding: Finding) {
+        self.findings_total += 1;
+        if self.findings.len() < FINDINGS_MAX {
+            self.findings.push(finding);
+        }
+    }
+
+    /// Walks through both trees at once, in the order of their keys.
+    fn compare_trees(
+        &mut self,
+        view: &'static str,
+        stored: &dyn ViewTree,
+        fresh: &dyn ViewTree,
+        digest: Digest,
+    ) -> Result<(), VerifyError> {
+        let (mut stored, mut fresh) = (Entries::of(stored), Entries::of(fresh));
+        let mut expected_digest = Digest::default();
+        loop {
+            let (found, expected) = (stored.peek()?, fresh.peek()?);
+            let difference = match (found, expected) {
+                (None, None) => break,
+                (Some(_), None) => Some(Difference::Unexpected),
+                (None, Some(_)) => Some(Difference::Missing),
+                (Some((a, _)), Some((b, _))) if a < b => Some(Difference::Unexpected),
+                (Some((a, _)), Some((b, _))) if a > b => Some(Difference::Missing),
+                (Some((_, a)), Some((_, b))) if a != b => Some(Difference::Value {
+                    stored_hex: hex(a),
+                    expected_hex: hex(b),
+                }),
+                (Some(_), Some(_)) => None,
+            };
+            let of_fold = difference != Some(Difference::Unexpected);
+            let of_view = difference != Some(Difference::Missing);
+            let key = if of_fold { expected } else { found };
+            let key_hex = key.map(|(key, _)| hex(key)).unwrap_or_default();
+            if let Some((key, value)) = expected.filter(|_| of_fold) {
+                expected_digest.toggle(key, value);
+            }
+            match difference {
+                None => self.entries_agreeing += 1,
+                Some(difference) => self.add(Finding {
+                    view,
+                    key_hex,
+                    difference,
+                }),
+            }
+            if of_view {
+                stored.advance();
+            }
+            if of_fold {
+                fresh.advance();
+            }
+        }
+        if digest != expected_digest {
+            self.add(Finding {
+                view,
+                key_hex: String::new(),
+                difference: Difference::Digest,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The entries of a tree one after the other, a read at a time.
+struct Entries<'t> {
+    tree: &'t dyn ViewTree,
+    rest: KeyRange,
+    read: std::vec::IntoIter<Entry>,
+    next: Option<Entry>,
+}
+
+impl<'t> Entries<'t> {
+    fn of(tree: &'t dyn ViewTree) -> Self {
+        Self {
+            tree,
+            rest: KeyRange::all(),
+            read: Vec::new().into_iter(),
+            next: None,
+        }
+    }
+
+    fn peek(&mut self) -> Result<Option<&Entry>, VerifyError> {
+        if self.next.is_none() {
+            if self.read.len() == 0 {
+                let read = self
+                    .tree
+                    .scan(&self.rest, Direction::Forward, ENTRIES_PER_READ);
+                let read = read.map_err(VerifyError::new)?;
+                if let Some((last, _)) = read.last() {
+                    self.rest = self.rest.after(last);
+                }
+                self.read = read.into_iter();
+            }
+            self.next = self.read.next();
+        }
+        Ok(self.next.as_ref())
+    }
+
+    fn advance(&mut self) {
+        self.next = None;
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

@@ -1,0 +1,266 @@
+//! A projection's tree with its checkpoint, read and written consistently.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use eventstore::{LogIdentity, Position, Record};
+
+use crate::key::KeyRange;
+use crate::overlay::Overlay;
+use crate::projection::{Facts, Halt, Projection};
+use crate::view_store::{
+    Batch, Checkpoint, Digest, Direction, ViewStore, ViewStoreError, ViewTree, panic_words,
+};
+
+/// Entries read at a time when a whole tree is read.
+const ENTRIES_PER_READ: usize = 1_000;
+
+/// One view.
+///
+/// Only the thread that feeds it writes. Readers hold the gate while they put
+/// an answer together, so that all they read is of one position.
+#[derive(Debug)]
+pub(crate) struct View {
+    projection: &'static dyn Projection,
+    tree: Arc<dyn ViewTree>,
+    /// Held for writing only while a batch is applied.
+    gate: RwLock<Checkpoint>,
+    halt: RwLock<Option<Halt>>,
+}
+
+impl std::fmt::Debug for dyn Projection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A view that stands still while it is held. Short-lived: it keeps the writer waiting.
+#[derive(Debug)]
+pub(crate) struct Reading<'v> {
+    tree: &'v dyn ViewTree,
+    at: RwLockReadGuard<'v, Checkpoint>,
+}
+
+impl<'v> Reading<'v> {
+    /// The record up to which the view holds all.
+    pub(crate) fn position(&self) -> Position {
+        self.at.position
+    }
+
+    /// The view as it is, to fold on.
+    pub(crate) fn overlay(&self) -> Overlay<'v> {
+        Overlay::new(self.tree)
+    }
+}
+
+/// Why a view cannot go on from what is stored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ViewOpenError {
+    /// It is damaged.
+    #[error(transparent)]
+    Damaged(#[from] ViewStoreError),
+    /// It has seen more than the log holds.
+    #[error("view {view} has seen position {seen}")]
+    Ahead {
+        /// Its name.
+        view: &'static str,
+        /// Where it is.
+        seen: Position,
+    },
+}
+
+impl View {
+    /// Opens a projection's view of a log that ends at `head`, or begins it.
+    ///
+    /// A view of another log is emptied. Unless the store was left in good
+    /// order its entries are checked against its checkpoint, which reads all of it.
+    pub(crate) fn open(
+        projection: &'static dyn Projection,
+        store: &dyn ViewStore,
+        clean: bool,
+        identity: LogIdentity,
+        head: Position,
+    ) -> Result<Self, ViewOpenError> {
+        let name = tree_name(projection);
+        let mut tree = store.open_tree(&name)?;
+        let found = tree.checkpoint()?;
+        let checkpoint = match found {
+            Some(checkpoint) if checkpoint.identity == identity => {
+                if checkpoint.position > head {
+                    return Err(ViewOpenError::Ahead {
+                        view: projection.name(),
+                        seen: checkpoint.position,
+                    });
+                }
+                checkpoint
+            }
+            other => {
+                if let Some(Checkpoint { identity: old, .. }) = other {
+                    tracing::warn!(
+                        view = name, %old, new = %identity,
+                        "the view is of another log: it is built anew from this one"
+                    );
+                    drop(tree);
+                    store.remove_tree(&name)?;
+                    tree = store.open_tree(&name)?;
+                }
+                Checkpoint {
+                    identity,
+                    position: Position::START,
+                    digest: Digest::default(),
+                }
+            }
+        };
+        if !clean && digest(&*tree)? != checkpoint.digest {
+            return Err(ViewOpenError::Damaged(ViewStoreError::unreadable(format!(
+                "the entries of {name} are not those of its checkpoint"
+            ))));
+        }
+        Ok(Self {
+            projection,
+            tree,
+            gate: RwLock::new(checkpoint),
+            halt: RwLock::new(None),
+        })
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self) -> &'static str {
+        self.projection.name()
+    }
+
+    /// The layout of its entries.
+    pub(crate) fn version(&self) -> u32 {
+        self.projection.version()
+    }
+
+    /// The record up to which it holds all.
+    pub(crate) fn position(&self) -> Position {
+        self.read().position()
+    }
+
+    /// Why it stands still, if it does.
+    pub(crate) fn halt(&self) -> Option<Halt> {
+        let halt = self.halt.read().unwrap_or_else(PoisonError::into_inner);
+        halt.clone()
+    }
+
+    /// Stops it where it stands, loudly.
+    pub(crate) fn halt_because(&self, halt: Halt) {
+        tracing::error!(
+            view = self.name(), error = %halt,
+            "the view stands still; queries fold the log on top of it as far as they can"
+        );
+        *self.halt.write().unwrap_or_else(PoisonError::into_inner) = Some(halt);
+    }
+
+    /// Holds it still to read it.
+    pub(crate) fn read(&self) -> Reading<'_> {
+        Reading {
+            tree: &*self.tree,
+            at: self.gate.read().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    /// Writes to come, on top of it. For the thread that feeds it.
+    pub(crate) fn begin(&self) -> Overlay<'_> {
+        Overlay::new(&*self.tree)
+    }
+
+    /// Its entries, to compare them.
+    pub(crate) fn tree(&self) -> &dyn ViewTree {
+        &*self.tree
+    }
+
+    /// Folds a record on top. What the projection does not want changes nothing.
+    pub(crate) fn project(
+        &self,
+        overlay: &mut Overlay<'_>,
+        record: &Record,
+        facts: &Facts,
+    ) -> Result<Result<(), Halt>, ViewStoreError> {
+        project(self.projection, overlay, record, facts)
+    }
+
+    /// Applies what was written, and moves the checkpoint to `position` with it.
+    pub(crate) fn commit(
+        &self,
+        written: Overlay<'_>,
+        position: Position,
+    ) -> Result<(), ViewStoreError> {
+        let mut checkpoint = *self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        assert!(
+            checkpoint.position <= position,
+            "a view never goes back: from {} to {position}",
+            checkpoint.position
+        );
+        checkpoint.position = position;
+        let mut writes = Vec::with_capacity(written.len());
+        for (key, value) in written.into_writes() {
+            let old = self.tree.get(&key)?;
+            if old == value {
+                continue;
+            }
+            if let Some(old) = old {
+                checkpoint.digest.toggle(&key, &old);
+            }
+            if let Some(new) = &value {
+                checkpoint.digest.toggle(&key, new);
+            }
+            writes.push((key, value));
+        }
+        let batch = Batch { writes, checkpoint };
+        let mut gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        self.tree.apply(&batch)?;
+        *gate = checkpoint;
+        Ok(())
+    }
+}
+
+/// Folds a record on top of a view, with what a projection may do wrong caught.
+pub(crate) fn project(
+    projection: &dyn Projection,
+    overlay: &mut Overlay<'_>,
+    record: &Record,
+    facts: &Facts,
+) -> Result<Result<(), Halt>, ViewStoreError> {
+    if !projection.wants(record) {
+        return Ok(Ok(()));
+    }
+    if let Facts::Undecodable(undecodable) = facts
+        && projection.needs_facts()
+    {
+        return Ok(Err(Halt::Undecodable(undecodable.clone())));
+    }
+    match catch_unwind(AssertUnwindSafe(|| {
+        projection.project(overlay, record, facts)
+    })) {
+        Ok(Ok(())) => Ok(Ok(())),
+        Ok(Err(error)) => Err(error),
+        Err(panic) => Ok(Err(Halt::Panicked {
+            position: record.position,
+            why: panic_words(&*panic),
+        })),
+    }
+}
+
+/// The tree of a projection's current version.
+pub(crate) fn tree_name(projection: &dyn Projection) -> String {
+    format!("{}-v{}", projection.name(), projection.version())
+}
+
+/// The digest of all entries of a tree, read from them.
+fn digest(tree: &dyn ViewTree) -> Result<Digest, ViewStoreError> {
+    let mut digest = Digest::default();
+    let mut range = KeyRange::all();
+    loop {
+        let entries = tree.scan(&range, Direction::Forward, ENTRIES_PER_READ)?;
+        let Some((last, _)) = entries.last() else {
+            return Ok(digest);
+        };
+        range = range.after(last);
+        for (key, value) in &entries {
+            digest.toggle(key, value);
+        }
+    }
+}

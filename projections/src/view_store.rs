@@ -1,0 +1,179 @@
+//! Where views are kept: the seam behind which the storage engine can be exchanged.
+//!
+//! A view is one tree of ordered keys. The engine must apply a batch to a tree
+//! as a whole or not at all, over a crash too; it need not keep anything that
+//! it was not asked to flush, since every view can be built again from the log.
+
+use std::fmt;
+use std::sync::Arc;
+
+use eventstore::{LogIdentity, Position};
+use serde::{Deserialize, Serialize};
+
+use crate::key::KeyRange;
+
+mod folder;
+mod memory;
+mod sled_engine;
+#[cfg(test)]
+mod contract;
+
+pub(crate) use folder::{OpenedStore, ViewFolder};
+pub(crate) use memory::MemoryViewStore;
+
+/// Largest value, bytes: beyond some 128 KiB the engine keeps values in files
+/// of their own, which it never syncs, and far below that it is fastest.
+pub(crate) const VALUE_BYTES_MAX: usize = 8 * 1024;
+
+/// A batch is closed once it has this many keys: much larger ones make the
+/// engine hold on to memory.
+pub(crate) const BATCH_KEYS: usize = 100;
+
+/// A key with its value.
+pub(crate) type Entry = (Vec<u8>, Vec<u8>);
+
+/// How far a view has come, and in which log. Kept in the view's own tree and
+/// moved in the same batch as what was written up to there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Checkpoint {
+    /// The log whose records the view holds.
+    pub(crate) identity: LogIdentity,
+    /// The last record that it holds, with all before it.
+    pub(crate) position: Position,
+    /// The [`Digest`] of all its entries.
+    pub(crate) digest: Digest,
+}
+
+/// The XOR of a hash of every entry of a tree: so it follows a batch at the
+/// batch's cost, and tells whether exactly those entries are there.
+///
+/// It finds damage, not malice: the hash is not a cryptographic one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Digest(u64);
+
+impl Digest {
+    /// Takes an entry in, or out again.
+    pub(crate) fn toggle(&mut self, key: &[u8], value: &[u8]) {
+        // FNV-1a over both, the key's length between them, then a finaliser so
+        // that single bits of the input reach all bits of the sum.
+        const PRIME: u64 = 0x0000_0100_0000_01b3;
+        let length = (key.len() as u64).to_be_bytes();
+        let bytes = key.iter().chain(&length).chain(value);
+        let mut hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(PRIME)
+        });
+        hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        self.0 ^= hash ^ (hash >> 31);
+    }
+}
+
+/// What is written to one tree, all of it or nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Batch {
+    /// Each key once, with its value, or without one if it goes.
+    pub(crate) writes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// Where the view is afterwards.
+    pub(crate) checkpoint: Checkpoint,
+}
+
+/// From which end keys are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// Smallest first.
+    Forward,
+    /// Largest first.
+    Backward,
+}
+
+/// All views' trees.
+///
+/// Only one thread writes; any thread reads.
+pub(crate) trait ViewStore: Send + Sync + fmt::Debug {
+    /// The tree of this name, empty if it is new.
+    fn open_tree(&self, name: &str) -> Result<Arc<dyn ViewTree>, ViewStoreError>;
+
+    /// Removes a tree with all its entries, if it is there.
+    fn remove_tree(&self, name: &str) -> Result<(), ViewStoreError>;
+
+    /// The names of the trees that are there.
+    fn tree_names(&self) -> Result<Vec<String>, ViewStoreError>;
+
+    /// Hands everything applied so far to the disk.
+    fn flush(&self) -> Result<(), ViewStoreError>;
+
+    /// What it takes on disk, bytes, roughly.
+    fn size_bytes(&self) -> Result<u64, ViewStoreError>;
+}
+
+/// One view's entries.
+pub(crate) trait ViewTree: Send + Sync + fmt::Debug {
+    /// The value of a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewStoreError>;
+
+    /// The first entries of a range, at most `limit`.
+    ///
+    /// Not a snapshot: what is applied meanwhile may show in part.
+    fn scan(
+        &self,
+        range: &KeyRange,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<Entry>, ViewStoreError>;
+
+    /// Applies a batch as a whole, checkpoint included.
+    fn apply(&self, batch: &Batch) -> Result<(), ViewStoreError>;
+
+    /// Where the view is; nothing for a new tree.
+    fn checkpoint(&self) -> Result<Option<Checkpoint>, ViewStoreError>;
+}
+
+/// The views could not be read or written. They are derived data: what is
+/// damaged is set aside and built again from the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ViewStoreError {
+    /// The engine refused.
+    #[error("{doing} the views failed: {why}; they are rebuilt from the log")]
+    Engine {
+        /// What was being done.
+        doing: &'static str,
+        /// The engine's words.
+        why: String,
+    },
+    /// Somebody else has them open.
+    #[error("the views are in use: {why}; stop the process that has them open")]
+    InUse {
+        /// The engine's words.
+        why: String,
+    },
+    /// The engine panicked.
+    #[error("{doing} the views panicked: {why}; they are rebuilt from the log")]
+    Panicked {
+        /// What was being done.
+        doing: &'static str,
+        /// The panic's words.
+        why: String,
+    },
+    /// An entry is not what this release writes there.
+    #[error("a row of the views is unreadable: {why}; they are rebuilt from the log")]
+    Unreadable {
+        /// What does not fit.
+        why: String,
+    },
+}
+
+impl ViewStoreError {
+    /// An entry that cannot be read.
+    pub(crate) fn unreadable(why: impl fmt::Display) -> Self {
+        Self::Unreadable {
+            why: why.to_string(),
+        }
+    }
+}
+
+/// The words of a caught panic.
+pub(crate) fn panic_words(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "without a message".to_owned())
+}

@@ -1,0 +1,149 @@
+//! The views in sled: one database, a tree for each view.
+//!
+//! What it is not asked for, on purpose: `flush_async` (deadlocks under
+//! concurrent callers), `generate_id` and `watch_prefix`. Its panics are caught.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{
+    Batch, Checkpoint, Direction, Entry, ViewStore, ViewStoreError, ViewTree, panic_words,
+};
+use crate::key::{CHECKPOINT_KEY, KeyRange};
+
+/// How often sled hands what it has to the disk by itself, ms.
+const FLUSH_EVERY_MS: u64 = 200;
+
+/// What sled says when another one has locked its files. It has no kind of
+/// error of its own for that, and such views must not be taken for damaged.
+const LOCKED: &str = "could not acquire lock";
+
+/// The tree that every sled database has.
+const DEFAULT_TREE: &[u8] = b"__sled__default";
+
+/// A sled database. It locks its files as long as it or one of its trees lives.
+#[derive(Debug)]
+pub(super) struct SledViewStore {
+    db: sled::Db,
+}
+
+#[derive(Debug)]
+struct SledTree {
+    tree: sled::Tree,
+}
+
+fn guarded<T>(
+    doing: &'static str,
+    action: impl FnOnce() -> sled::Result<T>,
+) -> Result<T, ViewStoreError> {
+    match catch_unwind(AssertUnwindSafe(action)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => {
+            let why = error.to_string();
+            Err(ViewStoreError::Engine { doing, why })
+        }
+        Err(panic) => {
+            let why = panic_words(&*panic);
+            Err(ViewStoreError::Panicked { doing, why })
+        }
+    }
+}
+
+impl SledViewStore {
+    /// Opens or creates the database in a folder.
+    pub(super) fn open(folder: &Path, cache_bytes: u64) -> Result<Self, ViewStoreError> {
+        let config = sled::Config::new()
+            .path(folder)
+            .cache_capacity(cache_bytes)
+            .flush_every_ms(Some(FLUSH_EVERY_MS));
+        let db = match guarded("opening", || config.open()) {
+            Err(ViewStoreError::Engine { doing: _, why }) if why.contains(LOCKED) => {
+                return Err(ViewStoreError::InUse { why });
+            }
+            opened => opened?,
+        };
+        Ok(Self { db })
+    }
+}
+
+impl ViewStore for SledViewStore {
+    fn open_tree(&self, name: &str) -> Result<Arc<dyn ViewTree>, ViewStoreError> {
+        let tree = guarded("opening", || self.db.open_tree(name))?;
+        Ok(Arc::new(SledTree { tree }))
+    }
+
+    fn remove_tree(&self, name: &str) -> Result<(), ViewStoreError> {
+        guarded("removing one of", || self.db.drop_tree(name)).map(drop)
+    }
+
+    fn tree_names(&self) -> Result<Vec<String>, ViewStoreError> {
+        let names = guarded("listing", || Ok(self.db.tree_names()))?;
+        let ours = names.into_iter().filter(|name| name != DEFAULT_TREE);
+        Ok(ours
+            .map(|name| String::from_utf8_lossy(&name).into_owned())
+            .collect())
+    }
+
+    fn flush(&self) -> Result<(), ViewStoreError> {
+        guarded("flushing", || self.db.flush()).map(drop)
+    }
+
+    fn size_bytes(&self) -> Result<u64, ViewStoreError> {
+        guarded("measuring", || self.db.size_on_disk())
+    }
+}
+
+impl ViewTree for SledTree {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewStoreError> {
+        let value = guarded("reading", || self.tree.get(key))?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    fn scan(
+        &self,
+        range: &KeyRange,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<Entry>, ViewStoreError> {
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        let entry = |entry: sled::Result<(sled::IVec, sled::IVec)>| {
+            entry.map(|(key, value)| (key.to_vec(), value.to_vec()))
+        };
+        guarded("reading", || {
+            let entries = match &range.end {
+                Some(end) => self.tree.range(range.start.as_slice()..end.as_slice()),
+                None => self.tree.range(range.start.as_slice()..),
+            };
+            match direction {
+                Direction::Forward => entries.take(limit).map(entry).collect(),
+                Direction::Backward => entries.rev().take(limit).map(entry).collect(),
+            }
+        })
+    }
+
+    fn apply(&self, batch: &Batch) -> Result<(), ViewStoreError> {
+        let checkpoint = postcard::to_stdvec(&batch.checkpoint)
+            .expect("a checkpoint holds nothing that postcard cannot write");
+        let mut writes = sled::Batch::default();
+        for (key, value) in &batch.writes {
+            match value {
+                Some(value) => writes.insert(key.as_slice(), value.as_slice()),
+                None => writes.remove(key.as_slice()),
+            }
+        }
+        writes.insert(&CHECKPOINT_KEY, checkpoint);
+        guarded("writing", || self.tree.apply_batch(writes))
+    }
+
+    fn checkpoint(&self) -> Result<Option<Checkpoint>, ViewStoreError> {
+        let Some(bytes) = self.get(&CHECKPOINT_KEY)? else {
+            return Ok(None);
+        };
+        let checkpoint = postcard::from_bytes(&bytes)
+            .map_err(|error| ViewStoreError::unreadable(format!("its checkpoint: {error}")))?;
+        Ok(Some(checkpoint))
+    }
+}

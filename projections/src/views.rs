@@ -1,0 +1,461 @@
+//! The front of the read side: what is asked, and what is promised about the answers.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use domain::id::{DeliveryId, ExternalId, UserId};
+use domain::stream::{Category, StreamName};
+use eventstore::{
+    Budget, EventStore, Filter, Position, ReadError, Record, StreamId, StreamVersion,
+};
+use tokio::sync::watch;
+
+use crate::delivery_history::{self, DeliveryHistory, HistoryEntry};
+use crate::delivery_status::{self, DeliveryRow, DeliveryStatus};
+use crate::opening::{OpenError, open_views};
+use crate::overlay::Overlay;
+use crate::projection::{Facts, Halt, Projection};
+use crate::runner::Runner;
+use crate::shared::{ReaderState, Shared};
+use crate::user::{self, User, UserRow};
+use crate::user_deliveries::{self, UserDeliveriesPage, UserDeliveriesQuery};
+use crate::view::{Reading, View, project};
+use crate::view_set::ViewSet;
+use crate::view_store::{MemoryViewStore, ViewFolder, ViewStoreError};
+use crate::waiting_sessions::{self, WaitingSession};
+
+#[cfg(test)]
+mod tests;
+
+/// Most positions that a query for a user folds on top of the view; farther
+/// behind it waits for the view instead.
+const OVERLAY_POSITIONS_MAX: u64 = 2_000;
+
+/// How long such a query waits.
+const OVERLAY_WAIT: Duration = Duration::from_secs(2);
+
+/// How the views are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ViewsOptions {
+    /// Memory that the storage engine may use for pages, bytes, roughly.
+    pub cache_bytes: u64,
+}
+
+impl Default for ViewsOptions {
+    /// 64 MiB of pages: the hot rows of some hundred thousand deliveries.
+    fn default() -> Self {
+        Self {
+            cache_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// All views of a log, kept up to date by a thread of their own.
+///
+/// * A query by id is *current*: it shows every record that was visible when
+///   it was asked, also what the view has not reached yet.
+/// * A list is as of the view's position; [`Views::wait_for`] waits for one.
+/// * Answers depend on the log alone: views that are lost or damaged are built
+///   anew and answer the same.
+///
+/// Queries are synchronous unless they may wait; they read memory and the page
+/// cache, and now and then a disk.
+#[derive(Debug)]
+pub struct Views {
+    shared: Arc<Shared>,
+    log: Arc<dyn EventStore>,
+    runner: Mutex<Option<Runner>>,
+}
+
+/// Why a query has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// The view is too far behind to answer. It catches up by itself: ask again.
+    #[error("the view is at position {position} of {wanted}: ask again shortly")]
+    Lagging {
+        /// Where the view is.
+        position: Position,
+        /// Where it must be.
+        wanted: Position,
+    },
+    /// The views are damaged. They are being built anew: ask again.
+    #[error(transparent)]
+    Views(#[from] ViewStoreError),
+    /// The log was not read.
+    #[error(transparent)]
+    Log(#[from] ReadError),
+    /// What was asked for has an event that this release cannot fold.
+    #[error(transparent)]
+    Halted(#[from] Halt),
+    /// The views do not follow the log any more.
+    #[error("the views have stopped: restart the service")]
+    Stopped,
+}
+
+/// How the views are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ViewsHealth {
+    /// Where the log ends.
+    pub head: Position,
+    /// The record up to which every view holds all.
+    pub applied: Position,
+    /// Where the log ended when the views were opened or begun anew: before
+    /// every view is there, lists are not answered.
+    pub ready_at: Position,
+    /// Whether they follow the log.
+    pub reader: ReaderState,
+    /// How often they were damaged and begun anew since they were opened.
+    pub rebuilds: u32,
+    /// Each view.
+    pub views: Vec<ViewHealth>,
+}
+
+/// How one view is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ViewHealth {
+    /// What it is called.
+    pub name: &'static str,
+    /// The layout of its entries.
+    pub version: u32,
+    /// The record up to which it holds all.
+    pub position: Position,
+    /// Why it stands still, if it does: a release that can fold the record is needed.
+    pub halted: Option<Halt>,
+}
+
+impl ViewsHealth {
+    /// Everything can be answered: all views have caught up once and follow on.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.reader == ReaderState::Following
+            && self.applied >= self.ready_at
+            && self.views.iter().all(|view| view.halted.is_none())
+    }
+}
+
+impl Views {
+    /// Opens the views in a folder, or begins them, and follows the log.
+    ///
+    /// Damaged views are set aside beside the folder and begun anew; so are
+    /// those of another log.
+    ///
+    /// # Errors
+    /// [`OpenError`]; above all where the views have seen more than the log holds.
+    pub fn open(
+        folder: &Path,
+        log: Arc<dyn EventStore>,
+        options: ViewsOptions,
+    ) -> Result<Self, OpenError> {
+        Self::start(ViewFolder::disk(folder, options.cache_bytes), log)
+    }
+
+    /// Views that are nowhere but in memory, with everything else the same.
+    ///
+    /// # Errors
+    /// [`OpenError`], if no thread can be started.
+    pub fn in_memory(log: Arc<dyn EventStore>) -> Result<Self, OpenError> {
+        Self::start(ViewFolder::Memory(Arc::<MemoryViewStore>::default()), log)
+    }
+
+    pub(crate) fn start(
+        mut folder: ViewFolder,
+        log: Arc<dyn EventStore>,
+    ) -> Result<Self, OpenError> {
+        let identity = log.identity();
+        let head = *log.head().borrow();
+        let set = open_views(&mut folder, identity, head, None)?;
+        let shared = Arc::new(Shared::new(identity, head, folder, set));
+        let runner =
+            Runner::start(Arc::clone(&shared), Arc::clone(&log)).map_err(OpenError::NotStarted)?;
+        Ok(Self {
+            shared,
+            log,
+            runner: Mutex::new(Some(runner)),
+        })
+    }
+
+    /// A delivery, current; `None` if there is no such delivery.
+    ///
+    /// # Errors
+    /// [`QueryError`], but never `Lagging`.
+    pub fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>, QueryError> {
+        self.query(|set| {
+            let view = set.delivery_status.read();
+            let mut overlay = view.overlay();
+            let after = delivery_status::sequence(&overlay, id)?;
+            self.fold_stream(&mut overlay, &DeliveryStatus, id, after)?;
+            Ok(delivery_status::delivery(&overlay, id)?)
+        })
+    }
+
+    /// All that happened to a delivery, current, oldest first; `None` if there
+    /// is no such delivery.
+    ///
+    /// # Errors
+    /// [`QueryError`], but never `Lagging`.
+    pub fn history(&self, id: DeliveryId) -> Result<Option<Vec<HistoryEntry>>, QueryError> {
+        self.query(|set| {
+            let view = set.delivery_history.read();
+            let mut overlay = view.overlay();
+            let after = delivery_history::sequence(&overlay, id)?;
+            self.fold_stream(&mut overlay, &DeliveryHistory, id, after)?;
+            let history = delivery_history::history(&overlay, id)?;
+            Ok(Some(history).filter(|history| !history.is_empty()))
+        })
+    }
+
+    /// The delivery that bears a user's own name of it, as of the view's position.
+    ///
+    /// A delivery that was just created may not be found yet: the claim's own
+    /// stream knows it.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn delivery_by_external_id(
+        &self,
+        user: UserId,
+        external_id: &ExternalId,
+    ) -> Result<Option<DeliveryId>, QueryError> {
+        self.query(|set| {
+            let view = self.caught_up(&set.delivery_status)?;
+            let found = delivery_status::by_external_id(&view.overlay(), user, external_id)?;
+            Ok(found)
+        })
+    }
+
+    /// A user, current, with what follows from all their deliveries; `None` if
+    /// there is no such user. Far behind the log it waits up to two seconds for
+    /// the view, so it wants a runtime with timers.
+    ///
+    /// # Errors
+    /// [`QueryError`]; `Lagging` if the view did not come near enough in time.
+    pub async fn user(&self, id: UserId) -> Result<Option<UserRow>, QueryError> {
+        match self.user_if_near(id) {
+            Err(QueryError::Lagging { wanted, .. }) => {
+                let waited = tokio::time::timeout(OVERLAY_WAIT, self.wait_for(wanted)).await;
+                if let Ok(Err(stopped)) = waited {
+                    return Err(stopped);
+                }
+                self.user_if_near(id)
+            }
+            answer => answer,
+        }
+    }
+
+    /// A page of a user's deliveries, as of the view's position; an unknown
+    /// user has none.
+    ///
+    /// # Errors
+    /// [`QueryError`]; `Lagging` while the views are being built.
+    pub fn user_deliveries(
+        &self,
+        user: UserId,
+        query: &UserDeliveriesQuery,
+    ) -> Result<UserDeliveriesPage, QueryError> {
+        self.query(|set| {
+            if let Some(external_id) = &query.external_id {
+                // The index finds it at once where scanning might take many pages.
+                let status = self.caught_up(&set.delivery_status)?;
+                let id = delivery_status::by_external_id(&status.overlay(), user, external_id)?;
+                drop(status);
+                let Some(id) = id else {
+                    return Ok(UserDeliveriesPage::empty());
+                };
+                let list = self.caught_up(&set.user_deliveries)?;
+                return Ok(user_deliveries::page_of_one(
+                    &list.overlay(),
+                    user,
+                    query,
+                    id,
+                )?);
+            }
+            let view = self.caught_up(&set.user_deliveries)?;
+            Ok(user_deliveries::page(&view.overlay(), user, query)?)
+        })
+    }
+
+    /// The drone sessions that wait for missing facts or have some parked, as of the view's position.
+    ///
+    /// # Errors
+    /// [`QueryError`]; `Lagging` while the views are being built.
+    pub fn waiting_sessions(&self) -> Result<Vec<WaitingSession>, QueryError> {
+        self.query(|set| {
+            let view = self.caught_up(&set.waiting_sessions)?;
+            Ok(waiting_sessions::waiting(&view.overlay())?)
+        })
+    }
+
+    /// The record up to which every view holds all, now and whenever it moves.
+    /// It moves back when damaged views are begun anew.
+    #[must_use]
+    pub fn applied(&self) -> watch::Receiver<Position> {
+        self.shared.applied()
+    }
+
+    /// Waits until every view holds all up to a position. Without an end: the
+    /// caller limits it.
+    ///
+    /// # Errors
+    /// `Stopped`, if that will not happen any more.
+    pub async fn wait_for(&self, position: Position) -> Result<(), QueryError> {
+        let mut applied = self.shared.applied();
+        let mut ended = self.shared.ended();
+        let reached = tokio::select! {
+            biased;
+            reached = applied.wait_for(|applied| *applied >= position) => reached.is_ok(),
+            _ = ended.wait_for(|ended| *ended) => false,
+        };
+        if reached {
+            Ok(())
+        } else {
+            Err(QueryError::Stopped)
+        }
+    }
+
+    /// How the views are.
+    #[must_use]
+    pub fn health(&self) -> ViewsHealth {
+        let set = self.shared.set();
+        let health = |view: &View| ViewHealth {
+            name: view.name(),
+            version: view.version(),
+            position: view.position(),
+            halted: view.halt(),
+        };
+        ViewsHealth {
+            head: *self.log.head().borrow(),
+            applied: set.applied(),
+            ready_at: self.shared.floor(),
+            reader: self.shared.state(),
+            rebuilds: self.shared.rebuilds(),
+            views: set.views().map(health).into(),
+        }
+    }
+
+    /// What the views take, bytes, roughly.
+    ///
+    /// # Errors
+    /// [`QueryError::Views`].
+    pub fn size_bytes(&self) -> Result<u64, QueryError> {
+        self.query(|set| Ok(set.size_bytes()?))
+    }
+
+    /// Stops following the log, waits for the thread, and leaves the views in
+    /// good order on disk. Takes as long as one page and one flush; it blocks.
+    /// Queries go on, ever farther behind the log. Stopping again does nothing.
+    pub fn stop(&self) {
+        self.shared.stop();
+        let runner = self
+            .runner
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(runner) = runner {
+            runner.join();
+        }
+    }
+
+    fn user_if_near(&self, id: UserId) -> Result<Option<UserRow>, QueryError> {
+        self.query(|set| {
+            let view = set.user.read();
+            let mut overlay = view.overlay();
+            self.fold_owner(&mut overlay, id, view.position())?;
+            Ok(user::user(&overlay, id)?)
+        })
+    }
+
+    /// Asks the current views; damage that shows is looked after.
+    fn query<T>(
+        &self,
+        ask: impl FnOnce(&ViewSet) -> Result<T, QueryError>,
+    ) -> Result<T, QueryError> {
+        let set = self.shared.set();
+        let answer = ask(&set);
+        if let Err(QueryError::Views(error)) = &answer {
+            self.shared.report_damage(&set, error);
+        }
+        answer
+    }
+
+    /// A view to answer a list from: one that was there or has caught up once.
+    fn caught_up<'v>(&self, view: &'v View) -> Result<Reading<'v>, QueryError> {
+        let wanted = self.shared.floor();
+        let reading = view.read();
+        let position = reading.position();
+        if position < wanted {
+            return Err(QueryError::Lagging { position, wanted });
+        }
+        Ok(reading)
+    }
+
+    /// Folds what a delivery's stream has after a version on top.
+    fn fold_stream(
+        &self,
+        overlay: &mut Overlay<'_>,
+        projection: &dyn Projection,
+        id: DeliveryId,
+        mut after: StreamVersion,
+    ) -> Result<(), QueryError> {
+        let name = StreamName::delivery(id);
+        let category = eventstore::Category::new(Category::Delivery.number());
+        let stream = StreamId::new(category, name.key);
+        loop {
+            let page = self.log.read_stream(stream, after, Budget::PAGE)?;
+            for record in &page.records {
+                fold(overlay, projection, record)?;
+            }
+            if page.records.is_empty() || page.read_to >= page.version {
+                return Ok(());
+            }
+            after = page.read_to;
+        }
+    }
+
+    /// Folds what belongs to a user and lies after a position on top.
+    fn fold_owner(
+        &self,
+        overlay: &mut Overlay<'_>,
+        id: UserId,
+        mut after: Position,
+    ) -> Result<(), QueryError> {
+        let head = *self.log.head().borrow();
+        if head.get().saturating_sub(after.get()) > OVERLAY_POSITIONS_MAX {
+            return Err(QueryError::Lagging {
+                position: after,
+                wanted: head,
+            });
+        }
+        let filter = Filter {
+            owner: Some(id.uuid()),
+            ..Filter::everything()
+        };
+        while after < head {
+            let page = self.log.read_all(after, &filter, Budget::PAGE)?;
+            for record in &page.records {
+                fold(overlay, &User, record)?;
+            }
+            if page.scanned_to <= after {
+                break;
+            }
+            after = page.scanned_to;
+        }
+        Ok(())
+    }
+}
+
+/// As [`Views::stop`].
+impl Drop for Views {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn fold(
+    overlay: &mut Overlay<'_>,
+    projection: &dyn Projection,
+    record: &Record,
+) -> Result<(), QueryError> {
+    project(projection, overlay, record, &Facts::of(record))??;
+    Ok(())
+}
