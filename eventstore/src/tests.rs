@@ -2,8 +2,18 @@
 
 // How commits are made, and answers awaited.
 mod given;
+mod fault_disk;
 
 // One suite over every implementation, and the law that ties them together.
 mod contract;
 mod subscription;
 mod equivalence;
+
+// What the journal survives, refuses and finds.
+mod recovery;
+mod damage;
+mod faults;
+mod every_fault;
+mod indexes;
+mod verification;
+mod format;

@@ -216,8 +216,7 @@ impl Log {
         let mut bytes = 0;
         let head = self.walk(after, &mut |position, body| {
             bytes += body.len();
-            let spent = records.len() >= budget.records_max || bytes > budget.bytes_max;
-            if spent && scanned_to > after {
+            if bytes > budget.bytes_max && scanned_to > after {
                 return Ok(ControlFlow::Break(()));
             }
             let record = record::decode(position, body)?;
@@ -225,7 +224,12 @@ impl Log {
                 records.push(record);
             }
             scanned_to = position;
-            Ok(ControlFlow::Continue(()))
+            // Told here and not before the next record, which may be far to read.
+            Ok(if records.len() < budget.records_max {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
         })?;
         Ok(Page {
             records,

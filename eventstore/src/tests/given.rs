@@ -104,7 +104,7 @@ pub(super) fn options(segment_bytes: u64) -> JournalOptions {
     JournalOptions {
         segment_bytes,
         disk_free_bytes_min: 0,
-        head_idle: std::time::Duration::from_secs(3_600),
+        head_idle: std::time::Duration::from_hours(1),
         ..JournalOptions::new(LOG_ID)
     }
 }
