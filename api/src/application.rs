@@ -1,0 +1,20 @@
+//! The use cases: what clients and drones can set in motion.
+//!
+//! Each loads what it needs, lets the domain decide and appends what follows,
+//! in the one loop of [`transact`]. Nothing outside that loop appends.
+
+// The loop.
+mod load;
+mod transact;
+
+// The use cases.
+pub mod users;
+pub mod deliveries;
+
+pub use load::LoadError;
+pub(crate) use load::{Folded, Loaded};
+pub(crate) use transact::Draft;
+pub use transact::{Application, Done, Failure, Precondition, Request, TransactError};
+
+#[cfg(test)]
+pub(crate) mod tests;

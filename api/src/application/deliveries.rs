@@ -1,0 +1,255 @@
+//! What clients can do about deliveries.
+
+use domain::actor::{Actor, ActorKind};
+use domain::claim::{
+    ExternalIdBearer, ExternalIdClaim, ExternalIdClaimCommand, ExternalIdClaimRejection,
+};
+use domain::codec::StoredEvent;
+use domain::decider::Decider;
+use domain::delivery::{
+    CancelReason, Delivery, DeliveryCommand, DeliveryEvent, DeliveryRejection, Order, Plan,
+};
+use domain::id::{DeliveryId, ExternalId, UserId};
+use domain::stream::StreamName;
+use domain::text::Comment;
+use domain::user::{User, UserStatus};
+use uuid::Uuid;
+
+use super::load::{LoadError, Loaded};
+use super::transact::{Application, Done, Draft, Precondition, Request, TransactError};
+
+/// A booking that stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Booked {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// It was booked before, by the same request under the same external id.
+    pub existing: bool,
+}
+
+/// Which rule said no to a booking.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BookingError {
+    /// There is no such user.
+    #[error("there is no such user")]
+    UnknownUser,
+    /// The user may not book.
+    #[error("the user is suspended")]
+    UserSuspended,
+    /// Another request was made under this external id.
+    #[error("the external id is that of {delivery}")]
+    ExternalIdTaken {
+        /// The delivery that bears it.
+        delivery: DeliveryId,
+    },
+    /// The order itself cannot be taken.
+    #[error(transparent)]
+    Rejected(DeliveryRejection),
+}
+
+/// Which rule said no to a change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError<E> {
+    /// There is no such delivery.
+    #[error("there is no such delivery")]
+    Unknown,
+    /// The delivery changed since the caller saw it.
+    #[error("the delivery has changed: it is at sequence {sequence} now")]
+    Changed {
+        /// The sequence it has.
+        sequence: u64,
+    },
+    /// The change makes no sense for the delivery as it is.
+    #[error("the change does not fit")]
+    Invalid(E),
+    /// The delivery's status or the clock does not allow it.
+    #[error(transparent)]
+    Rejected(DeliveryRejection),
+}
+
+impl Application {
+    /// Books a delivery under the id given: created and scheduled in one commit.
+    ///
+    /// The same request under the same external id is the same delivery.
+    ///
+    /// # Errors
+    /// [`BookingError`], or a failure of the machine.
+    pub async fn book(
+        &self,
+        request_id: Uuid,
+        id: DeliveryId,
+        order: Order,
+    ) -> Result<Done<Booked>, TransactError<BookingError>> {
+        let now = self.now()?;
+        let user = order.user;
+        let request = Request::of_client(request_id, Actor::named(ActorKind::Customer, user));
+        let created = DeliveryEvent::Created(Box::new(order.clone()));
+        let request_hash = *blake3::hash(&created.encode().payload).as_bytes();
+        self.transact(&request, |draft| {
+            if let Some(external_id) = &order.external_id {
+                let command = ExternalIdClaimCommand::Claim {
+                    delivery: id,
+                    request_hash,
+                    now,
+                };
+                if let Some(id) = claim(draft, user, external_id, &command)? {
+                    return Ok(Booked { id, existing: true });
+                }
+            }
+            active_user(draft, user)?;
+            let mut delivery = draft.load::<Option<Delivery>>(StreamName::delivery(id))?;
+            for command in [
+                DeliveryCommand::Create {
+                    order: Box::new(order.clone()),
+                    now,
+                },
+                DeliveryCommand::Schedule { now },
+            ] {
+                let events = Delivery::decide(&command, &delivery.state)
+                    .map_err(|no| TransactError::Rejected(BookingError::Rejected(no)))?;
+                draft.record(&mut delivery, Some(user.uuid()), None, &events);
+            }
+            Ok(Booked {
+                id,
+                existing: false,
+            })
+        })
+        .await
+    }
+
+    /// Changes when or where to what `change` makes of the plan.
+    ///
+    /// # Errors
+    /// [`ChangeError`], what `change` says, or a failure of the machine.
+    pub async fn reschedule<E>(
+        &self,
+        request_id: Uuid,
+        id: DeliveryId,
+        seen: &Precondition,
+        change: impl Fn(&Plan) -> Result<Plan, E>,
+    ) -> Result<Done<DeliveryId>, TransactError<ChangeError<E>>> {
+        let now = self.now()?;
+        self.change(request_id, id, seen, |delivery| {
+            let plan = change(&delivery.order().plan).map_err(ChangeError::Invalid)?;
+            Ok(DeliveryCommand::Reschedule {
+                plan: Box::new(plan),
+                now,
+            })
+        })
+        .await
+    }
+
+    /// Cancels a delivery: at once, or, while a drone is under way to the
+    /// package, once that drone has been stood down.
+    ///
+    /// # Errors
+    /// [`ChangeError`], or a failure of the machine.
+    pub async fn cancel(
+        &self,
+        request_id: Uuid,
+        id: DeliveryId,
+        seen: &Precondition,
+        (reason, comment): (CancelReason, Option<Comment>),
+    ) -> Result<Done<DeliveryId>, TransactError<ChangeError<std::convert::Infallible>>> {
+        let now = self.now()?;
+        self.change(request_id, id, seen, |_| {
+            Ok(DeliveryCommand::Cancel {
+                reason,
+                comment: comment.clone(),
+                now,
+            })
+        })
+        .await
+    }
+
+    /// The delivery that bears a user's external id.
+    ///
+    /// # Errors
+    /// A failure to read.
+    pub fn delivery_by_external_id(
+        &self,
+        user: UserId,
+        external_id: &ExternalId,
+    ) -> Result<Option<DeliveryId>, LoadError> {
+        let name = StreamName::external_id_claim(user, external_id);
+        let bearer = self.loader().load::<Option<ExternalIdBearer>>(name)?;
+        Ok(bearer.state.map(|bearer| bearer.delivery))
+    }
+
+    async fn change<E>(
+        &self,
+        request_id: Uuid,
+        id: DeliveryId,
+        seen: &Precondition,
+        command: impl Fn(&Delivery) -> Result<DeliveryCommand, ChangeError<E>>,
+    ) -> Result<Done<DeliveryId>, TransactError<ChangeError<E>>> {
+        let name = StreamName::delivery(id);
+        let Some(owner) = self.loader().load::<Option<Delivery>>(name)?.state else {
+            return Err(TransactError::Rejected(ChangeError::Unknown));
+        };
+        let owner = owner.order().user;
+        let request = Request::of_client(request_id, Actor::named(ActorKind::Customer, owner));
+        self.transact(&request, |draft| {
+            let mut loaded = draft.load::<Option<Delivery>>(name)?;
+            let events = decide_change(&loaded, seen, &command).map_err(TransactError::Rejected)?;
+            draft.record(&mut loaded, Some(owner.uuid()), None, &events);
+            Ok(id)
+        })
+        .await
+    }
+}
+
+fn decide_change<E>(
+    loaded: &Loaded<Option<Delivery>>,
+    seen: &Precondition,
+    command: impl Fn(&Delivery) -> Result<DeliveryCommand, ChangeError<E>>,
+) -> Result<Vec<domain::decider::Occurrence<DeliveryEvent>>, ChangeError<E>> {
+    let delivery = loaded.state.as_ref().ok_or(ChangeError::Unknown)?;
+    if !seen.accepts(loaded.version) {
+        return Err(ChangeError::Changed {
+            sequence: loaded.version.get(),
+        });
+    }
+    Delivery::decide(&command(delivery)?, &loaded.state).map_err(ChangeError::Rejected)
+}
+
+/// Takes the external id for a delivery, or finds the delivery that the same
+/// request made before.
+fn claim(
+    draft: &mut Draft<'_>,
+    user: UserId,
+    external_id: &ExternalId,
+    command: &ExternalIdClaimCommand,
+) -> Result<Option<DeliveryId>, TransactError<BookingError>> {
+    let name = StreamName::external_id_claim(user, external_id);
+    let mut claim = draft.load::<Option<ExternalIdBearer>>(name)?;
+    match ExternalIdClaim::decide(command, &claim.state) {
+        Ok(events) => {
+            draft.record(&mut claim, None, None, &events);
+            Ok(None)
+        }
+        Err(ExternalIdClaimRejection::Taken {
+            delivery,
+            same_request: true,
+        }) => Ok(Some(delivery)),
+        Err(ExternalIdClaimRejection::Taken {
+            delivery,
+            same_request: false,
+        }) => Err(TransactError::Rejected(BookingError::ExternalIdTaken {
+            delivery,
+        })),
+    }
+}
+
+/// The user must be active, and still be so when the booking is appended.
+fn active_user(draft: &mut Draft<'_>, id: UserId) -> Result<(), TransactError<BookingError>> {
+    let user = draft.load::<Option<User>>(StreamName::user(id))?;
+    match user.state.as_ref().map(User::status) {
+        Some(UserStatus::Active) => {
+            draft.guard(&user);
+            Ok(())
+        }
+        Some(UserStatus::Suspended) => Err(TransactError::Rejected(BookingError::UserSuspended)),
+        None => Err(TransactError::Rejected(BookingError::UnknownUser)),
+    }
+}

@@ -1,0 +1,275 @@
+//! Streams folded into states, and the states kept for the next time.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use domain::claim::{EmailClaim, ExternalIdBearer, ExternalIdClaim};
+use domain::codec::{DecodeError, StoredEvent};
+use domain::decider::{Decider, Occurrence};
+use domain::delivery::Delivery;
+use domain::id::UserId;
+use domain::mission::Mission;
+use domain::session::Session;
+use domain::stream::StreamName;
+use domain::time::Timestamp;
+use domain::user::User;
+use eventstore::{Budget, Category, Event, EventStore, ReadError, StreamId, StreamVersion};
+
+/// A state that is the fold of a stream.
+pub(crate) trait Folded: Clone + Send + Sync + 'static {
+    /// The stream's events.
+    type Event: StoredEvent;
+
+    /// Before the first event.
+    fn empty() -> Self;
+
+    /// After one more.
+    fn evolve(self, occurrence: &Occurrence<Self::Event>) -> Self;
+}
+
+/// The states of deciders fold as the deciders say.
+macro_rules! folded_by {
+    ($($decider:ty => $state:ty;)*) => {$(
+        impl Folded for $state {
+            type Event = <$decider as Decider>::Event;
+
+            fn empty() -> Self {
+                <$decider>::initial()
+            }
+
+            fn evolve(self, occurrence: &Occurrence<Self::Event>) -> Self {
+                <$decider>::evolve(self, occurrence)
+            }
+        }
+    )*};
+}
+
+folded_by! {
+    Delivery => Option<Delivery>;
+    User => Option<User>;
+    EmailClaim => Option<UserId>;
+    ExternalIdClaim => Option<ExternalIdBearer>;
+}
+
+impl Folded for Session {
+    type Event = domain::session::SessionEvent;
+
+    fn empty() -> Self {
+        Self::default()
+    }
+
+    fn evolve(self, occurrence: &Occurrence<Self::Event>) -> Self {
+        Self::evolve(self, &occurrence.event)
+    }
+}
+
+impl Folded for Option<Mission> {
+    type Event = domain::mission::MissionEvent;
+
+    fn empty() -> Self {
+        None
+    }
+
+    fn evolve(self, occurrence: &Occurrence<Self::Event>) -> Self {
+        Mission::evolve(self, &occurrence.event)
+    }
+}
+
+/// A stream's state and the version it was folded to.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded<S> {
+    pub(crate) name: StreamName,
+    pub(crate) state: S,
+    pub(crate) version: StreamVersion,
+}
+
+/// Why a stream could not be folded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// The store did not give it.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// An event of it cannot be understood.
+    #[error("{stream}, version {version}: {why}")]
+    Undecodable {
+        /// The stream.
+        stream: StreamName,
+        /// The event's version.
+        version: StreamVersion,
+        /// What is wrong with it.
+        why: DecodeError,
+    },
+    /// The event's time lies outside what can be kept.
+    #[error(
+        "{stream}, version {version}: its time is out of range; verify the log and restore it from a backup"
+    )]
+    TimeOutOfRange {
+        /// The stream.
+        stream: StreamName,
+        /// The event's version.
+        version: StreamVersion,
+    },
+}
+
+/// Where the store keeps a stream.
+pub(super) fn stream_id(name: StreamName) -> StreamId {
+    StreamId::new(Category::new(name.category.number()), name.key)
+}
+
+/// Folds streams, from the last state it remembers where there is one.
+pub(crate) struct Loader {
+    store: Arc<dyn EventStore>,
+    remembered: Mutex<Remembered>,
+}
+
+impl Loader {
+    pub(super) fn new(store: Arc<dyn EventStore>) -> Self {
+        Self {
+            store,
+            remembered: Mutex::default(),
+        }
+    }
+
+    /// The state of a stream as it is now. An empty stream has the empty state.
+    pub(crate) fn load<S: Folded>(&self, name: StreamName) -> Result<Loaded<S>, LoadError> {
+        let remembered = self.remembered().get::<S>(name);
+        let known = remembered
+            .as_ref()
+            .map_or(StreamVersion::EMPTY, |loaded| loaded.version);
+        let mut loaded = remembered.map_or_else(
+            || Loaded {
+                name,
+                state: S::empty(),
+                version: StreamVersion::EMPTY,
+            },
+            |loaded| (*loaded).clone(),
+        );
+        self.catch_up(&mut loaded)?;
+        if loaded.version != known {
+            self.remembered().put(Arc::new(loaded.clone()));
+        }
+        Ok(loaded)
+    }
+
+    /// Every event of a stream, oldest first.
+    pub(crate) fn events<E: StoredEvent>(&self, name: StreamName) -> Result<Vec<E>, LoadError> {
+        let mut events = Vec::new();
+        self.read(
+            name,
+            StreamVersion::EMPTY,
+            |_, occurrence: Occurrence<E>| {
+                events.push(occurrence.event);
+            },
+        )?;
+        Ok(events)
+    }
+
+    fn catch_up<S: Folded>(&self, loaded: &mut Loaded<S>) -> Result<(), LoadError> {
+        let (mut state, mut version) = (Some(loaded.state.clone()), loaded.version);
+        self.read(loaded.name, loaded.version, |reached, occurrence| {
+            state = state.take().map(|state| state.evolve(&occurrence));
+            version = reached;
+        })?;
+        if let Some(state) = state {
+            loaded.state = state;
+        }
+        loaded.version = version;
+        Ok(())
+    }
+
+    fn read<E: StoredEvent>(
+        &self,
+        name: StreamName,
+        after: StreamVersion,
+        mut each: impl FnMut(StreamVersion, Occurrence<E>),
+    ) -> Result<(), LoadError> {
+        let mut read_to = after;
+        loop {
+            let page = self
+                .store
+                .read_stream(stream_id(name), read_to, Budget::PAGE)?;
+            for (version, event) in page.records.iter().flat_map(eventstore::Record::versioned) {
+                if version > after {
+                    each(version, decoded(name, version, event)?);
+                }
+            }
+            if page.read_to >= page.version || page.read_to == read_to {
+                return Ok(());
+            }
+            read_to = page.read_to;
+        }
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, Remembered> {
+        // What is remembered is whole after every statement, so a panic
+        // elsewhere leaves nothing half done in it.
+        self.remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Loader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loader")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Decodes one stored event.
+fn decoded<E: StoredEvent>(
+    stream: StreamName,
+    version: StreamVersion,
+    event: &Event,
+) -> Result<Occurrence<E>, LoadError> {
+    let decoded = E::decode(event.event_type.0, event.schema.0, &event.payload).map_err(|why| {
+        LoadError::Undecodable {
+            stream,
+            version,
+            why,
+        }
+    })?;
+    let event_time = Timestamp::from_micros(event.event_time_us)
+        .map_err(|_| LoadError::TimeOutOfRange { stream, version })?;
+    Ok(Occurrence {
+        event: decoded,
+        event_time,
+        inferred: event.inferred,
+    })
+}
+
+/// The states folded last. Two generations: when the younger one is full it
+/// becomes the older one, whose states are forgotten unless asked for again.
+#[derive(Default)]
+struct Remembered {
+    young: HashMap<StreamName, Arc<dyn Any + Send + Sync>>,
+    old: HashMap<StreamName, Arc<dyn Any + Send + Sync>>,
+}
+
+/// Most states in one generation: with deliveries of about 1 KiB some 20 MiB in both.
+const GENERATION_STATES_MAX: usize = 10_000;
+
+impl Remembered {
+    fn get<S: Folded>(&mut self, name: StreamName) -> Option<Arc<Loaded<S>>> {
+        if let Some(state) = self.young.get(&name) {
+            return Arc::clone(state).downcast().ok();
+        }
+        let state = self.old.remove(&name)?;
+        self.insert(name, Arc::clone(&state));
+        state.downcast().ok()
+    }
+
+    fn put<S: Folded>(&mut self, loaded: Arc<Loaded<S>>) {
+        self.insert(loaded.name, loaded);
+    }
+
+    fn insert(&mut self, name: StreamName, state: Arc<dyn Any + Send + Sync>) {
+        if self.young.len() >= GENERATION_STATES_MAX {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(name, state);
+    }
+}

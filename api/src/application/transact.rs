@@ -1,0 +1,306 @@
+//! The one loop that appends: load, decide, append; on a conflict once more.
+
+use std::sync::Arc;
+
+use domain::actor::Actor;
+use domain::codec::StoredEvent;
+use domain::decider::Occurrence;
+use domain::id::FactId;
+use domain::stream::StreamName;
+use domain::time::Timestamp;
+use domain::translation::Thresholds;
+use eventstore::{
+    AppendError, Commit, CommitId, Event, EventStore, EventType, Expected, Label, Part, Position,
+    SchemaVersion, StreamVersion,
+};
+use uuid::Uuid;
+
+use super::load::{Folded, LoadError, Loaded, Loader, stream_id};
+use crate::environment::Environment;
+
+/// How often a decision is made anew when others were quicker.
+const TRIES_MAX: usize = 5;
+
+/// Everything a use case works with. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Application {
+    store: Arc<dyn EventStore>,
+    loader: Arc<Loader>,
+    environment: Environment,
+    thresholds: Thresholds,
+}
+
+/// What set a commit in motion.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The commit's id follows from it: the same for every retry of the same thing.
+    pub commit_id: Uuid,
+    /// Who acts.
+    pub actor: Actor,
+    /// Ties together everything that one request set in motion.
+    pub correlation_id: Uuid,
+    /// What made the events happen, where they do not say so themselves.
+    pub cause: Option<FactId>,
+}
+
+impl Request {
+    /// A client's request, which is the cause of what follows from it.
+    #[must_use]
+    pub fn of_client(request_id: Uuid, actor: Actor) -> Self {
+        Self {
+            commit_id: request_id,
+            actor,
+            correlation_id: request_id,
+            cause: FactId::new(request_id.to_string()).ok(),
+        }
+    }
+}
+
+/// Which version of a thing the caller has seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Precondition {
+    /// It does not matter.
+    None,
+    /// The thing must exist.
+    Exists,
+    /// Its sequence must be one of these.
+    Sequence(Vec<u64>),
+}
+
+impl Precondition {
+    /// Whether something at this version will do.
+    #[must_use]
+    pub fn accepts(&self, version: StreamVersion) -> bool {
+        match self {
+            Self::None => true,
+            Self::Exists => version != StreamVersion::EMPTY,
+            Self::Sequence(sequences) => sequences.contains(&version.get()),
+        }
+    }
+}
+
+/// A use case's result, and the position a reader must have reached to see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Done<T> {
+    /// The result.
+    pub value: T,
+    /// The last position that was written, or the head where nothing was.
+    pub position: Position,
+}
+
+/// Why a use case came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransactError<R> {
+    /// A rule said no.
+    #[error("{0}")]
+    Rejected(R),
+    /// The machine could not.
+    #[error(transparent)]
+    Failed(Failure),
+}
+
+/// Why the machine could not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Appending failed.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// Loading failed.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Others were quicker, again and again.
+    #[error("others changed the same thing {TRIES_MAX} times meanwhile: try again")]
+    Contended,
+    /// The machine's clock is set to a time that cannot be kept.
+    #[error("the machine's clock is out of range: set it")]
+    Clock,
+}
+
+impl<R> From<LoadError> for TransactError<R> {
+    fn from(error: LoadError) -> Self {
+        Self::Failed(Failure::Load(error))
+    }
+}
+
+impl<R> From<Failure> for TransactError<R> {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl Application {
+    /// An application on a store.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn EventStore>,
+        environment: Environment,
+        thresholds: Thresholds,
+    ) -> Self {
+        let loader = Arc::new(Loader::new(Arc::clone(&store)));
+        Self {
+            store,
+            loader,
+            environment,
+            thresholds,
+        }
+    }
+
+    /// The clock.
+    ///
+    /// # Errors
+    /// [`Failure::Clock`] outside the years 1 to 9999.
+    pub fn now(&self) -> Result<Timestamp, Failure> {
+        Timestamp::from_micros(self.environment.now_us()).map_err(|_| Failure::Clock)
+    }
+
+    /// Where times and ids come from.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// The last position that is visible.
+    #[must_use]
+    pub fn head(&self) -> Position {
+        *self.store.head().borrow()
+    }
+
+    pub(crate) fn thresholds(&self) -> &Thresholds {
+        &self.thresholds
+    }
+
+    pub(crate) fn loader(&self) -> &Loader {
+        &self.loader
+    }
+
+    /// Decides on what is so and appends what follows, in one commit.
+    ///
+    /// `decide` may run several times, each time on newly loaded states. What
+    /// it loads through the draft and records there is appended only if those
+    /// streams have not changed meanwhile.
+    pub(crate) async fn transact<T, R>(
+        &self,
+        request: &Request,
+        mut decide: impl FnMut(&mut Draft<'_>) -> Result<T, TransactError<R>>,
+    ) -> Result<Done<T>, TransactError<R>> {
+        for _ in 0..TRIES_MAX {
+            let mut draft = Draft {
+                loader: &self.loader,
+                parts: Vec::new(),
+            };
+            let value = decide(&mut draft)?;
+            let Some(commit) = self.commit(request, draft.parts) else {
+                return Ok(Done {
+                    value,
+                    position: self.head(),
+                });
+            };
+            match self.store.append(commit).await {
+                Ok(appended) => {
+                    return Ok(Done {
+                        value,
+                        position: appended.position(),
+                    });
+                }
+                Err(AppendError::Conflict { .. }) => {}
+                Err(error) => return Err(Failure::Append(error).into()),
+            }
+        }
+        Err(Failure::Contended.into())
+    }
+
+    fn commit(&self, request: &Request, mut parts: Vec<Part>) -> Option<Commit> {
+        if parts.iter().all(|part| part.events.is_empty()) {
+            return None;
+        }
+        let cause = request.cause.as_ref().map(|cause| label(cause.as_str()));
+        for event in parts.iter_mut().flat_map(|part| &mut part.events) {
+            event.cause = event.cause.take().or_else(|| cause.clone());
+        }
+        Some(Commit {
+            id: CommitId(request.commit_id),
+            clock_us: self.environment.now_us(),
+            actor: label(&request.actor.to_string()),
+            correlation_id: request.correlation_id,
+            parts,
+        })
+    }
+}
+
+/// Ids and names of the domain are shorter than a label may be.
+fn label(text: &str) -> Label {
+    Label::new(text).expect("actors and causes have at most 128 bytes")
+}
+
+/// What one decision has loaded and wants to append.
+#[derive(Debug)]
+pub(crate) struct Draft<'a> {
+    loader: &'a Loader,
+    parts: Vec<Part>,
+}
+
+impl Draft<'_> {
+    /// A stream's state as it is now.
+    pub(crate) fn load<S: Folded>(&self, name: StreamName) -> Result<Loaded<S>, LoadError> {
+        self.loader.load(name)
+    }
+
+    /// Every event of a stream, oldest first.
+    pub(crate) fn events<E: StoredEvent>(&self, name: StreamName) -> Result<Vec<E>, LoadError> {
+        self.loader.events(name)
+    }
+
+    /// Makes the commit depend on a stream being as it was loaded.
+    pub(crate) fn guard<S>(&mut self, loaded: &Loaded<S>) {
+        self.part(loaded, None);
+    }
+
+    /// Adds events to a stream and brings the loaded state up to them.
+    pub(crate) fn record<S: Folded>(
+        &mut self,
+        loaded: &mut Loaded<S>,
+        owner: Option<Uuid>,
+        cause: Option<&FactId>,
+        occurrences: &[Occurrence<S::Event>],
+    ) {
+        let part = self.part(loaded, owner);
+        part.events.extend(occurrences.iter().map(|occurrence| {
+            let encoded = occurrence.event.encode();
+            Event {
+                event_type: EventType(encoded.event_type),
+                schema: SchemaVersion(encoded.schema),
+                event_time_us: occurrence.event_time.micros(),
+                inferred: occurrence.inferred,
+                cause: cause.map(|cause| label(cause.as_str())),
+                payload: encoded.payload,
+            }
+        }));
+        loaded.state = occurrences
+            .iter()
+            .fold(loaded.state.clone(), Folded::evolve);
+    }
+
+    fn part<S>(&mut self, loaded: &Loaded<S>, owner: Option<Uuid>) -> &mut Part {
+        let stream = stream_id(loaded.name);
+        let place = self
+            .parts
+            .iter()
+            .position(|part| part.stream == stream)
+            .unwrap_or_else(|| {
+                let expected = Expected::from(loaded.version);
+                self.parts.push(Part {
+                    stream,
+                    owner,
+                    expected,
+                    events: Vec::new(),
+                });
+                self.parts.len() - 1
+            });
+        let part = self
+            .parts
+            .get_mut(place)
+            .expect("found or pushed just above");
+        part.owner = part.owner.or(owner);
+        part
+    }
+}
