@@ -1,0 +1,17 @@
+//! The door for what Drone Management says.
+//!
+//! Facts go to the log, on the stream of their sender's session, in the same
+//! commit as the delivery events of all facts whose turn has come. Telemetry
+//! goes to memory.
+
+// What is said.
+pub mod wire;
+// What becomes of it.
+mod receive;
+mod apply;
+pub mod waiting;
+
+pub use receive::{FactOutcome, Ingest, IngestLimits};
+
+#[cfg(test)]
+mod tests;

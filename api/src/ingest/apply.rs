@@ -1,0 +1,287 @@
+//! What facts whose turn has come do to missions and deliveries.
+
+use std::collections::HashMap;
+
+use domain::decider::{Decider, Occurrence};
+use domain::delivery::{Anomaly, Delivery, DeliveryCommand, Report, Reported};
+use domain::drone::{DroneFact, FactKind, Sender};
+use domain::id::{DeliveryId, MissionId};
+use domain::mission::{Mission, MissionEvent};
+use domain::session::{Due, ParkReason, Parked, ReceivedFact, Session, SessionEvent};
+use domain::stream::StreamName;
+use domain::time::Timestamp;
+use domain::translation::{Thresholds, translate};
+
+use super::wire;
+use crate::application::{Draft, LoadError, Loaded};
+
+/// One commit's worth of applying: every stream is loaded once and brought
+/// along as facts are applied to it.
+pub(super) struct Applying<'a, 'd> {
+    draft: &'a mut Draft<'d>,
+    thresholds: &'a Thresholds,
+    sender: Sender,
+    session: Loaded<Session>,
+    missions: HashMap<MissionId, Loaded<Option<Mission>>>,
+    deliveries: HashMap<DeliveryId, Loaded<Option<Delivery>>>,
+    /// The bodies of facts that this commit parked, which the store does not have yet.
+    parked_now: HashMap<u64, ReceivedFact>,
+    now: Timestamp,
+}
+
+impl<'a, 'd> Applying<'a, 'd> {
+    pub(super) fn new(
+        draft: &'a mut Draft<'d>,
+        thresholds: &'a Thresholds,
+        (sender, session): (Sender, Loaded<Session>),
+        now: Timestamp,
+    ) -> Self {
+        let (missions, deliveries, parked_now) = Default::default();
+        Self {
+            draft,
+            thresholds,
+            sender,
+            session,
+            missions,
+            deliveries,
+            parked_now,
+            now,
+        }
+    }
+
+    /// Appends what a session took in and applies what is due.
+    pub(super) fn take(
+        &mut self,
+        events: Vec<SessionEvent>,
+        due: Vec<Due>,
+    ) -> Result<(), LoadError> {
+        for event in events {
+            self.note(event);
+        }
+        for due in due {
+            if let Some(why) = self.apply(&due)? {
+                self.park(due.fact, why);
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies what is parked and has meanwhile found what it waited for.
+    pub(super) fn retry_parked(&mut self, only: Option<MissionId>) -> Result<(), LoadError> {
+        let waiting: Vec<_> = self
+            .session
+            .state
+            .backlog()
+            .parked()
+            .filter(|(_, parked)| parked.why != ParkReason::UnknownKind)
+            .filter(|(_, parked)| only.is_none() || parked.mission == only)
+            .collect();
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let mut stored = None;
+        for (seq, _) in waiting {
+            let Some(fact) = self.parked_body(seq, &mut stored)? else {
+                continue;
+            };
+            let due = Due { fact, late: true };
+            if self.apply(&due)?.is_none() {
+                self.parked_now.remove(&seq);
+                self.note(SessionEvent::FactUnparked { seq });
+            }
+        }
+        Ok(())
+    }
+
+    fn parked_body(
+        &self,
+        seq: u64,
+        stored: &mut Option<HashMap<u64, ReceivedFact>>,
+    ) -> Result<Option<ReceivedFact>, LoadError> {
+        if let Some(fact) = self.parked_now.get(&seq) {
+            return Ok(Some(fact.clone()));
+        }
+        if stored.is_none() {
+            let events = self.draft.events::<SessionEvent>(self.session.name)?;
+            let received = events.into_iter().filter_map(|event| match event {
+                SessionEvent::FactReceived(fact) => Some((fact.seq, *fact)),
+                SessionEvent::SessionOpened(_)
+                | SessionEvent::GapPassed { .. }
+                | SessionEvent::FactParked { .. }
+                | SessionEvent::FactUnparked { .. } => None,
+            });
+            *stored = Some(received.collect());
+        }
+        Ok(stored.as_ref().and_then(|facts| facts.get(&seq).cloned()))
+    }
+
+    fn park(&mut self, fact: ReceivedFact, why: ParkReason) {
+        let parked = Parked {
+            why,
+            mission: fact.mission,
+            since: fact.received_at,
+        };
+        self.note(SessionEvent::FactParked {
+            seq: fact.seq,
+            parked,
+        });
+        if why != ParkReason::UnknownKind {
+            self.parked_now.insert(fact.seq, fact);
+        }
+    }
+
+    fn note(&mut self, event: SessionEvent) {
+        let event_time = match &event {
+            SessionEvent::FactReceived(fact) => fact.event_time,
+            SessionEvent::SessionOpened(_)
+            | SessionEvent::GapPassed { .. }
+            | SessionEvent::FactParked { .. }
+            | SessionEvent::FactUnparked { .. } => self.now,
+        };
+        self.draft.record(
+            &mut self.session,
+            None,
+            None,
+            &[Occurrence::new(event, event_time)],
+        );
+    }
+
+    /// Applies one fact, or says what it has to wait for.
+    fn apply(&mut self, due: &Due) -> Result<Option<ParkReason>, LoadError> {
+        let Some(fact) = wire::interpret(&due.fact) else {
+            return Ok(Some(ParkReason::UnknownKind));
+        };
+        let mission = self.mission(fact.mission)?.state.clone();
+        match (mission, &fact.kind) {
+            (None, FactKind::MissionAssigned { delivery, .. }) => self.bind(&fact, *delivery),
+            // A mission that never began: only whoever asked for it needs to know.
+            (None, FactKind::MissionRejected { .. } | FactKind::MissionAborted { .. }) => Ok(None),
+            (None, _) => Ok(Some(ParkReason::UnknownMission)),
+            (Some(mission), FactKind::MissionAssigned { delivery, .. })
+                if *delivery != mission.delivery() =>
+            {
+                self.report_misplaced(&fact, *delivery, Anomaly::MissionAlreadyBound)
+            }
+            (Some(mission), _) if !mission.is_flown_by(&self.sender) => {
+                self.report_misplaced(&fact, mission.delivery(), Anomaly::ForeignDrone)
+            }
+            (Some(mission), _) => self.report(&fact, due.late, &mission),
+        }
+    }
+
+    /// Binds a mission to the delivery it is assigned for, then applies what waited for that.
+    fn bind(&mut self, fact: &DroneFact, id: DeliveryId) -> Result<Option<ParkReason>, LoadError> {
+        let Some(delivery) = self.delivery(id)?.state.clone() else {
+            return Ok(Some(ParkReason::UnknownDelivery));
+        };
+        let report = translate(fact, false, &self.sender, &delivery, self.thresholds);
+        self.decide(id, report)?;
+        let taken = self
+            .delivery(id)?
+            .state
+            .as_ref()
+            .and_then(Delivery::live_mission);
+        let epoch = taken
+            .map(|mission| &mission.assignment)
+            .filter(|assignment| assignment.mission == fact.mission)
+            .map_or(0, |assignment| assignment.epoch);
+        let bound = MissionEvent::MissionBound {
+            delivery: id,
+            epoch,
+            sender: self.sender.clone(),
+        };
+        self.record_mission(fact, bound)?;
+        self.retry_parked(Some(fact.mission))?;
+        Ok(None)
+    }
+
+    /// Hands a fact to the delivery of its mission.
+    fn report(
+        &mut self,
+        fact: &DroneFact,
+        late: bool,
+        mission: &Mission,
+    ) -> Result<Option<ParkReason>, LoadError> {
+        if self.sender.session > *mission.session() {
+            let session = self.sender.session.clone();
+            self.record_mission(fact, MissionEvent::MissionContinued { session })?;
+        }
+        // What an older session says was overtaken by the newer one.
+        let late = late || self.sender.session < *mission.session();
+        let id = mission.delivery();
+        if let Some(delivery) = self.delivery(id)?.state.clone() {
+            let report = translate(fact, late, &self.sender, &delivery, self.thresholds);
+            self.decide(id, report)?;
+        }
+        Ok(None)
+    }
+
+    fn report_misplaced(
+        &mut self,
+        fact: &DroneFact,
+        id: DeliveryId,
+        anomaly: Anomaly,
+    ) -> Result<Option<ParkReason>, LoadError> {
+        let report = Report {
+            fact: fact.id.clone(),
+            mission: fact.mission,
+            event_time: fact.event_time,
+            reported: Reported::Misplaced(anomaly),
+        };
+        self.decide(id, Some(report))?;
+        Ok(None)
+    }
+
+    fn decide(&mut self, id: DeliveryId, report: Option<Report>) -> Result<(), LoadError> {
+        self.delivery(id)?;
+        let (Some(report), Some(loaded)) = (report, self.deliveries.get_mut(&id)) else {
+            return Ok(());
+        };
+        let Some(owner) = loaded
+            .state
+            .as_ref()
+            .map(|delivery| delivery.order().user.uuid())
+        else {
+            return Ok(());
+        };
+        let cause = report.fact.clone();
+        let events = match Delivery::decide(&DeliveryCommand::Report(report), &loaded.state) {
+            Ok(events) => events,
+            Err(rejection) => {
+                // A report is never rejected; if a rule ever says otherwise,
+                // the fact is still in the log and the stream goes on.
+                tracing::error!(delivery = %id, fact = %cause, %rejection, "a report was rejected");
+                Vec::new()
+            }
+        };
+        self.draft
+            .record(loaded, Some(owner), Some(&cause), &events);
+        Ok(())
+    }
+
+    fn record_mission(&mut self, fact: &DroneFact, event: MissionEvent) -> Result<(), LoadError> {
+        self.mission(fact.mission)?;
+        if let Some(loaded) = self.missions.get_mut(&fact.mission) {
+            let occurrence = Occurrence::new(event, fact.event_time);
+            self.draft
+                .record(loaded, None, Some(&fact.id), &[occurrence]);
+        }
+        Ok(())
+    }
+
+    fn mission(&mut self, id: MissionId) -> Result<&Loaded<Option<Mission>>, LoadError> {
+        if !self.missions.contains_key(&id) {
+            let loaded = self.draft.load(StreamName::mission(id))?;
+            self.missions.insert(id, loaded);
+        }
+        Ok(self.missions.get(&id).expect("loaded just above"))
+    }
+
+    fn delivery(&mut self, id: DeliveryId) -> Result<&Loaded<Option<Delivery>>, LoadError> {
+        if !self.deliveries.contains_key(&id) {
+            let loaded = self.draft.load(StreamName::delivery(id))?;
+            self.deliveries.insert(id, loaded);
+        }
+        Ok(self.deliveries.get(&id).expect("loaded just above"))
+    }
+}

@@ -1,0 +1,202 @@
+//! Taking facts in: each sender's in the order of their numbers, some at a time.
+
+use std::collections::BTreeMap;
+
+use domain::actor::{Actor, ActorKind};
+use domain::drone::Sender;
+use domain::session::{ReceivedFact, Session, Step, Verdict};
+use domain::stream::StreamName;
+use domain::time::DurationS;
+use uuid::Uuid;
+
+use super::apply::Applying;
+use crate::application::{Application, Done, Failure, Request, TransactError};
+
+/// Most facts in one commit.
+const CHUNK_FACTS_MAX: usize = 64;
+
+/// Most bytes of facts in one commit, well below what a commit may have.
+const CHUNK_BYTES_MAX: usize = 192 * 1024;
+
+/// Under which the ids of ingest's commits are made.
+const NAMESPACE: Uuid = Uuid::from_u128(0x3d86_1b0c_62a7_5f5e_8f41_c6a1_5d70_2b94);
+
+/// What facts are waited for, and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IngestLimits {
+    /// How long a fact waits for the ones before it.
+    pub gap_wait: DurationS,
+    /// How many facts of a session wait for the ones before them.
+    pub held_facts_max: usize,
+}
+
+/// What became of a fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FactOutcome {
+    /// The session's verdict; what it accepted is durable.
+    Judged(Verdict),
+    /// It is not known to be durable: send it again.
+    Failed(Failure),
+}
+
+/// The door for drone events. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Ingest {
+    application: Application,
+    limits: IngestLimits,
+}
+
+impl Ingest {
+    /// A door to an application.
+    #[must_use]
+    pub const fn new(application: Application, limits: IngestLimits) -> Self {
+        Self {
+            application,
+            limits,
+        }
+    }
+
+    pub(super) const fn application(&self) -> &Application {
+        &self.application
+    }
+
+    pub(super) const fn limits(&self) -> IngestLimits {
+        self.limits
+    }
+
+    /// Takes facts in, whatever senders they are of and in whatever order they came.
+    ///
+    /// Gives each one's outcome, in the order given. A failure in the middle
+    /// leaves the facts before it durable; sending all again is safe.
+    pub async fn receive(&self, facts: Vec<(Sender, ReceivedFact)>) -> Vec<FactOutcome> {
+        let mut outcomes = Vec::with_capacity(facts.len());
+        let mut senders: BTreeMap<Sender, Vec<(usize, ReceivedFact)>> = BTreeMap::new();
+        for (place, (sender, fact)) in facts.into_iter().enumerate() {
+            senders.entry(sender).or_default().push((place, fact));
+        }
+        // In the order of their names, so that a drone's older session comes first.
+        for (sender, mut facts) in senders {
+            facts.sort_by_key(|(_, fact)| fact.seq);
+            let mut failure = None;
+            for chunk in chunks(facts) {
+                let (places, facts): (Vec<_>, Vec<_>) = chunk.into_iter().unzip();
+                let judged = match &failure {
+                    None => self.receive_chunk(&sender, &facts).await,
+                    Some(failure) => Err(Failure::clone(failure)),
+                };
+                match judged {
+                    Ok(verdicts) => {
+                        outcomes.extend(
+                            places
+                                .into_iter()
+                                .zip(verdicts.into_iter().map(FactOutcome::Judged)),
+                        );
+                    }
+                    Err(error) => {
+                        let failed = FactOutcome::Failed(error.clone());
+                        outcomes.extend(places.into_iter().zip(std::iter::repeat(failed)));
+                        failure = Some(error);
+                    }
+                }
+            }
+        }
+        outcomes.sort_by_key(|(place, _)| *place);
+        outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+    }
+
+    async fn receive_chunk(
+        &self,
+        sender: &Sender,
+        facts: &[ReceivedFact],
+    ) -> Result<Vec<Verdict>, Failure> {
+        let name = StreamName::drone_session(&sender.fleet, &sender.drone, &sender.session);
+        let what = facts
+            .iter()
+            .flat_map(|fact| [fact.seq.to_be_bytes().to_vec(), fact.hash.to_vec()]);
+        let request = self.request("receive", name, Some(sender), what);
+        let done = self
+            .step(&request, name, Some(sender), |session| {
+                session.receive(sender, facts.iter().cloned(), self.limits.held_facts_max)
+            })
+            .await?;
+        Ok(done.value)
+    }
+
+    /// Loads a session, takes a step of it and applies what becomes due, in one commit.
+    pub(super) async fn step<T>(
+        &self,
+        request: &Request,
+        name: StreamName,
+        sender: Option<&Sender>,
+        step: impl Fn(&Session) -> (T, Step),
+    ) -> Result<Done<T>, Failure>
+    where
+        T: Default,
+    {
+        let now = self.application.now()?;
+        self.application
+            .transact(request, |draft| {
+                let session = draft.load::<Session>(name)?;
+                let (value, step) = step(&session.state);
+                let Some(sender) = sender.or(session.state.sender()).cloned() else {
+                    return Ok(value);
+                };
+                let thresholds = self.application.thresholds();
+                Applying::new(draft, thresholds, (sender, session), now)
+                    .take(step.events, step.due)?;
+                Ok(value)
+            })
+            .await
+            .map_err(only_failure)
+    }
+
+    /// What a step of a session is called: the same for every try of the same step.
+    pub(super) fn request(
+        &self,
+        step: &str,
+        name: StreamName,
+        sender: Option<&Sender>,
+        what: impl Iterator<Item = Vec<u8>>,
+    ) -> Request {
+        let mut bytes = format!("{step}\0{name}\0").into_bytes();
+        bytes.extend(what.flatten());
+        let actor = match sender {
+            Some(sender) => Actor::named(ActorKind::Drone, &sender.drone),
+            None => Actor::named(ActorKind::System, "ingest"),
+        };
+        Request {
+            commit_id: Uuid::new_v5(&NAMESPACE, &bytes),
+            actor,
+            correlation_id: self.application.environment().new_id(),
+            cause: None,
+        }
+    }
+}
+
+/// Ingest's decisions are never rejected.
+pub(super) fn only_failure(error: TransactError<std::convert::Infallible>) -> Failure {
+    match error {
+        TransactError::Rejected(never) => match never {},
+        TransactError::Failed(failure) => failure,
+    }
+}
+
+/// Cuts a sender's facts into pieces that fit a commit.
+fn chunks(facts: Vec<(usize, ReceivedFact)>) -> Vec<Vec<(usize, ReceivedFact)>> {
+    let mut chunks: Vec<Vec<_>> = Vec::new();
+    let mut bytes = 0;
+    for fact in facts {
+        let size = fact.1.data.len();
+        match chunks.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK_FACTS_MAX && bytes + size <= CHUNK_BYTES_MAX => {
+                bytes += size;
+                chunk.push(fact);
+            }
+            _ => {
+                bytes = size;
+                chunks.push(vec![fact]);
+            }
+        }
+    }
+    chunks
+}

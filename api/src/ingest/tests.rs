@@ -1,0 +1,404 @@
+//! From lines of JSON to deliveries, over the store in memory.
+
+use std::sync::Arc;
+
+use domain::delivery::{Delivery, Reached, Status};
+use domain::drone::Sender;
+use domain::id::{DeliveryId, MissionId};
+use domain::session::{ReceivedFact, Session, Verdict};
+use domain::stream::{Category, StreamName};
+use domain::time::{DurationS, Timestamp};
+use eventstore::{Budget, EventStore, Filter, MemoryEventStore};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::waiting::WaitingSession;
+use super::wire::{DroneEvent, Receipt};
+use super::*;
+use crate::application::tests::{application_on, booked};
+use crate::http::json::Document;
+
+const LIMITS: IngestLimits = IngestLimits {
+    gap_wait: DurationS::new(5),
+    held_facts_max: 64,
+};
+
+/// A service that can be restarted: only its store lasts.
+struct Service {
+    store: Arc<dyn EventStore>,
+    ingest: Ingest,
+    delivery: DeliveryId,
+}
+
+impl Service {
+    async fn with_a_booking() -> Self {
+        let store: Arc<dyn EventStore> = Arc::new(MemoryEventStore::new(Uuid::nil()));
+        let application = application_on(Arc::clone(&store));
+        let delivery = booked(&application, 1).await;
+        Self {
+            store,
+            ingest: Ingest::new(application, LIMITS),
+            delivery,
+        }
+    }
+
+    fn restart(&mut self) {
+        self.ingest = Ingest::new(application_on(Arc::clone(&self.store)), LIMITS);
+    }
+
+    async fn receive(&self, events: &[Value]) -> Vec<Verdict> {
+        let facts = events.iter().map(fact_of).collect();
+        let judged = |outcome| match outcome {
+            FactOutcome::Judged(verdict) => verdict,
+            FactOutcome::Failed(failure) => panic!("{failure}"),
+        };
+        self.ingest
+            .receive(facts)
+            .await
+            .into_iter()
+            .map(judged)
+            .collect()
+    }
+
+    fn load<S: crate::application::Folded>(&self, name: StreamName) -> S {
+        self.ingest
+            .application()
+            .loader()
+            .load::<S>(name)
+            .unwrap()
+            .state
+    }
+
+    fn delivery(&self) -> Delivery {
+        self.load::<Option<Delivery>>(StreamName::delivery(self.delivery))
+            .unwrap()
+    }
+
+    fn outcome(&self) -> (Status, Vec<Reached>) {
+        let delivery = self.delivery();
+        (delivery.status(), delivery.milestones().to_vec())
+    }
+
+    fn commits(&self) -> usize {
+        let page = self
+            .store
+            .read_all(
+                eventstore::Position::START,
+                &Filter::everything(),
+                Budget::PAGE,
+            )
+            .unwrap();
+        page.records.len()
+    }
+
+    /// Moves one session on, as the ticking task does.
+    async fn move_on(&self, sender: &Sender) {
+        let name = StreamName::drone_session(&sender.fleet, &sender.drone, &sender.session);
+        let session = self.load::<Session>(name);
+        let waiting = WaitingSession {
+            key: name.key,
+            oldest_held: session.backlog().oldest_held(),
+            has_retriable: session.backlog().has_retriable(),
+        };
+        self.ingest.move_on(&waiting).await.unwrap();
+    }
+}
+
+fn receipt() -> Receipt {
+    // Ten seconds before the application's clock, so that what is held has waited long enough.
+    let at = Timestamp::from_micros(1_800_000_000_000_000 - 10_000_000).unwrap();
+    Receipt {
+        at,
+        skew_max: DurationS::new(5),
+    }
+}
+
+fn fact_of(event: &Value) -> (Sender, ReceivedFact) {
+    match wire::read(Document::from_value(event.clone()), receipt()) {
+        Ok(DroneEvent::Fact { sender, fact }) => (sender, *fact),
+        other => panic!("expected a fact, found {other:?}"),
+    }
+}
+
+fn mission() -> MissionId {
+    MissionId::from_uuid(Uuid::from_u128(77))
+}
+
+fn event(session: &str, seq: u64, kind: &str, own: Value) -> Value {
+    let mut data = json!({
+        "drone_id": "M100-07", "mission_id": mission().to_string(), "session_id": session, "seq": seq,
+        "position": {"lat_deg": 40.461, "lon_deg": -79.779},
+    });
+    data.as_object_mut()
+        .unwrap()
+        .extend(own.as_object().unwrap().clone());
+    json!({
+        "specversion": "1.0", "type": format!("drone.{kind}.v1"), "source": "/fleets/pgh/drones/M100-07",
+        "id": format!("M100-07:{session}:f{seq}"), "time": format!("2026-10-24T15:00:{seq:02}Z"), "data": data,
+    })
+}
+
+/// What a drone says that brings a package, in order.
+fn flight(delivery: DeliveryId) -> Vec<Value> {
+    [
+        (
+            "mission_assigned",
+            json!({"delivery_id": delivery.to_string()}),
+        ),
+        ("departed", json!({"leg": "pickup"})),
+        ("arrived", json!({"at": "pickup"})),
+        ("package_loaded", json!({"tag": "QR-1", "mass_g": 510})),
+        ("departed", json!({"leg": "dropoff"})),
+        ("arrived", json!({"at": "dropoff"})),
+        (
+            "package_released",
+            json!({"method": "winch", "confirmed": true}),
+        ),
+        ("departed", json!({"leg": "return"})),
+        ("mission_completed", json!({"outcome": "landed_home"})),
+    ]
+    .into_iter()
+    .zip(1..)
+    .map(|((kind, own), seq)| event("0001", seq, kind, own))
+    .collect()
+}
+
+#[tokio::test]
+async fn given_a_booking_when_a_drone_flies_it_then_it_is_complete() {
+    let service = Service::with_a_booking().await;
+    let verdicts = service.receive(&flight(service.delivery)).await;
+    assert_eq!(verdicts, [Verdict::Accepted; 9]);
+    assert_eq!(service.delivery().status(), Status::Complete);
+    assert!(
+        service
+            .delivery()
+            .milestones()
+            .iter()
+            .all(|reached| !reached.inferred)
+    );
+}
+
+#[tokio::test]
+async fn given_a_flight_when_it_is_sent_again_then_nothing_is_written() {
+    let service = Service::with_a_booking().await;
+    service.receive(&flight(service.delivery)).await;
+    let commits = service.commits();
+    assert_eq!(
+        service.receive(&flight(service.delivery)).await,
+        [Verdict::Duplicate; 9]
+    );
+    assert_eq!(service.commits(), commits);
+}
+
+#[tokio::test]
+async fn given_a_number_in_use_when_another_content_bears_it_then_that_is_a_conflict() {
+    let service = Service::with_a_booking().await;
+    service.receive(&flight(service.delivery)[..2]).await;
+    let other = event("0001", 2, "departed", json!({"leg": "return"}));
+    assert_eq!(service.receive(&[other]).await, [Verdict::Conflict]);
+}
+
+#[tokio::test]
+async fn given_a_missing_fact_when_it_comes_too_late_then_it_only_corrects_the_inferred_time() {
+    let mut service = Service::with_a_booking().await;
+    let flight = flight(service.delivery);
+    service.receive(&flight[..2]).await;
+    service.receive(&flight[3..]).await;
+    assert_eq!(service.delivery().status(), Status::HeadedToPickup);
+    service.restart();
+    service.move_on(&fact_of(&flight[0]).0).await;
+    let (status, inferred) = service.outcome();
+    assert_eq!(status, Status::Complete);
+    assert_eq!(
+        inferred.iter().filter(|reached| reached.inferred).count(),
+        1
+    );
+    service.receive(&flight[2..3]).await;
+    let complete = Service::with_a_booking().await;
+    complete.receive(&flight).await;
+    assert_eq!(service.outcome(), complete.outcome());
+}
+
+#[tokio::test]
+async fn given_an_unknown_mission_when_it_is_bound_then_what_waited_for_it_is_applied() {
+    let service = Service::with_a_booking().await;
+    let departed = event("0001", 1, "departed", json!({"leg": "pickup"}));
+    assert_eq!(service.receive(&[departed]).await, [Verdict::Accepted]);
+    assert_eq!(service.delivery().status(), Status::Scheduled);
+    let assigned = event(
+        "0001",
+        2,
+        "mission_assigned",
+        json!({"delivery_id": service.delivery.to_string()}),
+    );
+    service.receive(&[assigned]).await;
+    assert_eq!(service.delivery().status(), Status::HeadedToPickup);
+}
+
+#[tokio::test]
+async fn given_facts_of_a_later_session_when_the_mission_is_bound_then_they_are_applied_in_their_turn()
+ {
+    let mut service = Service::with_a_booking().await;
+    let flight = flight(service.delivery);
+    let later: Vec<_> = [
+        ("departed", json!({"leg": "pickup"})),
+        ("arrived", json!({"at": "pickup"})),
+    ]
+    .into_iter()
+    .zip(1..)
+    .map(|((kind, own), seq)| event("0002", seq, kind, own))
+    .collect();
+    service.receive(&later).await;
+    service.receive(&flight[..1]).await;
+    assert_eq!(service.delivery().status(), Status::Assigned);
+    service.restart();
+    service.move_on(&fact_of(&later[0]).0).await;
+    assert_eq!(service.delivery().status(), Status::AtPickup);
+    let session = service.load::<Session>(StreamName {
+        category: Category::DroneSession,
+        ..name_of(&later[0])
+    });
+    assert_eq!(session.backlog().parked().len(), 0);
+}
+
+fn name_of(event: &Value) -> StreamName {
+    let sender = fact_of(event).0;
+    StreamName::drone_session(&sender.fleet, &sender.drone, &sender.session)
+}
+
+#[tokio::test]
+async fn given_a_kind_that_nobody_knows_then_it_is_kept_and_the_flight_goes_on() {
+    let service = Service::with_a_booking().await;
+    let flight = flight(service.delivery);
+    let odd = json!({"mission_id": null, "whatever": [1]});
+    let events = [
+        flight[0].clone(),
+        event("0001", 2, "sang_a_song", odd),
+        event("0001", 3, "departed", json!({"leg": "pickup"})),
+    ];
+    assert_eq!(service.receive(&events).await, [Verdict::Accepted; 3]);
+    assert_eq!(service.delivery().status(), Status::HeadedToPickup);
+    assert_eq!(
+        service
+            .load::<Session>(name_of(&flight[0]))
+            .backlog()
+            .parked()
+            .len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn given_a_mission_of_another_drone_then_its_facts_change_nothing() {
+    let service = Service::with_a_booking().await;
+    let flight = flight(service.delivery);
+    service.receive(&flight[..1]).await;
+    let mut foreign = event(
+        "0001",
+        1,
+        "departed",
+        json!({"leg": "pickup", "drone_id": "M100-08"}),
+    );
+    foreign["source"] = json!("/fleets/pgh/drones/M100-08");
+    service.receive(&[foreign]).await;
+    assert_eq!(service.delivery().status(), Status::Assigned);
+}
+
+#[tokio::test]
+async fn given_a_clock_that_runs_ahead_then_the_receipt_time_counts() {
+    let service = Service::with_a_booking().await;
+    let mut assigned = flight(service.delivery).remove(0);
+    assigned["time"] = json!("2099-01-01T00:00:00Z");
+    service.receive(&[assigned]).await;
+    assert_eq!(service.delivery().milestones()[0].at, receipt().at);
+}
+
+/// Some requests, each followed by a restart or not.
+fn requests() -> impl Strategy<Value = Vec<(Vec<usize>, bool)>> {
+    let order = Just((0..9usize).collect::<Vec<_>>()).prop_shuffle();
+    let again = prop::collection::vec(0..9usize, 0..9);
+    let cuts = prop::collection::vec((1..5usize, any::<bool>()), 18);
+    (order, again, cuts).prop_map(|(mut order, again, cuts)| {
+        order.extend(again);
+        let mut rest = order.as_slice();
+        let mut requests = Vec::new();
+        for (cut, restart) in cuts {
+            let (request, later) = rest.split_at(cut.min(rest.len()));
+            requests.push((request.to_vec(), restart));
+            rest = later;
+        }
+        requests
+    })
+}
+
+proptest! {
+    /// I11.
+    #[test]
+    fn any_order_duplication_split_and_restart_gives_the_same_status_and_milestone_times(requests in requests()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let in_order = Service::with_a_booking().await;
+            let flight = flight(in_order.delivery);
+            in_order.receive(&flight).await;
+            let mut service = Service::with_a_booking().await;
+            for (request, restart) in requests {
+                let events: Vec<_> = request.iter().map(|place| flight[*place].clone()).collect();
+                service.receive(&events).await;
+                if restart {
+                    service.restart();
+                }
+            }
+            prop_assert_eq!(service.outcome(), in_order.outcome());
+            Ok(())
+        })?;
+    }
+}
+
+#[test]
+fn every_fault_of_an_event_is_named() {
+    let event = json!({
+        "specversion": "0.3", "type": "drone.departed.v2", "source": "/drones/7", "time": "noon",
+        "data": {"drone_id": "7", "seq": 0, "position": {"lat_deg": 91, "lon_deg": 0}},
+    });
+    let problem = wire::read(Document::from_value(event), receipt()).unwrap_err();
+    let pointers: Vec<_> = problem
+        .faults()
+        .iter()
+        .map(|fault| fault.pointer())
+        .collect();
+    for pointer in [
+        "/specversion",
+        "/type",
+        "/source",
+        "/id",
+        "/time",
+        "/data/session_id",
+        "/data/seq",
+        "/data/position/lat_deg",
+    ] {
+        assert!(
+            pointers.contains(&pointer),
+            "{pointer} is not among {pointers:?}"
+        );
+    }
+}
+
+#[test]
+fn no_fix_means_no_position() {
+    let mut event = event("0001", 1, "telemetry", json!({"phase": "in_flight"}));
+    event["data"]["position"] = json!({"lat_deg": 0.0, "lon_deg": 0});
+    match wire::read(Document::from_value(event), receipt()) {
+        Ok(DroneEvent::Telemetry(telemetry)) => assert_eq!(telemetry.position, None),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn one_content_has_one_hash_in_whatever_order_it_is_written() {
+    let event = event("0001", 1, "departed", json!({"leg": "pickup"}));
+    let mut other = event.clone();
+    let data = other["data"].as_object().unwrap().clone();
+    other["data"] = Value::Object(data.into_iter().rev().collect());
+    assert_eq!(fact_of(&event).1.hash, fact_of(&other).1.hash);
+}

@@ -1,0 +1,123 @@
+//! What waits for time to pass or for others to speak: gaps that are passed
+//! when their wait is over, and parked facts whose mission became known.
+//!
+//! What waits is read from a view of the log, so a restart forgets nothing;
+//! that it no longer waits is an event, so nothing is applied twice.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::session::{Session, Step};
+use domain::stream::{Category, StreamName};
+use domain::time::Timestamp;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::apply::Applying;
+use super::receive::{Ingest, only_failure};
+use crate::application::Failure;
+
+/// How often it is looked whether something need not wait any longer: a
+/// twentieth of the default wait.
+pub const TICK: Duration = Duration::from_millis(250);
+
+/// One session that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingSession {
+    /// Its stream's key.
+    pub key: Uuid,
+    /// When the oldest fact that is held came in.
+    pub oldest_held: Option<Timestamp>,
+    /// Something is parked that may find what it waits for.
+    pub has_retriable: bool,
+}
+
+/// Where it is known which sessions wait.
+pub trait WaitingSessions: Send + Sync + std::fmt::Debug {
+    /// The sessions that wait. May lag a little behind the log.
+    ///
+    /// # Errors
+    /// Words for the log line.
+    fn waiting(&self) -> Result<Vec<WaitingSession>, String>;
+}
+
+impl Ingest {
+    /// Keeps looking until `shutdown` becomes true. A failure is logged, and
+    /// tried again at the next tick.
+    pub async fn run_waiting(
+        self,
+        sessions: Arc<dyn WaitingSessions>,
+        mut shutdown: watch::Receiver<bool>,
+    ) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                _ = shutdown.wait_for(|stop| *stop) => return,
+            }
+            match sessions.waiting() {
+                Ok(waiting) => {
+                    for session in waiting {
+                        if let Err(error) = self.move_on(&session).await {
+                            tracing::warn!(session = %session.key, %error, "a session could not move on; trying again");
+                        }
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the waiting sessions could not be read; trying again")
+                }
+            }
+        }
+    }
+
+    /// Does for one session what need not wait any longer.
+    ///
+    /// # Errors
+    /// A failure of the machine; nothing is lost, and trying again is safe.
+    pub async fn move_on(&self, session: &WaitingSession) -> Result<(), Failure> {
+        let name = StreamName {
+            category: Category::DroneSession,
+            key: session.key,
+        };
+        let now = self.application().now()?;
+        if session
+            .oldest_held
+            .is_some_and(|held| held.plus(self.limits().gap_wait) <= now)
+        {
+            self.pass_gaps(name, now).await?;
+        }
+        if session.has_retriable {
+            self.retry_parked(name).await?;
+        }
+        Ok(())
+    }
+
+    async fn pass_gaps(&self, name: StreamName, now: Timestamp) -> Result<(), Failure> {
+        let wait = self.limits().gap_wait;
+        let expired =
+            |session: &Session| -> ((), Step) { ((), session.pass_expired_gaps(now, wait)) };
+        let until = now.micros().to_be_bytes().to_vec();
+        let request = self.request("gap", name, None, std::iter::once(until));
+        self.step(&request, name, None, expired).await?;
+        Ok(())
+    }
+
+    async fn retry_parked(&self, name: StreamName) -> Result<(), Failure> {
+        let now = self.application().now()?;
+        let at = now.micros().to_be_bytes().to_vec();
+        let request = self.request("retry", name, None, std::iter::once(at));
+        self.application()
+            .transact(&request, |draft| {
+                let session = draft.load::<Session>(name)?;
+                let Some(sender) = session.state.sender().cloned() else {
+                    return Ok(());
+                };
+                let thresholds = self.application().thresholds();
+                Ok(Applying::new(draft, thresholds, (sender, session), now).retry_parked(None)?)
+            })
+            .await
+            .map_err(only_failure)?;
+        Ok(())
+    }
+}
