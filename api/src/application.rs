@@ -11,8 +11,10 @@ mod transact;
 pub mod users;
 pub mod deliveries;
 
+#[cfg(test)]
+pub(crate) use load::Folded;
 pub use load::LoadError;
-pub(crate) use load::{Folded, Loaded};
+pub(crate) use load::Loaded;
 pub(crate) use transact::Draft;
 pub use transact::{Application, Done, Failure, Precondition, Request, TransactError};
 

@@ -8,12 +8,12 @@ use domain::id::{DeliveryId, MissionId};
 use domain::session::{ReceivedFact, Session, Verdict};
 use domain::stream::{Category, StreamName};
 use domain::time::{DurationS, Timestamp};
-use eventstore::{Budget, EventStore, Filter, MemoryEventStore};
+use eventstore::{Budget, EventStore, Filter, MemoryEventStore, StreamId};
+use projections::Views;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::waiting::WaitingSession;
 use super::wire::{DroneEvent, Receipt};
 use super::*;
 use crate::application::tests::{application_on, booked};
@@ -95,13 +95,16 @@ impl Service {
     /// Moves one session on, as the ticking task does.
     async fn move_on(&self, sender: &Sender) {
         let name = StreamName::drone_session(&sender.fleet, &sender.drone, &sender.session);
-        let session = self.load::<Session>(name);
-        let waiting = WaitingSession {
-            key: name.key,
-            oldest_held: session.backlog().oldest_held(),
-            has_retriable: session.backlog().has_retriable(),
-        };
-        self.ingest.move_on(&waiting).await.unwrap();
+        let views = Views::in_memory(Arc::clone(&self.store)).unwrap();
+        let head = *self.store.head().borrow();
+        views.wait_for(head).await.unwrap();
+        let stream = StreamId::new(eventstore::Category::new(name.category.number()), name.key);
+        let waiting = views.waiting_sessions().unwrap();
+        let session = waiting
+            .iter()
+            .find(|session| session.stream == stream)
+            .unwrap();
+        self.ingest.move_on(session).await.unwrap();
     }
 }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use domain::session::{Session, Step};
 use domain::stream::{Category, StreamName};
 use domain::time::Timestamp;
+use projections::{Views, WaitingSession};
 use tokio::sync::watch;
-use uuid::Uuid;
 
 use super::apply::Applying;
 use super::receive::{Ingest, only_failure};
@@ -21,34 +21,10 @@ use crate::application::Failure;
 /// twentieth of the default wait.
 pub const TICK: Duration = Duration::from_millis(250);
 
-/// One session that waits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WaitingSession {
-    /// Its stream's key.
-    pub key: Uuid,
-    /// When the oldest fact that is held came in.
-    pub oldest_held: Option<Timestamp>,
-    /// Something is parked that may find what it waits for.
-    pub has_retriable: bool,
-}
-
-/// Where it is known which sessions wait.
-pub trait WaitingSessions: Send + Sync + std::fmt::Debug {
-    /// The sessions that wait. May lag a little behind the log.
-    ///
-    /// # Errors
-    /// Words for the log line.
-    fn waiting(&self) -> Result<Vec<WaitingSession>, String>;
-}
-
 impl Ingest {
     /// Keeps looking until `shutdown` becomes true. A failure is logged, and
     /// tried again at the next tick.
-    pub async fn run_waiting(
-        self,
-        sessions: Arc<dyn WaitingSessions>,
-        mut shutdown: watch::Receiver<bool>,
-    ) {
+    pub async fn run_waiting(self, views: Arc<Views>, mut shutdown: watch::Receiver<bool>) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -56,11 +32,11 @@ impl Ingest {
                 _ = tick.tick() => {}
                 _ = shutdown.wait_for(|stop| *stop) => return,
             }
-            match sessions.waiting() {
+            match views.waiting_sessions() {
                 Ok(waiting) => {
                     for session in waiting {
                         if let Err(error) = self.move_on(&session).await {
-                            tracing::warn!(session = %session.key, %error, "a session could not move on; trying again");
+                            tracing::warn!(session = %session.stream.key, %error, "a session could not move on; trying again");
                         }
                     }
                 }
@@ -78,7 +54,7 @@ impl Ingest {
     pub async fn move_on(&self, session: &WaitingSession) -> Result<(), Failure> {
         let name = StreamName {
             category: Category::DroneSession,
-            key: session.key,
+            key: session.stream.key,
         };
         let now = self.application().now()?;
         if session
@@ -87,7 +63,7 @@ impl Ingest {
         {
             self.pass_gaps(name, now).await?;
         }
-        if session.has_retriable {
+        if session.oldest_parked.is_some() {
             self.retry_parked(name).await?;
         }
         Ok(())
