@@ -42,6 +42,12 @@ impl Key {
         self
     }
 
+    /// Followed by a large number.
+    pub(crate) fn large_number(mut self, number: u64) -> Self {
+        self.0.extend_from_slice(&number.to_be_bytes());
+        self
+    }
+
     /// Followed by an instant, microseconds; earlier ones sort first.
     pub(crate) fn instant(mut self, micros: i64) -> Self {
         self.0

@@ -50,3 +50,8 @@ pub use verify::{Difference, FINDINGS_MAX, Finding, Verification, VerifyError, v
 pub use view_store::ViewStoreError;
 pub use views::{QueryError, ViewHealth, Views, ViewsHealth, ViewsOptions};
 pub use waiting_sessions::{WAITING_SESSIONS_MAX, WaitingSession};
+
+#[cfg(test)]
+mod test_log;
+#[cfg(test)]
+mod any_log;

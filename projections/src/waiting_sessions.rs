@@ -146,7 +146,7 @@ impl StoredRow {
 fn parked_key(row: &StoredRow, seq: u64) -> Key {
     Key::index(PARKED)
         .id(row.stream.key.as_bytes())
-        .instant(seq.cast_signed())
+        .large_number(seq)
 }
 
 fn park(

@@ -1,1 +1,166 @@
-//! Tests.
+//! Tests of the delivery's status.
+
+use domain::delivery::{Delivery, Failure};
+use proptest::prelude::*;
+
+use super::*;
+use crate::any_log::{DeliveryStep, Happening, Service, delivery_life};
+use crate::test_log::{TestLog, assigned, at, created, delivery, mission, order, user};
+
+fn row(log: &TestLog, number: u128) -> DeliveryRow {
+    let set = log.folded();
+    let view = set.delivery_status.read();
+    super::delivery(&view.overlay(), delivery(number))
+        .unwrap()
+        .unwrap()
+}
+
+fn times_of_newest_mission(delivery: &Delivery) -> Vec<(Milestone, Timestamp)> {
+    let newest = delivery.mission().map(|mission| mission.assignment.mission);
+    let reached = delivery.milestones().iter();
+    reached
+        .filter(|reached| Some(reached.mission) == newest)
+        .map(|reached| (reached.milestone, reached.at))
+        .collect()
+}
+
+proptest! {
+    /// Law: the row of a delivery says what the domain's own fold says.
+    #[test]
+    fn a_row_agrees_with_the_domain(life in delivery_life(60)) {
+        let create = DeliveryStep::Create { with_long_texts: false, named: true };
+        let mut service = Service::new();
+        for step in [create].into_iter().chain(life) {
+            service.happen(&Happening::Delivery(0, step));
+        }
+        let folded = service.delivery(0).unwrap();
+        let row = row(&service.log, 0);
+
+        prop_assert_eq!(&row.order, folded.order());
+        prop_assert_eq!(row.status, folded.status());
+        prop_assert_eq!(row.attempt, folded.attempt());
+        prop_assert_eq!(row.epoch, folded.epoch());
+        prop_assert_eq!(row.revision, folded.revision());
+        let newest = folded.mission().map(|mission| &mission.assignment);
+        let shown = row.mission.as_ref();
+        prop_assert_eq!(shown.map(|mission| mission.mission), newest.map(|a| a.mission));
+        prop_assert_eq!(shown.map(|mission| &mission.drone), newest.map(|a| &a.drone));
+        prop_assert_eq!(row.milestones.of_mission, times_of_newest_mission(folded));
+    }
+}
+
+#[test]
+fn an_order_too_large_for_a_value_is_kept_and_its_leftover_goes_when_it_shrinks() {
+    let mut service = Service::new();
+    let create = DeliveryStep::Create {
+        with_long_texts: true,
+        named: false,
+    };
+    service.happen(&Happening::Delivery(1, create));
+    let large = row(&service.log, 1).order;
+    assert_eq!(&large, service.delivery(1).unwrap().order());
+
+    let mut log = TestLog::new();
+    let mut plan = large.plan.clone();
+    plan.pickup.address.clone_from(&plan.dropoff.address);
+    let large = DeliveryEvent::Created(Box::new(Order { plan, ..large }));
+    let small = DeliveryEvent::Rescheduled(Box::new(order(user(1)).plan));
+    log.delivery(delivery(1), user(1), [large]);
+    let pieces = |log: &TestLog| {
+        let set = log.folded();
+        let of_delivery = Key::row().id(delivery(1).uuid().as_bytes()).prefix();
+        let view = set.delivery_status.read();
+        let entries = view.overlay().scan(&of_delivery, Direction::Forward, 10);
+        entries.unwrap().len() - 1
+    };
+    assert_eq!(pieces(&log), 2);
+    log.delivery(delivery(1), user(1), [small]);
+    assert_eq!(row(&log, 1).order.plan, order(user(1)).plan);
+}
+
+#[test]
+fn the_arrival_is_known_from_the_assignment_until_the_flight_ends_otherwise() {
+    let mut log = TestLog::new();
+    let (id, mission) = (delivery(1), mission(1));
+    log.delivery(id, user(1), [created(user(1)), DeliveryEvent::Scheduled]);
+    assert_eq!(row(&log, 1).eta, None);
+
+    let computed_at = log.clock();
+    log.delivery(id, user(1), [assigned(mission, 1, Some(at(600)))]);
+    let eta = Eta {
+        pickup_at: Some(at(600)),
+        dropoff_at: Some(at(600)),
+        computed_at,
+    };
+    assert_eq!(row(&log, 1).eta, Some(eta));
+
+    let (tag, mass) = (None, None);
+    log.delivery(
+        id,
+        user(1),
+        [DeliveryEvent::PickedUp { mission, tag, mass }],
+    );
+    let loaded = Eta {
+        pickup_at: None,
+        ..eta
+    };
+    assert_eq!(row(&log, 1).eta, Some(loaded));
+
+    let reason = domain::delivery::ReturnReason::DroneReturned;
+    log.delivery(
+        id,
+        user(1),
+        [DeliveryEvent::ReturnStarted { mission, reason }],
+    );
+    assert_eq!(row(&log, 1).eta, None);
+}
+
+#[test]
+fn a_misdelivery_and_a_package_left_on_board_want_somebody() {
+    let mut log = TestLog::new();
+    let (id, mission) = (delivery(1), mission(1));
+    log.delivery(id, user(1), [created(user(1)), DeliveryEvent::Scheduled]);
+    log.delivery(id, user(1), [assigned(mission, 1, None)]);
+    assert!(!row(&log, 1).action_required);
+
+    let fact = domain::id::FactId::new("fact-9").unwrap();
+    let why = domain::delivery::Anomaly::EndedWithPackage;
+    log.delivery(id, user(1), [DeliveryEvent::AnomalyRecorded { fact, why }]);
+    assert!(row(&log, 1).action_required);
+
+    log.delivery(id, user(1), [DeliveryEvent::Returned { mission }]);
+    assert!(!row(&log, 1).action_required, "it has come to an end");
+
+    let id = delivery(2);
+    let reason = Failure::Misdelivered;
+    log.delivery(
+        id,
+        user(1),
+        [created(user(1)), DeliveryEvent::Failed { mission, reason }],
+    );
+    assert!(row(&log, 2).action_required);
+    assert_eq!(row(&log, 2).failure, Some(reason));
+}
+
+#[test]
+fn a_row_tells_when_and_where_its_last_event_was_recorded() {
+    let mut log = TestLog::new();
+    log.user(
+        user(1),
+        [domain::user::UserEvent::UserCreated(
+            crate::test_log::contact("ada"),
+        )],
+    );
+    let (created_at, position) = (log.clock(), log.head());
+    log.delivery(
+        delivery(1),
+        user(1),
+        [created(user(1)), DeliveryEvent::Scheduled],
+    );
+    let row = row(&log, 1);
+    assert_eq!(row.updated_at, created_at);
+    assert_eq!(row.milestones.created_at, created_at);
+    assert_eq!(row.milestones.scheduled_at, Some(created_at));
+    assert_eq!(row.sequence, StreamVersion::new(2));
+    assert_eq!(row.position, position.next());
+}

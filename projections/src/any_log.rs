@@ -1,0 +1,357 @@
+//! Any log that the service could have written: users, deliveries and drone
+//! sessions, by the domain's own decisions on random commands.
+
+use std::collections::HashMap;
+
+use domain::decider::{Decider, Occurrence};
+use domain::delivery::{
+    Anomaly, CancelReason, Delivery, DeliveryCommand, Ending, HubPlace, LoadVerdict, Nearness,
+    ReleaseMethod, Report, Reported, ReturnedTo,
+};
+use domain::drone::Sender;
+use domain::id::{DroneId, ExternalId, FactId, FleetId, SessionId};
+use domain::quantity::DistanceM;
+use domain::session::{ParkReason, Parked, ReceivedFact, Session, SessionEvent};
+use domain::stream::StreamName;
+use domain::text::{Address, Comment, Text};
+use domain::time::Timestamp;
+use domain::user::{User, UserCommand};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::test_log::{Appending, TestLog, at, contact, delivery, mission, order, user};
+
+/// Few of each, so that they meet again and again.
+const DELIVERIES: u128 = 6;
+const USERS: u128 = 3;
+const SESSIONS: u64 = 3;
+
+/// Something that happens to the service.
+#[derive(Clone, Debug)]
+pub(crate) enum Happening {
+    /// A delivery gets a command.
+    Delivery(u128, DeliveryStep),
+    /// A user gets a command.
+    User(u128, UserStep),
+    /// A drone session gets facts, or something becomes of one.
+    Session(u64, SessionStep),
+}
+
+/// A command to a delivery, in a few words.
+#[derive(Clone, Debug)]
+pub(crate) enum DeliveryStep {
+    Create { with_long_texts: bool, named: bool },
+    Reschedule { with_long_texts: bool },
+    Cancel,
+    Report { mission: u128, reported: Reported },
+}
+
+/// A command to a user, in a few words.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum UserStep {
+    Create,
+    Rename(u8),
+    Suspend,
+    Reinstate,
+}
+
+/// What becomes of a drone session.
+#[derive(Clone, Debug)]
+pub(crate) enum SessionStep {
+    Facts(Vec<u64>),
+    GapPassed(u64),
+    Parked(u64, ParkReason, u128),
+    Unparked(u64),
+}
+
+/// Any log of up to that many commits.
+pub(crate) fn happenings(most: usize) -> impl Strategy<Value = Vec<Happening>> {
+    vec(happening(), 0..most)
+}
+
+/// What may happen to one delivery.
+pub(crate) fn delivery_life(most: usize) -> impl Strategy<Value = Vec<DeliveryStep>> {
+    vec(delivery_step(), 0..most)
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        8 => (0..DELIVERIES, delivery_step())
+            .prop_map(|(number, step)| Happening::Delivery(number, step)),
+        1 => (0..USERS, user_step()).prop_map(|(number, step)| Happening::User(number, step)),
+        2 => (0..SESSIONS, session_step())
+            .prop_map(|(number, step)| Happening::Session(number, step)),
+    ]
+}
+
+fn delivery_step() -> impl Strategy<Value = DeliveryStep> {
+    prop_oneof![
+        3 => any::<(bool, bool)>().prop_map(|(with_long_texts, named)| DeliveryStep::Create {
+            with_long_texts,
+            named
+        }),
+        1 => any::<bool>().prop_map(|with_long_texts| DeliveryStep::Reschedule { with_long_texts }),
+        1 => Just(DeliveryStep::Cancel),
+        16 => (0..3_u128, reported())
+            .prop_map(|(mission, reported)| DeliveryStep::Report { mission, reported }),
+    ]
+}
+
+fn reported() -> impl Strategy<Value = Reported> {
+    let distance = DistanceM::new(3);
+    let nearness = select(vec![
+        Nearness::Inside(distance),
+        Nearness::Inside(distance),
+        Nearness::Outside(distance),
+        Nearness::Unknown,
+    ]);
+    prop_oneof![
+        4 => (option::of(0..1_000_i64), option::of(0..1_000_i64)).prop_map(|(pickup, dropoff)| {
+            Reported::Assigned {
+                fleet: FleetId::new("pgh").unwrap(),
+                drone: DroneId::new("M100-07").unwrap(),
+                eta_pickup: pickup.map(at),
+                eta_dropoff: dropoff.map(at),
+            }
+        }),
+        1 => select(&Ending::ALL[..]).prop_map(|how| Reported::Ended { how, detail: None }),
+        2 => Just(Reported::DepartedToPickup),
+        2 => Just(Reported::ArrivedAtPickup),
+        3 => select(vec![
+            LoadVerdict::Matches,
+            LoadVerdict::Matches,
+            LoadVerdict::WrongPackage,
+            LoadVerdict::Overweight,
+        ])
+        .prop_map(|verdict| Reported::Loaded { verdict, tag: None, mass: None }),
+        2 => Just(Reported::DepartedToDropoff),
+        2 => nearness.clone().prop_map(Reported::ArrivedAtDropoff),
+        1 => (any::<bool>(), nearness).prop_map(|(confirmed, nearness)| Reported::Released {
+            method: ReleaseMethod::Winch,
+            evidence: None,
+            confirmed,
+            nearness,
+        }),
+        1 => Just(Reported::DepartedToReturn),
+        1 => select(vec![
+            ReturnedTo::Sender,
+            ReturnedTo::Hub(HubPlace::Hub),
+            ReturnedTo::Hub(HubPlace::Base),
+        ])
+        .prop_map(Reported::Returned),
+        1 => any::<Option<bool>>()
+            .prop_map(|payload_on_board| Reported::Completed { payload_on_board }),
+        1 => select(Anomaly::ALL).prop_map(Reported::Misplaced),
+    ]
+}
+
+fn user_step() -> impl Strategy<Value = UserStep> {
+    prop_oneof![
+        Just(UserStep::Create),
+        any::<u8>().prop_map(UserStep::Rename),
+        Just(UserStep::Suspend),
+        Just(UserStep::Reinstate),
+    ]
+}
+
+fn session_step() -> impl Strategy<Value = SessionStep> {
+    prop_oneof![
+        4 => vec(1..20_u64, 1..4).prop_map(SessionStep::Facts),
+        1 => (1..20_u64).prop_map(SessionStep::GapPassed),
+        1 => (1..20_u64, select(ParkReason::ALL), 0..3_u128)
+            .prop_map(|(seq, why, mission)| SessionStep::Parked(seq, why, mission)),
+        1 => (1..20_u64).prop_map(SessionStep::Unparked),
+    ]
+}
+
+/// Decides on what happens and appends what follows.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) log: TestLog,
+    deliveries: HashMap<u128, Option<Delivery>>,
+    users: HashMap<u128, Option<User>>,
+    sessions: HashMap<u64, Session>,
+    facts: u64,
+}
+
+impl Service {
+    /// A service to which nothing has happened.
+    pub(crate) fn new() -> Self {
+        Self {
+            log: TestLog::new(),
+            deliveries: HashMap::new(),
+            users: HashMap::new(),
+            sessions: HashMap::new(),
+            facts: 0,
+        }
+    }
+
+    /// A service to which all of this has happened.
+    pub(crate) fn after<'h>(happenings: impl IntoIterator<Item = &'h Happening>) -> Self {
+        let mut service = Self::new();
+        for happening in happenings {
+            service.happen(happening);
+        }
+        service
+    }
+
+    /// The domain's own view of a delivery.
+    pub(crate) fn delivery(&self, number: u128) -> Option<&Delivery> {
+        self.deliveries.get(&number)?.as_ref()
+    }
+
+    /// The domain's own view of a drone session, and its stream.
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = (StreamName, &Session)> {
+        let sessions = self.sessions.iter();
+        sessions.map(|(number, session)| (session_stream(*number), session))
+    }
+
+    /// One more thing happens.
+    pub(crate) fn happen(&mut self, happening: &Happening) {
+        match happening {
+            Happening::Delivery(number, step) => self.step_delivery(*number, step),
+            Happening::User(number, step) => self.step_user(*number, *step),
+            Happening::Session(number, step) => self.step_session(*number, step),
+        }
+    }
+
+    fn step_delivery(&mut self, number: u128, step: &DeliveryStep) {
+        let owner = user(number % USERS);
+        let now = self.log.clock();
+        self.facts += 1;
+        let mut commands = vec![match step {
+            DeliveryStep::Create {
+                with_long_texts,
+                named,
+            } => {
+                let mut order = order(owner);
+                if *with_long_texts {
+                    order.plan.dropoff.address = Some(Address::new("✈".repeat(300)).unwrap());
+                    let entry = (Text::new("✈".repeat(40)), Text::new("✈".repeat(200)));
+                    order.metadata = vec![(entry.0.unwrap(), entry.1.unwrap()); 10];
+                }
+                if *named {
+                    let name = format!("order-{number}");
+                    order.external_id = Some(ExternalId::new(name).unwrap());
+                }
+                let order = Box::new(order);
+                DeliveryCommand::Create { order, now }
+            }
+            DeliveryStep::Reschedule { with_long_texts } => {
+                let mut plan = order(owner).plan;
+                plan.deliver_by = Some(Timestamp::MAX);
+                if *with_long_texts {
+                    plan.pickup.address = Some(Address::new("✈".repeat(300)).unwrap());
+                }
+                let plan = Box::new(plan);
+                DeliveryCommand::Reschedule { plan, now }
+            }
+            DeliveryStep::Cancel => DeliveryCommand::Cancel {
+                reason: CancelReason::Mistake,
+                comment: Some(Comment::new("ordered twice").unwrap()),
+                now,
+            },
+            DeliveryStep::Report {
+                mission: n,
+                reported,
+            } => DeliveryCommand::Report(Report {
+                fact: FactId::new(format!("fact-{}", self.facts)).unwrap(),
+                mission: mission(number * 10 + n),
+                event_time: now,
+                reported: reported.clone(),
+            }),
+        }];
+        if let DeliveryStep::Create { .. } = step {
+            commands.push(DeliveryCommand::Schedule { now });
+        }
+        let state = self.deliveries.entry(number).or_default();
+        let mut occurrences = Vec::new();
+        for command in commands {
+            let decided = Delivery::decide(&command, state).unwrap_or_default();
+            *state = Delivery::fold_from(state.take(), &decided);
+            occurrences.extend(decided);
+        }
+        let stream = StreamName::delivery(delivery(number));
+        let part = Appending::new(stream, Some(owner), occurrences);
+        self.log.append(vec![part]);
+    }
+
+    fn step_user(&mut self, number: u128, step: UserStep) {
+        let now = self.log.clock();
+        let reason = Comment::new("said so").unwrap();
+        let command = match step {
+            UserStep::Create => UserCommand::Create {
+                contact: contact("ada"),
+                now,
+            },
+            UserStep::Rename(n) => {
+                let contact = contact(&format!("ada{n}"));
+                UserCommand::Update { contact, now }
+            }
+            UserStep::Suspend => UserCommand::Suspend { reason, now },
+            UserStep::Reinstate => UserCommand::Reinstate { reason, now },
+        };
+        let state = self.users.entry(number).or_default();
+        let decided = User::decide(&command, state).unwrap_or_default();
+        *state = User::fold_from(state.take(), &decided);
+        let stream = StreamName::user(user(number));
+        let part = Appending::new(stream, Some(user(number)), decided);
+        self.log.append(vec![part]);
+    }
+
+    fn step_session(&mut self, number: u64, step: &SessionStep) {
+        let now = self.log.clock();
+        let session = self.sessions.entry(number).or_default();
+        let events = match step {
+            SessionStep::Facts(numbers) => {
+                let facts = numbers.iter().map(|seq| fact(*seq, now));
+                session.receive(&sender(number), facts, 64).1.events
+            }
+            SessionStep::GapPassed(up_to) => vec![SessionEvent::GapPassed { up_to: *up_to }],
+            SessionStep::Parked(seq, why, of) => {
+                let parked = Parked {
+                    why: *why,
+                    mission: Some(mission(*of)),
+                    since: now,
+                };
+                vec![SessionEvent::FactParked { seq: *seq, parked }]
+            }
+            SessionStep::Unparked(seq) => vec![SessionEvent::FactUnparked { seq: *seq }],
+        };
+        for event in &events {
+            *session = std::mem::take(session).evolve(event);
+        }
+        let occurrences = events.into_iter().map(|event| Occurrence::new(event, now));
+        let part = Appending::new(session_stream(number), None, occurrences);
+        self.log.append(vec![part]);
+    }
+}
+
+fn sender(number: u64) -> Sender {
+    Sender {
+        fleet: FleetId::new("pgh").unwrap(),
+        drone: DroneId::new("M100-07").unwrap(),
+        session: SessionId::new(format!("boot-{number}")).unwrap(),
+    }
+}
+
+fn session_stream(number: u64) -> StreamName {
+    let sender = sender(number);
+    StreamName::drone_session(&sender.fleet, &sender.drone, &sender.session)
+}
+
+fn fact(seq: u64, now: Timestamp) -> ReceivedFact {
+    ReceivedFact {
+        seq,
+        id: FactId::new(format!("fact-{seq}")).unwrap(),
+        hash: [0; 16],
+        kind: "departed".to_owned(),
+        mission: Some(mission(1)),
+        event_time: now,
+        received_at: now,
+        clock_skewed: false,
+        data: b"{}".to_vec(),
+    }
+}
