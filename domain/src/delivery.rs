@@ -29,6 +29,8 @@ mod evolve;
 mod payload;
 
 #[cfg(test)]
+pub(crate) mod arbitrary;
+#[cfg(test)]
 mod tests;
 
 use crate::decider::{Decider, Occurrence};

@@ -26,3 +26,6 @@ pub mod drone;
 pub mod session;
 pub mod mission;
 pub mod translation;
+
+#[cfg(test)]
+mod arbitrary;

@@ -38,9 +38,38 @@ pub fn given<D: Decider>(occurrences: impl IntoIterator<Item = Occurrence<D::Eve
     }
 }
 
+/// Lives a life: decides on each command in turn, and returns all that happened.
+/// Rejected commands change nothing.
+///
+/// # Panics
+/// If a law of [`Decider`] does not hold on the way: deciding again gives events, or folding in
+/// two parts leads elsewhere.
+#[must_use = "what happened is to be judged"]
+pub fn lived<D>(commands: &[D::Command]) -> Vec<Occurrence<D::Event>>
+where
+    D: Decider,
+    D::State: Debug + PartialEq,
+    D::Command: Debug,
+    D::Event: Clone + Debug + PartialEq,
+{
+    let mut history: Vec<Occurrence<D::Event>> = vec![];
+    let mut state = D::initial();
+    for command in commands {
+        let Ok(events) = D::decide(command, &state) else {
+            continue;
+        };
+        state = D::fold_from(state, &events);
+        history.extend(events);
+        assert_eq!(D::fold(&history), state, "folding in parts led elsewhere");
+        if let Ok(again) = D::decide(command, &state) {
+            assert_eq!(again, [], "{command:?} was decided twice");
+        }
+    }
+    history
+}
+
 /// A history, waiting for a command.
 #[derive(Clone)]
-#[must_use = "say what comes with `when`"]
 pub struct Given<D: Decider> {
     history: Vec<Occurrence<D::Event>>,
 }
@@ -75,6 +104,7 @@ where
     ///
     /// # Panics
     /// If the command is rejected.
+    #[must_use = "say what comes with `when`"]
     pub fn after(self, command: D::Command) -> Self {
         self.when(command).and()
     }

@@ -49,7 +49,7 @@ impl Case<'_> {
         attempt_failed: Occurrence<DeliveryEvent>,
     ) -> Events {
         let standing = self.standing();
-        let Some(corrected) = self.corrected(picked_up) else {
+        if !self.is_to_be_told(picked_up) {
             return match standing {
                 Standing::Brings(_) => self.anomaly(Anomaly::WrongStatus),
                 Standing::Fetches(_)
@@ -59,8 +59,8 @@ impl Case<'_> {
                 | Standing::Finished
                 | Standing::Foreign => vec![],
             };
-        };
-        let mut events = vec![corrected];
+        }
+        let mut events = vec![self.correction(picked_up)];
         match standing {
             Standing::Brings(_) => {
                 let turned = self.reported(self.return_started(ReturnReason::MissionAborted));
@@ -129,7 +129,10 @@ impl Case<'_> {
         }
         match self.delivery.phase {
             Phase::Complete => inside == Some(false),
-            Phase::Returned | Phase::Failed(Failure::Misdelivered) => inside == Some(true),
+            // There it was put down, or wherever it was let go: not at the recipient's.
+            Phase::AtHub | Phase::Returned | Phase::Failed(Failure::Misdelivered) => {
+                inside == Some(true)
+            }
             Phase::Failed(
                 Failure::DroneLost
                 | Failure::PackageLost
@@ -140,7 +143,6 @@ impl Case<'_> {
             | Phase::Cancelled
             | Phase::Pending
             | Phase::Scheduled
-            | Phase::AtHub
             | Phase::Fetching { .. }
             | Phase::Carrying(_)
             | Phase::Returning

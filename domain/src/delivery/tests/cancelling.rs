@@ -1,0 +1,202 @@
+//! Cancelling, in time and too late.
+
+use super::*;
+
+fn keep_going() -> Order {
+    Order {
+        on_cancel_after_pickup: OnCancelAfterPickup::Continue,
+        ..order()
+    }
+}
+
+const TURNED: DeliveryEvent = DeliveryEvent::ReturnStarted {
+    mission: M1,
+    reason: ReturnReason::Cancelled,
+};
+
+#[test]
+fn without_a_drone_it_is_cancelled_at_once() {
+    for given in [
+        given::<Delivery>([]).after(create(order(), at(0))),
+        booked(),
+        flown([assigned(), ended(Ending::Aborted)]),
+    ] {
+        let cancelled = given
+            .when(cancel(at(9)))
+            .then_events([REQUESTED, DeliveryEvent::Cancelled]);
+        assert_eq!(status(&cancelled), Status::Cancelled);
+        cancelled.when(cancel(at(10))).then_nothing();
+    }
+}
+
+#[test]
+fn with_a_drone_on_its_way_it_waits_for_the_stand_down() {
+    for given in [
+        flown([assigned()]),
+        flown([assigned(), Reported::DepartedToPickup]),
+        at_pickup(),
+    ] {
+        let waiting = given.when(cancel(at(9))).then_events([REQUESTED]);
+        assert_eq!(status(&waiting), Status::Cancelling);
+        waiting.clone().when(cancel(at(10))).then_nothing();
+        for how in Ending::ALL {
+            waiting
+                .clone()
+                .when(report(M1, 11, ended(how)))
+                .then_events([DeliveryEvent::Cancelled]);
+        }
+        for payload_on_board in [None, Some(false)] {
+            waiting
+                .clone()
+                .when(report(M1, 11, completed(payload_on_board)))
+                .then_events([DeliveryEvent::Cancelled]);
+        }
+    }
+}
+
+#[test]
+fn a_mission_that_ends_with_a_package_is_not_yet_cancelled() {
+    let over = report(M1, 11, completed(Some(true)));
+    at_pickup()
+        .after(cancel(at(9)))
+        .when(over.clone())
+        .then_events([anomaly(&over, Anomaly::EndedWithPackage)]);
+}
+
+#[test]
+fn while_cancelling_the_drone_is_still_followed() {
+    let followed = flown([assigned()])
+        .after(cancel(at(9)))
+        .when(report(M1, 10, Reported::ArrivedAtPickup))
+        .then([
+            implied(DeliveryEvent::HeadedToPickup { mission: M1 }, 10),
+            now(DeliveryEvent::ArrivedAtPickup { mission: M1 }, 10),
+        ]);
+    assert_eq!(
+        followed.state().unwrap().phase(),
+        Phase::Cancelling {
+            stage: FetchStage::AtPickup
+        }
+    );
+}
+
+#[test]
+fn once_picked_up_a_cancellation_is_refused_and_the_package_comes_back() {
+    let back = at_pickup()
+        .after(cancel(at(9)))
+        .when(report(M1, 10, loaded()))
+        .then_events([TOO_LATE, picked_up(M1), TURNED]);
+    assert_eq!(status(&back), Status::Returning);
+}
+
+#[test]
+fn once_picked_up_the_delivery_goes_on_if_the_customer_wants_it_so() {
+    let goes_on = flown_as(keep_going(), [assigned()])
+        .after(cancel(at(9)))
+        .when(report(M1, 10, loaded()))
+        .then_events([
+            TOO_LATE,
+            DeliveryEvent::HeadedToPickup { mission: M1 },
+            DeliveryEvent::ArrivedAtPickup { mission: M1 },
+            picked_up(M1),
+        ]);
+    assert_eq!(status(&goes_on), Status::Loaded);
+}
+
+#[test]
+fn a_departure_with_the_package_refuses_a_cancellation_too() {
+    at_pickup()
+        .after(cancel(at(9)))
+        .when(report(M1, 10, Reported::DepartedToDropoff))
+        .then_events([
+            TOO_LATE,
+            picked_up(M1),
+            DeliveryEvent::InTransit { mission: M1 },
+            TURNED,
+        ]);
+}
+
+#[test]
+fn what_was_handed_over_while_being_cancelled_is_complete() {
+    at_pickup()
+        .after(cancel(at(9)))
+        .when(report(M1, 10, released_at(NEAR)))
+        .then_events([
+            TOO_LATE,
+            picked_up(M1),
+            DeliveryEvent::InTransit { mission: M1 },
+            arrived_at_dropoff(M1, None),
+            complete(M1),
+        ]);
+}
+
+#[test]
+fn a_wrong_package_taken_while_being_cancelled_is_an_attempt_and_no_more() {
+    let told = at_pickup()
+        .after(cancel(at(9)))
+        .when(report(M1, 10, loaded_as(LoadVerdict::WrongPackage)))
+        .then_events([DeliveryEvent::AttemptFailed {
+            mission: M1,
+            reason: AttemptFailure::WrongPackage,
+        }]);
+    assert_eq!(status(&told), Status::Cancelling);
+    assert_eq!(told.state().unwrap().attempt(), 1);
+}
+
+#[test]
+fn a_drone_that_turns_back_empty_has_not_been_stood_down_yet() {
+    for reported in [
+        Reported::DepartedToReturn,
+        Reported::Returned(ReturnedTo::Hub(HubPlace::Base)),
+    ] {
+        at_pickup()
+            .after(cancel(at(9)))
+            .when(report(M1, 10, reported))
+            .then_nothing();
+    }
+}
+
+#[test]
+fn nothing_is_cancelled_once_it_left_the_sender() {
+    let refused = |given: Given<Delivery>, possible| {
+        let status = status(&given);
+        given
+            .when(cancel(at(30)))
+            .then_rejected(DeliveryRejection::WrongStatus {
+                status,
+                attempted: "cancelled",
+                possible,
+            });
+    };
+    let ask = "the package has left the sender; ask for its return";
+    refused(flown([assigned(), loaded()]), ask);
+    refused(at_hub(), ask);
+    refused(at_hub().after(report(M2, 20, assigned())), ask);
+    refused(
+        at_dropoff().after(report(M1, 9, Reported::DepartedToReturn)),
+        "the package is on its way back; wait for the outcome",
+    );
+    for ending in [
+        released_at(NEAR),
+        released_at(FAR),
+        Reported::Returned(ReturnedTo::Sender),
+    ] {
+        refused(
+            at_dropoff().after(report(M1, 9, ending)),
+            "its life is over; read its outcome",
+        );
+    }
+}
+
+#[test]
+fn what_was_cancelled_and_is_picked_up_after_all_contradicts_it() {
+    let cancelled =
+        at_pickup()
+            .after(cancel(at(9)))
+            .after(report(M1, 10, ended(Ending::StoodDown)));
+    let taken = report(M1, 11, loaded());
+    let told = cancelled
+        .when(taken.clone())
+        .then_events([anomaly(&taken, Anomaly::ContradictsOutcome)]);
+    assert_eq!(status(&told), Status::Cancelled);
+}
