@@ -129,6 +129,11 @@ fn no_test_waits_for_time_to_pass() {
 }
 
 #[test]
+fn nothing_outside_transact_appends_to_the_log() {
+    assert_everywhere(rules::stray_appends);
+}
+
+#[test]
 fn there_is_no_unsafe_code() {
     assert_everywhere(rules::unsafe_code);
 }

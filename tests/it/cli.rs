@@ -150,7 +150,9 @@ async fn verify_finds_a_flipped_bit_of_the_journal() {
 
 #[tokio::test]
 async fn the_demonstration_flies_a_delivery_to_its_end() {
-    let demo = airpost().start(["demo"]).await;
+    let demo = airpost()
+        .start(["demo", "--listen", "127.0.0.1:0", "--speed", "100"])
+        .await;
     demo.ready().await;
     let client = demo.client();
     let look = || async {
@@ -158,21 +160,54 @@ async fn the_demonstration_flies_a_delivery_to_its_end() {
         let drones = answer.json();
         let delivery = list(&drones, "/items")
             .iter()
-            .find_map(|drone| drone["delivery_id"].as_str())?
-            .to_owned();
-        let delivery = client
-            .get(&format!("/v1/deliveries/{delivery}"))
-            .try_send()
-            .await
-            .ok()?
-            .json();
+            .find_map(|drone| drone["delivery_id"].as_str())?;
+        let path = format!("/v1/deliveries/{delivery}");
+        let delivery = client.get(&path).try_send().await.ok()?.json();
         (delivery["status"] == "complete").then_some(())
     };
-    poll_until(
-        Duration::from_mins(1),
-        "the demonstration's delivery to be complete",
-        look,
-    )
-    .await;
+    let what = "the demonstration's delivery to be complete";
+    poll_until(Duration::from_mins(1), what, look).await;
     demo.stop().await;
+}
+
+#[tokio::test]
+async fn the_demonstration_can_end_with_its_flight() {
+    let arguments = [
+        "demo",
+        "--listen",
+        "127.0.0.1:0",
+        "--speed",
+        "max",
+        "--exit",
+    ];
+    let output = airpost().run(arguments).await;
+    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    assert!(
+        output.stdout.contains("curl"),
+        "no line to try:\n{}",
+        output.stdout
+    );
+}
+
+#[tokio::test]
+async fn the_simulator_flies_recorded_flights_through_the_public_door() {
+    let folder = scratch();
+    let server = airpost().serve(folder.path()).await;
+    let flights = concat!(env!("CARGO_MANIFEST_DIR"), "/flights");
+    let arguments = [
+        "simulate",
+        "--recorded",
+        flights,
+        "--url",
+        server.base(),
+        "--speed",
+        "max",
+    ];
+
+    let output = airpost().run(arguments).await;
+
+    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    let drones = server.client().read("/v1/drones").await;
+    assert!(!list(&drones, "/items").is_empty(), "{drones}");
+    server.stop().await;
 }

@@ -262,6 +262,23 @@ pub(crate) fn sleeping_tests(source: &Source) -> Vec<Violation> {
     )
 }
 
+/// Appends of the service beside `transact`, the one loop that loads, decides, appends and retries.
+pub(crate) fn stray_appends(source: &Source) -> Vec<Violation> {
+    let writes_events =
+        source.path.starts_with("api/src/") && !source.lines_with("eventstore").is_empty();
+    if !writes_events
+        || source.path == "api/src/application/transact.rs"
+        || source.path.ends_with("tests.rs")
+    {
+        return Vec::new();
+    }
+    flag(
+        source,
+        &source.lines_with(".append("),
+        "nothing outside transact appends to the log",
+    )
+}
+
 /// Lines that silence the compiler about unsafe code, or contain it.
 pub(crate) fn unsafe_code(source: &Source) -> Vec<Violation> {
     flag(
@@ -456,6 +473,25 @@ mod tests {
             "fn a() { tokio::time::sleep(s) }\n#[cfg(test)]\nmod tests { fn b() { sleep (s) } }\n";
         assert_eq!(found(sleeping_tests, "api/src/x.rs", planted), [3]);
         assert_eq!(found(sleeping_tests, "tests/it/x.rs", planted), [1, 3]);
+    }
+
+    #[test]
+    fn a_planted_append_is_flagged_outside_transact() {
+        let planted =
+            "use eventstore::EventStore;\nasync fn a() { self.store.append(commit).await }";
+        assert_eq!(found(stray_appends, "api/src/http/users.rs", planted), [2]);
+        assert_eq!(
+            found(stray_appends, "api/src/application/transact.rs", planted),
+            [0; 0]
+        );
+        assert_eq!(
+            found(
+                stray_appends,
+                "api/src/http/x.rs",
+                "headers.append(name, value);"
+            ),
+            [0; 0]
+        );
     }
 
     #[test]
