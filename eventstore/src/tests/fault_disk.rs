@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 use crate::disk::{Disk, DiskFile, RealDisk};
 
@@ -58,6 +59,20 @@ struct State {
     waiting: usize,
 }
 
+/// How long a test waits for what must come, before it fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Lets all who wait go on when it is dropped, also by a test that fails.
+#[derive(Debug)]
+pub(super) struct Hold(FaultDisk);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.state().held = None;
+        self.0.0.1.notify_all();
+    }
+}
+
 /// A real disk with faults.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FaultDisk(Arc<(Mutex<State>, Condvar)>);
@@ -84,33 +99,34 @@ impl FaultDisk {
         std::mem::take(&mut self.state().calls)
     }
 
-    /// From now on calls of this kind wait.
-    pub(super) fn hold(&self, call: Call) {
+    /// From now on calls of this kind wait, until the hold is dropped.
+    pub(super) fn hold(&self, call: Call) -> Hold {
         self.state().held = Some(call);
-    }
-
-    /// Lets all who wait go on.
-    pub(super) fn release(&self) {
-        self.state().held = None;
-        self.0.1.notify_all();
+        Hold(self.clone())
     }
 
     /// Returns once a held call waits.
     pub(super) fn until_somebody_waits(&self) {
-        let state = self
-            .0
-            .1
-            .wait_while(self.state(), |state| state.waiting == 0);
-        drop(state.unwrap());
+        self.until("a held call", |state| state.waiting > 0);
     }
 
     /// Returns once such a call was made.
     pub(super) fn until_called(&self, call: Call, suffix: &str) {
-        let called = |state: &mut State| {
+        self.until("a call", |state| {
             let mut calls = state.calls.iter();
-            !calls.any(|(made, path)| *made == call && ends_with(path, suffix))
-        };
-        drop(self.0.1.wait_while(self.state(), called).unwrap());
+            calls.any(|(made, path)| *made == call && ends_with(path, suffix))
+        });
+    }
+
+    fn until(&self, what: &str, come: impl Fn(&State) -> bool) {
+        let state = self.state();
+        let waited = self
+            .0
+            .1
+            .wait_timeout_while(state, PATIENCE, |state| !come(state));
+        let (state, waited) = waited.unwrap();
+        drop(state);
+        assert!(!waited.timed_out(), "{what} did not come");
     }
 
     /// Notes a call; gives its fault, if it has one.

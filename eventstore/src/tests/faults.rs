@@ -12,7 +12,7 @@ use super::given::{
 };
 use crate::error::{AppendError, OpenError};
 use crate::journal::{Health, Journal, JournalOptions, verify};
-use crate::store::{EventStore, Outcome};
+use crate::store::{Appended, EventStore, Outcome};
 
 struct Given {
     folder: TempDir,
@@ -43,6 +43,15 @@ fn once(call: Call, effect: Effect) -> Fault {
         times: 1,
         effect,
     }
+}
+
+/// Appends again and again until it is taken; the helper's next round clears the way.
+fn once_there_is_space(journal: &Journal) -> Appended {
+    (0..5_000_000)
+        .map(|_| append(journal, single(90, 9, 0)))
+        .find(|answer| *answer != Err(AppendError::Full))
+        .unwrap()
+        .unwrap()
 }
 
 fn assert_read_only(given: &Given) {
@@ -117,12 +126,7 @@ fn given_a_full_disk_the_group_is_refused_cut_off_and_appends_resume_by_themselv
         );
         assert_eq!(fs::read(segment).unwrap(), before);
         assert_eq!(given.journal.health(), Health::Full);
-        let resumed = loop {
-            match append(&given.journal, single(90, 9, 0)) {
-                Err(AppendError::Full) => {}
-                other => break other.unwrap(),
-            }
-        };
+        let resumed = once_there_is_space(&given.journal);
         assert_eq!(
             (resumed.outcome, resumed.position().get()),
             (Outcome::Committed, 4)
@@ -218,7 +222,7 @@ fn given_no_space_for_the_next_segment_appends_are_refused_and_resume() {
         append(&given.journal, single(90, 9, 0)),
         Err(AppendError::Full)
     );
-    while append(&given.journal, single(90, 9, 0)) == Err(AppendError::Full) {}
+    once_there_is_space(&given.journal);
     given.journal.close();
     let journal = open(given.folder.path(), 1);
     assert_eq!(everything(&journal).len(), 4);
@@ -227,13 +231,13 @@ fn given_no_space_for_the_next_segment_appends_are_refused_and_resume() {
 #[test]
 fn j3_given_a_sync_that_takes_long_nothing_of_the_group_is_visible() {
     let given = given(|_| ());
-    given.disk.hold(Call::Sync);
+    let held = given.disk.hold(Call::Sync);
     let answer = given.journal.append(single(90, 9, 0));
     given.disk.until_somebody_waits();
     assert_eq!(given.journal.head().borrow().get(), 3);
     assert_eq!(everything(&given.journal).len(), 3);
     assert_eq!(version(&given.journal, stream(9)).get(), 0);
-    given.disk.release();
+    drop(held);
     assert_eq!(wait(answer).unwrap().position().get(), 4);
     assert_eq!(version(&given.journal, stream(9)).get(), 1);
 }
@@ -241,14 +245,14 @@ fn j3_given_a_sync_that_takes_long_nothing_of_the_group_is_visible() {
 #[test]
 fn given_many_callers_during_one_sync_the_next_block_holds_all_their_commits() {
     let given = given(|_| ());
-    given.disk.hold(Call::Sync);
+    let held = given.disk.hold(Call::Sync);
     let first = given.journal.append(single(90, 9, 0));
     given.disk.until_somebody_waits();
     let rest: Vec<_> = (0..50)
         .map(|id| given.journal.append(single(100 + id, 9, u64::from(id) + 1)))
         .collect();
     given.disk.take_calls();
-    given.disk.release();
+    drop(held);
     wait(first).unwrap();
     for (answer, position) in rest.into_iter().zip(5..) {
         assert_eq!(wait(answer).unwrap().position().get(), position);
@@ -265,13 +269,13 @@ fn given_many_callers_during_one_sync_the_next_block_holds_all_their_commits() {
 #[test]
 fn given_a_conflict_with_what_is_not_durable_it_is_told_once_the_other_commit_can_be_seen() {
     let given = given(|_| ());
-    given.disk.hold(Call::Sync);
+    let held = given.disk.hold(Call::Sync);
     let first = given.journal.append(single(90, 9, 0));
     given.disk.until_somebody_waits();
     let winner = given.journal.append(single(91, 8, 0));
     let loser = given.journal.append(single(92, 8, 0));
     let stale = given.journal.append(single(93, 1, 0));
-    given.disk.release();
+    drop(held);
     wait(first).unwrap();
     assert!(matches!(wait(stale), Err(AppendError::Conflict { .. })));
     assert!(matches!(wait(loser), Err(AppendError::Conflict { .. })));
@@ -282,7 +286,7 @@ fn given_a_conflict_with_what_is_not_durable_it_is_told_once_the_other_commit_ca
 #[test]
 fn given_a_group_that_fails_whoever_conflicted_with_it_is_not_told_a_version_that_never_was() {
     let given = given(|_| ());
-    given.disk.hold(Call::Sync);
+    let held = given.disk.hold(Call::Sync);
     let first = given.journal.append(single(90, 9, 0));
     given.disk.until_somebody_waits();
     let winner = given.journal.append(single(91, 8, 0));
@@ -292,7 +296,7 @@ fn given_a_group_that_fails_whoever_conflicted_with_it_is_not_told_a_version_tha
         after: 1,
         ..once(Call::Sync, Effect::Fails(EIO))
     });
-    given.disk.release();
+    drop(held);
     wait(first).unwrap();
     let commit_id = super::given::commit_id(91);
     assert_eq!(wait(winner), Err(AppendError::Indeterminate { commit_id }));
@@ -307,7 +311,7 @@ fn given_a_group_that_fails_whoever_conflicted_with_it_is_not_told_a_version_tha
 #[test]
 fn given_a_full_queue_an_append_is_told_to_come_back() {
     let given = given(|options| options.queue_commits_max = 2);
-    given.disk.hold(Call::Sync);
+    let held = given.disk.hold(Call::Sync);
     let first = given.journal.append(single(90, 9, 0));
     given.disk.until_somebody_waits();
     let waiting: Vec<_> = (0..2)
@@ -315,7 +319,7 @@ fn given_a_full_queue_an_append_is_told_to_come_back() {
         .collect();
     let busy = wait(given.journal.append(single(110, 10, 0)));
     assert!(matches!(busy, Err(AppendError::Busy { .. })), "{busy:?}");
-    given.disk.release();
+    drop(held);
     wait(first).unwrap();
     for answer in waiting {
         wait(answer).unwrap();
@@ -326,7 +330,7 @@ fn given_a_full_queue_an_append_is_told_to_come_back() {
 #[test]
 fn given_a_queue_full_of_bytes_an_append_is_told_to_come_back() {
     let given = given(|options| options.queue_bytes_max = 1_000);
-    given.disk.hold(Call::Sync);
+    let held = given.disk.hold(Call::Sync);
     let first = given.journal.append(single(90, 9, 0));
     given.disk.until_somebody_waits();
     let large = given
@@ -334,7 +338,7 @@ fn given_a_queue_full_of_bytes_an_append_is_told_to_come_back() {
         .append(commit(91, vec![part(10, 0, &[5_000])]));
     let busy = wait(given.journal.append(single(92, 11, 0)));
     assert!(matches!(busy, Err(AppendError::Busy { .. })), "{busy:?}");
-    given.disk.release();
+    drop(held);
     wait(first).unwrap();
     wait(large).unwrap();
     append(&given.journal, single(92, 11, 0)).unwrap();
@@ -343,14 +347,14 @@ fn given_a_queue_full_of_bytes_an_append_is_told_to_come_back() {
 #[test]
 fn given_a_close_what_was_accepted_is_written_and_answered() {
     let given = given(|_| ());
-    given.disk.hold(Call::Sync);
+    let held = given.disk.hold(Call::Sync);
     let answers: Vec<_> = (0..20)
         .map(|id| given.journal.append(single(90 + id, 9, u64::from(id))))
         .collect();
     given.disk.until_somebody_waits();
     std::thread::scope(|scope| {
         scope.spawn(|| given.journal.close());
-        given.disk.release();
+        drop(held);
     });
     for answer in answers {
         wait(answer).unwrap();

@@ -9,6 +9,8 @@ use tempfile::TempDir;
 
 use super::given::{append, commit, everything, files, memory, open, part};
 use crate::event::Part;
+use crate::position::Position;
+use crate::record::{decode, is_canonical};
 use crate::store::EventStore;
 
 fn hex(bytes: &[u8]) -> String {
@@ -65,4 +67,48 @@ fn given_the_golden_files_of_format_1_they_are_read() {
     append(store.as_ref(), commit(1, parts())).unwrap();
     assert_eq!(everything(&journal), everything(store.as_ref()));
     assert_eq!(journal.identity(), store.identity());
+}
+
+/// The first record's body in the golden segment.
+fn golden_body() -> Vec<u8> {
+    let golden = golden();
+    let segment = unhex(
+        golden
+            .split_once("head")
+            .unwrap()
+            .0
+            .strip_prefix("segment")
+            .unwrap(),
+    );
+    let record = &segment[64 + 36..];
+    let length = u32::from_le_bytes(record[..4].try_into().unwrap());
+    record[8..8 + length as usize].to_vec()
+}
+
+#[test]
+fn given_a_body_with_bytes_left_over_or_missing_it_is_not_decoded() {
+    let body = golden_body();
+    decode(Position::new(1), &body).unwrap();
+    let longer = [body.as_slice(), &[0]].concat();
+    assert!(decode(Position::new(1), &longer).is_err());
+    for length in 0..body.len() {
+        assert!(
+            decode(Position::new(1), &body[..length]).is_err(),
+            "{length} bytes"
+        );
+    }
+}
+
+#[test]
+fn given_a_body_that_says_the_same_in_other_bytes_it_is_not_canonical() {
+    let body = golden_body();
+    assert!(is_canonical(&body));
+    // The category is a varint behind the time (8), the commit id and the place (18).
+    let mut overlong = body.clone();
+    overlong.splice(26..27, [body[26] | 0x80, 0]);
+    assert_eq!(
+        decode(Position::new(1), &overlong),
+        decode(Position::new(1), &body)
+    );
+    assert!(!is_canonical(&overlong));
 }
