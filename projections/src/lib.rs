@@ -21,6 +21,9 @@ mod user;
 mod user_deliveries;
 mod waiting_sessions;
 
+// The question whose answer is never in the log.
+mod live;
+
 // Following the log.
 mod view_set;
 mod opening;
@@ -36,6 +39,7 @@ mod verify;
 
 pub use delivery_history::HistoryEntry;
 pub use delivery_status::{Cancellation, DeliveryRow, Milestones, MissionRow};
+pub use live::{DroneName, LIVE_DRONES_MAX, LiveDrones};
 pub use opening::OpenError;
 pub use progress::Eta;
 pub use projection::{Halt, Undecodable};

@@ -103,6 +103,11 @@ impl View {
                     drop(tree);
                     store.remove_tree(&name)?;
                     tree = store.open_tree(&name)?;
+                } else if head > Position::START {
+                    tracing::info!(
+                        view = name,
+                        "the view is built from the beginning of the log"
+                    );
                 }
                 Checkpoint {
                     identity,

@@ -1,1 +1,94 @@
-//! Tests.
+//! Tests of the front: what a service relies on.
+
+mod damage;
+mod following;
+mod laws;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use eventstore::{EventStore, Position};
+use tokio::runtime::Runtime;
+
+use super::*;
+use crate::test_log::TestLog;
+use crate::verify::{Verification, verify};
+
+/// A small cache, so that opening many times costs little.
+const OPTIONS: ViewsOptions = ViewsOptions {
+    cache_bytes: 8 * 1024 * 1024,
+};
+
+fn open(folder: &Path, log: &TestLog) -> Views {
+    Views::open(folder, log.store(), OPTIONS).unwrap()
+}
+
+/// Waits, without any time limit but the test runner's, until the views hold all.
+fn catch_up(views: &Views, log: &TestLog) {
+    runtime().block_on(views.wait_for(log.head())).unwrap();
+}
+
+fn runtime() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().build().unwrap()
+}
+
+fn user_now(views: &Views, number: u128) -> Option<UserRow> {
+    runtime()
+        .block_on(views.user(crate::test_log::user(number)))
+        .unwrap()
+}
+
+/// The views in a folder, compared with a fresh fold.
+fn verified(folder: &Path, log: &TestLog) -> Verification {
+    verify(folder, &*log.store, OPTIONS, &mut |_| {}).unwrap()
+}
+
+/// Views that were stopped agree with a fresh fold, and say how far they are.
+fn stop_and_verify(views: Views, folder: &Path, log: &TestLog) {
+    views.stop();
+    drop(views);
+    let verification = verified(folder, log);
+    assert!(verification.is_clean(), "{verification:?}");
+}
+
+/// A log that can be made to misbehave.
+#[derive(Debug)]
+struct Altered {
+    log: Arc<dyn EventStore>,
+    alter: fn(&mut eventstore::Page),
+}
+
+impl EventStore for Altered {
+    fn append(&self, commit: eventstore::Commit) -> eventstore::Appending {
+        self.log.append(commit)
+    }
+
+    fn read_stream(
+        &self,
+        stream: StreamId,
+        after: StreamVersion,
+        budget: Budget,
+    ) -> Result<eventstore::StreamPage, ReadError> {
+        self.log.read_stream(stream, after, budget)
+    }
+
+    fn read_all(
+        &self,
+        after: Position,
+        filter: &Filter,
+        budget: Budget,
+    ) -> Result<eventstore::Page, ReadError> {
+        let mut page = self.log.read_all(after, filter, budget)?;
+        (self.alter)(&mut page);
+        Ok(page)
+    }
+
+    fn head(&self) -> watch::Receiver<Position> {
+        self.log.head()
+    }
+
+    fn identity(&self) -> eventstore::LogIdentity {
+        self.log.identity()
+    }
+}

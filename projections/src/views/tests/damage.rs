@@ -1,0 +1,215 @@
+//! Damaged views are set aside and built anew, and are never silently wrong.
+
+use std::fs;
+use std::path::PathBuf;
+
+use domain::delivery::{DeliveryEvent, Status};
+
+use super::*;
+use crate::rebuild::rebuild;
+use crate::test_log::{created, delivery, user};
+use crate::verify::Difference;
+
+const DELIVERIES: u128 = 50;
+
+/// A folder with views that were stopped, below one that is removed.
+struct Stopped {
+    parent: tempfile::TempDir,
+    views: PathBuf,
+    log: TestLog,
+}
+
+impl Stopped {
+    fn new() -> Self {
+        let mut log = TestLog::new();
+        for number in 0..DELIVERIES {
+            let events = [created(user(1)), DeliveryEvent::Scheduled];
+            log.delivery(delivery(number), user(1), events);
+        }
+        let parent = tempfile::tempdir().unwrap();
+        let views = parent.path().join("views");
+        let opened = open(&views, &log);
+        catch_up(&opened, &log);
+        opened.stop();
+        Self { parent, views, log }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.views.join("store-1").join(name)
+    }
+
+    fn quarantined(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.parent.path()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name != "views").collect()
+    }
+
+    /// Opens the views, and finds every answer right, whatever had happened to them.
+    fn answers_are_right(&self) -> u32 {
+        let views = open(&self.views, &self.log);
+        for number in 0..DELIVERIES {
+            let row = views.delivery(delivery(number)).unwrap().unwrap();
+            assert_eq!(row.status, Status::Scheduled);
+        }
+        catch_up(&views, &self.log);
+        let all = views.user_deliveries(user(1), &UserDeliveriesQuery::all(200));
+        assert_eq!(all.unwrap().items.len() as u128, DELIVERIES);
+        let numbers = fs::read_dir(&self.views).unwrap().count();
+        assert_eq!(
+            numbers, 1,
+            "one store, and no mark of a clean stop while in use"
+        );
+        let generation = u32::from(!self.quarantined().is_empty());
+        stop_and_verify(views, &self.views, &self.log);
+        generation
+    }
+}
+
+fn damage(path: &std::path::Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(path).unwrap();
+    change(&mut bytes);
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn views_in_good_order_are_not_set_aside() {
+    let stopped = Stopped::new();
+    assert_eq!(stopped.answers_are_right(), 0);
+    assert_eq!(stopped.quarantined(), [] as [String; 0]);
+}
+
+#[test]
+fn a_file_of_something_else_is_noticed_or_does_no_harm() {
+    let stopped = Stopped::new();
+    damage(&stopped.file("db"), |bytes| bytes.fill(0xAB));
+    stopped.answers_are_right();
+}
+
+#[test]
+fn an_unreadable_configuration_of_the_engine_is_set_aside() {
+    let stopped = Stopped::new();
+    damage(&stopped.file("conf"), |bytes| bytes.reverse());
+    assert_eq!(stopped.answers_are_right(), 1);
+    assert_eq!(stopped.quarantined(), ["views-quarantined-1"]);
+}
+
+#[test]
+fn whatever_is_cut_off_after_a_crash_is_noticed_or_does_no_harm() {
+    for tenths in 0..10 {
+        let stopped = Stopped::new();
+        fs::remove_file(stopped.views.join("clean")).unwrap();
+        damage(&stopped.file("db"), |bytes| {
+            bytes.truncate(bytes.len() * tenths / 10);
+        });
+        stopped.answers_are_right();
+    }
+}
+
+#[test]
+fn whatever_is_overwritten_before_a_crash_is_noticed_or_does_no_harm() {
+    for tenths in 0..10 {
+        let stopped = Stopped::new();
+        fs::remove_file(stopped.views.join("clean")).unwrap();
+        damage(&stopped.file("db"), |bytes| {
+            let used = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+            let from = used * tenths / 10;
+            bytes[from..from + 64].fill(0x5A);
+        });
+        stopped.answers_are_right();
+    }
+}
+
+#[test]
+fn at_most_one_damaged_store_is_kept() {
+    let stopped = Stopped::new();
+    damage(&stopped.file("db"), |bytes| bytes.fill(0xAB));
+    damage(&stopped.file("conf"), |bytes| bytes.reverse());
+    assert_eq!(stopped.answers_are_right(), 1);
+    damage(&stopped.views.join("store-2").join("conf"), |bytes| {
+        bytes.reverse()
+    });
+    stopped.answers_are_right();
+    assert_eq!(stopped.quarantined(), ["views-quarantined-2"]);
+}
+
+#[test]
+fn entries_that_went_missing_are_noticed_after_an_unclean_stop() {
+    let stopped = Stopped::new();
+    let mut folder = ViewFolder::disk(&stopped.views, OPTIONS.cache_bytes);
+    let store = folder.open().unwrap().store;
+    let tree = store.open_tree("user_deliveries-v1").unwrap();
+    let checkpoint = tree.checkpoint().unwrap().unwrap();
+    let range = crate::key::KeyRange::all();
+    let entries = tree.scan(&range, crate::view_store::Direction::Forward, 1);
+    let (key, _) = entries.unwrap().remove(0);
+    let writes = vec![(key, None)];
+    tree.apply(&crate::view_store::Batch { writes, checkpoint })
+        .unwrap();
+    store.flush().unwrap();
+    drop((tree, store));
+    assert_eq!(stopped.answers_are_right(), 1);
+}
+
+#[test]
+fn a_verification_names_what_differs_and_a_rebuild_mends_it() {
+    let stopped = Stopped::new();
+    let mut folder = ViewFolder::disk(&stopped.views, OPTIONS.cache_bytes);
+    let store = folder.open().unwrap().store;
+    let tree = store.open_tree("delivery_status-v1").unwrap();
+    let checkpoint = tree.checkpoint().unwrap().unwrap();
+    let key = crate::key::Key::row().number(1).into_bytes();
+    let writes = vec![(key, Some(vec![1]))];
+    tree.apply(&crate::view_store::Batch { writes, checkpoint })
+        .unwrap();
+    store.flush().unwrap();
+    drop((tree, store));
+
+    let found = verified(&stopped.views, &stopped.log);
+    let [finding] = found.findings.as_slice() else {
+        panic!("{found:?}");
+    };
+    assert_eq!(finding.view, "delivery_status");
+    assert_eq!(finding.key_hex, "0100000001");
+    assert_eq!(finding.difference, Difference::Unexpected);
+
+    let mut told = Vec::new();
+    let log = &*stopped.log.store;
+    let head = rebuild(&stopped.views, log, OPTIONS, &mut |advance| {
+        told.push(advance)
+    });
+    assert_eq!(head.unwrap(), stopped.log.head());
+    assert_eq!(told.last().unwrap().position, stopped.log.head());
+    assert!(verified(&stopped.views, &stopped.log).is_clean());
+    assert_eq!(stopped.answers_are_right(), 0);
+}
+
+#[test]
+fn damage_that_shows_while_running_is_mended_while_running() {
+    let mut log = TestLog::new();
+    for number in 0..DELIVERIES {
+        log.delivery(delivery(number), user(1), [created(user(1))]);
+    }
+    let views = Views::in_memory(log.store()).unwrap();
+    catch_up(&views, &log);
+    let set = views.shared.set();
+    let tree = set.user_deliveries.tree();
+    let checkpoint = tree.checkpoint().unwrap().unwrap();
+    let range = crate::key::KeyRange::all();
+    let entries = tree.scan(&range, crate::view_store::Direction::Forward, 1);
+    let (key, _) = entries.unwrap().remove(0);
+    let writes = vec![(key, Some(vec![0xFF; 3]))];
+    tree.apply(&crate::view_store::Batch { writes, checkpoint })
+        .unwrap();
+
+    let query = UserDeliveriesQuery::all(200);
+    let damaged = views.user_deliveries(user(1), &query);
+    assert!(matches!(damaged, Err(QueryError::Views(_))), "{damaged:?}");
+    runtime().block_on(async {
+        let mut applied = views.applied();
+        let mended = |_: &Position| views.health().rebuilds == 1;
+        applied.wait_for(mended).await.unwrap();
+        views.wait_for(log.head()).await.unwrap();
+    });
+    let mended = views.user_deliveries(user(1), &query).unwrap();
+    assert_eq!(mended.items.len() as u128, DELIVERIES);
+}

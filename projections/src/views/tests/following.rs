@@ -1,0 +1,297 @@
+//! Following the log: over restarts, from other logs, up to what cannot be read.
+
+use domain::delivery::{DeliveryEvent, Status};
+use domain::user::UserEvent;
+use eventstore::{Commit, CommitId, Event, EventType, Expected, Label, Part, SchemaVersion};
+use uuid::Uuid;
+
+use super::*;
+use crate::test_log::{assigned, at, contact, created, delivery, mission, stream_id, user};
+
+fn booked(log: &mut TestLog, number: u128) {
+    let events = [created(user(1)), DeliveryEvent::Scheduled];
+    log.delivery(delivery(number), user(1), events);
+}
+
+fn status(views: &Views, number: u128) -> Option<Status> {
+    let row = views.delivery(delivery(number)).unwrap();
+    row.map(|row| row.status)
+}
+
+#[test]
+fn views_go_on_where_they_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = TestLog::new();
+    booked(&mut log, 1);
+    let views = open(folder.path(), &log);
+    catch_up(&views, &log);
+    stop_and_verify(views, folder.path(), &log);
+
+    booked(&mut log, 2);
+    let views = open(folder.path(), &log);
+    catch_up(&views, &log);
+    assert_eq!(views.health().rebuilds, 0);
+    assert!(views.health().is_ready());
+    let page = views.user_deliveries(user(1), &UserDeliveriesQuery::all(10));
+    assert_eq!(page.unwrap().items.len(), 2);
+    stop_and_verify(views, folder.path(), &log);
+}
+
+#[test]
+fn views_follow_what_is_appended_while_they_run() {
+    let mut log = TestLog::new();
+    let views = Views::in_memory(log.store()).unwrap();
+    for number in 0..20 {
+        booked(&mut log, number);
+        catch_up(&views, &log);
+        assert_eq!(*views.applied().borrow(), log.head());
+    }
+}
+
+#[test]
+fn a_delivery_a_history_and_a_user_are_current_even_where_the_views_are_behind() {
+    let mut log = TestLog::new();
+    log.user(user(1), [UserEvent::UserCreated(contact("ada"))]);
+    booked(&mut log, 1);
+    let views = Views::in_memory(log.store()).unwrap();
+    catch_up(&views, &log);
+    views.stop();
+    let behind = *views.applied().borrow();
+
+    log.delivery(
+        delivery(1),
+        user(1),
+        [assigned(mission(1), 1, Some(at(60)))],
+    );
+    booked(&mut log, 2);
+    log.user(user(2), [UserEvent::UserCreated(contact("bob"))]);
+
+    assert_eq!(*views.applied().borrow(), behind, "nobody feeds the views");
+    assert_eq!(status(&views, 1), Some(Status::Assigned));
+    assert_eq!(status(&views, 2), Some(Status::Scheduled));
+    assert_eq!(status(&views, 3), None);
+    let history = |number| views.history(delivery(number)).unwrap();
+    assert_eq!(history(1).unwrap().len(), 3);
+    assert_eq!(history(2).unwrap().len(), 2);
+    assert_eq!(history(3), None);
+    let ada = user_now(&views, 1).unwrap();
+    assert_eq!((ada.live_deliveries, ada.next_eta), (2, Some(at(60))));
+    assert!(user_now(&views, 2).is_some());
+    assert_eq!(user_now(&views, 3), None);
+}
+
+#[test]
+fn a_user_is_not_answered_from_a_view_that_is_far_behind_and_stays_there() {
+    let mut log = TestLog::new();
+    let views = Views::in_memory(log.store()).unwrap();
+    views.stop();
+    for number in 0..=u128::from(OVERLAY_POSITIONS_MAX) {
+        log.delivery(delivery(number), user(1), [created(user(1))]);
+    }
+    let answer = runtime().block_on(views.user(user(1)));
+    assert_eq!(answer, Err(QueryError::Stopped));
+    assert_eq!(
+        status(&views, 1),
+        Some(Status::Pending),
+        "one stream is never far"
+    );
+}
+
+#[test]
+fn views_of_another_log_are_built_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut old = TestLog::with_id(1);
+    booked(&mut old, 1);
+    booked(&mut old, 2);
+    let views = open(folder.path(), &old);
+    catch_up(&views, &old);
+    drop(views);
+
+    let mut new = TestLog::with_id(2);
+    booked(&mut new, 3);
+    let views = open(folder.path(), &new);
+    catch_up(&views, &new);
+    assert_eq!(status(&views, 1), None);
+    assert_eq!(status(&views, 3), Some(Status::Scheduled));
+    stop_and_verify(views, folder.path(), &new);
+}
+
+#[test]
+fn views_that_have_seen_more_than_the_log_holds_are_not_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut long = TestLog::new();
+    booked(&mut long, 1);
+    booked(&mut long, 2);
+    let views = open(folder.path(), &long);
+    catch_up(&views, &long);
+    drop(views);
+
+    let mut short = TestLog::new();
+    booked(&mut short, 1);
+    let error = Views::open(folder.path(), short.store(), OPTIONS).unwrap_err();
+    let OpenError::Regressed { seen, head, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!((seen, head), (long.head(), short.head()));
+    let views = open(folder.path(), &long);
+    assert!(views.health().is_ready(), "nothing was changed");
+}
+
+fn append_unreadable(log: &TestLog, number: u128) {
+    let commit = Commit {
+        id: CommitId(Uuid::from_u128(0xBAD)),
+        clock_us: 0,
+        actor: Label::new("system").unwrap(),
+        correlation_id: Uuid::nil(),
+        parts: vec![Part {
+            stream: stream_id(StreamName::delivery(delivery(number))),
+            owner: None,
+            expected: Expected::Exact(StreamVersion::new(2)),
+            events: vec![Event {
+                event_type: EventType(u16::MAX),
+                schema: SchemaVersion(1),
+                event_time_us: 0,
+                inferred: false,
+                cause: None,
+                payload: vec![1, 2, 3],
+            }],
+        }],
+    };
+    runtime().block_on(log.store.append(commit)).unwrap();
+}
+
+#[test]
+fn a_record_that_cannot_be_read_stops_the_views_that_need_it_and_no_others() {
+    let mut log = TestLog::new();
+    booked(&mut log, 1);
+    let readable = log.head();
+    append_unreadable(&log, 1);
+    booked(&mut log, 2);
+    let views = Views::in_memory(log.store()).unwrap();
+    let history = || {
+        let health = views.health().views.into_iter();
+        health
+            .map(|view| (view.name, view))
+            .collect::<std::collections::HashMap<_, _>>()
+    };
+    runtime().block_on(async {
+        let mut applied = views.applied();
+        let halted = |_: &Position| history()["delivery_history"].position == log.head();
+        applied.wait_for(halted).await.unwrap();
+    });
+    views.stop();
+
+    let health = history();
+    assert_eq!(health["delivery_history"].halted, None);
+    assert_eq!(health["delivery_status"].position, readable);
+    let halted = health["delivery_status"].halted.clone().unwrap();
+    assert!(matches!(halted, Halt::Undecodable(_)), "{halted}");
+    assert!(!views.health().is_ready());
+
+    // What is not concerned is answered, and is current.
+    assert_eq!(status(&views, 2), Some(Status::Scheduled));
+    assert_eq!(views.delivery(delivery(1)), Err(QueryError::Halted(halted)));
+    assert_eq!(views.history(delivery(1)).unwrap().unwrap().len(), 3);
+}
+
+#[test]
+fn a_log_that_leaves_something_out_is_not_followed() {
+    let mut log = TestLog::new();
+    for number in 0..5 {
+        booked(&mut log, number);
+    }
+    let altered = Arc::new(Altered {
+        log: log.store(),
+        alter: |page| {
+            page.records.retain(|record| record.position.get() != 3);
+        },
+    });
+    let views = Views::in_memory(altered).unwrap();
+    let waited = runtime().block_on(views.wait_for(log.head()));
+    assert_eq!(waited, Err(QueryError::Stopped));
+    let health = views.health();
+    let ReaderState::Failed(why) = &health.reader else {
+        panic!("{health:?}");
+    };
+    assert!(why.contains("position 3 was to come and 4 came"), "{why}");
+    assert_eq!(health.applied, Position::START);
+}
+
+#[test]
+fn a_log_that_stops_before_the_page_ends_is_not_followed() {
+    let mut log = TestLog::new();
+    booked(&mut log, 1);
+    let altered = Arc::new(Altered {
+        log: log.store(),
+        alter: |page| page.records.clear(),
+    });
+    let views = Views::in_memory(altered).unwrap();
+    let waited = runtime().block_on(views.wait_for(log.head()));
+    assert_eq!(waited, Err(QueryError::Stopped));
+}
+
+#[test]
+fn lists_are_not_answered_before_the_views_have_caught_up_once() {
+    let mut log = TestLog::new();
+    booked(&mut log, 1);
+    let altered = Arc::new(Altered {
+        log: log.store(),
+        alter: |page| page.records.clear(),
+    });
+    let views = Views::in_memory(altered).unwrap();
+    let list = views.user_deliveries(user(1), &UserDeliveriesQuery::all(10));
+    let lagging = QueryError::Lagging {
+        position: Position::START,
+        wanted: log.head(),
+    };
+    assert_eq!(list, Err(lagging));
+}
+
+#[test]
+fn stopping_twice_and_asking_afterwards_is_fine() {
+    let mut log = TestLog::new();
+    booked(&mut log, 1);
+    let views = Views::in_memory(log.store()).unwrap();
+    catch_up(&views, &log);
+    views.stop();
+    views.stop();
+    assert_eq!(status(&views, 1), Some(Status::Scheduled));
+    assert_eq!(views.health().reader, ReaderState::Stopped);
+    let beyond = runtime().block_on(views.wait_for(log.head().next()));
+    assert_eq!(beyond, Err(QueryError::Stopped));
+}
+
+#[test]
+fn a_closed_log_is_read_to_its_end_and_can_be_stopped() {
+    let mut log = TestLog::new();
+    booked(&mut log, 1);
+    log.store.close();
+    let views = Views::in_memory(log.store()).unwrap();
+    catch_up(&views, &log);
+    views.stop();
+    assert_eq!(views.health().applied, log.head());
+}
+
+#[test]
+fn a_name_that_a_user_gave_finds_the_delivery() {
+    let mut log = TestLog::new();
+    let name = ExternalId::new("order-7").unwrap();
+    let mut order = crate::test_log::order(user(1));
+    order.external_id = Some(name.clone());
+    log.delivery(
+        delivery(7),
+        user(1),
+        [DeliveryEvent::Created(Box::new(order))],
+    );
+    let views = Views::in_memory(log.store()).unwrap();
+    catch_up(&views, &log);
+    let found = |number| views.delivery_by_external_id(user(number), &name);
+    assert_eq!(found(1), Ok(Some(delivery(7))));
+    assert_eq!(found(2), Ok(None), "it is the other user's");
+    let mut query = UserDeliveriesQuery::all(10);
+    query.external_id = Some(name.clone());
+    assert_eq!(
+        views.user_deliveries(user(1), &query).unwrap().items.len(),
+        1
+    );
+}

@@ -1,0 +1,161 @@
+//! What holds for any log, and however it is cut into runs.
+
+use std::fs;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::any_log::{Happening, Service, happenings};
+use crate::key::KeyRange;
+use crate::test_log::{delivery, user};
+use crate::view_store::{Direction, Entry};
+
+/// All entries of all views.
+fn dump(set: &ViewSet) -> Vec<Vec<Entry>> {
+    let views = set.views().into_iter();
+    views
+        .map(|view| {
+            view.tree()
+                .scan(&KeyRange::all(), Direction::Forward, usize::MAX)
+                .unwrap()
+        })
+        .collect()
+}
+
+/// Copies the files of views that are in use, as a crash would leave them.
+fn crash_copy(from: &Path, to: &Path) {
+    let store = from.join("store-1");
+    fs::create_dir_all(to.join("store-1")).unwrap();
+    for entry in fs::read_dir(store).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            fs::copy(&path, to.join("store-1").join(path.file_name().unwrap())).unwrap();
+        }
+    }
+}
+
+proptest! {
+    /// Law: however the log is cut into runs, the views are those of one fold.
+    #[test]
+    fn any_cut_into_pages_gives_the_same_bytes(
+        happenings in happenings(120),
+        cuts in prop::collection::vec(0..120_usize, 0..6),
+    ) {
+        let mut service = Service::new();
+        let set = service.log.unfolded();
+        for (number, happening) in happenings.iter().enumerate() {
+            service.happen(happening);
+            if cuts.contains(&number) {
+                service.log.feed(&set);
+            }
+        }
+        service.log.feed(&set);
+        prop_assert_eq!(dump(&set), dump(&service.log.folded()));
+    }
+
+    /// Law: projecting records again that a view already holds changes nothing.
+    #[test]
+    fn projecting_again_is_harmless(happenings in happenings(80), from in 0..80_u64) {
+        let service = Service::after(&happenings);
+        let set = service.log.folded();
+        let before = dump(&set);
+        let budget = Budget { records_max: usize::MAX, bytes_max: usize::MAX };
+        let from = Position::new(from);
+        let page = service.log.store.read_all(from, &Filter::everything(), budget).unwrap();
+        for view in set.views() {
+            let mut overlay = view.begin();
+            for record in &page.records {
+                let facts = Facts::of(record);
+                prop_assert_eq!(view.project(&mut overlay, record, &facts), Ok(Ok(())));
+            }
+            view.commit(overlay, view.position()).unwrap();
+        }
+        prop_assert_eq!(dump(&set), before);
+    }
+
+    /// Law: what a query by id folds on top of a view that is behind is what
+    /// the view says once it is there.
+    #[test]
+    fn a_query_says_what_the_view_will_say(
+        happenings in happenings(100),
+        split in 0..100_usize,
+    ) {
+        let split = split.min(happenings.len());
+        let (before, after) = happenings.split_at(split);
+        let mut service = Service::after(before);
+        let views = Views::in_memory(service.log.store()).unwrap();
+        catch_up(&views, &service.log);
+        views.stop();
+        for happening in after {
+            service.happen(happening);
+        }
+        let there = Views::in_memory(service.log.store()).unwrap();
+        catch_up(&there, &service.log);
+        for number in 0..6 {
+            let id = delivery(number);
+            prop_assert_eq!(views.delivery(id), there.delivery(id));
+            prop_assert_eq!(views.history(id), there.history(id));
+        }
+        for number in 0..3 {
+            prop_assert_eq!(views.user_if_near(user(number)), there.user_if_near(user(number)));
+        }
+    }
+}
+
+proptest! {
+    // Each case opens a store on disk several times.
+    #![proptest_config(fewer_cases())]
+
+    /// Law: stops, and crashes that leave the files as they were just then, give
+    /// the same views as one fold, byte for byte.
+    #[test]
+    fn restarts_and_crashes_give_the_same_bytes(
+        runs in prop::collection::vec((happenings(30), any::<bool>()), 1..5),
+    ) {
+        let mut parent = tempfile::tempdir().unwrap();
+        let mut service = Service::new();
+        for (happenings, crashes) in &runs {
+            let folder = parent.path().join("views");
+            let views = open(&folder, &service.log);
+            for happening in happenings {
+                service.happen(happening);
+            }
+            if *crashes {
+                let copy = tempfile::tempdir().unwrap();
+                crash_copy(&folder, &copy.path().join("views"));
+                drop(views);
+                parent = copy;
+            } else {
+                catch_up(&views, &service.log);
+                stop_and_verify(views, &folder, &service.log);
+            }
+        }
+        let folder = parent.path().join("views");
+        let views = open(&folder, &service.log);
+        catch_up(&views, &service.log);
+        prop_assert_eq!(dump(&views.shared.set()), dump(&service.log.folded()));
+        stop_and_verify(views, &folder, &service.log);
+    }
+}
+
+/// An eighth of the usual number of cases, so that `PROPTEST_CASES` still raises it.
+fn fewer_cases() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig {
+        cases: usual.cases.div_ceil(8),
+        ..usual
+    }
+}
+
+#[test]
+fn a_happening_changes_what_it_should() {
+    // Guards the laws above against comparing nothing with nothing.
+    let create = crate::any_log::DeliveryStep::Create {
+        with_long_texts: false,
+        named: true,
+    };
+    let service = Service::after(&[Happening::Delivery(0, create)]);
+    let views = dump(&service.log.folded());
+    let filled = views.iter().filter(|entries| !entries.is_empty());
+    assert_eq!(filled.count(), 4, "all but the drone sessions");
+}
