@@ -17,6 +17,7 @@ mod cancelling;
 mod late;
 mod classification;
 mod properties;
+mod storing;
 
 /// That many minutes after the epoch.
 fn at(minute: i64) -> Timestamp {

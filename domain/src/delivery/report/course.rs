@@ -104,23 +104,17 @@ impl Case<'_> {
         }
     }
 
-    /// The newest mission's own word about a step that was only implied. What it did later than
-    /// that was something else: the step had been taken by then.
+    /// The newest mission's own word about a step that was only implied. Its time counts even if
+    /// it lies after that of the fact that implied it: what the facts tell must come out the
+    /// same whichever of them came first.
     pub(super) fn corrected(self, reached: &Reached) -> Option<Occurrence<DeliveryEvent>> {
-        (self.is_to_be_told(reached) && self.report.event_time <= reached.at)
-            .then(|| self.correction(reached))
-    }
-
-    /// Whether a step was only implied, and its own report may still come.
-    pub(super) fn is_to_be_told(self, reached: &Reached) -> bool {
-        reached.inferred && self.delivery.is_newest(reached.mission)
-    }
-
-    pub(super) fn correction(self, reached: &Reached) -> Occurrence<DeliveryEvent> {
-        self.reported(DeliveryEvent::MilestoneTimeCorrected {
-            milestone: reached.milestone,
-            was: reached.at,
-            now: self.report.event_time,
+        let corrects = reached.inferred && self.delivery.is_newest(reached.mission);
+        corrects.then(|| {
+            self.reported(DeliveryEvent::MilestoneTimeCorrected {
+                milestone: reached.milestone,
+                was: reached.at,
+                now: self.report.event_time,
+            })
         })
     }
 

@@ -49,7 +49,7 @@ impl Case<'_> {
         attempt_failed: Occurrence<DeliveryEvent>,
     ) -> Events {
         let standing = self.standing();
-        if !self.is_to_be_told(picked_up) {
+        let Some(corrected) = self.corrected(picked_up) else {
             return match standing {
                 Standing::Brings(_) => self.anomaly(Anomaly::WrongStatus),
                 Standing::Fetches(_)
@@ -59,8 +59,8 @@ impl Case<'_> {
                 | Standing::Finished
                 | Standing::Foreign => vec![],
             };
-        }
-        let mut events = vec![self.correction(picked_up)];
+        };
+        let mut events = vec![corrected];
         match standing {
             Standing::Brings(_) => {
                 let turned = self.reported(self.return_started(ReturnReason::MissionAborted));

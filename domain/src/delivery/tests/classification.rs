@@ -88,10 +88,15 @@ fn situations() -> Vec<(Given<Delivery>, MissionId)> {
         (at_hub(), M1),
     ]);
     situations.extend((0..3).map(|stage| (fetching(stage).after(cancel(at(9))), M1)));
+    let returned = ending(Reported::DepartedToReturn).after(report(
+        M1,
+        10,
+        Reported::Returned(ReturnedTo::Sender),
+    ));
     let stood_down = report(M1, 10, ended(Ending::StoodDown));
     situations.extend([
         (ending(released_at(NEAR)), M1),
-        (ending(Reported::Returned(ReturnedTo::Sender)), M1),
+        (returned, M1),
         (at_pickup().after(cancel(at(9))).after(stood_down), M1),
         (ending(released_at(FAR)), M1),
         (ending(ended(Ending::Lost)), M1),

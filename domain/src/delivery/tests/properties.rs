@@ -1,6 +1,10 @@
 //! Laws and invariants over random lives, numbered as in the README.
 
+use std::collections::HashSet;
+
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use super::super::arbitrary;
 use super::*;
@@ -65,6 +69,22 @@ const fn progress(status: Status) -> Option<u8> {
         | Status::AtHub
         | Status::Returned
         | Status::Failed => None,
+    }
+}
+
+#[test]
+fn the_random_lives_reach_every_status() {
+    let mut runner = TestRunner::deterministic();
+    let reached: HashSet<_> = (0..500)
+        .flat_map(|_| steps(&arbitrary::life().new_tree(&mut runner).unwrap().current()))
+        .map(|(_, _, after)| after.status())
+        .collect();
+    for status in Status::ALL {
+        // Nothing is rejected yet: a booking stands or is refused at once.
+        assert!(
+            reached.contains(status) || *status == Status::Rejected,
+            "{status}"
+        );
     }
 }
 
