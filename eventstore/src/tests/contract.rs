@@ -79,13 +79,15 @@ fn j1_nobody_ever_sees_part_of_a_commit(given: &Fixture) {
                 assert!(page.head >= head);
             }
         });
-        for id in 0..50 {
+        let append_one = |id: u32| {
             let expected = u64::from(id);
             let parts = (0..3).map(|number| part(number, expected, &[8])).collect();
-            append(store.as_ref(), commit(id, parts)).unwrap();
-        }
+            append(store.as_ref(), commit(id, parts))
+        };
+        let answers: Vec<_> = (0..50).map(append_one).collect();
         (given.close)();
         reader.join().unwrap();
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     });
 }
 
