@@ -2,8 +2,8 @@
 //!
 //! An event enum is never serialised itself. Every (type, schema) has a frozen
 //! payload struct of its own, in its aggregate's `payload.rs`; a change of it is a
-//! new struct with the next schema number, an [`Payload::upcast`] from the one
-//! before, and a new golden file. The bytes are postcard's, read strictly:
+//! new struct with the next schema number, an upcast from the one before, and a
+//! new golden file. The bytes are postcard's, read strictly:
 //! postcard alone would ignore what is left over and take several spellings
 //! of one number.
 

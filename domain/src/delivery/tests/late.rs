@@ -1,5 +1,7 @@
 //! Facts that come after what they led to.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn corrected(milestone: Milestone, was: i64, now: i64) -> DeliveryEvent {
@@ -35,6 +37,44 @@ fn a_late_fact_tells_the_time_of_a_step_that_was_only_implied() {
             .collect::<Vec<_>>()
     };
     assert_eq!(times(&delivery), times(&in_order.state().unwrap()));
+}
+
+/// A whole flight but its assignment, each fact with its minute.
+fn flight() -> Vec<(i64, Reported)> {
+    let facts = [
+        Reported::DepartedToPickup,
+        Reported::ArrivedAtPickup,
+        loaded(),
+        Reported::DepartedToDropoff,
+        Reported::ArrivedAtDropoff(NEAR),
+        released_at(NEAR),
+    ];
+    (2..).zip(facts).collect()
+}
+
+fn flown_in(order: &[(i64, Reported)]) -> Delivery {
+    order
+        .iter()
+        .fold(flown([assigned()]), |given, (minute, reported)| {
+            given.after(report(M1, *minute, reported.clone()))
+        })
+        .state()
+        .unwrap()
+}
+
+proptest! {
+    #[test]
+    fn a_flight_told_in_any_order_has_the_same_outcome_and_times(
+        order in Just(flight()).prop_shuffle(),
+        again in prop::collection::vec(0..6_usize, 0..6),
+    ) {
+        let told: Vec<_> = order
+            .iter()
+            .chain(again.iter().map(|place| &order[*place]))
+            .cloned()
+            .collect();
+        prop_assert_eq!(flown_in(&told), flown_in(&flight()));
+    }
 }
 
 #[test]
