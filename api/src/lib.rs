@@ -4,5 +4,14 @@
 pub mod environment;
 pub mod config;
 pub mod observability;
+// What can be set in motion.
+pub mod application;
+pub mod fleet;
 // The edges.
 pub mod http;
+pub mod ingest;
+// A client, to try all this out.
+pub mod simulate;
+// Everything together, and the program.
+pub mod service;
+pub mod cli;

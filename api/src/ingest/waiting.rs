@@ -41,7 +41,7 @@ impl Ingest {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the waiting sessions could not be read; trying again")
+                    tracing::warn!(%error, "the waiting sessions could not be read; trying again");
                 }
             }
         }

@@ -1,0 +1,183 @@
+//! The command line.
+
+// What the commands do.
+mod demo;
+mod maintain;
+mod serve;
+mod simulate;
+// What they share.
+mod terminal;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+use crate::observability::{LOG_VARIABLE, LogFormat, start_logging};
+use crate::simulate::Speed;
+
+/// What the process ends with when something that was checked is not in order.
+const FINDINGS: u8 = 3;
+
+/// Event-sourced drone delivery: takes deliveries and drone events, keeps them in a durable
+/// log, and answers what became of each delivery.
+#[derive(Debug, Parser)]
+#[command(name = "airpost", version, max_term_width = 100, after_help = AFTER_HELP)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 all is well, 1 it failed, 2 the command line was not understood, \
+3 a check found something.
+Environment: AIRPOST_LOG sets what is logged (error, warn, info, debug, trace, or a filter \
+such as info,api=debug); every option of serve has a variable of its own.
+Try it: airpost demo";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service
+    Serve(Box<Config>),
+    /// Run the service on a scratch folder and fly a recorded flight
+    Demo(DemoOptions),
+    /// Fly recorded flights through a running service's public door
+    Simulate(SimulateOptions),
+    /// Check the journal, and that every view is what the journal says; changes nothing.
+    /// The service must not be running
+    Verify(FolderOptions),
+    /// Build all views anew from the journal. The service must not be running
+    Rebuild(FolderOptions),
+}
+
+/// Where the data is.
+#[derive(Debug, clap::Args)]
+struct FolderOptions {
+    /// The folder that holds the journal and everything derived from it.
+    #[arg(long, env = "AIRPOST_DATA", value_name = "DIR")]
+    data: PathBuf,
+
+    /// Memory that the views may keep their pages in, mebibytes.
+    #[arg(long, env = "AIRPOST_VIEWS_CACHE_MIB", value_name = "MIB", default_value_t = 256,
+          value_parser = clap::value_parser!(u64).range(16..=1_048_576))]
+    views_cache_mib: u64,
+}
+
+/// What the simulator does.
+#[derive(Debug, clap::Args)]
+struct SimulateOptions {
+    /// A folder of recorded flights: one CSV a flight, with the columns `time` (s), `position_x`
+    /// (longitude), `position_y` (latitude), `position_z` (m above take-off) and `payload` (g).
+    #[arg(long, value_name = "DIR")]
+    recorded: PathBuf,
+
+    /// The address of the service.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+
+    /// How many times as fast as recorded; max does not wait at all.
+    #[arg(long, value_name = "X", default_value = "10", value_parser = Speed::parse)]
+    speed: Speed,
+}
+
+/// How the demo runs.
+#[derive(Debug, clap::Args)]
+struct DemoOptions {
+    /// The address and port to listen on; port 0 takes any free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+
+    /// How many times as fast as recorded; max does not wait at all.
+    #[arg(long, value_name = "X", default_value = "10", value_parser = Speed::parse)]
+    speed: Speed,
+
+    /// Stop when the flight is over.
+    #[arg(long)]
+    exit: bool,
+}
+
+/// Runs the program on the process's own arguments.
+#[must_use]
+pub fn main() -> ExitCode {
+    run(std::env::args_os())
+}
+
+/// Runs the program on these arguments, the first of which is its name.
+///
+/// What it has to say goes to standard output, what went wrong to standard error.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let line = match Line::try_parse_from(arguments) {
+        Ok(line) => line,
+        Err(error) => {
+            // Help and version come this way too; a closed pipe is no failure of theirs.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match execute(line.command) {
+        Ok(code) => code,
+        Err(error) => {
+            terminal::complain(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> anyhow::Result<ExitCode> {
+    let filter = std::env::var(LOG_VARIABLE).ok();
+    let log =
+        |format, default: &str| start_logging(format, Some(filter.as_deref().unwrap_or(default)));
+    match command {
+        Command::Serve(config) => {
+            log(config.log_format, "info")?;
+            serve::serve(&config)
+        }
+        Command::Demo(options) => {
+            log(LogFormat::default(), "warn")?;
+            demo::demo(&options)
+        }
+        Command::Simulate(options) => {
+            log(LogFormat::default(), "warn")?;
+            simulate::simulate(&options)
+        }
+        Command::Verify(options) => {
+            log(LogFormat::default(), "warn")?;
+            maintain::verify(&options)
+        }
+        Command::Rebuild(options) => {
+            log(LogFormat::default(), "warn")?;
+            maintain::rebuild(&options)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_not_understood_ends_with_code_2_and_help_with_0() {
+        let run =
+            |arguments: &[&str]| format!("{:?}", super::run(arguments.iter().map(OsString::from)));
+        assert_eq!(run(&["airpost", "fly"]), format!("{:?}", ExitCode::from(2)));
+        assert_eq!(
+            run(&["airpost", "serve"]),
+            format!("{:?}", ExitCode::from(2))
+        );
+        assert_eq!(
+            run(&["airpost", "--help"]),
+            format!("{:?}", ExitCode::SUCCESS)
+        );
+    }
+}

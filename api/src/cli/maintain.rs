@@ -1,0 +1,151 @@
+//! `airpost verify` and `airpost rebuild`: for when the service does not run.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use eventstore::{DataLock, Journal, JournalOptions};
+use projections::{Advance, Difference, ViewsOptions};
+
+use super::terminal::{Progress, Unit, say};
+use super::{FINDINGS, FolderOptions};
+use crate::environment::Environment;
+use crate::service::Folders;
+
+/// Checks the journal, then the views against it.
+pub(super) fn verify(options: &FolderOptions) -> anyhow::Result<ExitCode> {
+    let folders = Folders::of(&options.data).existing()?;
+    let _lock = DataLock::acquire(&options.data)?;
+
+    let progress = Progress::new("journal", Unit::Bytes);
+    let report = eventstore::verify(&folders.journal, &mut |done, all| progress.at(done, all))
+        .with_context(|| folders.journal.display().to_string())?;
+    progress.end();
+    let eventstore::VerifyReport {
+        segments,
+        records,
+        events,
+        bytes,
+        head,
+        ..
+    } = report;
+    say(format_args!(
+        "journal: {records} records with {events} events, {bytes} bytes in {segments} segments, head {head}"
+    ));
+    if report.in_flight_bytes > 0 {
+        say(format_args!(
+            "journal: {} bytes at the end are a torn last write; the next start cuts them off",
+            report.in_flight_bytes
+        ));
+    }
+    if !report.findings.is_empty() {
+        for finding in &report.findings {
+            say(format_args!(
+                "journal: {}: {}",
+                finding.corruption, finding.advice
+            ));
+        }
+        say("views: not checked, since the journal is not in order");
+        return Ok(ExitCode::from(FINDINGS));
+    }
+    verify_views(options, &folders)
+}
+
+fn verify_views(options: &FolderOptions, folders: &Folders) -> anyhow::Result<ExitCode> {
+    if !folders.views.exists() {
+        say("views: there are none; the next start builds them");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let journal = open_journal(folders)?;
+    let progress = Progress::new("views", Unit::Things("records"));
+    let verification = projections::verify(
+        &folders.views,
+        &journal,
+        views_options(options),
+        &mut |advance| {
+            show(&progress, advance);
+        },
+    );
+    progress.end();
+    journal.close();
+    let verification = verification.with_context(|| {
+        format!(
+            "{}: rebuild them with airpost rebuild",
+            folders.views.display()
+        )
+    })?;
+    for finding in &verification.findings {
+        let projections::Finding {
+            view,
+            key_hex,
+            difference,
+        } = finding;
+        say(format_args!(
+            "views: {view}, key {key_hex}: {}",
+            in_words(difference)
+        ));
+    }
+    if verification.is_clean() {
+        let entries = verification.entries_agreeing;
+        say(format_args!(
+            "views: {entries} entries are what the journal says"
+        ));
+        return Ok(ExitCode::SUCCESS);
+    }
+    say(format_args!(
+        "views: {} entries are not what the journal says: rebuild them with airpost rebuild",
+        verification.findings_total
+    ));
+    Ok(ExitCode::from(FINDINGS))
+}
+
+/// Values are not shown: they hold people's names and addresses.
+fn in_words(difference: &Difference) -> String {
+    match difference {
+        Difference::Missing => "the entry is missing".to_owned(),
+        Difference::Unexpected => "the entry should not be there".to_owned(),
+        Difference::Value { .. } => "the entry has another value".to_owned(),
+        Difference::OtherLog => "the view is of another log".to_owned(),
+        Difference::Ahead { seen, head } => {
+            format!("the view has seen position {seen}, and the journal ends at {head}")
+        }
+        Difference::Digest => "the entries are not those that the checkpoint tells of".to_owned(),
+    }
+}
+
+/// Builds all views anew.
+pub(super) fn rebuild(options: &FolderOptions) -> anyhow::Result<ExitCode> {
+    let folders = Folders::of(&options.data).existing()?;
+    let _lock = DataLock::acquire(&options.data)?;
+    let journal = open_journal(&folders)?;
+    let progress = Progress::new("views", Unit::Things("records"));
+    let built = projections::rebuild(
+        &folders.views,
+        &journal,
+        views_options(options),
+        &mut |advance| {
+            show(&progress, advance);
+        },
+    );
+    progress.end();
+    journal.close();
+    say(format_args!(
+        "views: built from the journal up to position {}",
+        built?
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open_journal(folders: &Folders) -> anyhow::Result<Journal> {
+    let options = JournalOptions::new(Environment::system().new_id());
+    Ok(Journal::open(&folders.journal, options)?)
+}
+
+fn views_options(options: &FolderOptions) -> ViewsOptions {
+    ViewsOptions {
+        cache_bytes: options.views_cache_mib.saturating_mul(1024 * 1024),
+    }
+}
+
+fn show(progress: &Progress, Advance { position, head }: Advance) {
+    progress.at(position.get(), head.get());
+}

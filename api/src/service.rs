@@ -1,0 +1,155 @@
+//! The composition root: opens everything in order, and closes it in the other.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use domain::quantity::DistanceM;
+use domain::time::DurationS;
+use domain::translation::Thresholds;
+use eventstore::{DataLock, EventStore, Journal, JournalOptions};
+use projections::{Views, ViewsOptions};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::application::Application;
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::fleet::Fleet;
+use crate::http::{self, Services};
+use crate::ingest::{Ingest, IngestLimits};
+use crate::observability::Metrics;
+
+/// Where things lie in a data folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folders {
+    /// The truth.
+    pub journal: PathBuf,
+    /// What is derived from it.
+    pub views: PathBuf,
+}
+
+impl Folders {
+    /// The folders in this data folder, whether they exist or not.
+    #[must_use]
+    pub fn of(data: &Path) -> Self {
+        Self {
+            journal: data.join("journal"),
+            views: data.join("views"),
+        }
+    }
+
+    /// The same, if there is a journal.
+    ///
+    /// # Errors
+    /// Says that the folder holds no data.
+    pub fn existing(self) -> anyhow::Result<Self> {
+        if !self.journal.is_dir() {
+            bail!(
+                "{}: no journal is there; give the folder that was given to serve",
+                self.journal.display()
+            );
+        }
+        Ok(self)
+    }
+}
+
+/// An open data folder and the service on it.
+#[derive(Debug)]
+pub struct Opened {
+    services: Services,
+    journal: Arc<Journal>,
+    _lock: DataLock,
+}
+
+impl Opened {
+    /// Opens a data folder, which is made if it is missing.
+    ///
+    /// # Errors
+    /// Says what is not in order, and what can be done about it.
+    pub fn open(
+        config: &Config,
+        environment: &Environment,
+        metrics: Metrics,
+    ) -> anyhow::Result<Self> {
+        let folders = Folders::of(&config.data);
+        let lock = DataLock::acquire(&config.data)?;
+        let options = JournalOptions::new(environment.new_id());
+        let journal = Arc::new(Journal::open(&folders.journal, options)?);
+        let log: Arc<dyn EventStore> = Arc::<Journal>::clone(&journal);
+        let views_options = ViewsOptions {
+            cache_bytes: config.views_cache_bytes(),
+        };
+        let views = Views::open(&folders.views, Arc::clone(&log), views_options)
+            .with_context(|| folders.views.display().to_string())?;
+
+        let thresholds = Thresholds {
+            dropoff_radius: DistanceM::new(config.ingest.dropoff_radius_m),
+            ..Thresholds::default()
+        };
+        let application = Application::new(log, environment.clone(), thresholds);
+        let limits = IngestLimits {
+            gap_wait: whole_seconds(config.ingest.gap_wait_ms),
+            held_facts_max: usize::try_from(config.ingest.held_facts_max)?,
+        };
+        let ingest = Ingest::new(application.clone(), limits);
+        let (views, fleet) = (Arc::new(views), Fleet::default());
+        let services = Services {
+            application,
+            ingest,
+            views,
+            fleet,
+            metrics,
+        };
+        Ok(Self {
+            services,
+            journal,
+            _lock: lock,
+        })
+    }
+
+    /// Serves until `shutdown` becomes true; then ends what is under way, within its limits.
+    ///
+    /// # Errors
+    /// If a task of the service panicked.
+    pub async fn run(
+        &self,
+        listener: TcpListener,
+        config: &Config,
+        shutdown: watch::Receiver<bool>,
+    ) -> anyhow::Result<()> {
+        let services = &self.services;
+        let waiting = tokio::spawn(
+            services
+                .ingest
+                .clone()
+                .run_waiting(Arc::clone(&services.views), shutdown.clone()),
+        );
+        let upkeep = tokio::spawn(services.metrics.clone().run_upkeep(until(shutdown.clone())));
+        let environment = services.application.environment().clone();
+        let interface = http::interface(services.clone(), config);
+        let settings = http::server::ServerSettings::new(config, environment);
+        http::server::run(listener, interface, settings, until(shutdown)).await;
+        // Both end by themselves at the same signal; a panic of theirs shows here.
+        for task in [waiting, upkeep] {
+            task.await.context("a task of the service panicked")?;
+        }
+        Ok(())
+    }
+
+    /// Closes everything: what was accepted is on disk, and the views are in good order.
+    pub fn close(self) {
+        self.services.views.stop();
+        self.journal.close();
+    }
+}
+
+async fn until(mut shutdown: watch::Receiver<bool>) {
+    // An error means that nobody can give the signal any more, which is one too.
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}
+
+/// Rounded up: nothing is given up before its time.
+fn whole_seconds(milliseconds: u64) -> DurationS {
+    DurationS::new(u32::try_from(milliseconds.div_ceil(1_000)).unwrap_or(u32::MAX))
+}
