@@ -10,6 +10,7 @@ mod transact;
 // The use cases.
 pub mod users;
 pub mod deliveries;
+mod lookups;
 
 #[cfg(test)]
 pub(crate) use load::Folded;
