@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use domain::time::DurationS;
+
 use crate::observability::LogFormat;
 
 /// Where the server listens unless told otherwise.
@@ -134,6 +136,24 @@ pub struct IngestSettings {
     #[arg(long, env = "AIRPOST_CLOCK_SKEW_MS", value_name = "MS", default_value_t = 5_000,
           value_parser = clap::value_parser!(u64).range(0..=600_000))]
     pub clock_skew_ms: u64,
+}
+
+impl IngestSettings {
+    /// How long a fact waits for the ones before it, whole seconds, rounded up.
+    #[must_use]
+    pub fn gap_wait(&self) -> DurationS {
+        seconds(self.gap_wait_ms)
+    }
+
+    /// How far ahead of our clock a sender's may be, whole seconds, rounded up.
+    #[must_use]
+    pub fn clock_skew(&self) -> DurationS {
+        seconds(self.clock_skew_ms)
+    }
+}
+
+fn seconds(milliseconds: u64) -> DurationS {
+    DurationS::new(u32::try_from(milliseconds.div_ceil(1000)).unwrap_or(u32::MAX))
 }
 
 /// Why the service refuses to start with these settings.

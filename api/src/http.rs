@@ -1,19 +1,131 @@
 //! The HTTP interface: axum's home.
 //!
 //! A handler parses, calls one use case and maps the result; no rule of the
-//! business lives here. What holds for every request alike is in `front`.
+//! business lives here. What holds for every request alike is in [`front`].
+
+use std::sync::Arc;
+
+use axum::{Router, middleware};
+use domain::time::DurationS;
+use projections::Views;
+use tokio::sync::Semaphore;
+
+use crate::application::Application;
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::fleet::Fleet;
+use crate::ingest::Ingest;
+use crate::observability::Metrics;
+use body::BodyReader;
+use front::{Front, FrontSettings};
 
 // What is said when something is wrong.
 pub mod problem;
 // What comes in: JSON as a value, read field by field.
 pub mod json;
 pub mod fields;
+pub mod body;
 pub mod conditional;
 pub mod cursor;
-pub mod body;
 pub mod negotiate;
+mod path;
+mod prefer;
+// What goes out.
+mod answer;
+mod representation;
 // What every request meets.
 pub mod front;
 pub mod server;
 // The resources.
-pub mod problem_pages;
+mod users;
+mod deliveries;
+mod user_deliveries;
+mod drone_events;
+mod drones;
+mod health;
+mod problem_pages;
+
+#[cfg(test)]
+mod tests;
+
+/// What the interface opens up.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// The use cases.
+    pub application: Application,
+    /// The door for drone events.
+    pub ingest: Ingest,
+    /// The read models.
+    pub views: Arc<Views>,
+    /// Where the drones are.
+    pub fleet: Fleet,
+    /// The metrics of the process.
+    pub metrics: Metrics,
+}
+
+/// What handlers work with. Cheap to clone.
+#[derive(Clone, Debug)]
+struct Api {
+    application: Application,
+    ingest: Ingest,
+    views: Arc<Views>,
+    fleet: Fleet,
+    metrics: Metrics,
+    /// For bodies of the usual size, and for batches of drone events; both
+    /// share one budget of memory.
+    bodies: BodyReader,
+    batches: BodyReader,
+    skew_max: DurationS,
+}
+
+impl Api {
+    fn environment(&self) -> &Environment {
+        self.application.environment()
+    }
+}
+
+/// The whole interface over some services, ready for [`server::run`].
+#[must_use]
+pub fn interface(services: Services, config: &Config) -> Front {
+    let Services {
+        application,
+        ingest,
+        views,
+        fleet,
+        metrics,
+    } = services;
+    let bodies = BodyReader::new(&config.http);
+    let api = Api {
+        batches: bodies.with_bytes_max(config.http.batch_bytes_max),
+        bodies,
+        skew_max: config.ingest.clock_skew(),
+        ingest,
+        views,
+        fleet,
+        metrics,
+        application: application.clone(),
+    };
+    let settings = FrontSettings::new(
+        config,
+        application.environment().clone(),
+        Arc::new(move || application.head().get()),
+    );
+    front::front(routes(api, config), settings)
+}
+
+fn routes(api: Api, config: &Config) -> Router {
+    let requests_max = usize::try_from(config.http.requests_max).unwrap_or(usize::MAX);
+    let places = Arc::new(Semaphore::new(requests_max.min(Semaphore::MAX_PERMITS)));
+    let resources = users::routes()
+        .merge(deliveries::routes())
+        .merge(user_deliveries::routes())
+        .merge(drone_events::routes())
+        .merge(drones::routes())
+        .route_layer(middleware::from_fn(negotiate::json_only))
+        .route_layer(middleware::from_fn_with_state(places, front::gate));
+    // How the service is can be asked also when there is no place left.
+    resources
+        .merge(health::routes())
+        .merge(problem_pages::routes())
+        .with_state(api)
+}

@@ -71,6 +71,13 @@ pub const HTTP_OVERLOADED: &str = "airpost_http_overloaded_total";
 /// Counts panics that were caught while answering.
 pub const HTTP_PANICS: &str = "airpost_http_panics_total";
 
+/// The position of the last durable record of the log.
+pub const LOG_POSITION: &str = "airpost_log_position";
+/// How many records of the log a view has not seen, by view.
+pub const VIEW_LAG_POSITIONS: &str = "airpost_view_lag_positions";
+/// How often the views were damaged and begun anew since the start.
+pub const VIEWS_REBUILDS: &str = "airpost_views_rebuilds";
+
 /// Upper bounds of the latency histogram's buckets, seconds: from one answer
 /// out of memory to the request time limit.
 const LATENCY_BUCKETS_S: [f64; 14] = [
@@ -152,6 +159,21 @@ fn describe() {
         "requests refused because too much was going on"
     );
     describe_counter!(HTTP_PANICS, Unit::Count, "panics caught while answering");
+    describe_gauge!(
+        LOG_POSITION,
+        Unit::Count,
+        "position of the last durable record"
+    );
+    describe_gauge!(
+        VIEW_LAG_POSITIONS,
+        Unit::Count,
+        "records that a view has not seen yet"
+    );
+    describe_gauge!(
+        VIEWS_REBUILDS,
+        Unit::Count,
+        "views damaged and begun anew since the start"
+    );
 }
 
 #[cfg(test)]

@@ -46,13 +46,17 @@ pub fn encode(list: &str, position: &[u8]) -> String {
 /// # Errors
 /// `bad-cursor` (400) for every other text.
 pub fn decode(list: &str, cursor: &str) -> Result<Vec<u8>, Problem> {
-    position(list, cursor).ok_or_else(|| {
-        Problem::new(
-            ProblemKind::BadCursor,
-            "this cursor was not handed out by this list with these parameters; pass on next as it is, or leave \
-             cursor out to begin again",
-        )
-    })
+    position(list, cursor).ok_or_else(bad)
+}
+
+/// The problem of a cursor that leads nowhere.
+#[must_use]
+pub fn bad() -> Problem {
+    Problem::new(
+        ProblemKind::BadCursor,
+        "this cursor was not handed out by this list with these parameters; pass on next as it is, or leave \
+         cursor out to begin again",
+    )
 }
 
 fn position(list: &str, cursor: &str) -> Option<Vec<u8>> {

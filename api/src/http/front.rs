@@ -142,7 +142,7 @@ async fn note_route(request: Request, next: Next) -> Response<Body> {
 
 async fn attend(
     State(settings): State<Arc<FrontSettings>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response<Body> {
     let started = settings.environment.elapsed();
@@ -154,6 +154,7 @@ async fn attend(
         base: base_of(&request, settings.public_url.as_deref()),
         request: identity.uuid(),
     };
+    request.extensions_mut().insert(context.clone());
     let span = tracing::info_span!("request", id = identity.text());
 
     let mut response = serve(&settings, request, next, &route, &identity)

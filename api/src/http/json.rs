@@ -73,6 +73,32 @@ impl Document {
         &self.value
     }
 
+    /// The items of an array, each a document of its own: pointers begin at
+    /// the item. Gives the document back if it is no array.
+    ///
+    /// # Errors
+    /// The document, if it is no array.
+    pub fn into_items(self) -> Result<Vec<Self>, Self> {
+        let Value::Array(values) = self.value else {
+            return Err(self);
+        };
+        let mut items: Vec<Self> = values.into_iter().map(Self::from_value).collect();
+        for fault in self.faults.listed() {
+            let place = fault
+                .pointer()
+                .strip_prefix('/')
+                .and_then(|rest| rest.split_once('/'));
+            let place = place.and_then(|(index, rest)| Some((index.parse::<usize>().ok()?, rest)));
+            if let Some((item, rest)) =
+                place.and_then(|(index, rest)| Some((items.get_mut(index)?, rest)))
+            {
+                item.faults
+                    .add(Fault::new(format!("/{rest}"), fault.code(), fault.detail()));
+            }
+        }
+        Ok(items)
+    }
+
     /// What the body says, and the members that come twice.
     #[must_use]
     pub fn into_parts(self) -> (Value, Faults) {
@@ -268,6 +294,17 @@ mod tests {
         assert!(detail_of("[".repeat(1_000_000).as_bytes()).contains("nested deeper"));
         let objects = format!("{}1{}", "{\"a\":".repeat(33), "}".repeat(33));
         assert!(detail_of(objects.as_bytes()).contains("nested deeper"));
+    }
+
+    #[test]
+    fn the_items_of_an_array_are_documents_with_their_own_faults() {
+        let document = Document::parse(br#"[{"a": 1}, {"b": {"c": 1, "c": 2}}]"#).unwrap();
+        let items = document.into_items().unwrap();
+        assert_eq!(items[0], Document::from_value(json!({"a": 1})));
+        let (value, faults) = items[1].clone().into_parts();
+        assert_eq!(value, json!({"b": {"c": 2}}));
+        assert_eq!(faults.listed()[0].pointer(), "/b/c");
+        assert!(Document::from_value(json!({})).into_items().is_err());
     }
 
     #[test]

@@ -96,6 +96,20 @@ impl Problem {
         Self::new(ProblemKind::Overloaded, detail).with_retry_after_s(1)
     }
 
+    /// Adds a fault, so that the place is told beside the kind.
+    #[must_use]
+    pub fn with_fault(mut self, fault: Fault) -> Self {
+        self.0.faults.add(fault);
+        self
+    }
+
+    /// Lists fewer faults and counts the others, where many problems stand in one answer.
+    #[must_use]
+    pub fn with_faults_max(mut self, faults_max: usize) -> Self {
+        self.0.faults.list_only(faults_max);
+        self
+    }
+
     /// Adds a header to the answer.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {

@@ -144,6 +144,42 @@ pub fn object<T>(
     }
 }
 
+/// An object of at most so many members whose names are free, each name read
+/// by `name` and each value by `read`.
+pub fn entries<N, E: fmt::Display, T>(
+    members_max: usize,
+    name: impl Fn(&str) -> Result<N, E>,
+    read: impl Fn(&Member<'_>) -> Option<T>,
+) -> impl Fn(&Member<'_>) -> Option<Vec<(N, T)>> {
+    move |member| {
+        let Value::Object(members) = member.value else {
+            return member.wrong_type("an object");
+        };
+        if members.len() > members_max {
+            let detail = format!(
+                "expected at most {members_max} members, found {}",
+                members.len()
+            );
+            return member.over_limit("length", detail, members_max);
+        }
+        let pairs: Vec<Option<(N, T)>> = members
+            .iter()
+            .map(|(key, value)| {
+                let entry = Member {
+                    value,
+                    at: At::Name(&member.at, key),
+                    ..*member
+                };
+                match name(key) {
+                    Ok(name) => read(&entry).map(|value| (name, value)),
+                    Err(error) => entry.fault("name", format!("this name is not taken: {error}")),
+                }
+            })
+            .collect();
+        pairs.into_iter().collect()
+    }
+}
+
 /// An array of at most so many items.
 pub fn list<T>(
     items_max: usize,

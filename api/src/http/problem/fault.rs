@@ -108,6 +108,13 @@ impl Faults {
         &self.listed
     }
 
+    /// Lists only the first ones; the others are counted.
+    pub(super) fn list_only(&mut self, faults_max: usize) {
+        let more = self.listed.len().saturating_sub(faults_max);
+        self.listed.truncate(faults_max);
+        self.omitted = self.omitted.saturating_add(more);
+    }
+
     /// Puts them in the order of `body`; what is missing in an object comes
     /// after what is there.
     pub(crate) fn sort_as_in(&mut self, body: &Value) {

@@ -92,6 +92,10 @@ kinds! {
     /// The user may not do this while suspended.
     UserSuspended CONFLICT "user-suspended" "User suspended" retryable: false
         "The user is suspended and can book nothing until reinstated.";
+    /// Another drone event has this number.
+    SequenceConflict CONFLICT "sequence-conflict" "Sequence number taken" retryable: false
+        "Another drone event of this session was taken under the same seq, with other content. Numbers are never \
+         used twice within a session: begin a new session if the sender has lost count.";
     /// The copy that the change was based on is out of date.
     PreconditionFailed PRECONDITION_FAILED "precondition-failed" "Precondition failed" retryable: false
         "What should be changed has changed since it was read, so nothing was done. current is how it is now, and \
@@ -115,6 +119,10 @@ kinds! {
     PreconditionRequired PRECONDITION_REQUIRED "precondition-required" "Precondition required" retryable: false
         "A change must say which state it is based on, so that nobody overwrites what they have not seen. Send the \
          ETag of what you read as If-Match, or If-Match: * to overwrite whatever is there.";
+    /// Too much waits for something that did not come.
+    BacklogFull TOO_MANY_REQUESTS "backlog-full" "Backlog full" retryable: true
+        "Too many drone events of this session wait, for ones before them or for their mission. Send the missing \
+         ones first, then this one again.";
     /// The header lines are too large.
     HeadersTooLarge REQUEST_HEADER_FIELDS_TOO_LARGE "header-fields-too-large" "Header fields too large" retryable: false
         "The header lines of the request are larger than is taken. Nothing was done.";

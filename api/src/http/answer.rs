@@ -1,0 +1,127 @@
+//! Answers in the one form that all of them have, and failures of the machine
+//! as problems.
+
+use axum::http::header::{CONTENT_TYPE, ETAG};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use eventstore::{AppendError, Position};
+use projections::QueryError;
+use serde_json::Value;
+
+use super::body::JSON;
+use super::conditional::EntityTag;
+use super::front::STREAM_POSITION;
+use super::problem::{Problem, ProblemKind};
+use crate::application::Failure;
+
+/// JSON with a status.
+pub(super) fn json(status: StatusCode, body: &Value) -> Response {
+    (
+        status,
+        [(CONTENT_TYPE, HeaderValue::from_static(JSON))],
+        body.to_string(),
+    )
+        .into_response()
+}
+
+/// Says which position of the log an answer is at least as new as.
+pub(super) fn at(position: Position, mut response: Response) -> Response {
+    response
+        .headers_mut()
+        .insert(STREAM_POSITION, HeaderValue::from(position.get()));
+    response
+}
+
+/// Says which state a representation shows.
+pub(super) fn tagged(tag: EntityTag, mut response: Response) -> Response {
+    response.headers_mut().insert(ETAG, tag.header_value());
+    response
+}
+
+/// What a client hears when the machine could not. Logs the cause, since it
+/// ends here.
+pub(super) fn failed(failure: &Failure) -> Problem {
+    match failure {
+        Failure::Append(error) => append_failed(error),
+        Failure::Load(error) => {
+            tracing::error!(%error, "a stream could not be read");
+            Problem::internal()
+        }
+        Failure::Contended => Problem::overloaded(
+            "others changed the same thing again and again meanwhile; send it again",
+        ),
+        Failure::Clock => {
+            tracing::error!(%failure, "the clock is of no use");
+            Problem::internal()
+        }
+    }
+}
+
+fn append_failed(error: &AppendError) -> Problem {
+    match error {
+        AppendError::Busy { retry_after } => {
+            let seconds = u32::try_from(retry_after.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+            Problem::overloaded("the log is busy; send it again").with_retry_after_s(seconds.max(1))
+        }
+        AppendError::Full => {
+            tracing::error!(%error, "cannot append");
+            Problem::new(
+                ProblemKind::StorageFull,
+                "there is no space left on the disk; nothing was changed",
+            )
+            .with_retry_after_s(10)
+        }
+        AppendError::Indeterminate { .. } => {
+            tracing::error!(%error, "cannot append");
+            Problem::new(
+                ProblemKind::ReadOnly,
+                "the disk reported an error, and whether the request took effect shows after a restart",
+            )
+            .with_retry_after_s(30)
+        }
+        AppendError::Unavailable { .. } => {
+            tracing::error!(%error, "cannot append");
+            Problem::new(
+                ProblemKind::ReadOnly,
+                "nothing can be written for now; nothing was changed",
+            )
+            .with_retry_after_s(30)
+        }
+        AppendError::Conflict { .. }
+        | AppendError::Malformed { .. }
+        | AppendError::TooLarge { .. } => {
+            tracing::error!(%error, "a commit was refused that should have been in order");
+            Problem::internal()
+        }
+    }
+}
+
+/// What a client hears when a question has no answer. Logs the cause where it
+/// is not just time.
+pub(super) fn unanswered(error: &QueryError) -> Problem {
+    match error {
+        QueryError::Lagging { .. } => lagging(),
+        QueryError::Views(_) => {
+            tracing::error!(%error, "a view could not be read");
+            lagging()
+        }
+        QueryError::Stopped => Problem::new(
+            ProblemKind::NotReady,
+            "the service is stopping, or its views have stopped; send it again later",
+        )
+        .with_retry_after_s(1),
+        QueryError::Log(_) | QueryError::Halted(_) => {
+            tracing::error!(%error, "a question could not be answered");
+            Problem::internal()
+        }
+    }
+}
+
+/// The view is not there yet.
+pub(super) fn lagging() -> Problem {
+    Problem::new(
+        ProblemKind::ProjectionLagging,
+        "the view has not seen that position yet; send it again",
+    )
+    .with_retry_after_s(1)
+}

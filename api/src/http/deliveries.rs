@@ -1,0 +1,309 @@
+//! `/v1/deliveries`: what is to be brought where, and what becomes of it.
+
+use axum::body::{Body, HttpBody as _};
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_LOCATION, CONTENT_TYPE, HeaderName, LOCATION};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use domain::delivery::{CancelReason, DeliveryRejection};
+use domain::drone::Telemetry;
+use domain::id::DeliveryId;
+use domain::text::Comment;
+use eventstore::Position;
+use projections::DeliveryRow;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::Api;
+use super::answer::{at, failed, json as json_answer, tagged, unanswered};
+use super::body::{JSON, MERGE_PATCH};
+use super::conditional::{Preconditions, Verdict, precondition_failed};
+use super::fields;
+use super::front::RequestIdentity;
+use super::path::{PathId, no_query, unknown};
+use super::prefer::Preferences;
+use super::problem::{Fault, Faults, Problem, ProblemKind};
+use super::representation::{delivery as representation, history as history_representation};
+use super::users::precondition;
+use crate::application::deliveries::{BookingError, ChangeError};
+use crate::application::{Precondition, TransactError};
+
+pub(super) mod order;
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/v1/deliveries", post(create))
+        .route(
+            "/v1/deliveries/{id}",
+            get(read).patch(reschedule).delete(cancel_by_delete),
+        )
+        .route("/v1/deliveries/{id}/cancel", post(cancel))
+        .route("/v1/deliveries/{id}/status", get(status))
+        .route("/v1/deliveries/{id}/history", get(history))
+}
+
+async fn create(
+    State(api): State<Api>,
+    Extension(identity): Extension<RequestIdentity>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    no_query(&parts.uri)?;
+    let document = api.bodies.read_json(&parts.headers, body, &[JSON]).await?;
+    let order = fields::read(document, order::read_order)?;
+    let id = DeliveryId::from_uuid(api.environment().new_id());
+    let done = api
+        .application
+        .book(identity.fresh(), id, order)
+        .await
+        .map_err(|error| match error {
+            TransactError::Failed(failure) => failed(&failure),
+            TransactError::Rejected(error) => not_booked(&error),
+        })?;
+    let status = if done.value.existing {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
+    let response = written(&api, done.value.id, status, done.position, &LOCATION)?;
+    Ok(Preferences::of(&parts.headers).apply_return(response))
+}
+
+async fn read(
+    State(api): State<Api>,
+    id: PathId,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let preconditions = Preconditions::of(&method, &headers)?;
+    let position = api.application.head();
+    let row = existing(&api, id.delivery(&api, &uri)?)?;
+    let response = preconditions.answer(representation::tag(&row), || {
+        json_answer(StatusCode::OK, &representation::delivery(&row))
+    });
+    Ok(at(position, response))
+}
+
+async fn status(
+    State(api): State<Api>,
+    id: PathId,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let preconditions = Preconditions::of(&method, &headers)?;
+    let position = api.application.head();
+    let row = existing(&api, id.delivery(&api, &uri)?)?;
+    let live = live(&api, &row);
+    let tag = representation::status_tag(&row, live.as_ref());
+    let response = preconditions.answer(tag, || {
+        json_answer(StatusCode::OK, &representation::status(&row, live.as_ref()))
+    });
+    Ok(at(position, response))
+}
+
+async fn history(
+    State(api): State<Api>,
+    id: PathId,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let preconditions = Preconditions::of(&method, &headers)?;
+    let position = api.application.head();
+    let id = id.delivery(&api, &uri)?;
+    let entries = api.views.history(id).map_err(|error| unanswered(&error))?;
+    let entries = entries.ok_or_else(|| unknown("delivery"))?;
+    let response = preconditions.answer(history_representation::tag(&entries), || {
+        json_answer(StatusCode::OK, &history_representation::history(&entries))
+    });
+    Ok(at(position, response))
+}
+
+async fn reschedule(
+    State(api): State<Api>,
+    Extension(identity): Extension<RequestIdentity>,
+    id: PathId,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let id = id.delivery(&api, &parts.uri)?;
+    let row = existing(&api, id)?;
+    let preconditions = Preconditions::of(&parts.method, &parts.headers)?;
+    let seen = precondition(preconditions.required()?);
+    unchanged(&row, &preconditions)?;
+    let document = api
+        .bodies
+        .read_json(&parts.headers, body, &[JSON, MERGE_PATCH])
+        .await?;
+    let patch = fields::read(document, order::read_plan_patch)?;
+    let done = api
+        .application
+        .reschedule(identity.fresh(), id, &seen, |plan| patch.apply(plan))
+        .await;
+    let done = done.map_err(|error| refused(&api, id, error, Problem::invalid))?;
+    let response = written(&api, id, StatusCode::OK, done.position, &CONTENT_LOCATION)?;
+    Ok(Preferences::of(&parts.headers).apply_return(response))
+}
+
+async fn cancel(
+    State(api): State<Api>,
+    Extension(identity): Extension<RequestIdentity>,
+    id: PathId,
+    request: Request,
+) -> Result<Response, Problem> {
+    cancel_with(&api, identity.fresh(), &id, request, None).await
+}
+
+/// `DELETE` needs no body: whoever deletes does not want it.
+async fn cancel_by_delete(
+    State(api): State<Api>,
+    Extension(identity): Extension<RequestIdentity>,
+    id: PathId,
+    request: Request,
+) -> Result<Response, Problem> {
+    let has_none = request.body().is_end_stream() && !request.headers().contains_key(CONTENT_TYPE);
+    let default = has_none.then_some((CancelReason::CustomerRequest, None));
+    cancel_with(&api, identity.fresh(), &id, request, default).await
+}
+
+async fn cancel_with(
+    api: &Api,
+    request_id: Uuid,
+    id: &PathId,
+    request: Request,
+    default: Option<(CancelReason, Option<Comment>)>,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let id = id.delivery(api, &parts.uri)?;
+    let row = existing(api, id)?;
+    let preconditions = Preconditions::of(&parts.method, &parts.headers)?;
+    unchanged(&row, &preconditions)?;
+    let why = match default {
+        Some(why) => why,
+        None => read_cancellation(api, &parts.headers, body).await?,
+    };
+    let seen = preconditions
+        .if_match()
+        .map_or(Precondition::None, precondition);
+    let done = api.application.cancel(request_id, id, &seen, why).await;
+    let done = done.map_err(|error| refused(api, id, error, |never| match never {}))?;
+    let response = written(
+        api,
+        id,
+        StatusCode::ACCEPTED,
+        done.position,
+        &CONTENT_LOCATION,
+    )?;
+    Ok(Preferences::of(&parts.headers).apply_return(response))
+}
+
+async fn read_cancellation(
+    api: &Api,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(CancelReason, Option<Comment>), Problem> {
+    let document = api.bodies.read_json(headers, body, &[JSON]).await?;
+    fields::read(document, order::read_cancellation)
+}
+
+fn existing(api: &Api, id: DeliveryId) -> Result<DeliveryRow, Problem> {
+    let row = api.views.delivery(id).map_err(|error| unanswered(&error))?;
+    row.ok_or_else(|| unknown("delivery"))
+}
+
+/// What the drone of the delivery's mission says now.
+fn live(api: &Api, row: &DeliveryRow) -> Option<Telemetry> {
+    let mission = representation::current_mission(row).filter(|_| !row.status.is_terminal())?;
+    let telemetry = api.fleet.drone_of(&mission.fleet, &mission.drone)?;
+    (telemetry.mission == Some(mission.mission)).then_some(telemetry)
+}
+
+/// The delivery as it is after a change, with its address in `address`.
+fn written(
+    api: &Api,
+    id: DeliveryId,
+    status: StatusCode,
+    position: Position,
+    address: &HeaderName,
+) -> Result<Response, Problem> {
+    let row = existing(api, id)?;
+    let mut response = json_answer(status, &representation::delivery(&row));
+    let path = HeaderValue::try_from(representation::path(id));
+    response
+        .headers_mut()
+        .extend(path.ok().map(|path| (address.clone(), path)));
+    Ok(at(position, tagged(representation::tag(&row), response)))
+}
+
+/// Tells an editor early that their copy is out of date; the use case looks
+/// again when it appends.
+fn unchanged(row: &DeliveryRow, preconditions: &Preconditions) -> Result<(), Problem> {
+    match preconditions.evaluate(representation::tag(row)) {
+        Verdict::Failed => Err(outdated(row)),
+        Verdict::Proceed | Verdict::NotModified => Ok(()),
+    }
+}
+
+fn outdated(row: &DeliveryRow) -> Problem {
+    precondition_failed(representation::tag(row), representation::delivery(row))
+}
+
+fn not_booked(error: &BookingError) -> Problem {
+    match error {
+        BookingError::UnknownUser => {
+            Problem::invalid(Fault::new("/user_id", "unknown-user", "there is no such user; create the user first").into())
+        }
+        BookingError::UserSuspended => {
+            Problem::new(ProblemKind::UserSuspended, "the user is suspended; reinstate the user first")
+        }
+        BookingError::ExternalIdTaken { delivery } => Problem::new(
+            ProblemKind::ExternalIdTaken,
+            "this user has another delivery under this external_id; take another one, or look at href",
+        )
+        .with_member("href", json!(representation::path(*delivery))),
+        BookingError::Rejected(rejection) => rejected(rejection),
+    }
+}
+
+fn refused<E>(
+    api: &Api,
+    id: DeliveryId,
+    error: TransactError<ChangeError<E>>,
+    invalid: impl FnOnce(E) -> Problem,
+) -> Problem {
+    match error {
+        TransactError::Failed(failure) => failed(&failure),
+        TransactError::Rejected(ChangeError::Unknown) => unknown("delivery"),
+        TransactError::Rejected(ChangeError::Changed { .. }) => match existing(api, id) {
+            Ok(row) => outdated(&row),
+            Err(problem) => problem,
+        },
+        TransactError::Rejected(ChangeError::Invalid(error)) => invalid(error),
+        TransactError::Rejected(ChangeError::Rejected(rejection)) => rejected(&rejection),
+    }
+}
+
+/// A rule of the domain said no: 409 if it is for the state, 422 if it is for
+/// what was sent.
+fn rejected(rejection: &DeliveryRejection) -> Problem {
+    let past = |pointer: &str| {
+        let detail = format!("{rejection}; take a time that is still to come");
+        Problem::invalid(Faults::from(Fault::new(pointer, "past", detail)))
+    };
+    match rejection {
+        DeliveryRejection::Unknown => unknown("delivery"),
+        DeliveryRejection::AlreadyExists => {
+            Problem::new(ProblemKind::StateConflict, rejection.to_string())
+        }
+        DeliveryRejection::WrongStatus { status, .. } => {
+            Problem::new(ProblemKind::StateConflict, rejection.to_string())
+                .with_member("current_status", json!(status.word()))
+        }
+        DeliveryRejection::WindowInPast { .. } => past("/pickup_window/not_after"),
+        DeliveryRejection::DeadlineInPast { .. } => past("/deliver_by"),
+    }
+}

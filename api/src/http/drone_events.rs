@@ -1,0 +1,255 @@
+//! `/v1/drone-events`: what Drone Management says, one event, a batch or lines.
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::post;
+use axum::{Extension, Router};
+use bytes::Bytes;
+use domain::session::Verdict;
+use serde_json::{Value, json};
+
+use super::Api;
+use super::answer::{at, failed, json as json_answer};
+use super::body::content_type;
+use super::json::Document;
+use super::path::no_query;
+use super::problem::{Problem, ProblemContext, ProblemKind};
+use crate::fleet::Observation;
+use crate::ingest::FactOutcome;
+use crate::ingest::wire::{self, DroneEvent, EVENT_BYTES_MAX, Receipt};
+
+/// One event.
+const ONE: &str = "application/cloudevents+json";
+/// An array of events.
+const BATCH: &str = "application/cloudevents-batch+json";
+/// One event per line.
+const LINES: &str = "application/x-ndjson";
+
+/// Most events in one request.
+const EVENTS_MAX: usize = 10_000;
+
+/// Most faults that are listed for one refused event of many.
+const FAULTS_PER_EVENT_MAX: usize = 5;
+
+/// The longest id of a refused event that is repeated, characters.
+const ID_CHARS_MAX: usize = 128;
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new().route("/v1/drone-events", post(receive))
+}
+
+async fn receive(
+    State(api): State<Api>,
+    Extension(context): Extension<ProblemContext>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    no_query(&parts.uri)?;
+    let form = content_type(&parts.headers, &[ONE, BATCH, LINES])?;
+    let whole = api.batches.read(&parts.headers, body).await?;
+    let receipt = Receipt {
+        at: api.application.now().map_err(|failure| failed(&failure))?,
+        skew_max: api.skew_max,
+    };
+    let entries = read_all(form, whole.bytes.clone(), receipt).await?;
+    let is_single = form == ONE;
+    let tally = take(&api, entries).await?;
+    if let Some((_, problem)) = tally.rejected.first().filter(|_| is_single) {
+        return Err(problem.clone());
+    }
+    let rejected: Vec<Value> = tally
+        .rejected
+        .into_iter()
+        .map(|((index, id), problem)| {
+            let problem = problem
+                .with_faults_max(FAULTS_PER_EVENT_MAX)
+                .to_json(Some(&context));
+            json!({ "index": index, "id": id, "problem": problem })
+        })
+        .collect();
+    let body =
+        json!({ "accepted": tally.accepted, "duplicates": tally.duplicates, "rejected": rejected });
+    Ok(at(
+        api.application.head(),
+        json_answer(StatusCode::OK, &body),
+    ))
+}
+
+/// One event of a request: its name, where it could be read, and what it says.
+struct Entry {
+    id: Option<String>,
+    event: Result<DroneEvent, Problem>,
+}
+
+/// Reads all events, beside the threads that answer: up to 16 MiB take their time.
+async fn read_all(
+    form: &'static str,
+    bytes: Bytes,
+    receipt: Receipt,
+) -> Result<Vec<Entry>, Problem> {
+    let reading = move || match form {
+        ONE => read_one(&bytes, receipt),
+        BATCH => read_batch(&bytes, receipt),
+        _ => read_lines(&bytes, receipt),
+    };
+    tokio::task::spawn_blocking(reading)
+        .await
+        .unwrap_or_else(|_panic| {
+            tracing::error!("panic while reading drone events");
+            Err(Problem::internal())
+        })
+}
+
+fn read_one(bytes: &[u8], receipt: Receipt) -> Result<Vec<Entry>, Problem> {
+    if bytes.len() > EVENT_BYTES_MAX {
+        return Err(too_large());
+    }
+    Ok(vec![read_entry(Document::parse(bytes)?, receipt)])
+}
+
+fn read_batch(bytes: &[u8], receipt: Receipt) -> Result<Vec<Entry>, Problem> {
+    let items = Document::parse(bytes)?.into_items().map_err(|_| {
+        Problem::invalid(
+            super::problem::Fault::new("", "type", "expected an array of events").into(),
+        )
+    })?;
+    if items.len() > EVENTS_MAX {
+        return Err(too_many());
+    }
+    let is_small = bytes.len() <= EVENT_BYTES_MAX;
+    Ok(items
+        .into_iter()
+        .map(|item| {
+            if is_small || item.value().to_string().len() <= EVENT_BYTES_MAX {
+                read_entry(item, receipt)
+            } else {
+                Entry {
+                    id: id_of(&item),
+                    event: Err(too_large()),
+                }
+            }
+        })
+        .collect())
+}
+
+/// Blank lines do not count.
+fn read_lines(bytes: &[u8], receipt: Receipt) -> Result<Vec<Entry>, Problem> {
+    let lines = || {
+        bytes
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.iter().all(u8::is_ascii_whitespace))
+    };
+    if lines().count() > EVENTS_MAX {
+        return Err(too_many());
+    }
+    Ok(lines()
+        .map(|line| {
+            if line.len() > EVENT_BYTES_MAX {
+                return Entry {
+                    id: None,
+                    event: Err(too_large()),
+                };
+            }
+            match Document::parse(line) {
+                Ok(document) => read_entry(document, receipt),
+                Err(problem) => Entry {
+                    id: None,
+                    event: Err(problem),
+                },
+            }
+        })
+        .collect())
+}
+
+fn read_entry(document: Document, receipt: Receipt) -> Entry {
+    Entry {
+        id: id_of(&document),
+        event: wire::read(document, receipt),
+    }
+}
+
+fn id_of(document: &Document) -> Option<String> {
+    let id = document.value().get("id")?.as_str()?;
+    (id.chars().count() <= ID_CHARS_MAX).then(|| id.to_owned())
+}
+
+fn too_large() -> Problem {
+    Problem::new(
+        ProblemKind::ContentTooLarge,
+        format!(
+            "the event is larger than the {EVENT_BYTES_MAX} bytes that are taken; leave out what is not needed"
+        ),
+    )
+}
+
+fn too_many() -> Problem {
+    Problem::new(
+        ProblemKind::ContentTooLarge,
+        format!(
+            "more than {EVENTS_MAX} events in one request; none was applied, send them in several"
+        ),
+    )
+}
+
+/// What became of the events of a request.
+#[derive(Default)]
+struct Tally {
+    accepted: usize,
+    duplicates: usize,
+    /// By index and id.
+    rejected: Vec<((usize, Option<String>), Problem)>,
+}
+
+/// Takes all events that could be read, facts first, since they must last.
+///
+/// A failure of the machine fails the request as a whole: whether some of its
+/// facts were taken does not matter, since sending all again is safe.
+async fn take(api: &Api, entries: Vec<Entry>) -> Result<Tally, Problem> {
+    let mut tally = Tally::default();
+    let (mut names, mut facts, mut telemetry) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, Entry { id, event }) in entries.into_iter().enumerate() {
+        match event {
+            Ok(DroneEvent::Telemetry(event)) => telemetry.push(event),
+            Ok(DroneEvent::Fact { sender, fact }) => {
+                names.push((index, id));
+                facts.push((sender, *fact));
+            }
+            Err(problem) => tally.rejected.push(((index, id), problem)),
+        }
+    }
+    for (name, outcome) in names.into_iter().zip(api.ingest.receive(facts).await) {
+        match outcome {
+            FactOutcome::Judged(Verdict::Accepted) => tally.accepted += 1,
+            FactOutcome::Judged(Verdict::Duplicate) => tally.duplicates += 1,
+            FactOutcome::Judged(Verdict::Conflict) => tally.rejected.push((name, conflict())),
+            FactOutcome::Judged(Verdict::BacklogFull) => {
+                tally.rejected.push((name, backlog_full()));
+            }
+            FactOutcome::Failed(failure) => return Err(failed(&failure)),
+        }
+    }
+    for event in telemetry {
+        match api.fleet.observe(*event) {
+            Observation::Newest | Observation::Superseded => tally.accepted += 1,
+            Observation::Repeated => tally.duplicates += 1,
+        }
+    }
+    tally.rejected.sort_by_key(|((index, _), _)| *index);
+    Ok(tally)
+}
+
+fn conflict() -> Problem {
+    Problem::new(
+        ProblemKind::SequenceConflict,
+        "another event of this session has this seq; number events without repetition, or begin a new session",
+    )
+}
+
+fn backlog_full() -> Problem {
+    Problem::new(
+        ProblemKind::BacklogFull,
+        "too many events of this session wait for the ones before them; send the missing ones first",
+    )
+    .with_retry_after_s(1)
+}

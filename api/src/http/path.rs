@@ -1,0 +1,74 @@
+//! Ids in paths. Whatever is not the id of something there is answered alike:
+//! 404, so that nobody learns what exists.
+
+use std::str::FromStr;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path};
+use axum::http::Uri;
+use axum::http::request::Parts;
+use domain::id::{DeliveryId, ExternalId, UserId};
+
+use super::Api;
+use super::answer::failed;
+use super::fields::{parsed, read_query};
+use super::problem::Problem;
+
+/// What stands before a caller's own id of a delivery.
+const EXTERNAL: &str = "ext:";
+
+/// The one parameter of a path, as text.
+#[derive(Clone, Debug)]
+pub(super) struct PathId(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path: Result<Path<String>, PathRejection> =
+            Path::from_request_parts(parts, state).await;
+        path.map(|Path(text)| Self(text))
+            .map_err(|_| Problem::not_found("the path is not of UTF-8 characters"))
+    }
+}
+
+impl PathId {
+    /// The id, if it is one of this kind.
+    pub(super) fn parse<T: FromStr>(&self, what: &str) -> Result<T, Problem> {
+        self.0.parse().map_err(|_| unknown(what))
+    }
+
+    /// The delivery that is named by its id, or by `ext:` and its user's own
+    /// name of it. Takes the whole query.
+    pub(super) fn delivery(&self, api: &Api, uri: &Uri) -> Result<DeliveryId, Problem> {
+        let Some(external_id) = self.0.strip_prefix(EXTERNAL) else {
+            no_query(uri)?;
+            return self.parse("delivery");
+        };
+        let user = read_query(uri, |query| {
+            Some(query.optional("user_id", parsed(str::parse::<UserId>)))
+        })?;
+        let Some(user) = user else {
+            return Err(Problem::not_found(
+                "an external_id is unique per user; say whose it is with ?user_id= and the user's id",
+            ));
+        };
+        let external_id: ExternalId = external_id.parse().map_err(|_| unknown("delivery"))?;
+        let found = api.application.delivery_by_external_id(user, &external_id);
+        found
+            .map_err(|error| failed(&error.into()))?
+            .ok_or_else(|| unknown("delivery"))
+    }
+}
+
+/// There is no such thing, or it is somebody else's.
+pub(super) fn unknown(what: &str) -> Problem {
+    Problem::not_found(format!(
+        "there is no such {what}; look at the id and its prefix"
+    ))
+}
+
+/// Refuses every query parameter.
+pub(super) fn no_query(uri: &Uri) -> Result<(), Problem> {
+    read_query(uri, |_| Some(()))
+}

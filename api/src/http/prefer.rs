@@ -1,0 +1,127 @@
+//! Preferences (RFC 7240): what a client would like, and may not get.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, VARY};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+
+/// The longest time that is waited for anything, seconds.
+const WAIT_S_MAX: u64 = 30;
+
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// The preferences that are known here. Unknown ones are ignored, as they must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Preferences {
+    /// How long to wait for an answer.
+    pub(super) wait: Option<Duration>,
+    /// The answer to a change needs no body.
+    pub(super) minimal: bool,
+}
+
+impl Preferences {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let mut preferences = Self::default();
+        let lines = headers
+            .get_all(PREFER)
+            .iter()
+            .filter_map(|line| line.to_str().ok());
+        for preference in lines.flat_map(|line| line.split(',')) {
+            // What follows a semicolon belongs to the preference; none of ours has any.
+            let preference = preference.split(';').next().unwrap_or_default();
+            let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
+            let (name, value) = (name.trim(), value.trim().trim_matches('"'));
+            // The first of a name counts.
+            if name.eq_ignore_ascii_case("wait") && preferences.wait.is_none() {
+                preferences.wait = value
+                    .parse()
+                    .ok()
+                    .map(|wait: u64| Duration::from_secs(wait.min(WAIT_S_MAX)));
+            } else if name.eq_ignore_ascii_case("return") {
+                preferences.minimal |= value.eq_ignore_ascii_case("minimal");
+            }
+        }
+        preferences
+    }
+
+    /// The answer to a change, without its body if that is preferred.
+    pub(super) fn apply_return(self, mut response: Response) -> Response {
+        response
+            .headers_mut()
+            .insert(VARY, HeaderValue::from_static("Accept, Prefer"));
+        if self.minimal && response.status().is_success() {
+            response.headers_mut().remove(CONTENT_TYPE);
+            response.headers_mut().remove(CONTENT_LENGTH);
+            response.headers_mut().insert(
+                PREFERENCE_APPLIED,
+                HeaderValue::from_static("return=minimal"),
+            );
+            *response.body_mut() = Body::empty();
+        }
+        response
+    }
+
+    /// The answer to a question that may have been waited for.
+    pub(super) fn apply_wait(self, mut response: Response) -> Response {
+        response.headers_mut().insert(
+            VARY,
+            HeaderValue::from_static("Accept, Prefer, Min-Position"),
+        );
+        if let Some(wait) = self.wait {
+            let applied = HeaderValue::try_from(format!("wait={}", wait.as_secs()));
+            response
+                .headers_mut()
+                .extend(applied.ok().map(|applied| (PREFERENCE_APPLIED, applied)));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn preferences(lines: &[&'static str]) -> Preferences {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(PREFER, HeaderValue::from_static(line));
+        }
+        Preferences::of(&headers)
+    }
+
+    #[test]
+    fn known_preferences_are_found_among_others() {
+        let found = preferences(&[
+            "respond-async, wait=10; x=y",
+            "Return = \"minimal\", wait=20",
+        ]);
+        assert_eq!(
+            found,
+            Preferences {
+                wait: Some(Duration::from_secs(10)),
+                minimal: true
+            }
+        );
+        assert_eq!(
+            preferences(&["wait=999"]).wait,
+            Some(Duration::from_secs(WAIT_S_MAX))
+        );
+        for nothing in [
+            "",
+            "wait",
+            "wait=soon",
+            "wait=-1",
+            "return=representation",
+            ",;=",
+        ] {
+            assert_eq!(
+                preferences(&[nothing]),
+                Preferences::default(),
+                "{nothing:?}"
+            );
+        }
+    }
+}

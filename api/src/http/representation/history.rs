@@ -1,0 +1,149 @@
+//! What happened to a delivery, event by event.
+
+use domain::actor::Actor;
+use domain::codec::StoredEvent as _;
+use domain::delivery::{Assignment, DeliveryEvent, Order, Plan, ReleaseEvidence};
+use projections::HistoryEntry;
+use serde_json::{Value, json};
+
+use super::{place, time, time_or_null, window};
+use crate::http::conditional::EntityTag;
+
+/// Grows when the bytes of a history change for the same events.
+const VERSION: u16 = 1;
+
+/// The tag of a history.
+pub(crate) fn tag(entries: &[HistoryEntry]) -> EntityTag {
+    EntityTag::new(
+        entries.last().map_or(0, |entry| entry.sequence.get()),
+        VERSION,
+    )
+}
+
+/// A history, oldest first. It is bounded by the domain, so it has one page.
+pub(crate) fn history(entries: &[HistoryEntry]) -> Value {
+    json!({ "items": entries.iter().map(item).collect::<Vec<_>>(), "next": null })
+}
+
+fn item(entry: &HistoryEntry) -> Value {
+    let event = DeliveryEvent::decode(entry.event_type.0, entry.schema.0, &entry.payload).ok();
+    json!({
+        "sequence": entry.sequence.get(),
+        // An event of a later release is shown as far as it is understood.
+        "type": event.as_ref().map_or("Unknown", |event| event.name()),
+        "event_time": time(entry.event_time),
+        "recorded_at": time(entry.recorded_at),
+        "actor": actor(&entry.actor),
+        "caused_by": entry.caused_by.iter().collect::<Vec<_>>(),
+        "inferred": entry.inferred,
+        "data": event.as_ref().map_or(Value::Null, data),
+    })
+}
+
+fn actor(text: &str) -> Value {
+    text.parse::<Actor>().map_or(
+        Value::Null,
+        |actor| json!({ "kind": actor.kind.word(), "id": actor.id }),
+    )
+}
+
+/// What an event carries beside its name.
+fn data(event: &DeliveryEvent) -> Value {
+    match event {
+        DeliveryEvent::Created(order) => created(order),
+        DeliveryEvent::Scheduled | DeliveryEvent::Cancelled => json!({}),
+        DeliveryEvent::Rescheduled(rescheduled) => plan(rescheduled),
+        DeliveryEvent::DroneAssigned(assignment) => assigned(assignment),
+        DeliveryEvent::HeadedToPickup { mission }
+        | DeliveryEvent::ArrivedAtPickup { mission }
+        | DeliveryEvent::InTransit { mission }
+        | DeliveryEvent::Returned { mission } => json!({ "mission_id": mission.to_string() }),
+        DeliveryEvent::DroneUnassigned {
+            mission,
+            reason,
+            detail,
+        } => json!({
+            "mission_id": mission.to_string(),
+            "reason": reason.word(),
+            "detail": detail.as_ref().map(ToString::to_string),
+        }),
+        DeliveryEvent::PickedUp { mission, tag, mass } => json!({
+            "mission_id": mission.to_string(),
+            "tag": tag.as_ref().map(ToString::to_string),
+            "mass_g": mass.map(domain::quantity::MassG::get),
+        }),
+        DeliveryEvent::ArrivedAtDropoff { mission, distance } => json!({
+            "mission_id": mission.to_string(),
+            "distance_m": distance.map(domain::quantity::DistanceM::get),
+        }),
+        DeliveryEvent::DeliveryComplete {
+            mission,
+            method,
+            evidence,
+            distance,
+        } => json!({
+            "mission_id": mission.to_string(),
+            "method": method.word(),
+            "evidence": evidence.map(ReleaseEvidence::word),
+            "distance_m": distance.get(),
+        }),
+        DeliveryEvent::AttemptFailed { mission, reason } => reasoned(mission, reason.word()),
+        DeliveryEvent::ReturnStarted { mission, reason } => reasoned(mission, reason.word()),
+        DeliveryEvent::Failed { mission, reason } => reasoned(mission, reason.word()),
+        DeliveryEvent::ArrivedAtHub { mission, place } => {
+            json!({ "mission_id": mission.to_string(), "place": place.word() })
+        }
+        DeliveryEvent::CancellationRequested { reason, comment } => json!({
+            "reason": reason.word(),
+            "comment": comment.as_ref().map(ToString::to_string),
+        }),
+        DeliveryEvent::CancellationRejected { why } => json!({ "why": why.word() }),
+        DeliveryEvent::MilestoneTimeCorrected {
+            milestone,
+            was,
+            now,
+        } => json!({
+            "milestone": milestone.word(),
+            "was": time(*was),
+            "now": time(*now),
+        }),
+        DeliveryEvent::AnomalyRecorded { fact, why } => {
+            json!({ "drone_event": fact.to_string(), "why": why.word() })
+        }
+    }
+}
+
+fn reasoned(mission: &domain::id::MissionId, reason: &str) -> Value {
+    json!({ "mission_id": mission.to_string(), "reason": reason })
+}
+
+fn assigned(assignment: &Assignment) -> Value {
+    json!({
+        "mission_id": assignment.mission.to_string(),
+        "fleet_id": assignment.fleet.to_string(),
+        "drone_id": assignment.drone.to_string(),
+        "epoch": assignment.epoch,
+        "eta_pickup": time_or_null(assignment.eta_pickup),
+        "eta_dropoff": time_or_null(assignment.eta_dropoff),
+    })
+}
+
+fn created(order: &Order) -> Value {
+    let mut data = plan(&order.plan);
+    if let Value::Object(members) = &mut data {
+        members.insert("user_id".to_owned(), json!(order.user.to_string()));
+        let external_id = order.external_id.as_ref().map(ToString::to_string);
+        members.insert("external_id".to_owned(), json!(external_id));
+        members.insert("tag".to_owned(), json!(order.package.tag.to_string()));
+    }
+    data
+}
+
+fn plan(plan: &Plan) -> Value {
+    json!({
+        "pickup": place(&plan.pickup),
+        "dropoff": place(&plan.dropoff),
+        "pickup_window": window(plan.pickup_window),
+        "deliver_by": time_or_null(plan.deliver_by),
+    })
+}

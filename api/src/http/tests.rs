@@ -1,0 +1,198 @@
+//! The interface as a client sees it, over a log and views in memory.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Request, Response};
+use domain::time::DurationS;
+use domain::translation::Thresholds;
+use eventstore::MemoryEventStore;
+use http_body_util::BodyExt as _;
+use projections::Views;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+use uuid::Uuid;
+
+use super::*;
+use crate::ingest::IngestLimits;
+
+mod deliveries;
+mod drone_events;
+mod users;
+mod wide;
+
+/// 2026-11-21T00:00:00Z.
+const NOW_US: i64 = 1_795_219_200_000_000;
+
+/// A service, and a client of it.
+struct Scene {
+    front: Front,
+    log: Arc<MemoryEventStore>,
+}
+
+/// An answer that was read whole.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    headers: axum::http::HeaderMap,
+    body: bytes::Bytes,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let log = Arc::new(MemoryEventStore::new(Uuid::nil()));
+        let environment = Environment::fixed(NOW_US);
+        let application = Application::new(log.clone(), environment, Thresholds::default());
+        let limits = IngestLimits {
+            gap_wait: DurationS::new(5),
+            held_facts_max: 64,
+        };
+        let services = Services {
+            ingest: Ingest::new(application.clone(), limits),
+            views: Arc::new(Views::in_memory(log.clone()).unwrap()),
+            fleet: Fleet::default(),
+            metrics: Metrics::detached().unwrap(),
+            application,
+        };
+        Self {
+            front: interface(services, &config()),
+            log,
+        }
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
+        let response: Response<Body> = self.front.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, &[], None).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call("POST", path, &[], Some(body)).await
+    }
+
+    async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "airpost.test");
+        if body.is_some() && !headers.iter().any(|(name, _)| *name == "content-type") {
+            request = request.header("content-type", "application/json");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        // Text is sent as it is, for bodies that are no JSON.
+        let body = body.map_or_else(Body::empty, |body| match body.as_str() {
+            Some(text) => Body::from(text.to_owned()),
+            None => Body::from(body.to_string()),
+        });
+        self.send(request.body(body).unwrap()).await
+    }
+
+    /// A new user's id.
+    async fn user(&self, email: &str) -> String {
+        let answer = self
+            .post("/v1/users", json!({"name": "Ada", "email": email}))
+            .await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.text("/id")
+    }
+
+    /// A new delivery's id.
+    async fn delivery(&self, user: &str) -> String {
+        let answer = self.post("/v1/deliveries", order(user)).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.text("/id")
+    }
+
+    /// Where the log ends.
+    fn head(&self) -> u64 {
+        use eventstore::EventStore as _;
+        self.log.head().borrow().get()
+    }
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
+    fn at(&self, pointer: &str) -> Value {
+        self.json()
+            .pointer(pointer)
+            .cloned()
+            .unwrap_or_else(|| panic!("no {pointer}: {self:?}"))
+    }
+
+    fn text(&self, pointer: &str) -> String {
+        self.at(pointer)
+            .as_str()
+            .unwrap_or_else(|| panic!("{pointer} is no text: {self:?}"))
+            .to_owned()
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .unwrap_or_else(|| panic!("no {name}: {self:?}"))
+            .to_str()
+            .unwrap()
+    }
+
+    /// The code and the pointers of a problem.
+    fn problem(&self, status: u16) -> (String, Vec<String>) {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.at("/status"), status);
+        assert!(
+            self.text("/type")
+                .starts_with("http://airpost.test/problems/")
+        );
+        assert!(self.text("/instance").starts_with("urn:uuid:"));
+        let errors = self
+            .json()
+            .get("errors")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
+        let pointers = errors
+            .iter()
+            .map(|fault| fault["pointer"].as_str().unwrap().to_owned());
+        (self.text("/code"), pointers.collect())
+    }
+}
+
+fn config() -> Config {
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        config: Config,
+    }
+    Line::parse_from(["airpost", "--data", "none"]).config
+}
+
+fn order(user: &str) -> Value {
+    json!({
+        "user_id": user,
+        "pickup": {"lat": 40.459, "lon": -79.782, "address": "1 Main St"},
+        "dropoff": {"lat": 40.461, "lon": -79.779},
+        "package": {"tag": "QR-1", "size": "small", "mass_g": 500},
+    })
+}
