@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 
+use domain::codec::StoredEvent;
 use domain::decider::{Decider, Occurrence};
 use domain::delivery::{
-    Anomaly, CancelReason, Delivery, DeliveryCommand, Ending, HubPlace, LoadVerdict, Nearness,
-    ReleaseMethod, Report, Reported, ReturnedTo,
+    Anomaly, CancelReason, Delivery, DeliveryCommand, DeliveryEvent, Ending, HubPlace, LoadVerdict,
+    Nearness, ReleaseMethod, Report, Reported, ReturnedTo,
 };
 use domain::drone::Sender;
 use domain::id::{DroneId, ExternalId, FactId, FleetId, SessionId};
@@ -16,17 +17,24 @@ use domain::stream::StreamName;
 use domain::text::{Address, Comment, Text};
 use domain::time::Timestamp;
 use domain::user::{User, UserCommand};
+use eventstore::{Budget, EventStore, Filter, Position};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::test_log::{Appending, TestLog, at, contact, delivery, mission, order, user};
+use crate::test_log::{Appending, TestLog, at, contact, delivery, mission, order, stream_id, user};
 
 /// Few of each, so that they meet again and again.
 const DELIVERIES: u128 = 6;
 const USERS: u128 = 3;
 const SESSIONS: u64 = 3;
+
+/// Reads everything at once.
+const UNLIMITED: Budget = Budget {
+    records_max: usize::MAX,
+    bytes_max: usize::MAX,
+};
 
 /// Something that happens to the service.
 #[derive(Clone, Debug)]
@@ -200,6 +208,26 @@ impl Service {
     /// The domain's own view of a delivery.
     pub(crate) fn delivery(&self, number: u128) -> Option<&Delivery> {
         self.deliveries.get(&number)?.as_ref()
+    }
+
+    /// All that has happened to a delivery, as the log has it.
+    pub(crate) fn occurrences(&self, number: u128) -> Vec<Occurrence<DeliveryEvent>> {
+        let all = Filter::everything();
+        let page = self
+            .log
+            .store
+            .read_all(Position::START, &all, UNLIMITED)
+            .unwrap();
+        let stream = stream_id(StreamName::delivery(delivery(number)));
+        let records = page.records.iter().filter(|record| record.stream == stream);
+        let events = records.flat_map(|record| &record.events);
+        let decoded = events.map(|event| Occurrence {
+            event: DeliveryEvent::decode(event.event_type.0, event.schema.0, &event.payload)
+                .unwrap(),
+            event_time: Timestamp::from_micros(event.event_time_us).unwrap(),
+            inferred: event.inferred,
+        });
+        decoded.collect()
     }
 
     /// The domain's own view of a drone session, and its stream.

@@ -4,6 +4,7 @@
 //! feeding is not work for an async executor. It waits for the head of the log
 //! on a runtime of its own that has no timers and no sockets.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
@@ -13,13 +14,13 @@ use tokio::sync::watch;
 
 use crate::shared::{Control, ReaderState, Shared};
 use crate::view_set::FeedError;
-use crate::view_store::ViewStoreError;
+use crate::view_store::{ViewStoreError, panic_words};
 
 /// How often damaged views are built anew without having reached the head
 /// once, until that is given up.
 const REBUILDS_IN_A_ROW_MAX: u32 = 3;
 
-/// The running thread. Dropping it lets it run on until the views are dropped.
+/// The running thread. It ends when it is told to by [`Shared::stop`].
 #[derive(Debug)]
 pub(crate) struct Runner {
     thread: JoinHandle<()>,
@@ -60,7 +61,7 @@ impl Runner {
         };
         let thread = Builder::new()
             .name("views".to_owned())
-            .spawn(move || follower.run())?;
+            .spawn(move || follower.run_to_the_end())?;
         Ok(Self { thread })
     }
 
@@ -73,6 +74,16 @@ impl Runner {
 }
 
 impl Follower {
+    /// Whatever happens, whoever waits for the views is told that it is over.
+    fn run_to_the_end(&mut self) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.run())) {
+            let why = format!("feeding the views panicked: {}", panic_words(&*panic));
+            tracing::error!(why, "the views do not follow the log any more: restart");
+            self.shared.set_state(ReaderState::Failed(why));
+        }
+        self.shared.end_following();
+    }
+
     fn run(&mut self) {
         loop {
             match self.follow() {
@@ -98,7 +109,6 @@ impl Follower {
                 }
             }
         }
-        self.shared.end_following();
     }
 
     /// Feeds page after page, and waits at the head.

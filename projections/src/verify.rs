@@ -78,7 +78,7 @@ pub enum Difference {
 
 /// Why the views could not be compared.
 #[derive(Debug, thiserror::Error)]
-#[error("the views cannot be verified: {why}")]
+#[error("the views cannot be compared: {why}; rebuild them")]
 pub struct VerifyError {
     /// What happened, and what helps.
     pub why: String,

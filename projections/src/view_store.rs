@@ -128,12 +128,12 @@ pub(crate) trait ViewTree: Send + Sync + fmt::Debug {
     fn checkpoint(&self) -> Result<Option<Checkpoint>, ViewStoreError>;
 }
 
-/// The views could not be read or written. They are derived data: what is
-/// damaged is set aside and built again from the log.
+/// The views could not be read or written. They are derived data: whoever runs
+/// them sets them aside and builds them again from the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ViewStoreError {
     /// The engine refused.
-    #[error("{doing} the views failed: {why}; they are rebuilt from the log")]
+    #[error("{doing} the views failed: {why}")]
     Engine {
         /// What was being done.
         doing: &'static str,
@@ -147,7 +147,7 @@ pub enum ViewStoreError {
         why: String,
     },
     /// The engine panicked.
-    #[error("{doing} the views panicked: {why}; they are rebuilt from the log")]
+    #[error("{doing} the views panicked: {why}")]
     Panicked {
         /// What was being done.
         doing: &'static str,
@@ -155,7 +155,7 @@ pub enum ViewStoreError {
         why: String,
     },
     /// An entry is not what this release writes there.
-    #[error("a row of the views is unreadable: {why}; they are rebuilt from the log")]
+    #[error("a row of the views is unreadable: {why}")]
     Unreadable {
         /// What does not fit.
         why: String,

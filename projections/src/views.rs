@@ -80,7 +80,7 @@ pub enum QueryError {
         wanted: Position,
     },
     /// The views are damaged. They are being built anew: ask again.
-    #[error(transparent)]
+    #[error("{0}; the views are built anew from the log: ask again shortly")]
     Views(#[from] ViewStoreError),
     /// The log was not read.
     #[error(transparent)]

@@ -126,7 +126,7 @@ fn at_most_one_damaged_store_is_kept() {
     damage(&stopped.file("conf"), |bytes| bytes.reverse());
     assert_eq!(stopped.answers_are_right(), 1);
     damage(&stopped.views.join("store-2").join("conf"), |bytes| {
-        bytes.reverse()
+        bytes.reverse();
     });
     stopped.answers_are_right();
     assert_eq!(stopped.quarantined(), ["views-quarantined-2"]);
@@ -175,7 +175,7 @@ fn a_verification_names_what_differs_and_a_rebuild_mends_it() {
     let mut told = Vec::new();
     let log = &*stopped.log.store;
     let head = rebuild(&stopped.views, log, OPTIONS, &mut |advance| {
-        told.push(advance)
+        told.push(advance);
     });
     assert_eq!(head.unwrap(), stopped.log.head());
     assert_eq!(told.last().unwrap().position, stopped.log.head());
