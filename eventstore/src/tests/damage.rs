@@ -110,6 +110,22 @@ fn given_lost_last_segments_the_journal_refuses() {
 }
 
 #[test]
+fn given_a_kill_the_head_noted_at_the_last_roll_still_tells_of_lost_segments() {
+    let whole = tempfile::TempDir::new().unwrap();
+    let journal = open(whole.path(), 1);
+    super::given::fill(&journal, 5);
+    let folder = copy_of(whole.path());
+    for segment in &segments(folder.path())[3..] {
+        fs::remove_file(segment).unwrap();
+    }
+    let refused = refused(folder.path());
+    let OpenError::Regressed { known, head } = refused else {
+        panic!("{refused}");
+    };
+    assert_eq!((known, head), (Position::new(4), Position::new(3)));
+}
+
+#[test]
 fn given_a_lost_segment_before_others_the_journal_refuses() {
     let whole = journal_with(4, 1);
     for lost in 0..3 {
