@@ -144,3 +144,6 @@ fn load_verdict(
         Some(_) | None => LoadVerdict::Matches,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -255,7 +255,20 @@ impl<'a> Case<'a> {
     }
 
     fn completed(self, payload_on_board: Option<bool>) -> Events {
-        if payload_on_board == Some(true) {
+        // A drone that brought the package back may well say that it still bears it.
+        let brought_back = match self.delivery.phase {
+            Phase::Returned | Phase::AtHub => self.reached(Milestone::ReturnStarted).is_some(),
+            Phase::Pending
+            | Phase::Scheduled
+            | Phase::Fetching { .. }
+            | Phase::Carrying(_)
+            | Phase::Returning
+            | Phase::Cancelling { .. }
+            | Phase::Complete
+            | Phase::Cancelled
+            | Phase::Failed(_) => false,
+        };
+        if payload_on_board == Some(true) && !brought_back {
             return if self.is_live() {
                 self.anomaly(Anomaly::EndedWithPackage)
             } else {

@@ -384,7 +384,7 @@ const fn report_row(reported: &Reported) -> &'static str {
         }
         Reported::Completed { payload_on_board } => match payload_on_board {
             None | Some(false) => "-- -- Sc Sc Sc Hb Hb Hb !! !! !! !! -- Cd Cd Cd -- -- -- -- --",
-            Some(true) => "!! !! !! !! !! !! !! !! !! !! !! !! !! !! !! !! !! !! !! !! !!",
+            Some(true) => "!! !! !! !! !! !! !! !! !! !! !! !! -- !! !! !! !! -- !! !! !!",
         },
         Reported::Misplaced(_) => "!! !! !! !! !! !! !! !! !! !! !! !! !! !! !! !! !! !! !! !! !!",
     }
