@@ -87,10 +87,12 @@ pub struct Corruption {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it.
-    #[error("{} is in use by another process: stop that one first", lock.display())]
+    #[error("{} is held by {}: stop that one first", lock.display(), holder_in_words(*holder))]
     Locked {
         /// The lock file.
         lock: PathBuf,
+        /// The process that has it, as far as it left its number there.
+        holder: Option<u32>,
     },
     /// The journal is damaged other than by a torn last write.
     #[error("{0}; restore the file from a backup")]
@@ -123,4 +125,11 @@ pub enum OpenError {
         /// Why it failed.
         source: std::io::Error,
     },
+}
+
+fn holder_in_words(holder: Option<u32>) -> String {
+    holder.map_or_else(
+        || "another process".to_owned(),
+        |process| format!("process {process}"),
+    )
 }

@@ -1,12 +1,16 @@
 //! The lock on a data folder: one process at a time.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::disk::{RealDisk, create_folders, failed};
 use crate::error::OpenError;
 
 const LOCK_NAME: &str = "lock";
+
+/// Longest number of a process, digits.
+const DIGITS_MAX: u64 = 10;
 
 /// Holds a data folder for this process. The operating system lets go of it
 /// when this is dropped or the process ends, however it ends.
@@ -33,8 +37,15 @@ impl DataLock {
         let options = options.read(true).write(true).create(true).truncate(false);
         let file = options.open(&path).map_err(failed("opening", &path))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { path, _file: file }),
-            Err(TryLockError::WouldBlock) => Err(OpenError::Locked { lock: path }),
+            Ok(()) => {
+                // On a full disk the folder is still to be opened, if only to be read.
+                let _ = leave_number(&file);
+                Ok(Self { path, _file: file })
+            }
+            Err(TryLockError::WouldBlock) => {
+                let holder = number_in(&file);
+                Err(OpenError::Locked { lock: path, holder })
+            }
             Err(TryLockError::Error(source)) => Err(failed("locking", &path)(source)),
         }
     }
@@ -44,4 +55,17 @@ impl DataLock {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Tells whoever finds the folder taken by whom. Only words: what locks is the
+/// lock, and a number left by a process that is gone means nothing.
+fn leave_number(mut file: &File) -> io::Result<()> {
+    file.set_len(0)?;
+    writeln!(file, "{}", std::process::id())
+}
+
+fn number_in(file: &File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(DIGITS_MAX + 1).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
 }

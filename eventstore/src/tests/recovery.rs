@@ -192,7 +192,10 @@ fn given_a_data_folder_that_is_locked_a_second_lock_is_refused_until_it_is_let_g
     let data = folder.path().join("data");
     let lock = DataLock::acquire(&data).unwrap();
     let refused = DataLock::acquire(&data).unwrap_err();
-    assert!(matches!(&refused, OpenError::Locked { lock: path } if path == lock.path()));
+    let holder = Some(std::process::id());
+    assert!(
+        matches!(&refused, OpenError::Locked { lock: path, holder: by } if path == lock.path() && *by == holder)
+    );
     drop(lock);
     DataLock::acquire(&data).unwrap();
 }
