@@ -1,11 +1,11 @@
 //! The command line: what it tells, what it refuses, and the demonstration.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tests::{Output, Recording, poll_until};
 
-use crate::scene::{Order, airpost, chance, list, report, scratch, verify};
+use crate::scene::{Order, airpost, chance, list, report, scratch, text, verify};
 
 async fn run(command: &str, data: &Path) -> Output {
     airpost()
@@ -118,56 +118,72 @@ async fn verify_and_rebuild_find_a_sound_folder_sound() {
 }
 
 #[tokio::test]
-async fn verify_finds_a_flipped_bit_of_the_journal() {
+async fn verify_finds_every_flipped_bit_of_the_journal_and_names_its_file() {
+    const FLIPS: usize = 25;
     let (folder, mut chance) = (scratch(), chance());
     let server = airpost().serve(folder.path()).await;
     let order = Order::place(&server.client(), &Recording::load(268), &mut chance).await;
-    report(&server.client(), &order.events()).await;
+    for event in order.events() {
+        report(&server.client(), &[event]).await;
+    }
     server.stop().await;
-    let segment = std::fs::read_dir(folder.path().join("journal")).expect("there is a journal");
-    let segment = segment.map(|entry| entry.expect("a folder can be listed").path());
-    let segment = segment
-        .into_iter()
-        .find(|path| path.extension().is_some_and(|extension| extension == "seg"));
-    let segment = segment.expect("a journal has a segment");
-    let mut bytes = std::fs::read(&segment).expect("a segment can be read");
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 0x10;
-    std::fs::write(&segment, bytes).expect("a segment can be written");
+    let segment = the_segment(folder.path());
+    let whole = std::fs::read(&segment).expect("a segment can be read");
+    for _ in 0..FLIPS {
+        let place = chance.below(whole.len() as u64);
+        let mut bytes = whole.clone();
+        let byte = bytes.get_mut(usize::try_from(place).expect("a segment is small"));
+        *byte.expect("drawn below the length") ^= 1 << chance.below(8);
+        std::fs::write(&segment, bytes).expect("a segment can be written");
 
-    let verified = run("verify", folder.path()).await;
+        let verified = run("verify", folder.path()).await;
 
-    assert!(verified.code.is_some_and(|code| code != 0), "{verified:?}");
-    let name = segment
-        .file_name()
-        .expect("a file has a name")
-        .to_string_lossy()
-        .into_owned();
-    let said = format!("{}{}", verified.stdout, verified.stderr);
-    assert!(said.contains(&name), "it does not name the file:\n{said}");
-    assert!(!said.contains("panicked"), "{said}");
+        let said = format!("{}{}", verified.stdout, verified.stderr);
+        assert!(
+            verified.code.is_some_and(|code| code != 0),
+            "byte {place}, not found:\n{said}"
+        );
+        assert!(
+            said.contains("/journal/"),
+            "byte {place}, no file named:\n{said}"
+        );
+        assert!(!said.contains("panicked"), "byte {place}:\n{said}");
+    }
+    std::fs::write(&segment, whole).expect("a segment can be written");
+    verify(folder.path()).await;
+}
+
+/// The only segment of a small journal.
+fn the_segment(data: &Path) -> PathBuf {
+    let entries = std::fs::read_dir(data.join("journal")).expect("there is a journal");
+    let mut paths = entries.map(|entry| entry.expect("a folder can be listed").path());
+    let segment = paths.find(|path| path.extension().is_some_and(|extension| extension == "seg"));
+    segment.expect("a journal has a segment")
 }
 
 #[tokio::test]
-async fn the_demonstration_flies_a_delivery_to_its_end() {
+async fn the_demonstration_flies_a_delivery_to_its_end_and_prints_what_to_try() {
     let demo = airpost()
         .start(["demo", "--listen", "127.0.0.1:0", "--speed", "100"])
         .await;
-    demo.ready().await;
-    let client = demo.client();
-    let look = || async {
-        let answer = client.get("/v1/drones").try_send().await.ok()?;
-        let drones = answer.json();
-        let delivery = list(&drones, "/items")
-            .iter()
-            .find_map(|drone| drone["delivery_id"].as_str())?;
-        let path = format!("/v1/deliveries/{delivery}");
-        let delivery = client.get(&path).try_send().await.ok()?.json();
-        (delivery["status"] == "complete").then_some(())
-    };
-    let what = "the demonstration's delivery to be complete";
-    poll_until(Duration::from_mins(1), what, look).await;
+    let what = "the demonstration to print what to try";
+    let look = || std::future::ready(first_to_try(&demo.said()));
+    let address = poll_until(Duration::from_mins(1), what, look).await;
+
+    let path = address.strip_prefix(demo.base()).expect("it names itself");
+    assert_eq!(text(&demo.client().read(path).await, "/status"), "complete");
     demo.stop().await;
+}
+
+/// The address in the first line of `said` that can be copied and tried.
+fn first_to_try(said: &str) -> Option<String> {
+    let line = said
+        .lines()
+        .map(str::trim)
+        .find(|line| line.starts_with("curl "))?;
+    line.split_whitespace()
+        .find(|word| word.starts_with("http://"))
+        .map(str::to_owned)
 }
 
 #[tokio::test]

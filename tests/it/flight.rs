@@ -160,11 +160,7 @@ async fn telling_a_flight_once_more_is_acknowledged_and_changes_nothing() {
     let server = airpost().serve(folder.path()).await;
     let client = server.client();
     let order = Order::place(&client, &Recording::load(269), &mut chance).await;
-    let facts: Vec<_> = order
-        .events()
-        .into_iter()
-        .filter(|event| event["type"] != "drone.telemetry.v1")
-        .collect();
+    let facts = order.facts();
     let first = report(&client, &facts).await;
     assert_eq!(first.duplicates, 0);
     let before = client.get(&order.path()).send().await.expect(200);

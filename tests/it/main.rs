@@ -12,6 +12,8 @@ mod views;
 // What is refused, and how.
 mod bad_input;
 mod cli;
+// Clients at the same moment.
+mod race;
 // Faults.
 mod crash;
 mod shutdown;

@@ -190,6 +190,11 @@ impl Order {
         self.flight.events(&self.mission)
     }
 
+    /// The same without telemetry: what must never be lost.
+    pub(crate) fn facts(&self) -> Vec<Value> {
+        facts_of(self.events())
+    }
+
     pub(crate) fn path(&self) -> String {
         format!("/v1/deliveries/{}", self.id)
     }
@@ -203,6 +208,14 @@ impl Order {
     pub(crate) async fn history(&self, client: &Client) -> History {
         History::of(client, &self.id).await
     }
+}
+
+/// The facts among `events`: everything but telemetry.
+pub(crate) fn facts_of(events: Vec<Value>) -> Vec<Value> {
+    events
+        .into_iter()
+        .filter(|event| text(event, "/type") != "drone.telemetry.v1")
+        .collect()
 }
 
 /// What happened to a delivery, as the service tells it.

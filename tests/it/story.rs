@@ -13,7 +13,7 @@ use tests::{Answer, Chance, Client, Recording, Request};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::scene::{History, Order, Taken, expected_of, lines, list, text};
+use crate::scene::{History, Order, Taken, expected_of, facts_of, lines, list, text};
 
 /// The most facts that a story tells in one request.
 const FACTS_AT_ONCE_MAX: u64 = 3;
@@ -105,11 +105,7 @@ impl Story {
             201
         };
         let delivery = text(&answer.expect(status).json(), "/id").to_owned();
-        let events = flight.events(&Order::mission(&delivery, order, chance));
-        self.facts = events
-            .into_iter()
-            .filter(|event| event["type"] != "drone.telemetry.v1")
-            .collect();
+        self.facts = facts_of(flight.events(&Order::mission(&delivery, order, chance)));
         self.delivery = Some(delivery);
         Ok(())
     }

@@ -51,7 +51,7 @@ async fn write_history(client: &Client) -> Vec<Order> {
         let cancelled = Order::place_for(client, &user, &flight, &mut chance).await;
         let cancel = client.post(&format!("{}/cancel", cancelled.path()));
         let _ = cancel
-            .json(&serde_json::json!({"reason": "customer"}))
+            .json(&serde_json::json!({"reason": "customer_request"}))
             .send()
             .await
             .expect(202);

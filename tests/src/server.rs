@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -43,6 +44,7 @@ pub struct Output {
 pub struct Server {
     child: Child,
     base: String,
+    said: Arc<Mutex<String>>,
     log: File,
 }
 
@@ -126,13 +128,16 @@ impl Program {
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
         let stdout = child.stdout.take().expect("the output was asked for");
+        let said = Arc::new(Mutex::new(String::new()));
         let mut server = Server {
             child,
             base: String::new(),
+            said: Arc::clone(&said),
             log,
         };
         let mut lines = BufReader::new(stdout).lines();
-        let Ok(address) = tokio::time::timeout(START_TIME_MAX, address(&mut lines)).await else {
+        let address = address(&mut lines, &said);
+        let Ok(address) = tokio::time::timeout(START_TIME_MAX, address).await else {
             panic!(
                 "{command:?} does not listen after {START_TIME_MAX:?}:\n{}",
                 server.log()
@@ -143,7 +148,7 @@ impl Program {
         };
         server.base = base;
         // Whatever it prints later must find a reader, or the pipe fills and it stops.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        tokio::spawn(async move { while next_line(&mut lines, &said).await.is_some() {} });
         server
     }
 
@@ -160,14 +165,31 @@ impl Program {
 }
 
 /// The address in the first line that names one; none when the output ends before.
-async fn address(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<String> {
-    while let Ok(Some(line)) = lines.next_line().await {
+async fn address(
+    lines: &mut Lines<BufReader<ChildStdout>>,
+    said: &Mutex<String>,
+) -> Option<String> {
+    while let Some(line) = next_line(lines, said).await {
         if let Some((_, rest)) = line.split_once("listening on http://") {
-            let host = rest.split_whitespace().next().unwrap_or_default();
-            return Some(format!("http://{}", host.trim_end_matches('/')));
+            let host = rest
+                .split(|c: char| !c.is_ascii_hexdigit() && !".:[]".contains(c))
+                .next();
+            return host.map(|host| format!("http://{host}"));
         }
     }
     None
+}
+
+/// The next line that the program prints, which is also added to what it has said.
+async fn next_line(
+    lines: &mut Lines<BufReader<ChildStdout>>,
+    said: &Mutex<String>,
+) -> Option<String> {
+    let line = lines.next_line().await.ok().flatten()?;
+    let mut said = said.lock().expect("nobody panics while holding it");
+    said.push_str(&line);
+    said.push('\n');
+    Some(line)
 }
 
 impl Server {
@@ -190,6 +212,18 @@ impl Server {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id().expect("the server runs")
+    }
+
+    /// Everything the program has printed so far for whoever started it.
+    ///
+    /// # Panics
+    /// Never, unless reading it did before.
+    #[must_use]
+    pub fn said(&self) -> String {
+        self.said
+            .lock()
+            .expect("nobody panics while holding it")
+            .clone()
     }
 
     /// Everything the server has logged so far.

@@ -8,12 +8,7 @@ use crate::scene::{Taken, lines, number, text};
 #[tokio::test]
 async fn a_bad_line_of_a_batch_is_named_and_the_others_are_taken() {
     let stage = Stage::set().await;
-    let mut facts: Vec<_> = stage
-        .order
-        .events()
-        .into_iter()
-        .filter(|event| event["type"] != "drone.telemetry.v1")
-        .collect();
+    let mut facts = stage.order.facts();
     let mut no_drone = facts.first().expect("a flight has facts").clone();
     no_drone["data"]
         .as_object_mut()

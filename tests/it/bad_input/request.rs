@@ -38,7 +38,11 @@ async fn an_id_that_is_unknown_malformed_or_of_the_wrong_kind_in_a_path_is_404()
             .await;
         let cancel = client.post(&format!("/v1/deliveries/{id}/cancel"));
         stage
-            .refuses(cancel.json(&json!({"reason": "customer"})), 404, &[])
+            .refuses(
+                cancel.json(&json!({"reason": "customer_request"})),
+                404,
+                &[],
+            )
             .await;
     }
     for id in [format!("usr_{unknown}"), delivery.clone(), "me".to_owned()] {
@@ -250,7 +254,7 @@ async fn what_the_state_does_not_allow_is_409_and_names_the_state() {
         .patch(&stage.order.path())
         .header("if-match", "*");
     let patch = patch.json(&json!({"deliver_by": "2199-01-01T00:00:00Z"}));
-    for request in [cancel.json(&json!({"reason": "customer"})), patch] {
+    for request in [cancel.json(&json!({"reason": "customer_request"})), patch] {
         let answer = stage.refuses(request, 409, &[]).await;
         assert!(
             text(&answer.json(), "/detail").contains("complete"),
