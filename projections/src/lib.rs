@@ -39,7 +39,7 @@ mod verify;
 
 pub use delivery_history::HistoryEntry;
 pub use delivery_status::{Cancellation, DeliveryRow, Milestones, MissionRow};
-pub use live::{DroneName, LIVE_DRONES_MAX, LiveDrones};
+pub use live::{DroneName, LIVE_DRONES_MAX, LiveDrones, Observation};
 pub use opening::OpenError;
 pub use progress::Eta;
 pub use projection::{Halt, Undecodable};

@@ -3,6 +3,7 @@
 //! Telemetry is not in the log: after a restart nothing is known until the
 //! drones speak again. Reads copy nothing but a pointer.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -20,6 +21,17 @@ pub const LIVE_DRONES_MAX: usize = 100_000;
 
 /// A drone's name and its fleet: in this order, since lists go by drone.
 pub type DroneName = (DroneId, FleetId);
+
+/// How telemetry relates to what was known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observation {
+    /// It is the newest.
+    Newest,
+    /// Something newer is known.
+    Superseded,
+    /// It is what is known.
+    Repeated,
+}
 
 /// The last known telemetry of every drone.
 ///
@@ -54,13 +66,15 @@ impl LiveDrones {
         }
     }
 
-    /// Takes note of a drone's telemetry. Says whether it is newer than what was known.
-    pub fn note(&self, telemetry: Telemetry) -> bool {
+    /// Takes note of a drone's telemetry, if it is newer than what was known.
+    pub fn note(&self, telemetry: Telemetry) -> Observation {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let name = name_of(&telemetry);
         if let Some(before) = known.drones.get(&name) {
-            if age(before) >= age(&telemetry) {
-                return false;
+            match age(&telemetry).cmp(&age(before)) {
+                Ordering::Less => return Observation::Superseded,
+                Ordering::Equal => return Observation::Repeated,
+                Ordering::Greater => {}
             }
             known.forget(&name);
         }
@@ -71,7 +85,7 @@ impl LiveDrones {
             };
             known.forget(&stalest);
         }
-        true
+        Observation::Newest
     }
 
     /// A drone of a fleet.

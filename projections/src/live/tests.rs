@@ -79,7 +79,7 @@ proptest! {
             let telemetry = telemetry(said);
             let name = name_of(&telemetry);
             let is_newer = newest.get(&name).is_none_or(|known| age(known) < age(&telemetry));
-            prop_assert_eq!(live.note(telemetry.clone()), is_newer);
+            prop_assert_eq!(live.note(telemetry.clone()) == Observation::Newest, is_newer);
             if is_newer {
                 newest.insert(name, telemetry);
             }

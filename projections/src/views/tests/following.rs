@@ -295,3 +295,43 @@ fn a_name_that_a_user_gave_finds_the_delivery() {
         1
     );
 }
+
+#[test]
+fn a_user_is_current_and_exact_while_the_views_are_being_fed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = TestLog::new();
+    log.user(user(1), [UserEvent::UserCreated(contact("ada"))]);
+    let views = open(folder.path(), &log);
+    let head = log.store.head();
+    let live_at = || head.borrow().get() - 1;
+    let all_ready = std::sync::Barrier::new(3);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                all_ready.wait();
+                loop {
+                    let before = live_at();
+                    let row = views.user_if_near(user(1)).unwrap().unwrap();
+                    let after = live_at();
+                    let live = row.live_deliveries;
+                    assert!(
+                        (before..=after).contains(&live),
+                        "{before}..={after}: {live}"
+                    );
+                    if before == 600 {
+                        break;
+                    }
+                }
+            });
+        }
+        all_ready.wait();
+        for number in 0..600 {
+            log.delivery(delivery(number), user(1), [created(user(1))]);
+            if number % 20 == 0 {
+                catch_up(&views, &log);
+            }
+        }
+    });
+    catch_up(&views, &log);
+    stop_and_verify(views, folder.path(), &log);
+}
