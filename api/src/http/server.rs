@@ -20,6 +20,7 @@ use crate::environment::Environment;
 use crate::observability::HTTP_CONNECTIONS;
 
 mod connection;
+mod open_files;
 mod wire;
 
 /// How long accepting pauses after an error that concerns us and not one
@@ -43,13 +44,23 @@ pub struct ServerSettings {
 }
 
 impl ServerSettings {
-    /// The settings in force.
+    /// The settings in force. Of connections no more are open than leave the
+    /// process files for the log.
     #[must_use]
     pub fn new(config: &Config, environment: Environment) -> Self {
+        let wanted = usize::try_from(config.http.connections_max)
+            .unwrap_or(usize::MAX)
+            .min(Semaphore::MAX_PERMITS);
+        let fitting = open_files::connections_that_fit().unwrap_or(usize::MAX);
+        if fitting < wanted {
+            tracing::warn!(
+                wanted,
+                connections_max = fitting,
+                "the limit of open files allows fewer connections; raise it with ulimit -n"
+            );
+        }
         Self {
-            connections_max: usize::try_from(config.http.connections_max)
-                .unwrap_or(usize::MAX)
-                .min(Semaphore::MAX_PERMITS),
+            connections_max: wanted.min(fitting),
             headers_time: Duration::from_millis(config.http.headers_time_ms),
             idle_time: Duration::from_millis(config.http.idle_time_ms),
             shutdown_grace: config.shutdown_grace(),
