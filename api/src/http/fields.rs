@@ -29,7 +29,7 @@ mod query;
 mod read;
 
 pub use query::read_query;
-pub use read::{boolean, decimal, entries, integer, list, number, object, parsed, text, word};
+pub use read::{boolean, decimal, entries, integer, known, list, number, object, parsed, text};
 
 /// Reads a body that must be an object.
 ///

@@ -11,7 +11,7 @@ use domain::text::{Address, Comment, Text};
 use domain::time::{Timestamp, Window};
 
 use crate::http::fields::{
-    Fields, Member, Patch, boolean, entries, integer, list, number, object, parsed, text,
+    Fields, Member, Patch, boolean, entries, integer, known, list, number, object, parsed, text,
 };
 use crate::http::problem::{Fault, Faults};
 
@@ -164,22 +164,6 @@ fn read_notify(member: &Member<'_>) -> Option<()> {
         ),
         None => member.fault("type", "expected an array"),
     }
-}
-
-/// One of a closed set of the domain's words.
-pub(in crate::http) fn known<T: Copy>(
-    all: &'static [T],
-    word: fn(T) -> &'static str,
-) -> impl Fn(&Member<'_>) -> Option<T> {
-    parsed(move |text: &str| {
-        all.iter()
-            .copied()
-            .find(|value| word(*value) == text)
-            .ok_or_else(|| {
-                let words: Vec<_> = all.iter().map(|value| word(*value)).collect();
-                format!("expected one of {}", words.join(", "))
-            })
-    })
 }
 
 /// A merge patch of a delivery: what may be changed of its plan.

@@ -110,22 +110,19 @@ pub fn boolean(member: &Member<'_>) -> Option<bool> {
     }
 }
 
-/// One of the known words.
-pub fn word<T: Clone>(known: &[(&'static str, T)]) -> impl Fn(&Member<'_>) -> Option<T> {
+/// One of a closed set: the value whose word it is.
+pub fn known<T: Copy>(
+    all: &'static [T],
+    word: fn(T) -> &'static str,
+) -> impl Fn(&Member<'_>) -> Option<T> {
     move |member| {
         let text = string(member)?;
-        if let Some((_, meaning)) = known.iter().find(|(word, _)| *word == text) {
-            return Some(meaning.clone());
-        }
-        let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
-        member.fault(
-            "value",
-            format!(
-                "expected one of {}, found {}",
-                words.join(", "),
-                quote(text)
-            ),
-        )
+        let found = all.iter().copied().find(|value| word(*value) == text);
+        found.or_else(|| {
+            let words: Vec<_> = all.iter().map(|value| word(*value)).collect();
+            let (words, text) = (words.join(", "), quote(text));
+            member.fault("value", format!("expected one of {words}, found {text}"))
+        })
     }
 }
 
