@@ -121,7 +121,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match execute(line.command) {
         Ok(code) => code,
         Err(error) => {
-            terminal::complain(&format!("error: {error:#}"));
+            terminal::complain(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use axum::{Router, middleware};
 use domain::time::DurationS;
-use projections::Views;
+use projections::{LiveDrones, Views};
 use tokio::sync::Semaphore;
 
 use crate::application::Application;
 use crate::config::Config;
 use crate::environment::Environment;
-use crate::fleet::Fleet;
 use crate::ingest::Ingest;
 use crate::observability::Metrics;
 use body::BodyReader;
@@ -58,7 +57,7 @@ pub struct Services {
     /// The read models.
     pub views: Arc<Views>,
     /// Where the drones are.
-    pub fleet: Fleet,
+    pub live: Arc<LiveDrones>,
     /// The metrics of the process.
     pub metrics: Metrics,
 }
@@ -69,7 +68,7 @@ struct Api {
     application: Application,
     ingest: Ingest,
     views: Arc<Views>,
-    fleet: Fleet,
+    live: Arc<LiveDrones>,
     metrics: Metrics,
     /// For bodies of the usual size, and for batches of drone events; both
     /// share one budget of memory.
@@ -91,7 +90,7 @@ pub fn interface(services: Services, config: &Config) -> Front {
         application,
         ingest,
         views,
-        fleet,
+        live,
         metrics,
     } = services;
     let bodies = BodyReader::new(&config.http);
@@ -101,7 +100,7 @@ pub fn interface(services: Services, config: &Config) -> Front {
         skew_max: config.ingest.clock_skew(),
         ingest,
         views,
-        fleet,
+        live,
         metrics,
         application: application.clone(),
     };

@@ -6,7 +6,6 @@ pub mod config;
 pub mod observability;
 // What can be set in motion.
 pub mod application;
-pub mod fleet;
 // The edges.
 pub mod http;
 pub mod ingest;

@@ -15,7 +15,6 @@ use tokio::sync::watch;
 use crate::application::Application;
 use crate::config::Config;
 use crate::environment::Environment;
-use crate::fleet::Fleet;
 use crate::http::{self, Services};
 use crate::ingest::{Ingest, IngestLimits};
 use crate::observability::Metrics;
@@ -93,12 +92,12 @@ impl Opened {
             held_facts_max: usize::try_from(config.ingest.held_facts_max)?,
         };
         let ingest = Ingest::new(application.clone(), limits);
-        let (views, fleet) = (Arc::new(views), Fleet::default());
+        let (views, live) = (Arc::new(views), Arc::default());
         let services = Services {
             application,
             ingest,
             views,
-            fleet,
+            live,
             metrics,
         };
         Ok(Self {

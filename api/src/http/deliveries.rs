@@ -1,5 +1,7 @@
 //! `/v1/deliveries`: what is to be brought where, and what becomes of it.
 
+use std::sync::Arc;
+
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_LOCATION, CONTENT_TYPE, HeaderName, LOCATION};
@@ -98,9 +100,12 @@ async fn status(
     let position = api.application.head();
     let row = existing(&api, id.delivery(&api, &uri)?)?;
     let live = live(&api, &row);
-    let tag = representation::status_tag(&row, live.as_ref());
+    let tag = representation::status_tag(&row, live.as_deref());
     let response = preconditions.answer(tag, || {
-        json_answer(StatusCode::OK, &representation::status(&row, live.as_ref()))
+        json_answer(
+            StatusCode::OK,
+            &representation::status(&row, live.as_deref()),
+        )
     });
     Ok(at(position, response))
 }
@@ -216,9 +221,9 @@ fn existing(api: &Api, id: DeliveryId) -> Result<DeliveryRow, Problem> {
 }
 
 /// What the drone of the delivery's mission says now.
-fn live(api: &Api, row: &DeliveryRow) -> Option<Telemetry> {
+fn live(api: &Api, row: &DeliveryRow) -> Option<Arc<Telemetry>> {
     let mission = representation::current_mission(row).filter(|_| !row.status.is_terminal())?;
-    let telemetry = api.fleet.drone_of(&mission.fleet, &mission.drone)?;
+    let telemetry = api.live.drone(&mission.fleet, &mission.drone)?;
     (telemetry.mission == Some(mission.mission)).then_some(telemetry)
 }
 

@@ -7,6 +7,7 @@ use axum::routing::post;
 use axum::{Extension, Router};
 use bytes::Bytes;
 use domain::session::Verdict;
+use projections::Observation;
 use serde_json::{Value, json};
 
 use super::Api;
@@ -15,7 +16,6 @@ use super::body::content_type;
 use super::json::Document;
 use super::path::no_query;
 use super::problem::{Problem, ProblemContext, ProblemKind};
-use crate::fleet::Observation;
 use crate::ingest::FactOutcome;
 use crate::ingest::wire::{self, DroneEvent, EVENT_BYTES_MAX, Receipt};
 
@@ -230,7 +230,7 @@ async fn take(api: &Api, entries: Vec<Entry>) -> Result<Tally, Problem> {
         }
     }
     for event in telemetry {
-        match api.fleet.observe(*event) {
+        match api.live.note(*event) {
             Observation::Newest | Observation::Superseded => tally.accepted += 1,
             Observation::Repeated => tally.duplicates += 1,
         }

@@ -41,7 +41,10 @@ async fn read(
 ) -> Result<Response, Problem> {
     no_query(&uri)?;
     let id: DroneId = id.parse("drone")?;
-    let telemetry = api.fleet.drone(&id).ok_or_else(|| unknown("drone"))?;
+    // Of drones with one name the one that was heard last is meant.
+    let named = api.live.drones_named(&id).into_iter();
+    let telemetry = named.max_by_key(|telemetry| telemetry.received_at);
+    let telemetry = telemetry.ok_or_else(|| unknown("drone"))?;
     answer(&api, &method, &headers, &shown(&api, &telemetry)?)
 }
 
@@ -62,7 +65,7 @@ async fn list(
     let after = cursor
         .map(|cursor| place(&cursor::decode(LIST, &cursor)?))
         .transpose()?;
-    let page = api.fleet.page(after.as_ref(), limit);
+    let page = api.live.list(after.as_ref(), limit);
     let is_full = page.len() == limit;
     let next = page.last().filter(|_| is_full).map(|last| {
         let place = format!("{}/{}", last.sender.drone, last.sender.fleet);

@@ -50,7 +50,7 @@ impl Scene {
         let services = Services {
             ingest: Ingest::new(application.clone(), limits),
             views: Arc::new(Views::in_memory(log.clone()).unwrap()),
-            fleet: Fleet::default(),
+            live: Arc::default(),
             metrics: Metrics::detached().unwrap(),
             application,
         };

@@ -128,7 +128,7 @@ fn mission() -> MissionId {
     MissionId::from_uuid(Uuid::from_u128(77))
 }
 
-fn event(session: &str, seq: u64, kind: &str, own: Value) -> Value {
+fn event(session: &str, seq: u64, kind: &str, own: &Value) -> Value {
     let mut data = json!({
         "drone_id": "M100-07", "mission_id": mission().to_string(), "session_id": session, "seq": seq,
         "position": {"lat_deg": 40.461, "lon_deg": -79.779},
@@ -163,7 +163,7 @@ fn flight(delivery: DeliveryId) -> Vec<Value> {
     ]
     .into_iter()
     .zip(1..)
-    .map(|((kind, own), seq)| event("0001", seq, kind, own))
+    .map(|((kind, own), seq)| event("0001", seq, kind, &own))
     .collect()
 }
 
@@ -198,7 +198,7 @@ async fn given_a_flight_when_it_is_sent_again_then_nothing_is_written() {
 async fn given_a_number_in_use_when_another_content_bears_it_then_that_is_a_conflict() {
     let service = Service::with_a_booking().await;
     service.receive(&flight(service.delivery)[..2]).await;
-    let other = event("0001", 2, "departed", json!({"leg": "return"}));
+    let other = event("0001", 2, "departed", &json!({"leg": "return"}));
     assert_eq!(service.receive(&[other]).await, [Verdict::Conflict]);
 }
 
@@ -226,14 +226,14 @@ async fn given_a_missing_fact_when_it_comes_too_late_then_it_only_corrects_the_i
 #[tokio::test]
 async fn given_an_unknown_mission_when_it_is_bound_then_what_waited_for_it_is_applied() {
     let service = Service::with_a_booking().await;
-    let departed = event("0001", 1, "departed", json!({"leg": "pickup"}));
+    let departed = event("0001", 1, "departed", &json!({"leg": "pickup"}));
     assert_eq!(service.receive(&[departed]).await, [Verdict::Accepted]);
     assert_eq!(service.delivery().status(), Status::Scheduled);
     let assigned = event(
         "0001",
         2,
         "mission_assigned",
-        json!({"delivery_id": service.delivery.to_string()}),
+        &json!({"delivery_id": service.delivery.to_string()}),
     );
     service.receive(&[assigned]).await;
     assert_eq!(service.delivery().status(), Status::HeadedToPickup);
@@ -250,7 +250,7 @@ async fn given_facts_of_a_later_session_when_the_mission_is_bound_then_they_are_
     ]
     .into_iter()
     .zip(1..)
-    .map(|((kind, own), seq)| event("0002", seq, kind, own))
+    .map(|((kind, own), seq)| event("0002", seq, kind, &own))
     .collect();
     service.receive(&later).await;
     service.receive(&flight[..1]).await;
@@ -277,8 +277,8 @@ async fn given_a_kind_that_nobody_knows_then_it_is_kept_and_the_flight_goes_on()
     let odd = json!({"mission_id": null, "whatever": [1]});
     let events = [
         flight[0].clone(),
-        event("0001", 2, "sang_a_song", odd),
-        event("0001", 3, "departed", json!({"leg": "pickup"})),
+        event("0001", 2, "sang_a_song", &odd),
+        event("0001", 3, "departed", &json!({"leg": "pickup"})),
     ];
     assert_eq!(service.receive(&events).await, [Verdict::Accepted; 3]);
     assert_eq!(service.delivery().status(), Status::HeadedToPickup);
@@ -301,7 +301,7 @@ async fn given_a_mission_of_another_drone_then_its_facts_change_nothing() {
         "0001",
         1,
         "departed",
-        json!({"leg": "pickup", "drone_id": "M100-08"}),
+        &json!({"leg": "pickup", "drone_id": "M100-08"}),
     );
     foreign["source"] = json!("/fleets/pgh/drones/M100-08");
     service.receive(&[foreign]).await;
@@ -368,7 +368,7 @@ fn every_fault_of_an_event_is_named() {
     let pointers: Vec<_> = problem
         .faults()
         .iter()
-        .map(|fault| fault.pointer())
+        .map(crate::http::problem::Fault::pointer)
         .collect();
     for pointer in [
         "/specversion",
@@ -389,7 +389,7 @@ fn every_fault_of_an_event_is_named() {
 
 #[test]
 fn no_fix_means_no_position() {
-    let mut event = event("0001", 1, "telemetry", json!({"phase": "in_flight"}));
+    let mut event = event("0001", 1, "telemetry", &json!({"phase": "in_flight"}));
     event["data"]["position"] = json!({"lat_deg": 0.0, "lon_deg": 0});
     match wire::read(Document::from_value(event), receipt()) {
         Ok(DroneEvent::Telemetry(telemetry)) => assert_eq!(telemetry.position, None),
@@ -399,7 +399,7 @@ fn no_fix_means_no_position() {
 
 #[test]
 fn one_content_has_one_hash_in_whatever_order_it_is_written() {
-    let event = event("0001", 1, "departed", json!({"leg": "pickup"}));
+    let event = event("0001", 1, "departed", &json!({"leg": "pickup"}));
     let mut other = event.clone();
     let data = other["data"].as_object().unwrap().clone();
     other["data"] = Value::Object(data.into_iter().rev().collect());
