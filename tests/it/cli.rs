@@ -1,6 +1,6 @@
 //! The command line: what it tells, what it refuses, and the demonstration.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use tests::{Output, Recording, poll_until};
@@ -115,50 +115,6 @@ async fn verify_and_rebuild_find_a_sound_folder_sound() {
         rebuilt.stderr
     );
     verify(folder.path()).await;
-}
-
-#[tokio::test]
-async fn verify_finds_every_flipped_bit_of_the_journal_and_names_its_file() {
-    const FLIPS: usize = 25;
-    let (folder, mut chance) = (scratch(), chance());
-    let server = airpost().serve(folder.path()).await;
-    let order = Order::place(&server.client(), &Recording::load(268), &mut chance).await;
-    for event in order.events() {
-        report(&server.client(), &[event]).await;
-    }
-    server.stop().await;
-    let segment = the_segment(folder.path());
-    let whole = std::fs::read(&segment).expect("a segment can be read");
-    for _ in 0..FLIPS {
-        let place = chance.below(whole.len() as u64);
-        let mut bytes = whole.clone();
-        let byte = bytes.get_mut(usize::try_from(place).expect("a segment is small"));
-        *byte.expect("drawn below the length") ^= 1 << chance.below(8);
-        std::fs::write(&segment, bytes).expect("a segment can be written");
-
-        let verified = run("verify", folder.path()).await;
-
-        let said = format!("{}{}", verified.stdout, verified.stderr);
-        assert!(
-            verified.code.is_some_and(|code| code != 0),
-            "byte {place}, not found:\n{said}"
-        );
-        assert!(
-            said.contains("/journal/"),
-            "byte {place}, no file named:\n{said}"
-        );
-        assert!(!said.contains("panicked"), "byte {place}:\n{said}");
-    }
-    std::fs::write(&segment, whole).expect("a segment can be written");
-    verify(folder.path()).await;
-}
-
-/// The only segment of a small journal.
-fn the_segment(data: &Path) -> PathBuf {
-    let entries = std::fs::read_dir(data.join("journal")).expect("there is a journal");
-    let mut paths = entries.map(|entry| entry.expect("a folder can be listed").path());
-    let segment = paths.find(|path| path.extension().is_some_and(|extension| extension == "seg"));
-    segment.expect("a journal has a segment")
 }
 
 #[tokio::test]

@@ -16,4 +16,5 @@ mod cli;
 mod race;
 // Faults.
 mod crash;
+mod damage;
 mod shutdown;

@@ -1,0 +1,167 @@
+//! Files that rot: a damaged journal is refused and named, damaged views heal, nothing is served silently.
+
+use std::path::{Path, PathBuf};
+
+use tests::{Chance, Client, Output, Recording};
+
+use crate::scene::{FLIGHTS, Order, airpost, chance, report, scratch, verify};
+
+/// Damages of a kind in one run.
+const DAMAGES: usize = 20;
+
+/// A data folder whose journal has many blocks, and what GET tells from it.
+async fn write_history(data: &Path, chance: &mut Chance) -> Vec<Order> {
+    let server = airpost().serve(data).await;
+    let mut orders = Vec::new();
+    for flight in FLIGHTS.map(Recording::load) {
+        let order = Order::place(&server.client(), &flight, chance).await;
+        for fact in order.facts() {
+            report(&server.client(), &[fact]).await;
+        }
+        orders.push(order);
+    }
+    server.stop().await;
+    orders
+}
+
+async fn told(client: &Client, orders: &[Order]) -> Vec<Vec<u8>> {
+    let mut told = Vec::new();
+    for order in orders {
+        let user = format!("/v1/users/{}", order.user);
+        let history = format!("{}/history", order.path());
+        let list = format!("{user}/deliveries");
+        for path in [order.path(), history, user, list] {
+            told.push(client.get(&path).send().await.expect(200).bytes().to_vec());
+        }
+    }
+    told
+}
+
+/// The files below `folder` that hold something.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder of the server can be listed");
+    let paths = entries.map(|entry| entry.expect("it can be listed").path());
+    let mut files: Vec<_> = paths
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .filter(|path| path.metadata().is_ok_and(|metadata| metadata.len() > 0))
+        .collect();
+    files.sort();
+    files
+}
+
+/// The only segment of a small journal.
+fn the_segment(data: &Path) -> PathBuf {
+    let segment = files(&data.join("journal"))
+        .into_iter()
+        .find(|path| path.extension().is_some_and(|extension| extension == "seg"));
+    segment.expect("a journal has a segment")
+}
+
+/// Flips one bit of the file at `path` and gives back the bytes that it had.
+fn flip_a_bit(path: &Path, chance: &mut Chance) -> Vec<u8> {
+    let whole = std::fs::read(path).expect("the file can be read");
+    let mut bytes = whole.clone();
+    let place = usize::try_from(chance.below(whole.len() as u64)).expect("the file is small");
+    *bytes.get_mut(place).expect("drawn below the length") ^= 1 << chance.below(8);
+    std::fs::write(path, bytes).expect("the file can be written");
+    whole
+}
+
+/// The command fails, names a file of the journal, and does not panic.
+fn assert_refused(what: &str, output: &Output) {
+    let said = format!("{}{}", output.stdout, output.stderr);
+    assert!(
+        output.code.is_some_and(|code| code != 0),
+        "{what} was not refused:\n{said}"
+    );
+    assert!(
+        said.contains("/journal/"),
+        "{what}: no file is named:\n{said}"
+    );
+    assert!(!said.contains("panicked"), "{what}: {said}");
+}
+
+async fn run_verify(data: &Path) -> Output {
+    airpost()
+        .run(["verify".as_ref(), "--data".as_ref(), data.as_os_str()])
+        .await
+}
+
+async fn run_serve(data: &Path) -> Output {
+    let fixed = ["serve", "--listen", "127.0.0.1:0", "--data"].map(AsRef::as_ref);
+    airpost()
+        .run(fixed.into_iter().chain([data.as_os_str()]))
+        .await
+}
+
+#[tokio::test]
+async fn every_flipped_bit_of_the_journal_is_found_by_verify_and_by_the_next_start() {
+    let (folder, mut chance) = (scratch(), chance());
+    write_history(folder.path(), &mut chance).await;
+    let segment = the_segment(folder.path());
+    for round in 0..DAMAGES {
+        let whole = flip_a_bit(&segment, &mut chance);
+        assert_refused(&format!("flip {round}"), &run_verify(folder.path()).await);
+        assert_refused(&format!("flip {round}"), &run_serve(folder.path()).await);
+        std::fs::write(&segment, whole).expect("the segment can be written");
+    }
+    verify(folder.path()).await;
+}
+
+#[tokio::test]
+async fn a_journal_that_lost_acknowledged_records_is_refused() {
+    let (folder, mut chance) = (scratch(), chance());
+    write_history(folder.path(), &mut chance).await;
+    let segment = the_segment(folder.path());
+    let whole = std::fs::read(&segment).expect("the segment can be read");
+    for round in 0..DAMAGES {
+        let left = usize::try_from(chance.below(whole.len() as u64)).expect("the segment is small");
+        std::fs::write(&segment, whole.get(..left).unwrap_or_default()).expect("it can be written");
+        assert_refused(
+            &format!("cut {round} to {left}"),
+            &run_verify(folder.path()).await,
+        );
+        assert_refused(
+            &format!("cut {round} to {left}"),
+            &run_serve(folder.path()).await,
+        );
+    }
+    std::fs::write(&segment, whole).expect("the segment can be written");
+    verify(folder.path()).await;
+}
+
+#[tokio::test]
+async fn damaged_views_heal_and_tell_the_same() {
+    let (folder, mut chance) = (scratch(), chance());
+    let orders = write_history(folder.path(), &mut chance).await;
+    let server = airpost().serve(folder.path()).await;
+    let before = told(&server.client(), &orders).await;
+    server.stop().await;
+    for round in 0..DAMAGES {
+        for file in files(&folder.path().join("views")) {
+            if chance.happens(500) {
+                flip_a_bit(&file, &mut chance);
+            }
+        }
+        let server = airpost().serve(folder.path()).await;
+        assert!(
+            told(&server.client(), &orders).await == before,
+            "round {round} tells otherwise"
+        );
+        // A crash, so that the next start must not trust the views either.
+        if chance.happens(500) {
+            server.kill().await;
+        } else {
+            server.stop().await;
+        }
+    }
+    let server = airpost().serve(folder.path()).await;
+    server.stop().await;
+    verify(folder.path()).await;
+}
