@@ -1,7 +1,7 @@
 //! The use cases: what clients and drones can set in motion.
 //!
 //! Each loads what it needs, lets the domain decide and appends what follows,
-//! in the one loop of [`transact`]. Nothing outside that loop appends.
+//! in the one loop of `transact`. Nothing outside that loop appends.
 
 // The loop.
 mod load;

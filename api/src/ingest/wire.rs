@@ -10,7 +10,7 @@ use domain::time::{DurationS, Timestamp};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::http::fields::{self, Fields, Member, boolean, integer, object, parsed};
+use crate::http::fields::{self, Fields, boolean, integer, object, parsed};
 use crate::http::json::Document;
 use crate::http::problem::Problem;
 
@@ -297,20 +297,4 @@ fn fact_of(common: Common, mut data: Value, receipt: Receipt) -> DroneEvent {
         sender: common.sender,
         fact: Box::new(fact),
     }
-}
-
-/// One of a closed set of the domain's words.
-fn known<T: Copy>(
-    all: &'static [T],
-    word: fn(T) -> &'static str,
-) -> impl Fn(&Member<'_>) -> Option<T> {
-    parsed(move |text: &str| {
-        all.iter()
-            .copied()
-            .find(|value| word(*value) == text)
-            .ok_or_else(|| {
-                let words: Vec<_> = all.iter().map(|value| word(*value)).collect();
-                format!("expected one of {}", words.join(", "))
-            })
-    })
 }

@@ -7,8 +7,7 @@ use domain::quantity::MassG;
 use domain::text::Comment;
 use domain::time::Timestamp;
 
-use super::known;
-use crate::http::fields::{Fields, boolean, integer, parsed};
+use crate::http::fields::{Fields, boolean, integer, known, parsed};
 
 /// Why a fleet does not fly a mission.
 const REFUSALS: &[&str] = &[

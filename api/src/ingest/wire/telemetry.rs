@@ -6,8 +6,8 @@ use domain::drone::{
 use domain::geo::GeoPoint;
 use domain::time::DurationS;
 
-use super::{Common, Receipt, known};
-use crate::http::fields::{Fields, integer, number, object};
+use super::{Common, Receipt};
+use crate::http::fields::{Fields, integer, known, number, object};
 
 /// Farthest below and above that anything flies, metres.
 const HEIGHT_M: std::ops::RangeInclusive<f64> = -12_000.0..=100_000.0;
