@@ -129,7 +129,7 @@ pub struct IngestSettings {
 
     /// How many facts of a session wait for the ones before them.
     #[arg(long, env = "AIRPOST_HELD_FACTS_MAX", value_name = "N", default_value_t = 64,
-          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+          value_parser = clap::value_parser!(u32).range(1..=64))]
     pub held_facts_max: u32,
 
     /// How far ahead of our clock a sender's may be, milliseconds.

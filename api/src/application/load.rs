@@ -167,16 +167,12 @@ impl Loader {
     }
 
     fn catch_up<S: Folded>(&self, loaded: &mut Loaded<S>) -> Result<(), LoadError> {
-        let (mut state, mut version) = (Some(loaded.state.clone()), loaded.version);
-        self.read(loaded.name, loaded.version, |reached, occurrence| {
-            state = state.take().map(|state| state.evolve(&occurrence));
-            version = reached;
-        })?;
-        if let Some(state) = state {
-            loaded.state = state;
-        }
-        loaded.version = version;
-        Ok(())
+        let after = loaded.version;
+        self.read(loaded.name, after, |reached, occurrence| {
+            let state = std::mem::replace(&mut loaded.state, S::empty());
+            loaded.state = state.evolve(&occurrence);
+            loaded.version = reached;
+        })
     }
 
     fn read<E: StoredEvent>(

@@ -15,6 +15,9 @@ use domain::translation::{Thresholds, translate};
 use super::wire;
 use crate::application::{Draft, LoadError, Loaded};
 
+/// Most parked facts that one commit releases; see the limit of a chunk.
+pub(super) const RETRIES_MAX: usize = 16;
+
 /// One commit's worth of applying: every stream is loaded once and brought
 /// along as facts are applied to it.
 pub(super) struct Applying<'a, 'd> {
@@ -26,6 +29,8 @@ pub(super) struct Applying<'a, 'd> {
     deliveries: HashMap<DeliveryId, Loaded<Option<Delivery>>>,
     /// The bodies of facts that this commit parked, which the store does not have yet.
     parked_now: HashMap<u64, ReceivedFact>,
+    /// How many more parked facts this commit may release.
+    retries_left: usize,
     now: Timestamp,
 }
 
@@ -45,6 +50,7 @@ impl<'a, 'd> Applying<'a, 'd> {
             missions,
             deliveries,
             parked_now,
+            retries_left: RETRIES_MAX,
             now,
         }
     }
@@ -66,31 +72,48 @@ impl<'a, 'd> Applying<'a, 'd> {
         Ok(())
     }
 
-    /// Applies what is parked and has meanwhile found what it waited for.
-    pub(super) fn retry_parked(&mut self, only: Option<MissionId>) -> Result<(), LoadError> {
-        let waiting: Vec<_> = self
-            .session
-            .state
-            .backlog()
+    /// Applies what is parked and has meanwhile found what it waited for, as
+    /// far as one commit goes. Says whether there may be more.
+    pub(super) fn retry_parked(&mut self, only: Option<MissionId>) -> Result<bool, LoadError> {
+        let backlog = self.session.state.backlog();
+        let waiting: Vec<_> = backlog
             .parked()
             .filter(|(_, parked)| parked.why != ParkReason::UnknownKind)
             .filter(|(_, parked)| only.is_none() || parked.mission == only)
             .collect();
-        if waiting.is_empty() {
-            return Ok(());
-        }
         let mut stored = None;
-        for (seq, _) in waiting {
+        for (seq, parked) in waiting {
+            if self.retries_left == 0 {
+                return Ok(true);
+            }
+            // Binding one fact's mission releases the others of that mission.
+            if !self.session.state.backlog().is_parked(seq) || self.still_waits(&parked)? {
+                continue;
+            }
             let Some(fact) = self.parked_body(seq, &mut stored)? else {
                 continue;
             };
-            let due = Due { fact, late: true };
-            if self.apply(&due)?.is_none() {
+            // Taken before, since applying may itself release others.
+            self.retries_left -= 1;
+            if self.apply(&Due { fact, late: true })?.is_none() {
                 self.parked_now.remove(&seq);
                 self.note(SessionEvent::FactUnparked { seq });
+            } else {
+                self.retries_left += 1;
             }
         }
-        Ok(())
+        Ok(false)
+    }
+
+    /// Whether it is known, without the fact's body, that it has to wait on.
+    fn still_waits(&mut self, parked: &Parked) -> Result<bool, LoadError> {
+        match (parked.why, parked.mission) {
+            (ParkReason::UnknownKind, _) | (ParkReason::UnknownMission, None) => Ok(true),
+            (ParkReason::UnknownMission, Some(mission)) => {
+                Ok(self.mission(mission)?.state.is_none())
+            }
+            (ParkReason::UnknownDelivery, _) => Ok(false),
+        }
     }
 
     fn parked_body(

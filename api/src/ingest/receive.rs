@@ -12,11 +12,16 @@ use uuid::Uuid;
 use super::apply::Applying;
 use crate::application::{Application, Done, Failure, Request, TransactError};
 
-/// Most facts in one commit.
-const CHUNK_FACTS_MAX: usize = 64;
+/// Most facts taken in by one commit.
+///
+/// With the held facts that they make due and the parked ones that they
+/// release, each giving eight events at the most, they stay below the 1,024
+/// events of a commit.
+const CHUNK_FACTS_MAX: usize = 32;
 
-/// Most bytes of facts in one commit, well below what a commit may have.
-const CHUNK_BYTES_MAX: usize = 192 * 1024;
+/// Most bytes of facts in one commit. A fact's words may stand a second time
+/// in a delivery's event, and so may those of the held ones; a commit has 448 KiB.
+const CHUNK_BYTES_MAX: usize = 128 * 1024;
 
 /// Under which the ids of ingest's commits are made.
 const NAMESPACE: Uuid = Uuid::from_u128(0x3d86_1b0c_62a7_5f5e_8f41_c6a1_5d70_2b94);

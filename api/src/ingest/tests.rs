@@ -138,7 +138,7 @@ fn event(session: &str, seq: u64, kind: &str, own: &Value) -> Value {
         .extend(own.as_object().unwrap().clone());
     json!({
         "specversion": "1.0", "type": format!("drone.{kind}.v1"), "source": "/fleets/pgh/drones/M100-07",
-        "id": format!("M100-07:{session}:f{seq}"), "time": format!("2026-10-24T15:00:{seq:02}Z"), "data": data,
+        "id": format!("M100-07:{session}:f{seq}"), "time": format!("2026-10-24T15:{:02}:{:02}Z", seq / 60, seq % 60), "data": data,
     })
 }
 
@@ -315,6 +315,80 @@ async fn given_a_clock_that_runs_ahead_then_the_receipt_time_counts() {
     assigned["time"] = json!("2099-01-01T00:00:00Z");
     service.receive(&[assigned]).await;
     assert_eq!(service.delivery().milestones()[0].at, receipt().at);
+}
+
+#[tokio::test]
+async fn given_many_facts_of_an_unknown_mission_when_it_is_bound_then_all_are_applied_bit_by_bit() {
+    let service = Service::with_a_booking().await;
+    let early: Vec<_> = (1..=100)
+        .map(|seq| event("0001", seq, "departed", &json!({"leg": "pickup"})))
+        .collect();
+    service.receive(&early).await;
+    let name = name_of(&early[0]);
+    assert_eq!(service.load::<Session>(name).backlog().parked().len(), 100);
+    let assigned = json!({"delivery_id": service.delivery.to_string()});
+    service
+        .receive(&[event("0001", 101, "mission_assigned", &assigned)])
+        .await;
+    service.move_on(&fact_of(&early[0]).0).await;
+    assert_eq!(service.load::<Session>(name).backlog().parked().len(), 0);
+    assert_eq!(service.delivery().status(), Status::HeadedToPickup);
+}
+
+#[tokio::test]
+async fn given_a_full_hold_of_many_missions_when_the_gap_fills_then_all_are_applied_in_one_commit()
+{
+    let service = Service::with_a_booking().await;
+    let application = service.ingest.application();
+    let mut missions = Vec::new();
+    for number in 100..200u128 {
+        let delivery = booked(application, number).await;
+        missions.push((delivery, MissionId::from_uuid(Uuid::from_u128(number))));
+    }
+    let about = |session: &str, seq, mission: MissionId, kind: &str, own: Value| {
+        let mut event = event(session, seq, kind, &own);
+        event["data"]["mission_id"] = json!(mission.to_string());
+        event
+    };
+    let assigned: Vec<_> = missions
+        .iter()
+        .zip(1..)
+        .map(|((delivery, mission), seq)| {
+            about(
+                "0001",
+                seq,
+                *mission,
+                "mission_assigned",
+                json!({"delivery_id": delivery.to_string()}),
+            )
+        })
+        .collect();
+    service.receive(&assigned).await;
+    // Each implies every step from the assignment on, and continues its mission in a new session.
+    let released: Vec<_> = missions
+        .iter()
+        .zip(1..)
+        .map(|((_, mission), seq)| {
+            about(
+                "0002",
+                seq,
+                *mission,
+                "package_released",
+                json!({"method": "winch", "confirmed": true}),
+            )
+        })
+        .collect();
+    service.receive(&released[1..64]).await;
+    service
+        .receive(&[&released[..1], &released[64..]].concat())
+        .await;
+    for (delivery, _) in missions {
+        let name = StreamName::delivery(delivery);
+        assert_eq!(
+            service.load::<Option<Delivery>>(name).unwrap().status(),
+            Status::Complete
+        );
+    }
 }
 
 /// Some requests, each followed by a restart or not.

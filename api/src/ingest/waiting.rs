@@ -7,13 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::session::{Session, Step};
+use domain::session::{PARKED_FACTS_MAX, Session, Step};
 use domain::stream::{Category, StreamName};
 use domain::time::Timestamp;
 use projections::{Views, WaitingSession};
 use tokio::sync::watch;
 
-use super::apply::Applying;
+use super::apply::{Applying, RETRIES_MAX};
 use super::receive::{Ingest, only_failure};
 use crate::application::Failure;
 
@@ -80,20 +80,29 @@ impl Ingest {
     }
 
     async fn retry_parked(&self, name: StreamName) -> Result<(), Failure> {
-        let now = self.application().now()?;
-        let at = now.micros().to_be_bytes().to_vec();
-        let request = self.request("retry", name, None, std::iter::once(at));
-        self.application()
-            .transact(&request, |draft| {
+        // Bounded: every round but the last releases as many as one commit may.
+        for _ in 0..=PARKED_FACTS_MAX / RETRIES_MAX {
+            let now = self.application().now()?;
+            let round = self.application().environment().new_id();
+            let request = self.request(
+                "retry",
+                name,
+                None,
+                std::iter::once(round.into_bytes().to_vec()),
+            );
+            let retried = self.application().transact(&request, |draft| {
                 let session = draft.load::<Session>(name)?;
                 let Some(sender) = session.state.sender().cloned() else {
-                    return Ok(());
+                    return Ok(false);
                 };
                 let thresholds = self.application().thresholds();
                 Ok(Applying::new(draft, thresholds, (sender, session), now).retry_parked(None)?)
-            })
-            .await
-            .map_err(only_failure)?;
+            });
+            let may_be_more = retried.await.map_err(only_failure)?.value;
+            if !may_be_more {
+                break;
+            }
+        }
         Ok(())
     }
 }

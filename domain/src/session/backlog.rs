@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::event::{ParkReason, Parked, SessionEvent};
+use super::event::{Parked, SessionEvent};
 use crate::time::{DurationS, Timestamp};
 
 /// The numbers of a session: which is next, which are held, which are parked.
@@ -66,19 +66,16 @@ impl Backlog {
         self.parked.iter().map(|(seq, parked)| (*seq, *parked))
     }
 
+    /// Whether this number's turn came and it could not be applied.
+    #[must_use]
+    pub fn is_parked(&self, seq: u64) -> bool {
+        self.parked.contains_key(&seq)
+    }
+
     /// When the oldest held fact came in.
     #[must_use]
     pub fn oldest_held(&self) -> Option<Timestamp> {
         self.held.values().min().copied()
-    }
-
-    /// Whether something parked may yet find what it waits for.
-    #[must_use]
-    pub fn has_retriable(&self) -> bool {
-        self.parked.values().any(|parked| match parked.why {
-            ParkReason::UnknownMission | ParkReason::UnknownDelivery => true,
-            ParkReason::UnknownKind => false,
-        })
     }
 
     /// The highest number that was held for `wait` by `now`.
