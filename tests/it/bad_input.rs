@@ -21,8 +21,13 @@ struct Stage {
 
 impl Stage {
     async fn set() -> Self {
+        Self::set_with(&[]).await
+    }
+
+    /// The same with further options of `serve`.
+    async fn set_with(options: &[&str]) -> Self {
         let (folder, mut chance) = (scratch(), chance());
-        let server = airpost().serve(folder.path()).await;
+        let server = airpost().serve_with(folder.path(), options).await;
         let client = server.client();
         let user = new_user(&client, &mut chance).await;
         let order = Order::place_for(&client, &user, &Recording::load(268), &mut chance).await;
