@@ -73,6 +73,8 @@ pub const HTTP_PANICS: &str = "airpost_http_panics_total";
 
 /// The position of the last durable record of the log.
 pub const LOG_POSITION: &str = "airpost_log_position";
+/// 1 while appends are taken, 0 while they are not.
+pub const LOG_WRITABLE: &str = "airpost_log_writable";
 /// How many records of the log a view has not seen, by view.
 pub const VIEW_LAG_POSITIONS: &str = "airpost_view_lag_positions";
 /// How often the views were damaged and begun anew since the start.
@@ -163,6 +165,11 @@ fn describe() {
         LOG_POSITION,
         Unit::Count,
         "position of the last durable record"
+    );
+    describe_gauge!(
+        LOG_WRITABLE,
+        Unit::Count,
+        "1 while appends are taken, 0 while they are not"
     );
     describe_gauge!(
         VIEW_LAG_POSITIONS,

@@ -41,7 +41,6 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-pub use health::Health;
 pub use lock::DataLock;
 pub use options::JournalOptions;
 pub use verify::{Finding, VerifyReport, verify};
@@ -51,7 +50,7 @@ use crate::error::{AppendError, OpenError, ReadError};
 use crate::event::Commit;
 use crate::position::{LogIdentity, Position, StreamVersion};
 use crate::record::AdmittedCommit;
-use crate::store::{Appending, Budget, EventStore, Filter, Page, StreamPage};
+use crate::store::{Appending, Budget, EventStore, Filter, Health, Page, StreamPage};
 use crate::stream::StreamId;
 use group::Waiting;
 use health::HealthCell;
@@ -178,24 +177,10 @@ impl Journal {
         }
     }
 
-    /// Whether appends are taken at this moment; [`Journal::health`] says why not.
+    /// Whether appends are taken at this moment; [`EventStore::health`] says why not.
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.health() == Health::Writable
-    }
-
-    /// What the journal can do at this moment.
-    #[must_use]
-    pub fn health(&self) -> Health {
-        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let health = self.health.get();
-        if health == Health::Writable && threads.iter().any(JoinHandle::is_finished) {
-            return Health::ReadOnly {
-                why: "a thread of the journal ended; restart, and report the log's last error"
-                    .to_owned(),
-            };
-        }
-        health
     }
 
     /// The folder.
@@ -279,5 +264,17 @@ impl EventStore for Journal {
 
     fn identity(&self) -> LogIdentity {
         self.identity
+    }
+
+    fn health(&self) -> Health {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let health = self.health.get();
+        if health == Health::Writable && threads.iter().any(JoinHandle::is_finished) {
+            return Health::ReadOnly {
+                why: "a thread of the journal ended; restart, and report the log's last error"
+                    .to_owned(),
+            };
+        }
+        health
     }
 }

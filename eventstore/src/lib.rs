@@ -31,11 +31,12 @@ pub use error::{AppendError, Corruption, OpenError, ReadError};
 pub use event::{
     Commit, CommitId, Event, EventType, Label, LabelTooLong, Part, Record, SchemaVersion, event_id,
 };
-pub use journal::{DataLock, Finding, Health, Journal, JournalOptions, VerifyReport, verify};
+pub use journal::{DataLock, Finding, Journal, JournalOptions, VerifyReport, verify};
 pub use memory::MemoryEventStore;
 pub use position::{LogIdentity, Position, StreamVersion};
 pub use store::{
-    Appended, AppendedPart, Appending, Budget, EventStore, Filter, Outcome, Page, StreamPage,
+    Appended, AppendedPart, Appending, Budget, EventStore, Filter, Health, Outcome, Page,
+    StreamPage,
 };
 pub use stream::{Category, Expected, StreamId};
 pub use subscription::Subscription;

@@ -12,7 +12,8 @@ use crate::event::{Commit, Record};
 use crate::position::{LogIdentity, Position, StreamVersion};
 use crate::record::AdmittedCommit;
 use crate::store::{
-    Appended, AppendedPart, Appending, Budget, EventStore, Filter, Outcome, Page, StreamPage,
+    Appended, AppendedPart, Appending, Budget, EventStore, Filter, Health, Outcome, Page,
+    StreamPage,
 };
 use crate::stream::StreamId;
 
@@ -144,6 +145,14 @@ impl EventStore for MemoryEventStore {
 
     fn identity(&self) -> LogIdentity {
         self.identity
+    }
+
+    fn health(&self) -> Health {
+        if self.log().head.is_some() {
+            Health::Writable
+        } else {
+            Health::Closed
+        }
     }
 }
 

@@ -71,6 +71,27 @@ pub trait EventStore: Send + Sync + fmt::Debug {
 
     /// Which log this is.
     fn identity(&self) -> LogIdentity;
+
+    /// Whether appends are taken at this moment, and why not.
+    fn health(&self) -> Health;
+}
+
+/// What a store can do at this moment. Reads go on in every state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Appends are taken.
+    Writable,
+    /// The disk is full, or nearly so: appends are answered `Full` until there
+    /// is space again; it is looked for by itself.
+    Full,
+    /// The disk failed in a way after which nothing it says about earlier
+    /// writes can be trusted: appends are refused until the store is opened again.
+    ReadOnly {
+        /// What happened.
+        why: String,
+    },
+    /// It was closed.
+    Closed,
 }
 
 /// What became of a commit.

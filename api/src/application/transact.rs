@@ -10,8 +10,8 @@ use domain::stream::StreamName;
 use domain::time::Timestamp;
 use domain::translation::Thresholds;
 use eventstore::{
-    AppendError, Commit, CommitId, Event, EventStore, EventType, Expected, Label, Part, Position,
-    SchemaVersion, StreamVersion,
+    AppendError, Commit, CommitId, Event, EventStore, EventType, Expected, Health, Label, Part,
+    Position, SchemaVersion, StreamVersion,
 };
 use uuid::Uuid;
 
@@ -163,6 +163,12 @@ impl Application {
     #[must_use]
     pub fn head(&self) -> Position {
         *self.store.head().borrow()
+    }
+
+    /// Whether appends are taken, and why not.
+    #[must_use]
+    pub fn log_health(&self) -> Health {
+        self.store.health()
     }
 
     pub(crate) fn thresholds(&self) -> &Thresholds {

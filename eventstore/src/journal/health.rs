@@ -2,23 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What the journal can do at this moment. Reads go on in every state.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// Appends are taken.
-    Writable,
-    /// The disk is full, or nearly so: appends are answered `Full` until there
-    /// is space again; it is looked for by itself.
-    Full,
-    /// The disk failed in a way after which nothing it says about earlier
-    /// writes can be trusted: appends are refused until the journal is opened again.
-    ReadOnly {
-        /// What happened.
-        why: String,
-    },
-    /// It was closed.
-    Closed,
-}
+use crate::store::Health;
 
 /// The one place where the health is kept.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::block::Chain;
 use super::group::{Group, GroupBegin, GroupFailure, SealedVersions, Waiting};
 use super::head_file::KnownHead;
-use super::health::{Health, HealthCell};
+use super::health::HealthCell;
 use super::keeper::Keeper;
 use super::log::{Active, DurableBlock, Log};
 use super::options::JournalOptions;
@@ -20,6 +20,7 @@ use crate::disk::{Disk, is_full};
 use crate::error::AppendError;
 use crate::index::{BlockStart, SegmentEnd};
 use crate::position::{LogIdentity, Position};
+use crate::store::Health;
 
 /// Where the journal ends.
 #[derive(Clone, Copy, Debug)]

@@ -11,7 +11,8 @@ use super::given::{
     append, commit, everything, files, fill, open, options, part, single, stream, version, wait,
 };
 use crate::error::{AppendError, OpenError};
-use crate::journal::{Health, Journal, JournalOptions, verify};
+use crate::journal::{Journal, JournalOptions, verify};
+use crate::store::Health;
 use crate::store::{Appended, EventStore, Outcome};
 
 struct Given {

@@ -91,4 +91,8 @@ impl EventStore for Altered {
     fn identity(&self) -> eventstore::LogIdentity {
         self.log.identity()
     }
+
+    fn health(&self) -> eventstore::Health {
+        self.log.health()
+    }
 }
