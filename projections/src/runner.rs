@@ -2,11 +2,12 @@
 //!
 //! It is one OS thread, because the engine must have one writer and because
 //! feeding is not work for an async executor. It waits for the head of the log
-//! on a runtime of its own that has no timers and no sockets.
+//! on a runtime of its own that has no sockets.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use eventstore::{EventStore, Position, ReadError};
 use tokio::runtime::Runtime;
@@ -19,6 +20,10 @@ use crate::view_store::{ViewStoreError, panic_words};
 /// How often damaged views are built anew without having reached the head
 /// once, until that is given up.
 const REBUILDS_IN_A_ROW_MAX: u32 = 3;
+
+/// After how long a log that could not be read is read again. The head may
+/// never move meanwhile: a service that is not ready is sent no writes.
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// The running thread. It ends when it is told to by [`Shared::stop`].
 #[derive(Debug)]
@@ -50,7 +55,9 @@ struct Follower {
 impl Runner {
     /// Starts it.
     pub(crate) fn start(shared: Arc<Shared>, log: Arc<dyn EventStore>) -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?;
         let mut follower = Follower {
             head: log.head(),
             control: shared.control(),
@@ -94,10 +101,8 @@ impl Follower {
                     }
                 }
                 Pause::LogFailed(error) => {
-                    self.shared
-                        .set_state(ReaderState::Failed(error.to_string()));
-                    tracing::error!(%error, "the views do not follow the log: it cannot be read");
-                    if !self.wait() {
+                    self.note_unread(&error);
+                    if !self.wait_or_read_again() {
                         break;
                     }
                 }
@@ -152,6 +157,31 @@ impl Follower {
                 told = control.changed() => told.is_ok(),
             }
         })
+    }
+
+    /// The same, but no longer than until the log is worth another try.
+    fn wait_or_read_again(&mut self) -> bool {
+        let (head, control) = (&mut self.head, &mut self.control);
+        self.runtime.block_on(async {
+            tokio::select! {
+                // A store that is closed has a head that never moves again.
+                Ok(()) = head.changed() => true,
+                told = control.changed() => told.is_ok(),
+                () = tokio::time::sleep(READ_AGAIN_AFTER) => true,
+            }
+        })
+    }
+
+    /// Says why the log could not be read: once, and not with every further try.
+    fn note_unread(&self, error: &ReadError) {
+        let failed = ReaderState::Failed(error.to_string());
+        if self.shared.state() != failed {
+            tracing::error!(
+                %error,
+                "the views do not follow the log: it cannot be read; it is tried again every second"
+            );
+            self.shared.set_state(failed);
+        }
     }
 
     /// Sets damaged views aside and begins new ones. Not so after several in a row.

@@ -6,6 +6,7 @@ mod laws;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use eventstore::{EventStore, Position};
 use tokio::runtime::Runtime;
@@ -57,6 +58,18 @@ fn stop_and_verify(views: Views, folder: &Path, log: &TestLog) {
 struct Altered {
     log: Arc<dyn EventStore>,
     alter: fn(&mut eventstore::Page),
+    /// How many more times reading all of it fails.
+    failures_left: AtomicU32,
+}
+
+impl Altered {
+    fn new(log: &TestLog, alter: fn(&mut eventstore::Page)) -> Self {
+        Self {
+            log: log.store(),
+            alter,
+            failures_left: AtomicU32::new(0),
+        }
+    }
 }
 
 impl EventStore for Altered {
@@ -79,6 +92,16 @@ impl EventStore for Altered {
         filter: &Filter,
         budget: Budget,
     ) -> Result<eventstore::Page, ReadError> {
+        let fails = |left: u32| left.checked_sub(1);
+        if self
+            .failures_left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fails)
+            .is_ok()
+        {
+            return Err(ReadError::Unavailable {
+                why: "the disk is away".to_owned(),
+            });
+        }
         let mut page = self.log.read_all(after, filter, budget)?;
         (self.alter)(&mut page);
         Ok(page)

@@ -200,12 +200,9 @@ fn a_log_that_leaves_something_out_is_not_followed() {
     for number in 0..5 {
         booked(&mut log, number);
     }
-    let altered = Arc::new(Altered {
-        log: log.store(),
-        alter: |page| {
-            page.records.retain(|record| record.position.get() != 3);
-        },
-    });
+    let altered = Arc::new(Altered::new(&log, |page| {
+        page.records.retain(|record| record.position.get() != 3);
+    }));
     let views = Views::in_memory(altered).unwrap();
     let waited = runtime().block_on(views.wait_for(log.head()));
     assert_eq!(waited, Err(QueryError::Stopped));
@@ -221,10 +218,7 @@ fn a_log_that_leaves_something_out_is_not_followed() {
 fn a_log_that_stops_before_the_page_ends_is_not_followed() {
     let mut log = TestLog::new();
     booked(&mut log, 1);
-    let altered = Arc::new(Altered {
-        log: log.store(),
-        alter: |page| page.records.clear(),
-    });
+    let altered = Arc::new(Altered::new(&log, |page| page.records.clear()));
     let views = Views::in_memory(altered).unwrap();
     let waited = runtime().block_on(views.wait_for(log.head()));
     assert_eq!(waited, Err(QueryError::Stopped));
@@ -234,10 +228,7 @@ fn a_log_that_stops_before_the_page_ends_is_not_followed() {
 fn lists_are_not_answered_before_the_views_have_caught_up_once() {
     let mut log = TestLog::new();
     booked(&mut log, 1);
-    let altered = Arc::new(Altered {
-        log: log.store(),
-        alter: |page| page.records.clear(),
-    });
+    let altered = Arc::new(Altered::new(&log, |page| page.records.clear()));
     let views = Views::in_memory(altered).unwrap();
     let list = views.user_deliveries(user(1), &UserDeliveriesQuery::all(10));
     let lagging = QueryError::Lagging {
@@ -334,4 +325,17 @@ fn a_user_is_current_and_exact_while_the_views_are_being_fed() {
     });
     catch_up(&views, &log);
     stop_and_verify(views, folder.path(), &log);
+}
+
+#[test]
+fn a_log_that_can_be_read_again_is_followed_again_though_nothing_is_appended() {
+    let mut log = TestLog::new();
+    booked(&mut log, 1);
+    let mut altered = Altered::new(&log, |_| {});
+    altered.failures_left = AtomicU32::new(2);
+    let views = Views::in_memory(Arc::new(altered)).unwrap();
+    catch_up(&views, &log);
+    views.stop();
+    assert_eq!(status(&views, 1), Some(Status::Scheduled));
+    assert_eq!(views.health().applied, log.head());
 }
