@@ -7,6 +7,7 @@ use axum::routing::post;
 use axum::{Extension, Router};
 use bytes::Bytes;
 use domain::session::Verdict;
+use eventstore::ReadError;
 use projections::Observation;
 use serde_json::{Value, json};
 
@@ -16,6 +17,7 @@ use super::body::content_type;
 use super::json::Document;
 use super::path::no_query;
 use super::problem::{Problem, ProblemContext, ProblemKind};
+use crate::application::{Failure, LoadError};
 use crate::ingest::FactOutcome;
 use crate::ingest::wire::{self, DroneEvent, EVENT_BYTES_MAX, Receipt};
 
@@ -204,7 +206,9 @@ struct Tally {
 /// Takes all events that could be read, facts first, since they must last.
 ///
 /// A failure of the machine fails the request as a whole: whether some of its
-/// facts were taken does not matter, since sending all again is safe.
+/// facts were taken does not matter, since sending all again is safe. Damage to
+/// what is stored of one drone or delivery is no such failure: sending again
+/// does not mend it, and must not keep the events of all others out.
 async fn take(api: &Api, entries: Vec<Entry>) -> Result<Tally, Problem> {
     let mut tally = Tally::default();
     let (mut names, mut facts, mut telemetry) = (Vec::new(), Vec::new(), Vec::new());
@@ -226,6 +230,10 @@ async fn take(api: &Api, entries: Vec<Entry>) -> Result<Tally, Problem> {
             FactOutcome::Judged(Verdict::BacklogFull) => {
                 tally.rejected.push((name, backlog_full()));
             }
+            FactOutcome::Failed(Failure::Load(error)) => {
+                tracing::error!(%error, "a drone event was not taken: a stream could not be read");
+                tally.rejected.push((name, unreadable(&error)));
+            }
             FactOutcome::Failed(failure) => return Err(failed(&failure)),
         }
     }
@@ -243,6 +251,21 @@ fn conflict() -> Problem {
     Problem::new(
         ProblemKind::SequenceConflict,
         "another event of this session has this seq; number events without repetition, or begin a new session",
+    )
+}
+
+/// Damage stays until an operator has mended it; a disk that did not answer
+/// may answer the next time.
+fn unreadable(error: &LoadError) -> Problem {
+    if let LoadError::Read(ReadError::Unavailable { .. }) = error {
+        return Problem::overloaded(
+            "what is stored for this event could not be read just now, so it was not taken; send it again",
+        );
+    }
+    Problem::new(
+        ProblemKind::Internal,
+        "what is stored of this event's session, mission or delivery cannot be read, so it was not taken; keep \
+         it and send it again once the operator of this service has mended that",
     )
 }
 

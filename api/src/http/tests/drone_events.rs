@@ -280,3 +280,80 @@ async fn a_drone_is_seen_with_its_delivery_and_its_position_on_the_status() {
     assert_eq!(later.status, 200, "the position has moved");
     assert_eq!(later.at("/sequence"), status.at("/sequence"));
 }
+
+/// An event that no release can decode, at the end of the session of drone `M100-08`.
+async fn append_damage(scene: &Scene) {
+    use domain::stream::StreamName;
+    use eventstore::EventStore as _;
+
+    let name = StreamName::drone_session(
+        &"pgh".parse().unwrap(),
+        &"M100-08".parse().unwrap(),
+        &"0001".parse().unwrap(),
+    );
+    let category = eventstore::Category::new(name.category.number());
+    let part = eventstore::Part {
+        stream: eventstore::StreamId::new(category, name.key),
+        owner: None,
+        expected: eventstore::Expected::Exact(eventstore::StreamVersion::EMPTY),
+        events: vec![eventstore::Event {
+            event_type: eventstore::EventType(u16::MAX),
+            schema: eventstore::SchemaVersion(1),
+            event_time_us: NOW_US,
+            inferred: false,
+            cause: None,
+            payload: vec![1],
+        }],
+    };
+    let commit = eventstore::Commit {
+        id: eventstore::CommitId(Uuid::from_u128(0xBAD)),
+        clock_us: NOW_US,
+        actor: eventstore::Label::new("system").unwrap(),
+        correlation_id: Uuid::nil(),
+        parts: vec![part],
+    };
+    scene.log.append(commit).await.unwrap();
+}
+
+/// The same event of the drone whose session is damaged.
+fn of_damaged(mut event: Value) -> Value {
+    event["source"] = json!("/fleets/pgh/drones/M100-08");
+    event["data"]["drone_id"] = json!("M100-08");
+    event
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_read_keeps_no_other_events_out() {
+    let scene = Scene::new();
+    append_damage(&scene).await;
+    let user = scene.user("ada@example.org").await;
+    let delivery = scene.delivery(&user).await;
+    let mut events = flight(&delivery);
+    events.insert(
+        1,
+        of_damaged(event("departed", 1, &json!({"leg": "pickup"}))),
+    );
+    let taken = send(&scene, &BATCH, json!(events)).await;
+    assert_eq!(taken.status, 200, "{taken:?}");
+    assert_eq!(taken.at("/accepted"), 7);
+    assert_eq!(taken.at("/rejected").as_array().unwrap().len(), 1);
+    assert_eq!(
+        (taken.at("/rejected/0/index"), taken.text("/rejected/0/id")),
+        (json!(1), "departed-1".into())
+    );
+    let problem = taken.at("/rejected/0/problem");
+    assert_eq!(
+        (&problem["code"], &problem["retryable"]),
+        (&json!("internal-error"), &json!(false))
+    );
+    let status = scene
+        .get(&format!("/v1/deliveries/{delivery}/status"))
+        .await;
+    assert_eq!(status.text("/status"), "complete");
+
+    let alone = of_damaged(event("departed", 1, &json!({"leg": "pickup"})));
+    assert_eq!(
+        send(&scene, &ONE, alone).await.problem(500).0,
+        "internal-error"
+    );
+}
