@@ -65,9 +65,11 @@ async fn list(
     let after = cursor
         .map(|cursor| place(&cursor::decode(LIST, &cursor)?))
         .transpose()?;
-    let page = api.live.list(after.as_ref(), limit);
-    let is_full = page.len() == limit;
-    let next = page.last().filter(|_| is_full).map(|last| {
+    // One more than is shown, so that the last page is known even when it is full.
+    let mut page = api.live.list(after.as_ref(), limit + 1);
+    let has_more = page.len() > limit;
+    page.truncate(limit);
+    let next = page.last().filter(|_| has_more).map(|last| {
         let place = format!("{}/{}", last.sender.drone, last.sender.fleet);
         cursor::encode(LIST, place.as_bytes())
     });

@@ -357,3 +357,26 @@ async fn a_session_that_cannot_be_read_keeps_no_other_events_out() {
         "internal-error"
     );
 }
+
+#[tokio::test]
+async fn the_last_page_of_drones_has_no_next_even_when_it_is_full() {
+    let scene = Scene::new();
+    send(
+        &scene,
+        &BATCH,
+        json!([telemetry(1), of_damaged(telemetry(1))]),
+    )
+    .await;
+    let first = scene.get("/v1/drones?limit=1").await;
+    assert_eq!(first.text("/items/0/id"), "M100-07");
+    let second = format!("/v1/drones?limit=1&cursor={}", first.text("/next"));
+    let second = scene.get(&second).await;
+    assert_eq!(
+        (second.text("/items/0/id"), second.at("/next")),
+        ("M100-08".into(), Value::Null)
+    );
+    assert_eq!(
+        scene.get("/v1/drones?limit=2").await.at("/next"),
+        Value::Null
+    );
+}
