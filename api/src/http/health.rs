@@ -7,7 +7,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use eventstore::Health;
-use projections::ViewsHealth;
+use projections::{ReaderState, ViewsHealth};
 use serde_json::{Map, Value, json};
 
 use super::Api;
@@ -40,8 +40,7 @@ async fn readyz(State(api): State<Api>) -> Result<Response, Problem> {
     let (health, log) = (api.views.health(), api.application.log_health());
     let mut members = shown(&health);
     members.insert("log".to_owned(), json!(word(&log)));
-    let appends = matches!(log, Health::Writable | Health::Full);
-    if health.is_ready() && appends {
+    let Some(obstacle) = obstacle(&health, &log) else {
         let mut body = Map::new();
         body.insert("status".to_owned(), json!("ready"));
         body.extend(members);
@@ -50,17 +49,74 @@ async fn readyz(State(api): State<Api>) -> Result<Response, Problem> {
             json_answer(StatusCode::OK, &Value::Object(body)),
         )
             .into_response());
-    }
-    let problem = if appends {
-        let why = "the views have not reached the end of the log; wait for them";
-        Problem::new(ProblemKind::NotReady, why).with_retry_after_s(1)
-    } else {
-        let why = "the log takes no writes until the service is restarted; see its log for why";
-        Problem::new(ProblemKind::ReadOnly, why).with_retry_after_s(30)
     };
+    let problem = Problem::new(obstacle.kind, obstacle.why);
+    let problem = problem.with_retry_after_s(obstacle.retry_after_s);
     Err(members.into_iter().fold(problem, |problem, (name, value)| {
         problem.with_member(&name, value)
     }))
+}
+
+/// How long to wait for what time alone does not mend, seconds.
+const MENDED_BY_HAND_S: u32 = 30;
+
+/// Why the service is not ready.
+#[derive(Debug, PartialEq)]
+struct Obstacle {
+    kind: ProblemKind,
+    why: &'static str,
+    retry_after_s: u32,
+}
+
+/// What stands in the way, the worst first: what only an operator can mend
+/// before what passes.
+fn obstacle(health: &ViewsHealth, log: &Health) -> Option<Obstacle> {
+    let not_ready = |why, retry_after_s| {
+        Some(Obstacle {
+            kind: ProblemKind::NotReady,
+            why,
+            retry_after_s,
+        })
+    };
+    if matches!(log, Health::ReadOnly { .. } | Health::Closed) {
+        return Some(Obstacle {
+            kind: ProblemKind::ReadOnly,
+            why: "the log takes no writes until the service is restarted; see its log for why",
+            retry_after_s: MENDED_BY_HAND_S,
+        });
+    }
+    match &health.reader {
+        ReaderState::Failed(_) => {
+            return not_ready(
+                "the views do not follow the log; see the service's log for why, and restart it if it does not recover",
+                MENDED_BY_HAND_S,
+            );
+        }
+        ReaderState::Stopped => return not_ready("the service is stopping; come back later", 1),
+        ReaderState::Following => {}
+    }
+    if health.views.iter().any(|view| view.halted.is_some()) {
+        return not_ready(
+            "a view stands still at a record that this release cannot read; see the service's log, \
+             then start a release that can",
+            MENDED_BY_HAND_S,
+        );
+    }
+    if health.is_ready() {
+        return None;
+    }
+    not_ready(
+        "the views have not reached the end of the log; wait for them",
+        1,
+    )
+}
+
+fn reader_word(reader: &ReaderState) -> &'static str {
+    match reader {
+        ReaderState::Following => "following",
+        ReaderState::Failed(_) => "failed",
+        ReaderState::Stopped => "stopped",
+    }
 }
 
 fn word(health: &Health) -> &'static str {
@@ -85,6 +141,7 @@ fn shown(health: &ViewsHealth) -> Map<String, Value> {
         ("head", json!(health.head.get())),
         ("applied", json!(health.applied.get())),
         ("ready_at", json!(health.ready_at.get())),
+        ("reader", json!(reader_word(&health.reader))),
         ("views", views.collect()),
     ];
     members
@@ -114,5 +171,64 @@ fn gauge(health: &ViewsHealth, log: &Health) {
     for view in &health.views {
         let lag = health.head.get().saturating_sub(view.position.get());
         metrics::gauge!(VIEW_LAG_POSITIONS, "view" => view.name).set(lag as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eventstore::Position;
+
+    use super::*;
+
+    fn views(reader: ReaderState, applied: u64) -> ViewsHealth {
+        ViewsHealth {
+            head: Position::new(7),
+            applied: Position::new(applied),
+            ready_at: Position::new(5),
+            reader,
+            rebuilds: 0,
+            views: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn who_is_behind_says_wait_and_who_has_failed_says_restart() {
+        let told = |reader, log| {
+            let Obstacle {
+                kind,
+                why,
+                retry_after_s,
+            } = obstacle(&views(reader, 4), &log).unwrap();
+            (kind, why.rsplit_once("; ").unwrap().1, retry_after_s)
+        };
+        let not_ready = ProblemKind::NotReady;
+        assert_eq!(
+            told(ReaderState::Following, Health::Writable),
+            (not_ready, "wait for them", 1)
+        );
+        assert_eq!(
+            told(ReaderState::Stopped, Health::Writable),
+            (not_ready, "come back later", 1)
+        );
+        let failed = ReaderState::Failed("the disk is away".to_owned());
+        assert_eq!(
+            told(failed.clone(), Health::Writable),
+            (
+                not_ready,
+                "see the service's log for why, and restart it if it does not recover",
+                30
+            )
+        );
+        assert_eq!(
+            told(failed, Health::Closed),
+            (ProblemKind::ReadOnly, "see its log for why", 30)
+        );
+    }
+
+    #[test]
+    fn who_follows_and_has_caught_up_once_is_ready_even_on_a_full_disk() {
+        let health = views(ReaderState::Following, 5);
+        assert_eq!(obstacle(&health, &Health::Writable), None);
+        assert_eq!(obstacle(&health, &Health::Full), None);
     }
 }

@@ -154,7 +154,8 @@ kinds! {
     /// The service is starting or stopping.
     NotReady SERVICE_UNAVAILABLE "not-ready" "Not ready" retryable: true
         "The service is starting, and its views have not reached the end of the log, or it is stopping. Send the \
-         request again after the time that Retry-After names.";
+         request again after the time that Retry-After names. If the detail asks for a restart or another release, \
+         waiting alone does not help: an operator must look.";
 }
 
 impl ProblemKind {

@@ -359,6 +359,25 @@ async fn a_session_that_cannot_be_read_keeps_no_other_events_out() {
 }
 
 #[tokio::test]
+async fn a_view_that_stands_still_is_told_by_readiness_as_what_waiting_does_not_mend() {
+    let scene = Scene::new();
+    append_damage(&scene).await;
+    let told = loop {
+        let answer = scene.get("/readyz").await;
+        if answer.status == 503 && answer.header("retry-after") != "1" {
+            break answer;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(told.problem(503).0, "not-ready");
+    assert_eq!(
+        (told.header("retry-after"), told.text("/reader")),
+        ("30", "following".into())
+    );
+    assert!(told.text("/detail").contains("stands still"), "{told:?}");
+}
+
+#[tokio::test]
 async fn the_last_page_of_drones_has_no_next_even_when_it_is_full() {
     let scene = Scene::new();
     send(
