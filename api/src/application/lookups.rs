@@ -4,6 +4,7 @@ use domain::id::{DeliveryId, MissionId, UserId};
 use domain::mission::Mission;
 use domain::stream::StreamName;
 use domain::text::Email;
+use domain::user::{User, UserStatus};
 
 use super::load::LoadError;
 use super::transact::Application;
@@ -18,6 +19,15 @@ impl Application {
             .loader()
             .load::<Option<UserId>>(StreamName::email_claim(email))?
             .state)
+    }
+
+    /// Whether a user may book, if there is such a user.
+    ///
+    /// # Errors
+    /// A failure to read.
+    pub fn user_status(&self, id: UserId) -> Result<Option<UserStatus>, LoadError> {
+        let user = self.loader().load::<Option<User>>(StreamName::user(id))?;
+        Ok(user.state.as_ref().map(User::status))
     }
 
     /// The delivery that a mission is for.

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use domain::delivery::{CancelReason, DeliveryRejection};
 use domain::drone::Telemetry;
-use domain::id::DeliveryId;
+use domain::id::{DeliveryId, ExternalId, UserId};
 use domain::text::Comment;
 use eventstore::Position;
 use projections::DeliveryRow;
@@ -54,7 +54,15 @@ async fn create(
     let (parts, body) = request.into_parts();
     no_query(&parts.uri)?;
     let document = api.bodies.read_json(&parts.headers, body, &[JSON]).await?;
-    let order = fields::read(document, order::read_order)?;
+    let order = {
+        let now = api.application.now().map_err(|failure| failed(&failure))?;
+        let known = order::Known {
+            now,
+            has_user: &|id| has_user(&api, id),
+            is_booked: &|user, external_id| is_booked(&api, user, external_id),
+        };
+        fields::read(document, |fields| order::read_order(fields, &known))?
+    };
     let id = DeliveryId::from_uuid(api.environment().new_id());
     let done = api
         .application
@@ -71,6 +79,17 @@ async fn create(
     };
     let response = written(&api, done.value.id, status, done.position, &LOCATION)?;
     Ok(Preferences::of(&parts.headers).apply_return(response))
+}
+
+/// What cannot be read now is no fault of the order: the use case meets it again.
+fn has_user(api: &Api, id: UserId) -> bool {
+    !matches!(api.application.user_status(id), Ok(None))
+}
+
+/// The same here.
+fn is_booked(api: &Api, user: UserId, external_id: &ExternalId) -> bool {
+    let delivery = api.application.delivery_by_external_id(user, external_id);
+    !matches!(delivery, Ok(None))
 }
 
 async fn read(
@@ -144,7 +163,9 @@ async fn reschedule(
         .bodies
         .read_json(&parts.headers, body, &[JSON, MERGE_PATCH])
         .await?;
-    let patch = fields::read(document, order::read_plan_patch)?;
+    let now = api.application.now().map_err(|failure| failed(&failure))?;
+    let was = &row.order.plan;
+    let patch = fields::read(document, |fields| order::read_plan_patch(fields, was, now))?;
     let done = api
         .application
         .reschedule(identity.fresh(), id, &seen, |plan| patch.apply(plan))
@@ -260,7 +281,7 @@ fn outdated(row: &DeliveryRow) -> Problem {
 fn not_booked(error: &BookingError) -> Problem {
     match error {
         BookingError::UnknownUser => {
-            Problem::invalid(Fault::new("/user_id", "unknown-user", "there is no such user; create the user first").into())
+            Problem::invalid(Fault::new("/user_id", "unknown-user", order::UNKNOWN_USER).into())
         }
         BookingError::UserSuspended => {
             Problem::new(ProblemKind::UserSuspended, "the user is suspended; reinstate the user first")
@@ -296,8 +317,8 @@ fn refused<E>(
 /// what was sent.
 fn rejected(rejection: &DeliveryRejection) -> Problem {
     let past = |pointer: &str| {
-        let detail = format!("{rejection}; take a time that is still to come");
-        Problem::invalid(Faults::from(Fault::new(pointer, "past", detail)))
+        let fault = Fault::new(pointer, "past", order::past(rejection));
+        Problem::invalid(Faults::from(fault))
     };
     match rejection {
         DeliveryRejection::Unknown => unknown("delivery"),

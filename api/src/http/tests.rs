@@ -40,8 +40,16 @@ struct Answer {
 
 impl Scene {
     fn new() -> Self {
-        let log = Arc::new(MemoryEventStore::new(Uuid::nil()));
-        let environment = Environment::fixed(NOW_US);
+        Self::over(Arc::new(MemoryEventStore::new(Uuid::nil())), NOW_US)
+    }
+
+    /// Another service over the same log, at another time.
+    fn at(&self, now_us: i64) -> Self {
+        Self::over(Arc::clone(&self.log), now_us)
+    }
+
+    fn over(log: Arc<MemoryEventStore>, now_us: i64) -> Self {
+        let environment = Environment::fixed(now_us);
         let application = Application::new(log.clone(), environment, Thresholds::default());
         let limits = IngestLimits {
             gap_wait: DurationS::new(5),

@@ -1,14 +1,14 @@
 //! What a client orders, and how they change it, read from their words.
 
 use domain::delivery::{
-    CancelReason, METADATA_ENTRIES_MAX, OnCancelAfterPickup, OnUndeliverable, Order, Package,
-    PackageFlag, Place, Plan, Size,
+    CancelReason, DeliveryRejection, METADATA_ENTRIES_MAX, OnCancelAfterPickup, OnUndeliverable,
+    Order, Package, PackageFlag, Place, Plan, Size,
 };
 use domain::geo::GeoPoint;
 use domain::id::{ExternalId, Tag, UserId};
 use domain::quantity::{DimensionsMm, MassG};
 use domain::text::{Address, Comment, Text};
-use domain::time::{Timestamp, Window};
+use domain::time::{InvalidWindow, Timestamp, Window};
 
 use crate::http::fields::{
     Fields, Member, Patch, boolean, entries, integer, known, list, number, object, parsed, text,
@@ -28,14 +28,39 @@ const CONFIRMATIONS: [&str; 8] = [
     "Voice",
 ];
 
+/// What a client hears of a user who is not there.
+pub(super) const UNKNOWN_USER: &str = "there is no such user; create the user first";
+
+/// What is known when an order is read, so that all its faults are listed at
+/// once. The rules themselves are the use case's, which looks again.
+pub(super) struct Known<'a> {
+    pub(super) now: Timestamp,
+    pub(super) has_user: &'a dyn Fn(UserId) -> bool,
+    /// Whether a user has a delivery under this external id.
+    pub(super) is_booked: &'a dyn Fn(UserId, &ExternalId) -> bool,
+}
+
 /// An order.
-pub(super) fn read_order(fields: &mut Fields<'_>) -> Option<Order> {
+pub(super) fn read_order(fields: &mut Fields<'_>, known_now: &Known<'_>) -> Option<Order> {
     let external_id = fields.optional("external_id", parsed(str::parse::<ExternalId>));
-    let user = fields.required("user_id", parsed(str::parse::<UserId>));
+    let user = fields.required("user_id", |member| {
+        let user = parsed(str::parse::<UserId>)(member)?;
+        if (known_now.has_user)(user) {
+            return Some(user);
+        }
+        member.fault("unknown-user", UNKNOWN_USER)
+    });
+    // An order that was taken is taken again, however late it is repeated.
+    let is_repeated = user.is_some_and(|user| {
+        let taken = |external_id| (known_now.is_booked)(user, external_id);
+        external_id.as_ref().is_some_and(taken)
+    });
+    let after = (!is_repeated).then_some(known_now.now);
     let pickup = fields.required("pickup", object(read_place));
     let dropoff = fields.required("dropoff", object(read_place));
-    let pickup_window = fields.optional("pickup_window", object(read_window));
-    let deliver_by = fields.optional("deliver_by", parsed(str::parse::<Timestamp>));
+    let pickup_window =
+        fields.optional("pickup_window", object(|window| read_window(window, after)));
+    let deliver_by = fields.optional("deliver_by", to_come(after, deadline_past));
     let package = fields.required("package", object(read_package));
     fields.optional("confirmation", read_confirmation);
     let expedited = fields.optional("expedited", boolean);
@@ -95,9 +120,36 @@ fn read_place(fields: &mut Fields<'_>) -> Option<Place> {
     Some(Place { point, address })
 }
 
-fn read_window(fields: &mut Fields<'_>) -> Option<Window> {
+/// A time that lies after `now`, where that is asked for.
+fn to_come(
+    now: Option<Timestamp>,
+    rejection: fn(Timestamp) -> DeliveryRejection,
+) -> impl Fn(&Member<'_>) -> Option<Timestamp> {
+    move |member| {
+        let time = parsed(str::parse::<Timestamp>)(member)?;
+        if now.is_some_and(|now| time <= now) {
+            return member.fault("past", past(&rejection(time)));
+        }
+        Some(time)
+    }
+}
+
+/// What a client hears of a time that has passed.
+pub(super) fn past(rejection: &DeliveryRejection) -> String {
+    format!("{rejection}; take a time that is still to come")
+}
+
+fn window_past(not_after: Timestamp) -> DeliveryRejection {
+    DeliveryRejection::WindowInPast { not_after }
+}
+
+fn deadline_past(deliver_by: Timestamp) -> DeliveryRejection {
+    DeliveryRejection::DeadlineInPast { deliver_by }
+}
+
+fn read_window(fields: &mut Fields<'_>, now: Option<Timestamp>) -> Option<Window> {
     let not_before = fields.required("not_before", parsed(str::parse::<Timestamp>));
-    let not_after = fields.required("not_after", parsed(str::parse::<Timestamp>));
+    let not_after = fields.required("not_after", to_come(now, window_past));
     match Window::new(not_before?, not_after?) {
         Ok(window) => Some(window),
         Err(error) => fields.fault("not_after", "range", error.to_string()),
@@ -188,14 +240,24 @@ struct WindowPatch {
     not_after: Option<Timestamp>,
 }
 
-/// A patch, with the members that it may have.
+/// A patch, with the members that it may have, read beside the plan as it was
+/// seen. Times that stay as they are may have passed: what is sent may be the
+/// plan as it is, which changes nothing.
 #[expect(clippy::unnecessary_wraps, reason = "the shape of every reader")]
-pub(super) fn read_plan_patch(fields: &mut Fields<'_>) -> Option<PlanPatch> {
+pub(super) fn read_plan_patch(
+    fields: &mut Fields<'_>,
+    was: &Plan,
+    now: Timestamp,
+) -> Option<PlanPatch> {
+    let window = was.pickup_window;
     Some(PlanPatch {
         pickup: fields.replaced("pickup", object(read_place_patch)),
         dropoff: fields.replaced("dropoff", object(read_place_patch)),
-        pickup_window: fields.patched("pickup_window", object(read_window_patch)),
-        deliver_by: fields.patched("deliver_by", parsed(str::parse::<Timestamp>)),
+        pickup_window: fields.patched(
+            "pickup_window",
+            object(|patch| read_window_patch(patch, window, now)),
+        ),
+        deliver_by: fields.patched("deliver_by", changed(was.deliver_by, now, deadline_past)),
     })
 }
 
@@ -209,11 +271,44 @@ fn read_place_patch(fields: &mut Fields<'_>) -> Option<PlacePatch> {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the shape of every reader")]
-fn read_window_patch(fields: &mut Fields<'_>) -> Option<WindowPatch> {
-    Some(WindowPatch {
-        not_before: fields.replaced("not_before", parsed(str::parse::<Timestamp>)),
-        not_after: fields.replaced("not_after", parsed(str::parse::<Timestamp>)),
-    })
+fn read_window_patch(
+    fields: &mut Fields<'_>,
+    was: Option<Window>,
+    now: Timestamp,
+) -> Option<WindowPatch> {
+    let end_was = was.map(Window::not_after);
+    let not_before = fields.replaced("not_before", parsed(str::parse::<Timestamp>));
+    let not_after = fields.replaced("not_after", changed(end_was, now, window_past));
+    let patch = WindowPatch {
+        not_before,
+        not_after,
+    };
+    let is_unread = |name, end: Option<Timestamp>| end.is_none() && fields.has(name);
+    let has_unread = is_unread("not_before", not_before) || is_unread("not_after", not_after);
+    // An end that is at fault itself was told so already, and says nothing of the order of both.
+    for misfit in patch.misfits(was) {
+        match misfit {
+            Misfit::Missing(name) if !fields.has(name) => misfit.fault(fields),
+            Misfit::Reversed(_) if !has_unread => misfit.fault(fields),
+            Misfit::Missing(_) | Misfit::Reversed(_) => {}
+        }
+    }
+    Some(patch)
+}
+
+/// A time that lies after `now`, or is what it was.
+fn changed(
+    was: Option<Timestamp>,
+    now: Timestamp,
+    rejection: fn(Timestamp) -> DeliveryRejection,
+) -> impl Fn(&Member<'_>) -> Option<Timestamp> {
+    move |member| {
+        let time = parsed(str::parse::<Timestamp>)(member)?;
+        if was == Some(time) {
+            return Some(time);
+        }
+        to_come(Some(now), rejection)(member)
+    }
 }
 
 impl PlanPatch {
@@ -251,21 +346,71 @@ fn moved(patch: Option<&PlacePatch>, was: &Place) -> Result<Place, Faults> {
 }
 
 impl WindowPatch {
+    /// Both ends as they become.
+    fn ends(&self, was: Option<Window>) -> (Option<Timestamp>, Option<Timestamp>) {
+        (
+            self.not_before.or(was.map(Window::not_before)),
+            self.not_after.or(was.map(Window::not_after)),
+        )
+    }
+
+    /// What does not fit beside the window as it was.
+    fn misfits(&self, was: Option<Window>) -> Vec<Misfit> {
+        match self.ends(was) {
+            (Some(not_before), Some(not_after)) => {
+                let error = Window::new(not_before, not_after).err();
+                error.map(Misfit::Reversed).into_iter().collect()
+            }
+            (not_before, not_after) => [("not_before", not_before), ("not_after", not_after)]
+                .into_iter()
+                .filter(|(_, end)| end.is_none())
+                .map(|(name, _)| Misfit::Missing(name))
+                .collect(),
+        }
+    }
+
     fn apply(&self, was: Option<Window>) -> Result<Window, Faults> {
-        let end = |given: Option<Timestamp>, was: Option<Timestamp>, name: &str| {
-            given.or(was).ok_or_else(|| {
-                let pointer = format!("/pickup_window/{name}");
-                Faults::from(Fault::new(
-                    pointer,
-                    "required",
-                    "there is no window yet, so it needs both ends",
-                ))
-            })
+        let window = match self.ends(was) {
+            (Some(not_before), Some(not_after)) => Window::new(not_before, not_after).ok(),
+            _ => None,
         };
-        let not_before = end(self.not_before, was.map(Window::not_before), "not_before")?;
-        let not_after = end(self.not_after, was.map(Window::not_after), "not_after")?;
-        Window::new(not_before, not_after).map_err(|error| {
-            Fault::new("/pickup_window/not_after", "range", error.to_string()).into()
+        window.ok_or_else(|| {
+            let misfits = self.misfits(was);
+            misfits
+                .iter()
+                .map(|misfit| {
+                    let (name, code, detail) = misfit.words();
+                    Fault::new(format!("/pickup_window/{name}"), code, detail)
+                })
+                .collect()
         })
+    }
+}
+
+/// Why a window's patch makes no window.
+#[derive(Debug)]
+enum Misfit {
+    /// An end that nobody ever gave.
+    Missing(&'static str),
+    /// It would end before it begins.
+    Reversed(InvalidWindow),
+}
+
+impl Misfit {
+    /// At which end, the code and what a client hears.
+    fn words(&self) -> (&'static str, &'static str, String) {
+        match self {
+            Self::Missing(name) => (
+                name,
+                "required",
+                "there is no window yet, so it needs both ends".to_owned(),
+            ),
+            Self::Reversed(error) => ("not_after", "range", error.to_string()),
+        }
+    }
+
+    fn fault(&self, window: &Fields<'_>) {
+        let (name, code, detail) = self.words();
+        window.fault::<()>(name, code, detail);
     }
 }

@@ -135,6 +135,117 @@ async fn what_only_a_use_case_can_know_is_a_fault_at_its_place_too() {
     );
 }
 
+const STRANGER: &str = "usr_00000000-0000-7000-8000-00000000ffff";
+
+#[tokio::test]
+async fn what_only_the_clock_and_the_log_know_is_told_beside_all_other_faults() {
+    let scene = Scene::new();
+    let user = scene.user("ada@example.org").await;
+    let past = json!("2026-11-21T00:00:00Z");
+    let window = json!({"not_before": "2020-01-01T00:00:00Z", "not_after": past});
+    let bad_place = json!({"lat": 91, "lon": 0});
+    for (user, changes, pointers) in [
+        (
+            user.as_str(),
+            json!({"pickup_window": window, "deliver_by": past}),
+            vec!["/pickup_window/not_after", "/deliver_by"],
+        ),
+        (
+            STRANGER,
+            json!({"deliver_by": past}),
+            vec!["/user_id", "/deliver_by"],
+        ),
+        (
+            user.as_str(),
+            json!({"pickup": bad_place, "deliver_by": past}),
+            vec!["/pickup/lat", "/deliver_by"],
+        ),
+        (
+            STRANGER,
+            json!({"pickup": bad_place, "pickup_window": window, "deliver_by": past, "colour": "red"}),
+            vec![
+                "/user_id",
+                "/pickup/lat",
+                "/pickup_window/not_after",
+                "/deliver_by",
+                "/colour",
+            ],
+        ),
+    ] {
+        let mut body = order(user);
+        let changes = changes.as_object().unwrap().clone();
+        body.as_object_mut().unwrap().extend(changes);
+        let refused = scene.post("/v1/deliveries", body).await;
+        let mut found = refused.problem(422).1;
+        found.sort_unstable();
+        let mut expected = pointers;
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_was_taken_is_taken_again_when_its_times_have_passed() {
+    let scene = Scene::new();
+    let user = scene.user("ada@example.org").await;
+    let mut body = order(&user);
+    body["external_id"] = json!("order-1");
+    body["deliver_by"] = json!("2026-11-21T00:00:01Z");
+    let first = scene.post("/v1/deliveries", body.clone()).await;
+    assert_eq!(first.status, 201, "{first:?}");
+    let later = scene.at(NOW_US + 2_000_000);
+    let again = later.post("/v1/deliveries", body.clone()).await;
+    assert_eq!((again.status, &again.body), (200, &first.body));
+    body["external_id"] = json!("order-2");
+    let other = later.post("/v1/deliveries", body).await;
+    assert_eq!(other.problem(422).1, ["/deliver_by"]);
+
+    let path = first.header("location");
+    let any = [("if-match", "*")];
+    let same = json!({"deliver_by": "2026-11-21T00:00:01Z"});
+    let same = later.call("PATCH", path, &any, Some(same)).await;
+    assert_eq!((same.status, &same.body), (200, &first.body));
+}
+
+#[tokio::test]
+async fn every_fault_of_a_patch_is_named_with_those_that_show_beside_the_plan() {
+    let scene = Scene::new();
+    let user = scene.user("ada@example.org").await;
+    let path = format!("/v1/deliveries/{}", scene.delivery(&user).await);
+    let any = [("if-match", "*")];
+    let past = "2026-11-21T00:00:00Z";
+    for (patch, pointers) in [
+        (
+            json!({"pickup_window": {"not_before": past, "not_after": past}, "deliver_by": past, "dropoff": {"lat": 91}}),
+            vec!["/pickup_window/not_after", "/deliver_by", "/dropoff/lat"],
+        ),
+        (
+            json!({"pickup_window": {}, "deliver_by": past}),
+            vec![
+                "/deliver_by",
+                "/pickup_window/not_before",
+                "/pickup_window/not_after",
+            ],
+        ),
+        (
+            json!({"pickup_window": {"not_before": "soon"}}),
+            vec!["/pickup_window/not_before", "/pickup_window/not_after"],
+        ),
+        (
+            json!({"pickup_window": {"not_before": "2199-01-01T00:00:00Z", "not_after": "2198-01-01T00:00:00Z"},
+                "dropoff": {"x": 1}}),
+            vec!["/pickup_window/not_after", "/dropoff/x"],
+        ),
+    ] {
+        let refused = scene.call("PATCH", &path, &any, Some(patch)).await;
+        let mut found = refused.problem(422).1;
+        found.sort_unstable();
+        let mut expected = pointers;
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+    }
+}
+
 #[tokio::test]
 async fn one_external_id_is_one_delivery() {
     let scene = Scene::new();
