@@ -46,8 +46,8 @@ enum Command {
     Demo(DemoOptions),
     /// Fly recorded flights through a running service's public door
     Simulate(SimulateOptions),
-    /// Check the journal, and that every view is what the journal says; changes nothing.
-    /// The service must not be running
+    /// Check the journal, and that every view is what the journal says. Mends nothing but what
+    /// every start does: a torn last write is cut off. The service must not be running
     Verify(FolderOptions),
     /// Build all views anew from the journal. The service must not be running
     Rebuild(FolderOptions),
@@ -121,10 +121,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match execute(line.command) {
         Ok(code) => code,
         Err(error) => {
-            terminal::complain(format_args!("error: {error:#}"));
+            terminal::complain(format_args!("error: {}", in_full(&error)));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error and its causes, each said once: some errors name their cause themselves.
+fn in_full(error: &anyhow::Error) -> String {
+    let mut words = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !words.contains(&cause) {
+            words = format!("{words}: {cause}");
+        }
+    }
+    words
 }
 
 fn execute(command: Command) -> anyhow::Result<ExitCode> {

@@ -122,38 +122,46 @@ pub struct IngestSettings {
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub dropoff_radius_m: u32,
 
-    /// How long a fact waits for the ones before it, milliseconds.
-    #[arg(long, env = "AIRPOST_GAP_WAIT_MS", value_name = "MS", default_value_t = 5_000,
-          value_parser = clap::value_parser!(u64).range(0..=600_000))]
-    pub gap_wait_ms: u64,
+    /// How long a fact waits for the ones before it, seconds.
+    #[arg(long, env = "AIRPOST_GAP_WAIT_S", value_name = "S", default_value_t = 5,
+          value_parser = clap::value_parser!(u32).range(0..=600))]
+    pub gap_wait_s: u32,
+
+    /// How long a fact waits for its mission or its delivery to be known, seconds; then it is
+    /// a dead letter.
+    #[arg(long, env = "AIRPOST_PARK_WAIT_S", value_name = "S", default_value_t = 900,
+          value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    pub park_wait_s: u32,
 
     /// How many facts of a session wait for the ones before them.
     #[arg(long, env = "AIRPOST_HELD_FACTS_MAX", value_name = "N", default_value_t = 64,
           value_parser = clap::value_parser!(u32).range(1..=64))]
     pub held_facts_max: u32,
 
-    /// How far ahead of our clock a sender's may be, milliseconds.
-    #[arg(long, env = "AIRPOST_CLOCK_SKEW_MS", value_name = "MS", default_value_t = 5_000,
-          value_parser = clap::value_parser!(u64).range(0..=600_000))]
-    pub clock_skew_ms: u64,
+    /// How far ahead of our clock a sender's may be, seconds.
+    #[arg(long, env = "AIRPOST_CLOCK_SKEW_S", value_name = "S", default_value_t = 5,
+          value_parser = clap::value_parser!(u32).range(0..=600))]
+    pub clock_skew_s: u32,
 }
 
 impl IngestSettings {
-    /// How long a fact waits for the ones before it, whole seconds, rounded up.
+    /// How long a fact waits for the ones before it.
     #[must_use]
     pub fn gap_wait(&self) -> DurationS {
-        seconds(self.gap_wait_ms)
+        DurationS::new(self.gap_wait_s)
     }
 
-    /// How far ahead of our clock a sender's may be, whole seconds, rounded up.
+    /// How long a fact waits for its mission or its delivery to be known.
+    #[must_use]
+    pub fn park_wait(&self) -> DurationS {
+        DurationS::new(self.park_wait_s)
+    }
+
+    /// How far ahead of our clock a sender's may be.
     #[must_use]
     pub fn clock_skew(&self) -> DurationS {
-        seconds(self.clock_skew_ms)
+        DurationS::new(self.clock_skew_s)
     }
-}
-
-fn seconds(milliseconds: u64) -> DurationS {
-    DurationS::new(u32::try_from(milliseconds.div_ceil(1000)).unwrap_or(u32::MAX))
 }
 
 /// Why the service refuses to start with these settings.
@@ -219,9 +227,10 @@ impl Default for IngestSettings {
     fn default() -> Self {
         Self {
             dropoff_radius_m: 50,
-            gap_wait_ms: 5_000,
+            gap_wait_s: 5,
+            park_wait_s: 900,
             held_facts_max: 64,
-            clock_skew_ms: 5_000,
+            clock_skew_s: 5,
         }
     }
 }

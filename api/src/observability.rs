@@ -52,6 +52,8 @@ pub fn start_logging(format: LogFormat, filter: Option<&str>) -> Result<(), LogE
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Whoever reads the lines may go away: that is no reason to stop working.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => lines.finish().try_init()?,

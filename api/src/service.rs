@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use domain::quantity::DistanceM;
-use domain::time::DurationS;
 use domain::translation::Thresholds;
 use eventstore::{DataLock, EventStore, Journal, JournalOptions};
 use projections::{Views, ViewsOptions};
@@ -88,7 +87,8 @@ impl Opened {
         };
         let application = Application::new(log, environment.clone(), thresholds);
         let limits = IngestLimits {
-            gap_wait: whole_seconds(config.ingest.gap_wait_ms),
+            gap_wait: config.ingest.gap_wait(),
+            park_wait: config.ingest.park_wait(),
             held_facts_max: usize::try_from(config.ingest.held_facts_max)?,
         };
         let ingest = Ingest::new(application.clone(), limits);
@@ -146,9 +146,4 @@ impl Opened {
 async fn until(mut shutdown: watch::Receiver<bool>) {
     // An error means that nobody can give the signal any more, which is one too.
     let _ = shutdown.wait_for(|stop| *stop).await;
-}
-
-/// Rounded up: nothing is given up before its time.
-fn whole_seconds(milliseconds: u64) -> DurationS {
-    DurationS::new(u32::try_from(milliseconds.div_ceil(1_000)).unwrap_or(u32::MAX))
 }

@@ -8,14 +8,17 @@
 
 mod event;
 mod backlog;
+mod seen;
 pub(crate) mod payload;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use backlog::Backlog;
 pub use event::{ParkReason, Parked, ReceivedFact, SessionEvent};
+use seen::Seen;
 
 use crate::drone::Sender;
 use crate::time::{DurationS, Timestamp};
@@ -29,6 +32,9 @@ pub const GAP_WAIT: DurationS = DurationS::new(5);
 /// Most facts parked in one session; more are refused.
 pub const PARKED_FACTS_MAX: usize = 1_024;
 
+/// How long a fact stays parked, by default: 15 minutes.
+pub const PARK_WAIT: DurationS = DurationS::new(900);
+
 /// The highest number a fact may bear, so that the next one exists.
 pub const SEQ_MAX: u64 = u64::MAX - 1;
 
@@ -38,9 +44,9 @@ pub struct Session {
     sender: Option<Sender>,
     backlog: Backlog,
     /// The content of every number seen.
-    hashes: BTreeMap<u64, [u8; 16]>,
+    seen: Seen,
     /// The facts that are held.
-    held: BTreeMap<u64, ReceivedFact>,
+    held: BTreeMap<u64, Arc<ReceivedFact>>,
 }
 
 /// How a fact that comes in relates to what came before.
@@ -133,6 +139,25 @@ impl Session {
         step
     }
 
+    /// Waits no longer for what facts that were parked for `wait` by `now` wait
+    /// for, at most so many at a time.
+    #[must_use]
+    pub fn give_up_parked(&self, now: Timestamp, wait: DurationS, facts_max: usize) -> Step {
+        let expired = self
+            .backlog
+            .parked()
+            .filter(|(_, parked)| parked.since.plus(wait) <= now);
+        let given_up = expired.take(facts_max);
+        let events = given_up.map(|(seq, parked)| SessionEvent::DeadLettered {
+            seq,
+            why: parked.why,
+        });
+        Step {
+            events: events.collect(),
+            due: Vec::new(),
+        }
+    }
+
     /// The state after an event. Total: what makes no sense changes nothing.
     #[must_use]
     pub fn evolve(mut self, event: &SessionEvent) -> Self {
@@ -141,8 +166,8 @@ impl Session {
     }
 
     fn judge(&self, fact: &ReceivedFact) -> Verdict {
-        match self.hashes.get(&fact.seq) {
-            Some(hash) if *hash == fact.hash => Verdict::Duplicate,
+        match self.seen.hash_of(fact.seq) {
+            Some(hash) if hash == fact.hash => Verdict::Duplicate,
             Some(_) => Verdict::Conflict,
             None if self.backlog.parked().len() >= PARKED_FACTS_MAX => Verdict::BacklogFull,
             None => Verdict::Accepted,
@@ -158,21 +183,21 @@ impl Session {
         match event {
             SessionEvent::SessionOpened(sender) => self.sender = Some(sender.clone()),
             SessionEvent::FactReceived(fact) => {
-                self.hashes.insert(fact.seq, fact.hash);
-                self.held.insert(fact.seq, fact.as_ref().clone());
+                self.seen.note(fact.seq, fact.hash);
+                self.held.insert(fact.seq, Arc::new(fact.as_ref().clone()));
             }
             SessionEvent::GapPassed { .. }
             | SessionEvent::FactParked { .. }
-            | SessionEvent::FactUnparked { .. } => {}
+            | SessionEvent::FactUnparked { .. }
+            | SessionEvent::DeadLettered { .. } => {}
         }
         let turns = self.backlog.apply(event);
         turns
             .into_iter()
             .filter_map(|turn| {
-                Some(Due {
-                    fact: self.held.remove(&turn.seq)?,
-                    late: turn.late,
-                })
+                let fact = Arc::unwrap_or_clone(self.held.remove(&turn.seq)?);
+                let late = turn.late;
+                Some(Due { fact, late })
             })
             .collect()
     }

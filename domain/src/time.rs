@@ -41,6 +41,16 @@ impl Timestamp {
         self.0
     }
 
+    /// The instant that much earlier, at least [`Timestamp::MIN`].
+    #[must_use]
+    pub fn minus(self, seconds: DurationS) -> Self {
+        Self(
+            self.0
+                .saturating_sub(i64::from(seconds.get()) * 1_000_000)
+                .max(Self::MIN.0),
+        )
+    }
+
     /// The instant that much later, at most [`Timestamp::MAX`].
     #[must_use]
     pub fn plus(self, seconds: DurationS) -> Self {

@@ -342,6 +342,7 @@ impl Service {
                 let parked = Parked {
                     why: *why,
                     mission: Some(mission(*of)),
+                    delivery: None,
                     since: now,
                 };
                 vec![SessionEvent::FactParked { seq: *seq, parked }]

@@ -168,6 +168,13 @@ impl<'k> KeyParts<'k> {
         Some(*id)
     }
 
+    /// The large number that follows.
+    pub(crate) fn large_number(&mut self) -> Option<u64> {
+        let (number, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u64::from_be_bytes(*number))
+    }
+
     /// The instant that follows, microseconds.
     pub(crate) fn instant(&mut self) -> Option<i64> {
         let (number, rest) = self.0.split_first_chunk()?;

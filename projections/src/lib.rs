@@ -53,7 +53,7 @@ pub use user_deliveries::{
 pub use verify::{Difference, FINDINGS_MAX, Finding, Verification, VerifyError, verify};
 pub use view_store::ViewStoreError;
 pub use views::{QueryError, ViewHealth, Views, ViewsHealth, ViewsOptions};
-pub use waiting_sessions::{WAITING_SESSIONS_MAX, WaitingSession};
+pub use waiting_sessions::{DUE_ENTRIES_MAX, Deadlines, DueSession};
 
 #[cfg(test)]
 mod test_log;

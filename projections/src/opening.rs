@@ -57,7 +57,9 @@ pub(crate) fn open_views(
         Some(damage) => damage.clone(),
         None => match try_open(folder, identity, head) {
             Ok(set) => return Ok(set),
-            Err(ViewOpenError::Damaged(error @ ViewStoreError::InUse { .. })) => {
+            Err(ViewOpenError::Damaged(
+                error @ (ViewStoreError::InUse { .. } | ViewStoreError::NoRoom { .. }),
+            )) => {
                 return Err(OpenError::Unusable(error));
             }
             Err(ViewOpenError::Damaged(damage)) => damage,

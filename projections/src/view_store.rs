@@ -146,6 +146,14 @@ pub enum ViewStoreError {
         /// The engine's words.
         why: String,
     },
+    /// The disk takes no writes; nothing is wrong with the views.
+    #[error("{doing} the views failed: {why}; make room on the disk, or make it writable")]
+    NoRoom {
+        /// What was being done.
+        doing: &'static str,
+        /// The operating system's words.
+        why: String,
+    },
     /// The engine panicked.
     #[error("{doing} the views panicked: {why}")]
     Panicked {

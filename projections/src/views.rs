@@ -23,7 +23,7 @@ use crate::user_deliveries::{self, UserDeliveriesPage, UserDeliveriesQuery};
 use crate::view::{Reading, View, project};
 use crate::view_set::ViewSet;
 use crate::view_store::{MemoryViewStore, ViewFolder, ViewStoreError};
-use crate::waiting_sessions::{self, WaitingSession};
+use crate::waiting_sessions::{self, Deadlines, DueSession};
 
 #[cfg(test)]
 mod tests;
@@ -275,14 +275,14 @@ impl Views {
         })
     }
 
-    /// The drone sessions that wait for missing facts or have some parked, as of the view's position.
+    /// The drone sessions for which something is to be done, as of the view's position.
     ///
     /// # Errors
     /// [`QueryError`]; `Lagging` while the views are being built.
-    pub fn waiting_sessions(&self) -> Result<Vec<WaitingSession>, QueryError> {
+    pub fn due_sessions(&self, deadlines: Deadlines) -> Result<Vec<DueSession>, QueryError> {
         self.query(|set| {
             let view = self.caught_up(&set.waiting_sessions)?;
-            Ok(waiting_sessions::waiting(&view.overlay())?)
+            Ok(waiting_sessions::due(&view.overlay(), deadlines)?)
         })
     }
 

@@ -1,18 +1,28 @@
-//! What do we still have to wait for, after a restart?
+//! What need not wait any longer, also after a restart?
 //!
 //! ```text
-//! row  session            what comes next and what is held
-//! index 1 session         empty: the session has something held or parked
-//! index 2 (session, seq)  a fact that is parked until its mission or delivery is known
+//! row  session                        what comes next and what is held
+//! index 1 (came in, session)          the session's oldest held fact
+//! index 2 (session, seq)              a fact that is parked until its mission or delivery is known
+//! index 3 (came in, session, seq)     the same, by age
+//! index 4 (mission, session, seq)     the same, by the mission it waits for
+//! index 5 (delivery, session, seq)    the same, by the delivery it waits for
+//! index 6 (session, seq)              a parked fact whose mission or delivery is there now
 //! ```
+//! Only what is due is looked at, oldest first, however much waits. That a
+//! parked fact is found when its mission comes rests on the log: whoever parks
+//! it commits on the condition that the mission is not there yet.
+//!
 //! Facts of a kind that this release does not know are parked for a later
 //! release and for nothing that could happen: they are not waited for here.
 
-use domain::id::MissionId;
+use std::collections::BTreeMap;
+
+use domain::id::{DeliveryId, MissionId};
 use domain::session::{Backlog, ParkReason, Parked, SessionEvent};
 use domain::stream::Category;
 use domain::time::Timestamp;
-use eventstore::{Position, Record, StreamId};
+use eventstore::{Position, Record, StreamId, StreamVersion};
 use serde::{Deserialize, Serialize};
 
 use crate::key::{Key, KeyParts};
@@ -24,26 +34,39 @@ use crate::view_store::{Direction, ViewStoreError};
 #[cfg(test)]
 mod tests;
 
-const WAITING: u8 = 1;
+const HELD: u8 = 1;
 const PARKED: u8 = 2;
+const BY_AGE: u8 = 3;
+const BY_MISSION: u8 = 4;
+const BY_DELIVERY: u8 = 5;
+const READY: u8 = 6;
 
-/// Most sessions that one answer lists.
-pub const WAITING_SESSIONS_MAX: usize = 10_000;
+/// Most entries of each kind that one answer looks at.
+pub const DUE_ENTRIES_MAX: usize = 1_000;
 
-/// Parked facts read at a time.
-const PARKED_PER_READ: usize = 500;
+/// Entries read at a time when a mission or delivery comes.
+const RELEASED_PER_READ: usize = 500;
 
-/// A drone session that waits for something.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WaitingSession {
+/// From when on what still waits is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// A fact held since then, or longer.
+    pub held_since: Timestamp,
+    /// A fact parked since then, or longer.
+    pub parked_since: Timestamp,
+}
+
+/// A drone session for which something is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DueSession {
     /// Its stream.
     pub stream: StreamId,
-    /// When the oldest fact that is held for a missing one came in.
-    pub oldest_held: Option<Timestamp>,
-    /// When the oldest parked fact came in.
-    pub oldest_parked: Option<Timestamp>,
-    /// The missions of the parked facts, each once.
-    pub parked_missions: Vec<MissionId>,
+    /// A gap was waited for long enough.
+    pub gap: bool,
+    /// What a parked fact waits for is there.
+    pub ready: bool,
+    /// A parked fact was kept long enough.
+    pub expired: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -52,17 +75,15 @@ struct StoredRow {
     next: u64,
     #[serde(with = "crate::stored")]
     held: Vec<(u64, Timestamp)>,
-    /// How many facts are parked in the index.
-    parked: u32,
     position: Position,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct StoredParked {
     #[serde(with = "crate::stored")]
-    why: ParkReason,
-    #[serde(with = "crate::stored")]
     mission: Option<MissionId>,
+    #[serde(with = "crate::stored")]
+    delivery: Option<DeliveryId>,
     #[serde(with = "crate::stored")]
     since: Timestamp,
 }
@@ -81,7 +102,11 @@ impl Projection for WaitingSessions {
     }
 
     fn categories(&self) -> &'static [Category] {
-        &[Category::DroneSession]
+        &[
+            Category::DroneSession,
+            Category::Mission,
+            Category::Delivery,
+        ]
     }
 
     fn project(
@@ -90,137 +115,233 @@ impl Projection for WaitingSessions {
         record: &Record,
         facts: &Facts,
     ) -> Result<(), ViewStoreError> {
-        let Facts::Session(events) = facts else {
-            return Ok(());
-        };
-        let session = record.stream.key.as_bytes();
-        let key = Key::row().id(session);
-        let mut row = match view.get(&key)? {
-            Some(bytes) => from_bytes(&bytes)?,
-            None => StoredRow::new(record.stream),
-        };
-        if row.position >= record.position {
+        if let Facts::Session(events) = facts {
+            return project_session(view, record, events);
+        }
+        // The first event of either stream says that the thing is there.
+        if record.first_version != StreamVersion::new(1) {
             return Ok(());
         }
-        let waited = row.waits();
-        // Parked facts have keys of their own, so the fold need not know them.
-        let mut backlog = Backlog::restore(row.next, row.held.iter().copied(), []);
-        for event in events {
-            match event {
-                SessionEvent::FactParked { seq, parked } => park(view, &mut row, *seq, parked)?,
-                SessionEvent::FactUnparked { seq } => unpark(view, &mut row, *seq)?,
-                SessionEvent::SessionOpened(_)
-                | SessionEvent::FactReceived(_)
-                | SessionEvent::GapPassed { .. } => backlog.evolve(event),
-            }
+        let id = record.stream.key.as_bytes();
+        let category = record.stream.category.get();
+        if category == Category::Mission.number() {
+            release(view, &Key::index(BY_MISSION).id(id), BY_MISSION)
+        } else if category == Category::Delivery.number() {
+            release(view, &Key::index(BY_DELIVERY).id(id), BY_DELIVERY)
+        } else {
+            Ok(())
         }
-        row.next = backlog.next();
-        row.held = backlog.held().collect();
-        row.position = record.position;
-        match (waited, row.waits()) {
-            (false, true) => view.put(Key::index(WAITING).id(session), Vec::new()),
-            (true, false) => view.remove(Key::index(WAITING).id(session)),
-            (true, true) | (false, false) => {}
-        }
-        view.put(key, to_bytes(&row));
-        Ok(())
     }
 }
 
+fn project_session(
+    view: &mut Overlay<'_>,
+    record: &Record,
+    events: &[SessionEvent],
+) -> Result<(), ViewStoreError> {
+    let session = record.stream.key.as_bytes();
+    let key = Key::row().id(session);
+    let mut row = match view.get(&key)? {
+        Some(bytes) => from_bytes(&bytes)?,
+        None => StoredRow::new(record.stream),
+    };
+    if row.position >= record.position {
+        return Ok(());
+    }
+    let held_before = row.oldest_held();
+    // Parked facts have keys of their own, so the fold need not know them.
+    let mut backlog = Backlog::restore(row.next, row.held.iter().copied(), []);
+    for event in events {
+        match event {
+            SessionEvent::FactParked { seq, parked } => park(view, session, *seq, parked)?,
+            SessionEvent::FactUnparked { seq } | SessionEvent::DeadLettered { seq, why: _ } => {
+                unpark(view, session, *seq)?;
+            }
+            SessionEvent::SessionOpened(_)
+            | SessionEvent::FactReceived(_)
+            | SessionEvent::GapPassed { .. } => backlog.evolve(event),
+        }
+    }
+    row.next = backlog.next();
+    row.held = backlog.held().collect();
+    row.position = record.position;
+    if held_before != row.oldest_held() {
+        let place = |since: Timestamp| Key::index(HELD).instant(since.micros()).id(session);
+        if let Some(since) = held_before {
+            view.remove(place(since));
+        }
+        if let Some(since) = row.oldest_held() {
+            view.put(place(since), Vec::new());
+        }
+    }
+    view.put(key, to_bytes(&row));
+    Ok(())
+}
+
 impl StoredRow {
-    fn new(stream: StreamId) -> Self {
+    const fn new(stream: StreamId) -> Self {
         Self {
             stream,
-            next: Backlog::default().next(),
+            next: 1,
             held: Vec::new(),
-            parked: 0,
             position: Position::START,
         }
     }
 
-    fn waits(&self) -> bool {
-        !self.held.is_empty() || self.parked > 0
+    fn oldest_held(&self) -> Option<Timestamp> {
+        self.held.iter().map(|(_, received_at)| *received_at).min()
     }
 }
 
-fn parked_key(row: &StoredRow, seq: u64) -> Key {
-    Key::index(PARKED)
-        .id(row.stream.key.as_bytes())
-        .large_number(seq)
+/// The keys of a parked fact beside its own.
+fn places(session: &[u8; 16], seq: u64, parked: &StoredParked) -> [Option<Key>; 3] {
+    let of = |index, id: &[u8; 16]| Key::index(index).id(id).id(session).large_number(seq);
+    [
+        Some(
+            Key::index(BY_AGE)
+                .instant(parked.since.micros())
+                .id(session)
+                .large_number(seq),
+        ),
+        // What waits for a delivery waits for nothing else.
+        parked
+            .mission
+            .filter(|_| parked.delivery.is_none())
+            .map(|mission| of(BY_MISSION, mission.uuid().as_bytes())),
+        parked
+            .delivery
+            .map(|delivery| of(BY_DELIVERY, delivery.uuid().as_bytes())),
+    ]
 }
 
 fn park(
     view: &mut Overlay<'_>,
-    row: &mut StoredRow,
+    session: &[u8; 16],
     seq: u64,
     parked: &Parked,
 ) -> Result<(), ViewStoreError> {
+    unpark(view, session, seq)?;
     match parked.why {
         ParkReason::UnknownMission | ParkReason::UnknownDelivery => {}
-        ParkReason::UnknownKind => return unpark(view, row, seq),
+        ParkReason::UnknownKind => return Ok(()),
     }
-    let key = parked_key(row, seq);
-    if view.get(&key)?.is_none() {
-        row.parked = row.parked.saturating_add(1);
-    }
+    let Parked {
+        why: _,
+        mission,
+        delivery,
+        since,
+    } = *parked;
     let stored = StoredParked {
-        why: parked.why,
-        mission: parked.mission,
-        since: parked.since,
+        mission,
+        delivery,
+        since,
     };
-    view.put(key, to_bytes(&stored));
-    Ok(())
-}
-
-fn unpark(view: &mut Overlay<'_>, row: &mut StoredRow, seq: u64) -> Result<(), ViewStoreError> {
-    let key = parked_key(row, seq);
-    if view.get(&key)?.is_some() {
-        row.parked = row.parked.saturating_sub(1);
-        view.remove(key);
+    for place in places(session, seq, &stored).into_iter().flatten() {
+        view.put(place, Vec::new());
     }
+    view.put(
+        Key::index(PARKED).id(session).large_number(seq),
+        to_bytes(&stored),
+    );
     Ok(())
 }
 
-/// The sessions that wait for something, at most [`WAITING_SESSIONS_MAX`].
-pub(crate) fn waiting(view: &Overlay<'_>) -> Result<Vec<WaitingSession>, ViewStoreError> {
-    let waiting = Key::index(WAITING).prefix();
-    let keys = view.scan(&waiting, Direction::Forward, WAITING_SESSIONS_MAX)?;
-    let sessions = keys.iter().map(|(key, _)| {
-        let session = KeyParts::of_index(key, WAITING).and_then(|mut parts| parts.id());
-        let session = session.ok_or_else(|| ViewStoreError::unreadable("an entry without key"))?;
-        waiting_session(view, &session)
+fn unpark(view: &mut Overlay<'_>, session: &[u8; 16], seq: u64) -> Result<(), ViewStoreError> {
+    let key = Key::index(PARKED).id(session).large_number(seq);
+    let Some(bytes) = view.get(&key)? else {
+        return Ok(());
+    };
+    let stored = from_bytes::<StoredParked>(&bytes)?;
+    for place in places(session, seq, &stored).into_iter().flatten() {
+        view.remove(place);
+    }
+    view.remove(Key::index(READY).id(session).large_number(seq));
+    view.remove(key);
+    Ok(())
+}
+
+/// Marks as ready what waited for something that is there now.
+fn release(view: &mut Overlay<'_>, awaited: &Key, index: u8) -> Result<(), ViewStoreError> {
+    let mut range = awaited.clone().prefix();
+    loop {
+        let waiting = view.scan(&range, Direction::Forward, RELEASED_PER_READ)?;
+        let Some((last, _)) = waiting.last() else {
+            return Ok(());
+        };
+        range = range.after(last);
+        for (key, _) in &waiting {
+            let parts = KeyParts::of_index(key, index).and_then(|mut parts| {
+                let _awaited = parts.id()?;
+                Some((parts.id()?, parts.large_number()?))
+            });
+            let (session, seq) = parts.ok_or_else(without_key)?;
+            view.put(Key::index(READY).id(&session).large_number(seq), Vec::new());
+            view.remove(Key::from_bytes(key.clone()));
+        }
+    }
+}
+
+/// The sessions for which something is to be done, in no particular order. Of
+/// each kind the oldest are found, at most [`DUE_ENTRIES_MAX`] entries.
+pub(crate) fn due(
+    view: &Overlay<'_>,
+    deadlines: Deadlines,
+) -> Result<Vec<DueSession>, ViewStoreError> {
+    let mut due: BTreeMap<[u8; 16], (bool, bool, bool)> = BTreeMap::new();
+    for session in by_age(view, HELD, deadlines.held_since)? {
+        due.entry(session).or_default().0 = true;
+    }
+    let ready = view.scan(
+        &Key::index(READY).prefix(),
+        Direction::Forward,
+        DUE_ENTRIES_MAX,
+    )?;
+    for (key, _) in &ready {
+        let session = KeyParts::of_index(key, READY).and_then(|mut parts| parts.id());
+        due.entry(session.ok_or_else(without_key)?).or_default().1 = true;
+    }
+    for session in by_age(view, BY_AGE, deadlines.parked_since)? {
+        due.entry(session).or_default().2 = true;
+    }
+    let sessions = due.into_iter().map(|(session, (gap, ready, expired))| {
+        let row = view.get(&Key::row().id(&session))?;
+        let row =
+            row.ok_or_else(|| ViewStoreError::unreadable("an indexed session without its row"))?;
+        let stream = from_bytes::<StoredRow>(&row)?.stream;
+        Ok(DueSession {
+            stream,
+            gap,
+            ready,
+            expired,
+        })
     });
     sessions.collect()
 }
 
-fn waiting_session(
+/// The sessions of an index that begins with an instant, up to one.
+fn by_age(
     view: &Overlay<'_>,
-    session: &[u8; 16],
-) -> Result<WaitingSession, ViewStoreError> {
-    let row = view
-        .get(&Key::row().id(session))?
-        .ok_or_else(|| ViewStoreError::unreadable("an indexed session without its row"))?;
-    let row = from_bytes::<StoredRow>(&row)?;
-    let mut waiting = WaitingSession {
-        stream: row.stream,
-        oldest_held: row.held.iter().map(|(_, received_at)| *received_at).min(),
-        oldest_parked: None,
-        parked_missions: Vec::new(),
-    };
-    let mut range = Key::index(PARKED).id(session).prefix();
-    loop {
-        let parked = view.scan(&range, Direction::Forward, PARKED_PER_READ)?;
-        let Some((last, _)) = parked.last() else {
-            waiting.parked_missions.sort_unstable();
-            waiting.parked_missions.dedup();
-            return Ok(waiting);
-        };
-        range = range.after(last);
-        for (_, value) in &parked {
-            let parked = from_bytes::<StoredParked>(value)?;
-            let oldest = waiting.oldest_parked.unwrap_or(parked.since);
-            waiting.oldest_parked = Some(oldest.min(parked.since));
-            waiting.parked_missions.extend(parked.mission);
+    index: u8,
+    until: Timestamp,
+) -> Result<Vec<[u8; 16]>, ViewStoreError> {
+    let entries = view.scan(
+        &Key::index(index).prefix(),
+        Direction::Forward,
+        DUE_ENTRIES_MAX,
+    )?;
+    let mut sessions = Vec::new();
+    for (key, _) in &entries {
+        let parts = KeyParts::of_index(key, index)
+            .and_then(|mut parts| Some((parts.instant()?, parts.id()?)));
+        let (since, session) = parts.ok_or_else(without_key)?;
+        if since > until.micros() {
+            break;
         }
+        sessions.push(session);
     }
+    Ok(sessions)
+}
+
+fn without_key() -> ViewStoreError {
+    ViewStoreError::unreadable("an entry without key")
 }

@@ -12,7 +12,7 @@ use crate::scene::{
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=50;
 
 /// A pause of the sender that no gap may outlive, so that a slow machine changes no result.
-const PATIENT: [&str; 2] = ["--gap-wait-ms", "600000"];
+const PATIENT: [&str; 2] = ["--gap-wait-s", "600"];
 
 #[tokio::test]
 async fn a_recorded_flight_completes_its_delivery_and_tells_each_step_at_the_time_of_its_fact() {

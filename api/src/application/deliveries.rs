@@ -81,6 +81,7 @@ impl Application {
         order: Order,
     ) -> Result<Done<Booked>, TransactError<BookingError>> {
         let now = self.now()?;
+        let order = order.in_stored_order();
         let user = order.user;
         let request = Request::of_client(request_id, Actor::named(ActorKind::Customer, user));
         let created = DeliveryEvent::Created(Box::new(order.clone()));

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use domain::delivery::{
-    CancelReason, DeliveryRejection, OnCancelAfterPickup, OnUndeliverable, Order, Package, Place,
-    Plan, Size, Status,
+    CancelReason, DeliveryRejection, OnCancelAfterPickup, OnUndeliverable, Order, Package,
+    PackageFlag, Place, Plan, Size, Status,
 };
 use domain::geo::GeoPoint;
 use domain::id::{DeliveryId, ExternalId, Tag, UserId};
@@ -64,7 +64,7 @@ pub(crate) fn order(user: UserId) -> Order {
             size: Size::Small,
             mass: MassG::new(500).unwrap(),
             dimensions: None,
-            flags: Vec::new(),
+            flags: vec![PackageFlag::Fragile, PackageFlag::Cold],
         },
         expedited: false,
         on_undeliverable: OnUndeliverable::Return,
@@ -238,6 +238,9 @@ async fn given_an_external_id_when_it_comes_again_then_the_same_request_is_the_s
     let first = book(10, order.clone()).await.unwrap().value;
     let again = book(11, order.clone()).await.unwrap().value;
     assert_eq!((again.id, again.existing), (first.id, true));
+    let mut turned = order.clone();
+    turned.package.flags.reverse();
+    assert_eq!(book(13, turned).await.unwrap().value.id, first.id);
     let other = Order {
         expedited: true,
         ..order

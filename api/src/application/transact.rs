@@ -10,16 +10,21 @@ use domain::stream::StreamName;
 use domain::time::Timestamp;
 use domain::translation::Thresholds;
 use eventstore::{
-    AppendError, Commit, CommitId, Event, EventStore, EventType, Expected, Health, Label, Part,
-    Position, SchemaVersion, StreamVersion,
+    AppendError, Commit, CommitId, Event, EventStore, EventType, Expected, Health, Label, Outcome,
+    Part, Position, SchemaVersion, StreamVersion,
 };
+use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::load::{Folded, LoadError, Loaded, Loader, stream_id};
 use crate::environment::Environment;
 
-/// How often a decision is made anew when others were quicker.
-const TRIES_MAX: usize = 5;
+/// How often a decision is made anew when others were quicker. All but the
+/// first two are made in turn, against those alone who come new.
+const TRIES_MAX: usize = 10;
+
+/// How many turns there are: streams that share one wait for each other, no more.
+const TURNS: usize = 256;
 
 /// Everything a use case works with. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -28,6 +33,21 @@ pub struct Application {
     loader: Arc<Loader>,
     environment: Environment,
     thresholds: Thresholds,
+    turns: Arc<Turns>,
+}
+
+/// Who may try again next, by stream.
+#[derive(Debug)]
+struct Turns([Mutex<()>; TURNS]);
+
+impl Turns {
+    async fn of(&self, key: Uuid) -> MutexGuard<'_, ()> {
+        let place: u8 = key.into_bytes().into_iter().fold(0, |a, b| a ^ b);
+        let turn = self.0.get(usize::from(place));
+        turn.expect("a byte has as many values as there are turns")
+            .lock()
+            .await
+    }
 }
 
 /// What set a commit in motion.
@@ -142,6 +162,7 @@ impl Application {
             loader,
             environment,
             thresholds,
+            turns: Arc::new(Turns(std::array::from_fn(|_| Mutex::new(())))),
         }
     }
 
@@ -189,6 +210,7 @@ impl Application {
         request: &Request,
         mut decide: impl FnMut(&mut Draft<'_>) -> Result<T, TransactError<R>>,
     ) -> Result<Done<T>, TransactError<R>> {
+        let mut turn = None;
         for _ in 0..TRIES_MAX {
             let mut draft = Draft {
                 loader: &self.loader,
@@ -196,17 +218,20 @@ impl Application {
             };
             let value = decide(&mut draft)?;
             let Some(commit) = self.commit(request, draft.parts) else {
-                return Ok(Done {
-                    value,
-                    position: self.head(),
-                });
+                let position = self.head();
+                return Ok(Done { value, position });
             };
             match self.store.append(commit).await {
+                // A twin of this request was quicker: what it wrote is decided on anew.
+                Ok(appended) if appended.outcome == Outcome::Duplicate => {}
                 Ok(appended) => {
-                    return Ok(Done {
-                        value,
-                        position: appended.position(),
-                    });
+                    let position = appended.position();
+                    return Ok(Done { value, position });
+                }
+                // Whoever lost once waits for their turn, so that many who want
+                // the same thing get it one after the other.
+                Err(AppendError::Conflict { stream, .. }) if turn.is_none() => {
+                    turn = Some(self.turns.of(stream.key).await);
                 }
                 Err(AppendError::Conflict { .. }) => {}
                 Err(error) => return Err(Failure::Append(error).into()),
@@ -281,9 +306,8 @@ impl Draft<'_> {
                 payload: encoded.payload,
             }
         }));
-        loaded.state = occurrences
-            .iter()
-            .fold(loaded.state.clone(), Folded::evolve);
+        let state = std::mem::replace(&mut loaded.state, S::empty());
+        loaded.state = occurrences.iter().fold(state, Folded::evolve);
     }
 
     fn part<S>(&mut self, loaded: &Loaded<S>, owner: Option<Uuid>) -> &mut Part {

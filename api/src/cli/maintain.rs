@@ -33,7 +33,7 @@ pub(super) fn verify(options: &FolderOptions) -> anyhow::Result<ExitCode> {
     ));
     if report.in_flight_bytes > 0 {
         say(format_args!(
-            "journal: {} bytes at the end are a torn last write; the next start cuts them off",
+            "journal: {} bytes at the end are a torn last write; they are cut off, as at every start",
             report.in_flight_bytes
         ));
     }

@@ -18,11 +18,12 @@ pub(super) fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
+    // Before anything is made on disk: an address in use is the commonest mistake.
+    let listener = runtime.block_on(listen(config))?;
     let opened = Opened::open(config, &Environment::system(), Metrics::install()?)?;
     let served = runtime.block_on(async {
         let (stop, shutdown) = watch::channel(false);
         let signals = tokio::spawn(wait_for_signal(stop)?);
-        let listener = listen(config).await?;
         say(format_args!(
             "listening on http://{}",
             listener.local_addr()?

@@ -52,6 +52,7 @@ impl Scene {
         let environment = Environment::fixed(now_us);
         let application = Application::new(log.clone(), environment, Thresholds::default());
         let limits = IngestLimits {
+            park_wait: DurationS::new(900),
             gap_wait: DurationS::new(5),
             held_facts_max: 64,
         };

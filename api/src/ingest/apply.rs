@@ -18,6 +18,15 @@ use crate::application::{Draft, LoadError, Loaded};
 /// Most parked facts that one commit releases; see the limit of a chunk.
 pub(super) const RETRIES_MAX: usize = 16;
 
+/// What a fact that cannot be applied yet waits for: that its mission is bound, that a delivery
+/// exists, or a version that understands its kind.
+#[derive(Clone, Copy)]
+enum Waits {
+    Mission(MissionId),
+    Delivery(DeliveryId),
+    Understanding,
+}
+
 /// One commit's worth of applying: every stream is loaded once and brought
 /// along as facts are applied to it.
 pub(super) struct Applying<'a, 'd> {
@@ -65,8 +74,8 @@ impl<'a, 'd> Applying<'a, 'd> {
             self.note(event);
         }
         for due in due {
-            if let Some(why) = self.apply(&due)? {
-                self.park(due.fact, why);
+            if let Some(waits) = self.apply(&due)? {
+                self.park(due.fact, waits);
             }
         }
         Ok(())
@@ -112,7 +121,10 @@ impl<'a, 'd> Applying<'a, 'd> {
             (ParkReason::UnknownMission, Some(mission)) => {
                 Ok(self.mission(mission)?.state.is_none())
             }
-            (ParkReason::UnknownDelivery, _) => Ok(false),
+            (ParkReason::UnknownDelivery, _) => match parked.delivery {
+                Some(delivery) => Ok(self.delivery(delivery)?.state.is_none()),
+                None => Ok(true),
+            },
         }
     }
 
@@ -131,25 +143,42 @@ impl<'a, 'd> Applying<'a, 'd> {
                 SessionEvent::SessionOpened(_)
                 | SessionEvent::GapPassed { .. }
                 | SessionEvent::FactParked { .. }
-                | SessionEvent::FactUnparked { .. } => None,
+                | SessionEvent::FactUnparked { .. }
+                | SessionEvent::DeadLettered { .. } => None,
             });
             *stored = Some(received.collect());
         }
         Ok(stored.as_ref().and_then(|facts| facts.get(&seq).cloned()))
     }
 
-    fn park(&mut self, fact: ReceivedFact, why: ParkReason) {
+    /// Lets a fact wait on. That what it waits for is not there is a condition
+    /// of the commit: so whatever brings it comes later in the log, and finds the fact waiting.
+    fn park(&mut self, fact: ReceivedFact, waits: Waits) {
+        let (why, delivery) = match waits {
+            Waits::Understanding => (ParkReason::UnknownKind, None),
+            Waits::Mission(mission) => {
+                if let Some(mission) = self.missions.get(&mission) {
+                    self.draft.guard(mission);
+                }
+                (ParkReason::UnknownMission, None)
+            }
+            Waits::Delivery(delivery) => {
+                if let Some(delivery) = self.deliveries.get(&delivery) {
+                    self.draft.guard(delivery);
+                }
+                (ParkReason::UnknownDelivery, Some(delivery))
+            }
+        };
+        let (seq, mission, since) = (fact.seq, fact.mission, fact.received_at);
         let parked = Parked {
             why,
-            mission: fact.mission,
-            since: fact.received_at,
+            mission,
+            delivery,
+            since,
         };
-        self.note(SessionEvent::FactParked {
-            seq: fact.seq,
-            parked,
-        });
+        self.note(SessionEvent::FactParked { seq, parked });
         if why != ParkReason::UnknownKind {
-            self.parked_now.insert(fact.seq, fact);
+            self.parked_now.insert(seq, fact);
         }
     }
 
@@ -159,7 +188,8 @@ impl<'a, 'd> Applying<'a, 'd> {
             SessionEvent::SessionOpened(_)
             | SessionEvent::GapPassed { .. }
             | SessionEvent::FactParked { .. }
-            | SessionEvent::FactUnparked { .. } => self.now,
+            | SessionEvent::FactUnparked { .. }
+            | SessionEvent::DeadLettered { .. } => self.now,
         };
         self.draft.record(
             &mut self.session,
@@ -170,16 +200,16 @@ impl<'a, 'd> Applying<'a, 'd> {
     }
 
     /// Applies one fact, or says what it has to wait for.
-    fn apply(&mut self, due: &Due) -> Result<Option<ParkReason>, LoadError> {
+    fn apply(&mut self, due: &Due) -> Result<Option<Waits>, LoadError> {
         let Some(fact) = wire::interpret(&due.fact) else {
-            return Ok(Some(ParkReason::UnknownKind));
+            return Ok(Some(Waits::Understanding));
         };
         let mission = self.mission(fact.mission)?.state.clone();
         match (mission, &fact.kind) {
             (None, FactKind::MissionAssigned { delivery, .. }) => self.bind(&fact, *delivery),
             // A mission that never began: only whoever asked for it needs to know.
             (None, FactKind::MissionRejected { .. } | FactKind::MissionAborted { .. }) => Ok(None),
-            (None, _) => Ok(Some(ParkReason::UnknownMission)),
+            (None, _) => Ok(Some(Waits::Mission(fact.mission))),
             (Some(mission), FactKind::MissionAssigned { delivery, .. })
                 if *delivery != mission.delivery() =>
             {
@@ -193,9 +223,9 @@ impl<'a, 'd> Applying<'a, 'd> {
     }
 
     /// Binds a mission to the delivery it is assigned for, then applies what waited for that.
-    fn bind(&mut self, fact: &DroneFact, id: DeliveryId) -> Result<Option<ParkReason>, LoadError> {
+    fn bind(&mut self, fact: &DroneFact, id: DeliveryId) -> Result<Option<Waits>, LoadError> {
         let Some(delivery) = self.delivery(id)?.state.clone() else {
-            return Ok(Some(ParkReason::UnknownDelivery));
+            return Ok(Some(Waits::Delivery(id)));
         };
         let report = translate(fact, false, &self.sender, &delivery, self.thresholds);
         self.decide(id, report)?;
@@ -224,7 +254,7 @@ impl<'a, 'd> Applying<'a, 'd> {
         fact: &DroneFact,
         late: bool,
         mission: &Mission,
-    ) -> Result<Option<ParkReason>, LoadError> {
+    ) -> Result<Option<Waits>, LoadError> {
         if self.sender.session > *mission.session() {
             let session = self.sender.session.clone();
             self.record_mission(fact, MissionEvent::MissionContinued { session })?;
@@ -244,7 +274,7 @@ impl<'a, 'd> Applying<'a, 'd> {
         fact: &DroneFact,
         id: DeliveryId,
         anomaly: Anomaly,
-    ) -> Result<Option<ParkReason>, LoadError> {
+    ) -> Result<Option<Waits>, LoadError> {
         let report = Report {
             fact: fact.id.clone(),
             mission: fact.mission,

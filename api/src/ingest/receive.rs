@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use domain::actor::{Actor, ActorKind};
 use domain::drone::Sender;
+use domain::id::{DroneId, FleetId};
 use domain::session::{ReceivedFact, Session, Step, Verdict};
 use domain::stream::StreamName;
 use domain::time::DurationS;
+use futures_util::{StreamExt, stream};
 use uuid::Uuid;
 
 use super::apply::Applying;
@@ -23,6 +25,12 @@ const CHUNK_FACTS_MAX: usize = 32;
 /// in a delivery's event, and so may those of the held ones; a commit has 448 KiB.
 const CHUNK_BYTES_MAX: usize = 128 * 1024;
 
+/// How many drones' facts of one request are taken in at once.
+const DRONES_AT_ONCE: usize = 64;
+
+/// The facts of one drone in a request, by session, each with its place there.
+type Sessions = BTreeMap<Sender, Vec<(usize, ReceivedFact)>>;
+
 /// Under which the ids of ingest's commits are made.
 const NAMESPACE: Uuid = Uuid::from_u128(0x3d86_1b0c_62a7_5f5e_8f41_c6a1_5d70_2b94);
 
@@ -33,6 +41,8 @@ pub struct IngestLimits {
     pub gap_wait: DurationS,
     /// How many facts of a session wait for the ones before them.
     pub held_facts_max: usize,
+    /// How long a fact waits for its mission or delivery to be known.
+    pub park_wait: DurationS,
 }
 
 /// What became of a fact.
@@ -74,13 +84,31 @@ impl Ingest {
     /// Gives each one's outcome, in the order given. A failure in the middle
     /// leaves the facts before it durable; sending all again is safe.
     pub async fn receive(&self, facts: Vec<(Sender, ReceivedFact)>) -> Vec<FactOutcome> {
-        let mut outcomes = Vec::with_capacity(facts.len());
-        let mut senders: BTreeMap<Sender, Vec<(usize, ReceivedFact)>> = BTreeMap::new();
+        let mut drones: BTreeMap<(FleetId, DroneId), Sessions> = BTreeMap::new();
         for (place, (sender, fact)) in facts.into_iter().enumerate() {
-            senders.entry(sender).or_default().push((place, fact));
+            let drone = (sender.fleet.clone(), sender.drone.clone());
+            drones
+                .entry(drone)
+                .or_default()
+                .entry(sender)
+                .or_default()
+                .push((place, fact));
         }
-        // In the order of their names, so that a drone's older session comes first.
-        for (sender, mut facts) in senders {
+        // Drones do not wait for each other, so that they share the disk's syncs.
+        let received: Vec<_> = stream::iter(drones.into_values())
+            .map(|sessions| self.receive_of_drone(sessions))
+            .buffer_unordered(DRONES_AT_ONCE)
+            .collect()
+            .await;
+        let mut outcomes: Vec<_> = received.into_iter().flatten().collect();
+        outcomes.sort_by_key(|(place, _)| *place);
+        outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+    }
+
+    /// Takes in the facts of one drone, its older sessions first.
+    async fn receive_of_drone(&self, sessions: Sessions) -> Vec<(usize, FactOutcome)> {
+        let mut outcomes = Vec::new();
+        for (sender, mut facts) in sessions {
             facts.sort_by_key(|(_, fact)| fact.seq);
             let mut failure = None;
             for chunk in chunks(facts) {
@@ -91,11 +119,8 @@ impl Ingest {
                 };
                 match judged {
                     Ok(verdicts) => {
-                        outcomes.extend(
-                            places
-                                .into_iter()
-                                .zip(verdicts.into_iter().map(FactOutcome::Judged)),
-                        );
+                        let judged = verdicts.into_iter().map(FactOutcome::Judged);
+                        outcomes.extend(places.into_iter().zip(judged));
                     }
                     Err(error) => {
                         let failed = FactOutcome::Failed(error.clone());
@@ -105,8 +130,7 @@ impl Ingest {
                 }
             }
         }
-        outcomes.sort_by_key(|(place, _)| *place);
-        outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+        outcomes
     }
 
     async fn receive_chunk(

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use domain::delivery::{Delivery, Reached, Status};
 use domain::drone::Sender;
 use domain::id::{DeliveryId, MissionId};
-use domain::session::{ReceivedFact, Session, Verdict};
+use domain::session::{ReceivedFact, Session, SessionEvent, Verdict};
 use domain::stream::{Category, StreamName};
 use domain::time::{DurationS, Timestamp};
 use eventstore::{Budget, EventStore, Filter, MemoryEventStore, StreamId};
-use projections::Views;
+use projections::{Deadlines, Views};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -20,6 +20,7 @@ use crate::application::tests::{application_on, booked};
 use crate::http::json::Document;
 
 const LIMITS: IngestLimits = IngestLimits {
+    park_wait: DurationS::new(900),
     gap_wait: DurationS::new(5),
     held_facts_max: 64,
 };
@@ -98,13 +99,15 @@ impl Service {
         let views = Views::in_memory(Arc::clone(&self.store)).unwrap();
         let head = *self.store.head().borrow();
         views.wait_for(head).await.unwrap();
+        let now = self.ingest.application().now().unwrap();
+        let deadlines = Deadlines {
+            held_since: now.minus(LIMITS.gap_wait),
+            parked_since: now.minus(LIMITS.park_wait),
+        };
         let stream = StreamId::new(eventstore::Category::new(name.category.number()), name.key);
-        let waiting = views.waiting_sessions().unwrap();
-        let session = waiting
-            .iter()
-            .find(|session| session.stream == stream)
-            .unwrap();
-        self.ingest.move_on(session).await.unwrap();
+        let due = views.due_sessions(deadlines).unwrap();
+        let session = due.iter().find(|session| session.stream == stream).unwrap();
+        self.ingest.move_on(session, now).await.unwrap();
     }
 }
 
@@ -282,14 +285,13 @@ async fn given_a_kind_that_nobody_knows_then_it_is_kept_and_the_flight_goes_on()
     ];
     assert_eq!(service.receive(&events).await, [Verdict::Accepted; 3]);
     assert_eq!(service.delivery().status(), Status::HeadedToPickup);
-    assert_eq!(
-        service
-            .load::<Session>(name_of(&flight[0]))
-            .backlog()
-            .parked()
-            .len(),
-        1
-    );
+    let kept = service
+        .ingest
+        .application()
+        .loader()
+        .events::<SessionEvent>(name_of(&flight[0]));
+    let parked = |event: &&SessionEvent| matches!(event, SessionEvent::FactParked { seq: 2, .. });
+    assert_eq!(kept.unwrap().iter().filter(parked).count(), 1);
 }
 
 #[tokio::test]

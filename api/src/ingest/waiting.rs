@@ -4,13 +4,16 @@
 //! What waits is read from a view of the log, so a restart forgets nothing;
 //! that it no longer waits is an event, so nothing is applied twice.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::session::{PARKED_FACTS_MAX, Session, Step};
 use domain::stream::{Category, StreamName};
 use domain::time::Timestamp;
-use projections::{Views, WaitingSession};
+use eventstore::AppendError;
+use futures_util::FutureExt;
+use projections::{Deadlines, DueSession, Views};
 use tokio::sync::watch;
 
 use super::apply::{Applying, RETRIES_MAX};
@@ -21,75 +24,142 @@ use crate::application::Failure;
 /// twentieth of the default wait.
 pub const TICK: Duration = Duration::from_millis(250);
 
+/// Most dead letters in one commit.
+const DEAD_LETTERS_MAX: usize = 128;
+
 impl Ingest {
-    /// Keeps looking until `shutdown` becomes true. A failure is logged, and
-    /// tried again at the next tick.
+    /// Keeps looking until `shutdown` becomes true. A failure is logged once,
+    /// and tried again at every tick.
     pub async fn run_waiting(self, views: Arc<Views>, mut shutdown: watch::Receiver<bool>) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut failing = false;
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
                 _ = shutdown.wait_for(|stop| *stop) => return,
             }
-            match views.waiting_sessions() {
-                Ok(waiting) => {
-                    for session in waiting {
-                        if let Err(error) = self.move_on(&session).await {
-                            tracing::warn!(session = %session.stream.key, %error, "a session could not move on; trying again");
-                        }
-                    }
+            match self.look(&views, &shutdown).await {
+                Ok(()) if failing => {
+                    failing = false;
+                    tracing::info!("drone sessions move on again");
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "the waiting sessions could not be read; trying again");
+                Err(error) if !failing => {
+                    failing = true;
+                    tracing::warn!(
+                        error,
+                        "drone sessions do not move on; trying again until they do"
+                    );
                 }
+                Ok(()) | Err(_) => {}
             }
         }
+    }
+
+    /// Moves on every session that is due.
+    async fn look(&self, views: &Views, shutdown: &watch::Receiver<bool>) -> Result<(), String> {
+        let now = self
+            .application()
+            .now()
+            .map_err(|error| error.to_string())?;
+        let deadlines = Deadlines {
+            held_since: now.minus(self.limits().gap_wait),
+            parked_since: now.minus(self.limits().park_wait),
+        };
+        let due = views
+            .due_sessions(deadlines)
+            .map_err(|error| error.to_string())?;
+        let mut failed = None;
+        for session in due {
+            if *shutdown.borrow() {
+                break;
+            }
+            // What one session holds must not keep the others waiting.
+            let moved = AssertUnwindSafe(self.move_on(&session, now))
+                .catch_unwind()
+                .await;
+            let error = match moved {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error,
+                Err(_) => {
+                    failed = Some(format!(
+                        "{}: applying its facts panicked",
+                        session.stream.key
+                    ));
+                    continue;
+                }
+            };
+            failed = Some(format!("{}: {error}", session.stream.key));
+            if let Failure::Append(
+                AppendError::Unavailable { .. }
+                | AppendError::Full
+                | AppendError::Indeterminate { .. },
+            ) = error
+            {
+                break;
+            }
+        }
+        failed.map_or(Ok(()), Err)
     }
 
     /// Does for one session what need not wait any longer.
     ///
     /// # Errors
     /// A failure of the machine; nothing is lost, and trying again is safe.
-    pub async fn move_on(&self, session: &WaitingSession) -> Result<(), Failure> {
+    pub async fn move_on(&self, session: &DueSession, now: Timestamp) -> Result<(), Failure> {
         let name = StreamName {
             category: Category::DroneSession,
             key: session.stream.key,
         };
-        let now = self.application().now()?;
-        if session
-            .oldest_held
-            .is_some_and(|held| held.plus(self.limits().gap_wait) <= now)
-        {
+        if session.gap {
             self.pass_gaps(name, now).await?;
         }
-        if session.oldest_parked.is_some() {
+        if session.ready {
             self.retry_parked(name).await?;
+        }
+        if session.expired {
+            self.give_up_parked(name, now).await?;
         }
         Ok(())
     }
 
     async fn pass_gaps(&self, name: StreamName, now: Timestamp) -> Result<(), Failure> {
         let wait = self.limits().gap_wait;
+        let session = self.application().loader().load::<Session>(name)?.state;
+        // Named by what is passed, so that whoever passes it, it is passed once.
+        let Some(up_to) = session.backlog().last_expired(now, wait) else {
+            return Ok(());
+        };
+        let up_to = up_to.to_be_bytes().to_vec();
+        let request = self.request("gap", name, session.sender(), std::iter::once(up_to));
         let expired =
             |session: &Session| -> ((), Step) { ((), session.pass_expired_gaps(now, wait)) };
-        let until = now.micros().to_be_bytes().to_vec();
-        let request = self.request("gap", name, None, std::iter::once(until));
+        self.step(&request, name, None, expired).await?;
+        Ok(())
+    }
+
+    async fn give_up_parked(&self, name: StreamName, now: Timestamp) -> Result<(), Failure> {
+        let wait = self.limits().park_wait;
+        let request = self.request("give up", name, None, self.round());
+        let expired = |session: &Session| -> ((), Step) {
+            ((), session.give_up_parked(now, wait, DEAD_LETTERS_MAX))
+        };
         self.step(&request, name, None, expired).await?;
         Ok(())
     }
 
     async fn retry_parked(&self, name: StreamName) -> Result<(), Failure> {
+        let sender = self
+            .application()
+            .loader()
+            .load::<Session>(name)?
+            .state
+            .sender()
+            .cloned();
         // Bounded: every round but the last releases as many as one commit may.
         for _ in 0..=PARKED_FACTS_MAX / RETRIES_MAX {
             let now = self.application().now()?;
-            let round = self.application().environment().new_id();
-            let request = self.request(
-                "retry",
-                name,
-                None,
-                std::iter::once(round.into_bytes().to_vec()),
-            );
+            let request = self.request("retry", name, sender.as_ref(), self.round());
             let retried = self.application().transact(&request, |draft| {
                 let session = draft.load::<Session>(name)?;
                 let Some(sender) = session.state.sender().cloned() else {
@@ -104,5 +174,16 @@ impl Ingest {
             }
         }
         Ok(())
+    }
+
+    /// Tells one try from the next where nothing else does.
+    fn round(&self) -> impl Iterator<Item = Vec<u8>> {
+        std::iter::once(
+            self.application()
+                .environment()
+                .new_id()
+                .into_bytes()
+                .to_vec(),
+        )
     }
 }

@@ -11,7 +11,7 @@ type Decision = Result<Vec<Occurrence<DeliveryEvent>>, DeliveryRejection>;
 
 /// Takes an order, or the same order once more.
 pub(super) fn create(order: &Order, now: Timestamp, state: Option<&Delivery>) -> Decision {
-    let order = in_stored_order(order);
+    let order = order.in_stored_order();
     if let Some(delivery) = state {
         return if delivery.order == order {
             Ok(vec![])
@@ -24,18 +24,6 @@ pub(super) fn create(order: &Order, now: Timestamp, state: Option<&Delivery>) ->
         DeliveryEvent::Created(Box::new(order)),
         now,
     )])
-}
-
-/// Metadata by key and flags once each, so that one order has one form and is
-/// known again whatever order its parts came in.
-fn in_stored_order(order: &Order) -> Order {
-    let mut order = order.clone();
-    order
-        .metadata
-        .sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
-    order.package.flags.sort_unstable();
-    order.package.flags.dedup();
-    order
 }
 
 fn in_time(plan: &Plan, now: Timestamp) -> Result<(), DeliveryRejection> {

@@ -154,6 +154,21 @@ pub struct Order {
     pub metadata: Vec<(Text<40>, Text<200>)>,
 }
 
+impl Order {
+    /// The same order in the form it is stored in: metadata by key, flags once
+    /// each. One order has one form, whatever order its parts came in.
+    #[must_use]
+    pub fn in_stored_order(&self) -> Self {
+        let mut order = self.clone();
+        order
+            .metadata
+            .sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
+        order.package.flags.sort_unstable();
+        order.package.flags.dedup();
+        order
+    }
+}
+
 /// Most entries in an order's metadata.
 pub const METADATA_ENTRIES_MAX: usize = 10;
 

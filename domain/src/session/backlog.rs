@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::event::{Parked, SessionEvent};
+use super::event::{ParkReason, Parked, SessionEvent};
 use crate::time::{DurationS, Timestamp};
 
 /// The numbers of a session: which is next, which are held, which are parked.
@@ -60,13 +60,13 @@ impl Backlog {
             .map(|(seq, received_at)| (*seq, *received_at))
     }
 
-    /// The numbers whose turn came and that could not be applied.
+    /// The numbers whose turn came and that may yet be applied.
     #[must_use]
     pub fn parked(&self) -> impl ExactSizeIterator<Item = (u64, Parked)> {
         self.parked.iter().map(|(seq, parked)| (*seq, *parked))
     }
 
-    /// Whether this number's turn came and it could not be applied.
+    /// Whether this number's turn came and it may yet be applied.
     #[must_use]
     pub fn is_parked(&self, seq: u64) -> bool {
         self.parked.contains_key(&seq)
@@ -125,11 +125,17 @@ impl Backlog {
                 turns.extend(self.take_turns());
                 turns
             }
+            // Nothing that can happen releases a kind that is not understood:
+            // it lies in the log until a later version does.
+            SessionEvent::FactParked { seq, parked } if parked.why == ParkReason::UnknownKind => {
+                self.parked.remove(seq);
+                Vec::new()
+            }
             SessionEvent::FactParked { seq, parked } => {
                 self.parked.insert(*seq, *parked);
                 Vec::new()
             }
-            SessionEvent::FactUnparked { seq } => {
+            SessionEvent::FactUnparked { seq } | SessionEvent::DeadLettered { seq, why: _ } => {
                 self.parked.remove(seq);
                 Vec::new()
             }

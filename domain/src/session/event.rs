@@ -1,7 +1,7 @@
 //! What is written down of one sender's facts.
 
 use crate::drone::Sender;
-use crate::id::{FactId, MissionId};
+use crate::id::{DeliveryId, FactId, MissionId};
 use crate::time::Timestamp;
 
 /// An event on a drone session's stream.
@@ -27,6 +27,14 @@ pub enum SessionEvent {
     FactUnparked {
         /// Its number.
         seq: u64,
+    },
+    /// What a parked fact waited for did not come about in time. It stays in
+    /// the log, and has no effect unless somebody drives it once more.
+    DeadLettered {
+        /// Its number.
+        seq: u64,
+        /// What it waited for.
+        why: ParkReason,
     },
 }
 
@@ -60,6 +68,8 @@ pub struct Parked {
     pub why: ParkReason,
     /// The mission it is about.
     pub mission: Option<MissionId>,
+    /// The delivery that its mission is to be bound to, where that does not exist.
+    pub delivery: Option<DeliveryId>,
     /// When it came in.
     pub since: Timestamp,
 }

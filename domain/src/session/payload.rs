@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::event::{ParkReason, Parked, ReceivedFact, SessionEvent};
 use crate::codec::{InvalidField, at, checked, first_schema, number_of, stored_events, word_of};
 use crate::drone::Sender;
-use crate::id::{DroneId, FactId, FleetId, MissionId, SessionId};
+use crate::id::{DeliveryId, DroneId, FactId, FleetId, MissionId, SessionId};
 
 /// Who sends. Also part of what is stored of missions.
 #[derive(Debug, Serialize, Deserialize)]
@@ -95,6 +95,7 @@ struct FactParkedV1 {
     seq: u64,
     why: u8,
     mission: Option<[u8; 16]>,
+    delivery: Option<[u8; 16]>,
     since_us: i64,
 }
 
@@ -103,12 +104,19 @@ struct FactUnparkedV1 {
     seq: u64,
 }
 
+#[derive(Debug, Serialize, Deserialize)]
+struct DeadLetteredV1 {
+    seq: u64,
+    why: u8,
+}
+
 first_schema!(
     SessionOpenedV1,
     FactReceivedV1,
     GapPassedV1,
     FactParkedV1,
-    FactUnparkedV1
+    FactUnparkedV1,
+    DeadLetteredV1
 );
 
 fn mission(bytes: [u8; 16]) -> MissionId {
@@ -133,6 +141,7 @@ stored_events!(SessionEvent {
         seq: *seq,
         why: number_of(ParkReason::ALL, &parked.why),
         mission: parked.mission.map(|mission| mission.uuid().into_bytes()),
+        delivery: parked.delivery.map(|delivery| delivery.uuid().into_bytes()),
         since_us: parked.since.micros(),
     } }
     { stored => SessionEvent::FactParked {
@@ -140,6 +149,7 @@ stored_events!(SessionEvent {
         parked: Parked {
             why: word_of("why", ParkReason::ALL, stored.why)?,
             mission: stored.mission.map(mission),
+            delivery: stored.delivery.map(|id| DeliveryId::from_uuid(Uuid::from_bytes(id))),
             since: at("since_us", stored.since_us)?,
         },
     } }
@@ -147,4 +157,14 @@ stored_events!(SessionEvent {
     405 FactUnparked FactUnparkedV1
     { Self::FactUnparked { seq } => FactUnparkedV1 { seq: *seq } }
     { stored => SessionEvent::FactUnparked { seq: stored.seq } }
+
+    406 DeadLettered DeadLetteredV1
+    { Self::DeadLettered { seq, why } => DeadLetteredV1 {
+        seq: *seq,
+        why: number_of(ParkReason::ALL, why),
+    } }
+    { stored => SessionEvent::DeadLettered {
+        seq: stored.seq,
+        why: word_of("why", ParkReason::ALL, stored.why)?,
+    } }
 });

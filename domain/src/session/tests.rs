@@ -138,6 +138,47 @@ fn given_the_largest_number_then_nothing_overflows() {
     assert_eq!(inbox.session.backlog().next(), u64::MAX);
 }
 
+fn parked(why: ParkReason, since: Timestamp) -> Parked {
+    Parked {
+        why,
+        mission: None,
+        delivery: None,
+        since,
+    }
+}
+
+#[test]
+fn given_kinds_that_nobody_understands_then_they_never_fill_the_backlog() {
+    let mut session = Session::default();
+    for seq in 1..=PARKED_FACTS_MAX as u64 + 1 {
+        session = session.evolve(&SessionEvent::FactReceived(Box::new(fact(seq))));
+        let parked = parked(ParkReason::UnknownKind, at(0));
+        session = session.evolve(&SessionEvent::FactParked { seq, parked });
+    }
+    let next = fact(PARKED_FACTS_MAX as u64 + 2);
+    let (verdicts, _) = session.receive(&sender(), [next], HELD_FACTS_MAX);
+    assert_eq!(verdicts, [Verdict::Accepted]);
+}
+
+#[test]
+fn given_a_parked_fact_when_its_wait_is_over_then_it_is_a_dead_letter() {
+    let mut session = Session::default();
+    for seq in 1..=3 {
+        session = session.evolve(&SessionEvent::FactReceived(Box::new(fact(seq))));
+        let parked = parked(ParkReason::UnknownMission, at(i64::try_from(seq).unwrap()));
+        session = session.evolve(&SessionEvent::FactParked { seq, parked });
+    }
+    let given_up = |now, most| session.give_up_parked(now, PARK_WAIT, most).events;
+    assert_eq!(given_up(at(900), 9), []);
+    let dead = |seq| SessionEvent::DeadLettered {
+        seq,
+        why: ParkReason::UnknownMission,
+    };
+    assert_eq!(given_up(at(902), 9), [dead(1), dead(2)]);
+    assert_eq!(given_up(at(999), 1), [dead(1)]);
+    assert!(!session.clone().evolve(&dead(1)).backlog().is_parked(1));
+}
+
 proptest! {
     /// I11, as far as the session decides it.
     #[test]

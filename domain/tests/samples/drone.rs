@@ -44,6 +44,7 @@ fn parked(is_full: bool) -> SessionEvent {
                 ParkReason::UnknownMission
             },
             mission: is_full.then(|| MissionId::from_uuid(NAME)),
+            delivery: is_full.then(|| DeliveryId::from_uuid(NAME)),
             since: "2026-10-24T15:04:05.120Z".parse().unwrap(),
         },
     }
@@ -58,6 +59,14 @@ pub(crate) fn session() -> Vec<(&'static str, u16, SessionEvent)> {
         ("full", 1, parked(true)),
         ("minimal", 1, parked(false)),
         ("full", 1, SessionEvent::FactUnparked { seq: 300 }),
+        (
+            "full",
+            1,
+            SessionEvent::DeadLettered {
+                seq: 300,
+                why: ParkReason::UnknownDelivery,
+            },
+        ),
     ]
 }
 

@@ -3,6 +3,7 @@
 //! What it is not asked for, on purpose: `flush_async` (deadlocks under
 //! concurrent callers), `generate_id` and `watch_prefix`. Its panics are caught.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -39,6 +40,10 @@ fn guarded<T>(
 ) -> Result<T, ViewStoreError> {
     match catch_unwind(AssertUnwindSafe(action)) {
         Ok(Ok(value)) => Ok(value),
+        Ok(Err(sled::Error::Io(error))) if takes_no_writes(&error) => {
+            let why = error.to_string();
+            Err(ViewStoreError::NoRoom { doing, why })
+        }
         Ok(Err(error)) => {
             let why = error.to_string();
             Err(ViewStoreError::Engine { doing, why })
@@ -48,6 +53,16 @@ fn guarded<T>(
             Err(ViewStoreError::Panicked { doing, why })
         }
     }
+}
+
+fn takes_no_writes(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::PermissionDenied
+    )
 }
 
 impl SledViewStore {

@@ -1,6 +1,7 @@
-//! Tests of what is still waited for.
+//! Tests of what need not wait any longer.
 
 use domain::decider::Occurrence;
+use domain::mission::MissionEvent;
 use domain::stream::StreamName;
 use proptest::prelude::*;
 
@@ -8,75 +9,135 @@ use super::*;
 use crate::any_log::{Happening, Service, SessionStep, happenings};
 use crate::test_log::{Appending, TestLog, at, mission, stream_id};
 
-fn waiting_in(log: &TestLog) -> Vec<WaitingSession> {
+fn due_at(log: &TestLog, held: Timestamp, parked: Timestamp) -> Vec<DueSession> {
     let set = log.folded();
     let view = set.waiting_sessions.read();
-    super::waiting(&view.overlay()).unwrap()
+    due(
+        &view.overlay(),
+        Deadlines {
+            held_since: held,
+            parked_since: parked,
+        },
+    )
+    .unwrap()
 }
 
 proptest! {
-    /// Law: exactly the sessions wait that the domain's own fold says wait, for what it says.
+    /// Law: exactly the sessions are due that the domain's own fold says are.
     #[test]
-    fn what_waits_agrees_with_the_domain(happenings in happenings(120)) {
+    fn what_is_due_agrees_with_the_domain(happenings in happenings(120), held in 0..130_i64, parked in 0..130_i64) {
         let service = Service::after(&happenings);
-        let mut expected: Vec<WaitingSession> = service
+        let (held, parked) = (at(held), at(parked));
+        let mut expected: Vec<(StreamId, bool, bool)> = service
             .sessions()
             .filter_map(|(stream, session)| {
-                let retriable = |parked: &Parked| parked.why != ParkReason::UnknownKind;
-                let parked = session.backlog().parked().map(|(_, parked)| parked);
-                let parked: Vec<Parked> = parked.filter(retriable).collect();
-                let oldest_held = session.backlog().oldest_held();
-                let mut missions: Vec<_> = parked.iter().filter_map(|p| p.mission).collect();
-                missions.sort_unstable();
-                missions.dedup();
-                (oldest_held.is_some() || !parked.is_empty()).then(|| WaitingSession {
-                    stream: stream_id(stream),
-                    oldest_held,
-                    oldest_parked: parked.iter().map(|parked| parked.since).min(),
-                    parked_missions: missions,
-                })
+                let backlog = session.backlog();
+                let gap = backlog.oldest_held().is_some_and(|since| since <= held);
+                let expired = backlog.parked().any(|(_, fact)| fact.since <= parked);
+                (gap || expired).then(|| (stream_id(stream), gap, expired))
             })
             .collect();
-        expected.sort_by_key(|waiting| waiting.stream);
-        prop_assert_eq!(waiting_in(&service.log), expected);
+        expected.sort_unstable();
+        let due = due_at(&service.log, held, parked);
+        let mut due: Vec<_> = due
+            .into_iter()
+            .filter(|due| due.gap || due.expired)
+            .map(|due| (due.stream, due.gap, due.expired))
+            .collect();
+        due.sort_unstable();
+        prop_assert_eq!(due, expected);
     }
 }
 
 #[test]
-fn a_session_waits_from_a_held_fact_until_the_gap_is_filled() {
+fn a_session_is_due_from_when_its_oldest_held_fact_is_old_enough_until_the_gap_is_filled() {
     let mut service = Service::new();
     let facts = |numbers: &[u64]| Happening::Session(1, SessionStep::Facts(numbers.to_vec()));
     service.happen(&facts(&[1]));
-    assert_eq!(waiting_in(&service.log), []);
     service.happen(&facts(&[3]));
     service.happen(&facts(&[4]));
-    assert_eq!(waiting_in(&service.log)[0].oldest_held, Some(at(2)));
+    assert_eq!(due_at(&service.log, at(1), at(0)), []);
+    assert!(due_at(&service.log, at(2), at(0))[0].gap);
     service.happen(&facts(&[2]));
-    assert_eq!(waiting_in(&service.log), []);
+    assert_eq!(due_at(&service.log, at(99), at(0)), []);
+}
+
+fn session() -> StreamName {
+    StreamName {
+        category: Category::DroneSession,
+        key: mission(1).uuid(),
+    }
+}
+
+fn append(log: &mut TestLog, stream: StreamName, event: SessionEvent) {
+    log.append(vec![Appending::new(
+        stream,
+        None,
+        [Occurrence::new(event, at(0))],
+    )]);
+}
+
+fn parked(seq: u64, of: u128) -> SessionEvent {
+    let why = ParkReason::UnknownMission;
+    let parked = Parked {
+        why,
+        mission: Some(mission(of)),
+        delivery: None,
+        since: at(5),
+    };
+    SessionEvent::FactParked { seq, parked }
+}
+
+#[test]
+fn a_parked_fact_is_ready_once_its_mission_is_there_and_not_another() {
+    let mut log = TestLog::new();
+    append(&mut log, session(), parked(1, 8));
+    let bound = |number| {
+        let sender = domain::drone::Sender {
+            fleet: "f".parse().unwrap(),
+            drone: "d".parse().unwrap(),
+            session: "s".parse().unwrap(),
+        };
+        let delivery = DeliveryId::from_uuid(mission(9).uuid());
+        let bound = MissionEvent::MissionBound {
+            delivery,
+            epoch: 1,
+            sender,
+        };
+        Appending::new(
+            StreamName::mission(mission(number)),
+            None,
+            [Occurrence::new(bound, at(0))],
+        )
+    };
+    log.append(vec![bound(7)]);
+    assert_eq!(due_at(&log, at(0), at(0)), []);
+    log.append(vec![bound(8)]);
+    let due = due_at(&log, at(0), at(0));
+    assert_eq!(
+        due,
+        [DueSession {
+            stream: stream_id(session()),
+            gap: false,
+            ready: true,
+            expired: false
+        }]
+    );
+    append(&mut log, session(), SessionEvent::FactUnparked { seq: 1 });
+    assert_eq!(due_at(&log, at(0), at(99)), []);
 }
 
 #[test]
 fn a_thousand_parked_facts_fit_and_go_again() {
     let mut log = TestLog::new();
-    let stream = StreamName {
-        category: Category::DroneSession,
-        key: mission(1).uuid(),
-    };
-    let append = |log: &mut TestLog, event| {
-        let occurrence = Occurrence::new(event, at(0));
-        log.append(vec![Appending::new(stream, None, [occurrence])]);
-    };
     for seq in 1..=1_024_u64 {
-        let parked = Parked {
-            why: ParkReason::UnknownMission,
-            mission: Some(mission(u128::from(seq))),
-            since: at(0),
-        };
-        append(&mut log, SessionEvent::FactParked { seq, parked });
+        append(&mut log, session(), parked(seq, u128::from(seq)));
     }
-    assert_eq!(waiting_in(&log)[0].parked_missions.len(), 1_024);
+    assert_eq!(due_at(&log, at(0), at(4)), []);
+    assert!(due_at(&log, at(0), at(5))[0].expired);
     for seq in 1..=1_024 {
-        append(&mut log, SessionEvent::FactUnparked { seq });
+        let why = ParkReason::UnknownMission;
+        append(&mut log, session(), SessionEvent::DeadLettered { seq, why });
     }
-    assert_eq!(waiting_in(&log), []);
+    assert_eq!(due_at(&log, at(0), at(99)), []);
 }
