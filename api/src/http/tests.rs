@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Request, Response};
+use domain::stream::StreamName;
 use domain::time::DurationS;
 use domain::translation::Thresholds;
-use eventstore::MemoryEventStore;
+use eventstore::{
+    Category, Commit, CommitId, Event, EventStore as _, EventType, Expected, Label,
+    MemoryEventStore, Part, SchemaVersion, StreamId, StreamVersion,
+};
 use http_body_util::BodyExt as _;
 use projections::Views;
 use serde_json::{Value, json};
@@ -129,9 +133,34 @@ impl Scene {
         answer.text("/id")
     }
 
+    /// Begins a stream with an event that no release can decode.
+    async fn damage(&self, name: StreamName) {
+        let category = Category::new(name.category.number());
+        let part = Part {
+            stream: StreamId::new(category, name.key),
+            owner: None,
+            expected: Expected::Exact(StreamVersion::EMPTY),
+            events: vec![Event {
+                event_type: EventType(u16::MAX),
+                schema: SchemaVersion(1),
+                event_time_us: NOW_US,
+                inferred: false,
+                cause: None,
+                payload: vec![1],
+            }],
+        };
+        let commit = Commit {
+            id: CommitId(Uuid::from_u128(0xBAD)),
+            clock_us: NOW_US,
+            actor: Label::new("system").unwrap(),
+            correlation_id: Uuid::nil(),
+            parts: vec![part],
+        };
+        self.log.append(commit).await.unwrap();
+    }
+
     /// Where the log ends.
     fn head(&self) -> u64 {
-        use eventstore::EventStore as _;
         self.log.head().borrow().get()
     }
 }

@@ -281,38 +281,16 @@ async fn a_drone_is_seen_with_its_delivery_and_its_position_on_the_status() {
     assert_eq!(later.at("/sequence"), status.at("/sequence"));
 }
 
-/// An event that no release can decode, at the end of the session of drone `M100-08`.
+/// Damages the session of drone `M100-08`.
 async fn append_damage(scene: &Scene) {
-    use domain::stream::StreamName;
-    use eventstore::EventStore as _;
-
-    let name = StreamName::drone_session(
-        &"pgh".parse().unwrap(),
-        &"M100-08".parse().unwrap(),
-        &"0001".parse().unwrap(),
-    );
-    let category = eventstore::Category::new(name.category.number());
-    let part = eventstore::Part {
-        stream: eventstore::StreamId::new(category, name.key),
-        owner: None,
-        expected: eventstore::Expected::Exact(eventstore::StreamVersion::EMPTY),
-        events: vec![eventstore::Event {
-            event_type: eventstore::EventType(u16::MAX),
-            schema: eventstore::SchemaVersion(1),
-            event_time_us: NOW_US,
-            inferred: false,
-            cause: None,
-            payload: vec![1],
-        }],
-    };
-    let commit = eventstore::Commit {
-        id: eventstore::CommitId(Uuid::from_u128(0xBAD)),
-        clock_us: NOW_US,
-        actor: eventstore::Label::new("system").unwrap(),
-        correlation_id: Uuid::nil(),
-        parts: vec![part],
-    };
-    scene.log.append(commit).await.unwrap();
+    let [fleet, drone, session] = ["pgh", "M100-08", "0001"];
+    scene
+        .damage(StreamName::drone_session(
+            &fleet.parse().unwrap(),
+            &drone.parse().unwrap(),
+            &session.parse().unwrap(),
+        ))
+        .await;
 }
 
 /// The same event of the drone whose session is damaged.
