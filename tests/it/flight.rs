@@ -54,19 +54,39 @@ async fn assert_went_well(client: &Client, order: &Order) {
 #[tokio::test]
 async fn duplicated_displaced_and_lost_events_change_neither_status_nor_times() {
     let (folder, mut identities) = (scratch(), chance());
-    let server = airpost().serve(folder.path()).await;
+    let server = airpost().serve_with(folder.path(), &PATIENT).await;
     let client = server.client();
     for flight in FLIGHTS.map(Recording::load) {
         for seed in SEEDS {
             let order = Order::place(&client, &flight, &mut identities).await;
-            let events = Faults::usual().applied_to(order.events(), &mut Chance::new(seed));
+            let mut chance = Chance::new(seed);
+            let events = Faults::usual().applied_to(order.events(), &mut chance);
 
-            report(&client, &events).await;
+            // Cut where the seed says, so that what is displaced comes in another request.
+            for part in cut(&events, &mut chance) {
+                report(&client, part).await;
+            }
 
             assert_as_if_without_faults(&client, &order, &format!("seed {seed}")).await;
         }
     }
     server.stop().await;
+}
+
+/// The events in pieces of 1 to 40, as chance will have it.
+fn cut<'e>(events: &'e [Value], chance: &mut Chance) -> Vec<&'e [Value]> {
+    let mut rest = events;
+    let mut parts = Vec::new();
+    while !rest.is_empty() {
+        let most = u64::try_from(rest.len())
+            .expect("a flight is small")
+            .min(40);
+        let now = usize::try_from(1 + chance.below(most)).expect("a flight is small");
+        let (part, later) = rest.split_at(now);
+        parts.push(part);
+        rest = later;
+    }
+    parts
 }
 
 /// Status, history and milestones are those of the flight without faults.
@@ -135,15 +155,8 @@ async fn a_flight_told_in_many_requests_across_restarts_ends_the_same() {
             .expect("a cycle never ends");
         let order = Order::place(&server.client(), &Recording::load(number), &mut chance).await;
         let events = Faults::usual().applied_to(order.events(), &mut chance);
-        let mut rest = events.as_slice();
-        while !rest.is_empty() {
-            let most = u64::try_from(rest.len())
-                .expect("a flight is small")
-                .min(40);
-            let now = usize::try_from(1 + chance.below(most)).expect("a flight is small");
-            let (part, later) = rest.split_at(now);
+        for part in cut(&events, &mut chance) {
             report(&server.client(), part).await;
-            rest = later;
             if chance.happens(150) {
                 server.stop().await;
                 server = airpost().serve_with(folder.path(), &PATIENT).await;

@@ -214,6 +214,16 @@ async fn given_a_missing_fact_when_it_comes_too_late_then_it_only_corrects_the_i
     assert_eq!(service.delivery().status(), Status::HeadedToPickup);
     service.restart();
     service.move_on(&fact_of(&flight[0]).0).await;
+    // Whoever waited, it was the drone that said it.
+    let page = service.store.read_all(
+        eventstore::Position::START,
+        &Filter::everything(),
+        Budget::PAGE,
+    );
+    assert_eq!(
+        page.unwrap().records.last().unwrap().actor.as_str(),
+        "drone:M100-07"
+    );
     let (status, inferred) = service.outcome();
     assert_eq!(status, Status::Complete);
     assert_eq!(
