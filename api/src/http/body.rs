@@ -28,8 +28,9 @@ pub const JSON: &str = "application/json";
 pub const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// How much of a body that nobody wants is read and dropped, bytes, so that
-/// the client sees the answer and not a reset.
-const DROPPED_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// the client sees the answer and not a reset: the largest batch and as much
+/// again, since one that says its length is refused before any of it is read.
+const DROPPED_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// How long that may take.
 const DROPPING_TIME_MAX: Duration = Duration::from_secs(5);

@@ -7,6 +7,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{
     Batch, Checkpoint, Direction, Entry, ViewStore, ViewStoreError, ViewTree, panic_words,
@@ -19,6 +20,13 @@ const FLUSH_EVERY_MS: u64 = 200;
 /// What sled says when another one has locked its files. It has no kind of
 /// error of its own for that, and such views must not be taken for damaged.
 const LOCKED: &str = "could not acquire lock";
+
+/// How often more a locked database is tried. One that was closed a moment ago
+/// lets go of its lock only when its own threads have ended.
+const LOCK_TRIES_MORE: u32 = 20;
+
+/// The pause before each of these tries: a second in all.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The tree that every sled database has.
 const DEFAULT_TREE: &[u8] = b"__sled__default";
@@ -72,13 +80,19 @@ impl SledViewStore {
             .path(folder)
             .cache_capacity(cache_bytes)
             .flush_every_ms(Some(FLUSH_EVERY_MS));
-        let db = match guarded("opening", || config.open()) {
-            Err(ViewStoreError::Engine { doing: _, why }) if why.contains(LOCKED) => {
-                return Err(ViewStoreError::InUse { why });
+        let mut tries_left = LOCK_TRIES_MORE;
+        loop {
+            match guarded("opening", || config.open()) {
+                Err(ViewStoreError::Engine { doing: _, why }) if why.contains(LOCKED) => {
+                    if tries_left == 0 {
+                        return Err(ViewStoreError::InUse { why });
+                    }
+                    tries_left -= 1;
+                    std::thread::park_timeout(LOCK_PAUSE);
+                }
+                opened => return Ok(Self { db: opened? }),
             }
-            opened => opened?,
-        };
-        Ok(Self { db })
+        }
     }
 }
 

@@ -189,7 +189,7 @@ async fn what_the_handler_left_is_read_and_dropped() {
 #[tokio::test]
 async fn dropping_ends_when_too_much_comes() {
     let megabyte: &'static [u8] = vec![0; 1024 * 1024].leak();
-    let (remains, lent) = Remains::of(frames(&[megabyte; 18]));
+    let (remains, lent) = Remains::of(frames(&[megabyte; 34]));
     drop(lent);
     let rest = Arc::clone(&remains.0);
     remains.drop_rest().await;
