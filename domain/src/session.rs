@@ -32,6 +32,9 @@ pub const GAP_WAIT: DurationS = DurationS::new(5);
 /// Most facts parked in one session; more are refused.
 pub const PARKED_FACTS_MAX: usize = 1_024;
 
+/// The kind of fact that names the delivery of a mission: what others wait for.
+const BINDING_KIND: &str = "mission_assigned";
+
 /// How long a fact stays parked, by default: 15 minutes.
 pub const PARK_WAIT: DurationS = DurationS::new(900);
 
@@ -169,7 +172,7 @@ impl Session {
         match self.seen.hash_of(fact.seq) {
             Some(hash) if hash == fact.hash => Verdict::Duplicate,
             Some(_) => Verdict::Conflict,
-            None if self.backlog.parked().len() >= PARKED_FACTS_MAX => Verdict::BacklogFull,
+            None if self.backlog.parked().len() >= parked_max(fact) => Verdict::BacklogFull,
             None => Verdict::Accepted,
         }
     }
@@ -200,5 +203,14 @@ impl Session {
                 Some(Due { fact, late })
             })
             .collect()
+    }
+}
+
+/// What may release the others gets in when nothing else does any more.
+fn parked_max(fact: &ReceivedFact) -> usize {
+    if fact.kind == BINDING_KIND {
+        2 * PARKED_FACTS_MAX
+    } else {
+        PARKED_FACTS_MAX
     }
 }

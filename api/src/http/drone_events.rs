@@ -272,7 +272,8 @@ fn unreadable(error: &LoadError) -> Problem {
 fn backlog_full() -> Problem {
     Problem::new(
         ProblemKind::BacklogFull,
-        "too many events of this session wait for the ones before them; send the missing ones first",
+        "too many events of this session wait for a mission or a delivery that is not known; \
+         send the assignment, or this one again later",
     )
-    .with_retry_after_s(1)
+    .with_retry_after_s(60)
 }

@@ -161,6 +161,24 @@ fn given_kinds_that_nobody_understands_then_they_never_fill_the_backlog() {
 }
 
 #[test]
+fn given_a_full_backlog_then_only_what_may_release_it_gets_in() {
+    let mut session = Session::default();
+    for seq in 1..=PARKED_FACTS_MAX as u64 {
+        session = session.evolve(&SessionEvent::FactReceived(Box::new(fact(seq))));
+        let parked = parked(ParkReason::UnknownMission, at(0));
+        session = session.evolve(&SessionEvent::FactParked { seq, parked });
+    }
+    let next = PARKED_FACTS_MAX as u64 + 1;
+    let verdict = |fact| session.receive(&sender(), [fact], HELD_FACTS_MAX).0;
+    assert_eq!(verdict(fact(next)), [Verdict::BacklogFull]);
+    let binding = ReceivedFact {
+        kind: "mission_assigned".into(),
+        ..fact(next)
+    };
+    assert_eq!(verdict(binding), [Verdict::Accepted]);
+}
+
+#[test]
 fn given_a_parked_fact_when_its_wait_is_over_then_it_is_a_dead_letter() {
     let mut session = Session::default();
     for seq in 1..=3 {

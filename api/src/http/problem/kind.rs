@@ -121,8 +121,8 @@ kinds! {
          ETag of what you read as If-Match, or If-Match: * to overwrite whatever is there.";
     /// Too much waits for something that did not come.
     BacklogFull TOO_MANY_REQUESTS "backlog-full" "Backlog full" retryable: true
-        "Too many drone events of this session wait, for ones before them or for their mission. Send the missing \
-         ones first, then this one again.";
+        "Too many drone events of this session wait for a mission or a delivery that is not known. Send the \
+         mission's assignment, which is still taken, or this event again later: what waits does so for 15 minutes.";
     /// The header lines are too large.
     HeadersTooLarge REQUEST_HEADER_FIELDS_TOO_LARGE "header-fields-too-large" "Header fields too large" retryable: false
         "The header lines of the request are larger than is taken. Nothing was done.";
