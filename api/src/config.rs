@@ -53,6 +53,11 @@ pub struct Config {
           value_parser = clap::value_parser!(u64).range(16..=1_048_576))]
     pub views_cache_mib: u64,
 
+    /// Size at which a file of the journal is closed and the next one begun, kibibytes.
+    #[arg(long, env = "AIRPOST_SEGMENT_KIB", value_name = "KIB", default_value_t = 65_536,
+          value_parser = clap::value_parser!(u64).range(64..=1_048_576))]
+    pub segment_kib: u64,
+
     /// Time for requests under way to finish when the service stops, seconds.
     #[arg(long, env = "AIRPOST_SHUTDOWN_GRACE_S", value_name = "S", default_value_t = 10,
           value_parser = clap::value_parser!(u64).range(0..=600))]
@@ -203,6 +208,12 @@ impl Config {
     #[must_use]
     pub fn views_cache_bytes(&self) -> u64 {
         self.views_cache_mib.saturating_mul(MIB)
+    }
+
+    /// Size at which a file of the journal is closed, bytes.
+    #[must_use]
+    pub fn segment_bytes(&self) -> u64 {
+        self.segment_kib.saturating_mul(1024)
     }
 }
 

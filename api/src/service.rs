@@ -72,7 +72,10 @@ impl Opened {
     ) -> anyhow::Result<Self> {
         let folders = Folders::of(&config.data);
         let lock = DataLock::acquire(&config.data)?;
-        let options = JournalOptions::new(environment.new_id());
+        let options = JournalOptions {
+            segment_bytes: config.segment_bytes(),
+            ..JournalOptions::new(environment.new_id())
+        };
         let journal = Arc::new(Journal::open(&folders.journal, options)?);
         let log: Arc<dyn EventStore> = Arc::<Journal>::clone(&journal);
         let views_options = ViewsOptions {
