@@ -18,7 +18,11 @@ use crate::mission::MissionEvent;
 use crate::session::SessionEvent;
 use crate::user::UserEvent;
 
+mod shape;
 mod field;
+
+pub use shape::Shape;
+pub(crate) use shape::shapes_of;
 
 pub(crate) use field::{InvalidField, at, checked, number_of, word_of};
 
@@ -51,6 +55,26 @@ pub fn event_types() -> Vec<EventType> {
     types
 }
 
+/// The shapes of the payloads of all event types in all schemas that can be
+/// read, sorted by type and schema.
+///
+/// A log notes them beside what it holds, so that no release reads bytes as
+/// something that they are not.
+#[must_use]
+pub fn shapes() -> Vec<Shape> {
+    let mut shapes = [
+        DeliveryEvent::shapes(),
+        UserEvent::shapes(),
+        EmailClaimEvent::shapes(),
+        ExternalIdClaimEvent::shapes(),
+        SessionEvent::shapes(),
+        MissionEvent::shapes(),
+    ]
+    .concat();
+    shapes.sort_by_key(|shape| (shape.event_type, shape.schema));
+    shapes
+}
+
 /// An event ready to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
@@ -69,6 +93,9 @@ pub struct Encoded {
 pub trait StoredEvent: Sized {
     /// The types of these events.
     const TYPES: &'static [EventType];
+
+    /// The shapes of their payloads, in every schema that can be read.
+    fn shapes() -> Vec<Shape>;
 
     /// The event's name as clients read it, such as `InTransit`.
     fn name(&self) -> &'static str;
@@ -202,6 +229,10 @@ macro_rules! stored_events {
                     name: stringify!($name),
                 },
             )+];
+
+            fn shapes() -> Vec<$crate::codec::Shape> {
+                [$($crate::codec::shapes_of::<$payload>($number, stringify!($name)),)+].concat()
+            }
 
             fn name(&self) -> &'static str {
                 match self { $(Self::$name { .. } => stringify!($name),)+ }

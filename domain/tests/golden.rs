@@ -14,7 +14,7 @@ use std::fmt::{Debug, Write as _};
 use std::fs;
 use std::path::PathBuf;
 
-use domain::codec::{StoredEvent, event_types};
+use domain::codec::{StoredEvent, event_types, shapes};
 use domain::delivery::{
     Anomaly, AttemptFailure, CancelReason, CancellationRefusal, Failure, HubPlace, Milestone,
     OnCancelAfterPickup, OnUndeliverable, PackageFlag, ReleaseEvidence, ReleaseMethod,
@@ -34,6 +34,12 @@ mod samples {
 
 /// The file of the closed sets of words that payloads hold the numbers of.
 const WORDS: &str = "words.txt";
+
+/// The file of the shapes of all payload structs that were ever stored.
+const SHAPES: &str = "shapes.txt";
+
+/// The file of a whole log of a flight; `golden_log.rs` checks it.
+const FLIGHT: &str = "flight.txt";
 
 /// A file's sample name, its schema, and the event that it must be read as.
 type Sample<E> = (&'static str, u16, E);
@@ -112,7 +118,7 @@ fn every_golden_file_is_read_as_the_event_it_was() {
     let present: BTreeSet<_> = fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name != WORDS)
+        .filter(|name| ![WORDS, SHAPES, FLIGHT].contains(&name.as_str()))
         .collect();
     let unread: Vec<_> = present.difference(&expected).collect();
     assert!(unread.is_empty(), "nothing checks {unread:?}");
@@ -161,4 +167,28 @@ fn a_stored_number_means_the_same_word_for_ever() {
         // New words come last, and are then added to the file.
         assert_eq!(was, is, "a word was moved, renamed or added");
     }
+}
+
+#[test]
+fn a_stored_payload_has_the_same_shape_for_ever() {
+    let path = folder().join(SHAPES);
+    let mut golden = fs::read_to_string(&path).unwrap_or_default();
+    let name_of = |line: &str| line.split_once(": ").unwrap().0.to_owned();
+    let named: BTreeSet<_> = golden.lines().map(name_of).collect();
+    let lines: Vec<_> = shapes().iter().map(ToString::to_string).collect();
+    if std::env::var("AIRPOST_GOLDEN").as_deref() == Ok("write") {
+        // Only ever added to: a line that is there is never touched.
+        for line in lines.iter().filter(|line| !named.contains(&name_of(line))) {
+            golden.push_str(line);
+            golden.push('\n');
+        }
+        fs::write(&path, &golden).unwrap();
+    }
+    for line in &lines {
+        assert!(
+            golden.lines().any(|was| was == line),
+            "a frozen struct was changed, or AIRPOST_GOLDEN=write adds the new one: {line}"
+        );
+    }
+    assert_eq!(golden.lines().count(), lines.len(), "a schema was removed");
 }
