@@ -95,17 +95,23 @@ pub enum OpenError {
         holder: Option<u32>,
     },
     /// The journal is damaged other than by a torn last write.
-    #[error("{0}; restore the file from a backup")]
+    #[error("{0}; restore from a backup, or see what airpost recover can keep")]
     Corrupt(#[from] Corruption),
     /// The journal ends before what is known to have been durable.
     #[error(
-        "the journal ends at position {head}, but position {known} was acknowledged: restore it from a backup"
+        "the journal ends at position {head}, but position {known} was acknowledged: restore it from a backup, or see what airpost recover says about going on without"
     )]
     Regressed {
         /// Where it is known to have reached.
         known: Position,
         /// Where it ends.
         head: Position,
+    },
+    /// A restore or an import into this place was begun and not finished.
+    #[error("{} was not filled to the end: run the same restore or import again, or remove that folder", staging.display())]
+    Unfinished {
+        /// What there is of it.
+        staging: PathBuf,
     },
     /// It was written by another version of the format.
     #[error("{} has format version {found}, this binary reads {supported}", file.display())]

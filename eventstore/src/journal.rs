@@ -43,11 +43,13 @@ use tokio::sync::{oneshot, watch};
 
 pub use lock::DataLock;
 pub use options::JournalOptions;
+pub use recovery::{Loss, RecoverError, Witness, assess_loss, recover_with_loss};
 pub use verify::{Finding, VerifyReport, verify};
 
 use crate::disk::{Disk, RealDisk};
 use crate::error::{AppendError, OpenError, ReadError};
 use crate::event::Commit;
+use crate::history::LogHistory;
 use crate::position::{LogIdentity, Position, StreamVersion};
 use crate::record::AdmittedCommit;
 use crate::store::{Appending, Budget, EventStore, Filter, Health, Page, StreamPage};
@@ -70,7 +72,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Journal {
     folder: PathBuf,
-    identity: LogIdentity,
+    history: LogHistory,
     log: Arc<Log>,
     health: Arc<HealthCell>,
     head: watch::Receiver<Position>,
@@ -109,7 +111,7 @@ impl Journal {
         let segment = Arc::clone(&recovered.active.segment);
         let journal = Self {
             folder: folder.to_owned(),
-            identity: recovered.identity,
+            history: recovered.history,
             log: Arc::new(Log::new(
                 recovered.sealed,
                 recovered.active,
@@ -125,7 +127,7 @@ impl Journal {
         let writer = Writer {
             disk,
             folder: folder.to_owned(),
-            identity: recovered.identity,
+            identity: journal.history.identity(),
             options,
             log: Arc::clone(&journal.log),
             health: Arc::clone(&journal.health),
@@ -263,7 +265,11 @@ impl EventStore for Journal {
     }
 
     fn identity(&self) -> LogIdentity {
-        self.identity
+        self.history.identity()
+    }
+
+    fn history(&self) -> LogHistory {
+        self.history.clone()
     }
 
     fn health(&self) -> Health {

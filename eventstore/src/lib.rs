@@ -9,6 +9,7 @@ mod position;
 mod stream;
 mod event;
 mod error;
+mod history;
 
 // The contract.
 mod store;
@@ -31,7 +32,11 @@ pub use error::{AppendError, Corruption, OpenError, ReadError};
 pub use event::{
     Commit, CommitId, Event, EventType, Label, LabelTooLong, Part, Record, SchemaVersion, event_id,
 };
-pub use journal::{DataLock, Finding, Journal, JournalOptions, VerifyReport, verify};
+pub use history::{EpochStart, LogHistory, Standing};
+pub use journal::{
+    DataLock, Finding, Journal, JournalOptions, Loss, RecoverError, VerifyReport, Witness,
+    assess_loss, recover_with_loss, verify,
+};
 pub use memory::MemoryEventStore;
 pub use position::{LogIdentity, Position, StreamVersion};
 pub use store::{

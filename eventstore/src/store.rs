@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::error::{AppendError, ReadError};
 use crate::event::{Commit, EventType, Record};
+use crate::history::LogHistory;
 use crate::position::{LogIdentity, Position, StreamVersion};
 use crate::stream::{Category, StreamId};
 use uuid::Uuid;
@@ -69,8 +70,13 @@ pub trait EventStore: Send + Sync + fmt::Debug {
     /// The last visible position, now and whenever it moves.
     fn head(&self) -> watch::Receiver<Position>;
 
-    /// Which log this is.
+    /// Which log this is, and its current epoch.
     fn identity(&self) -> LogIdentity;
+
+    /// Where each of its epochs begins: what older checkpoints and tokens are judged by.
+    fn history(&self) -> LogHistory {
+        LogHistory::one_epoch(self.identity())
+    }
 
     /// Whether appends are taken at this moment, and why not.
     fn health(&self) -> Health;

@@ -1,7 +1,7 @@
 //! What the store promises, as sentences.
 
 // How commits are made, and answers awaited.
-mod given;
+pub(crate) mod given;
 mod fault_disk;
 
 // One suite over every implementation, and the law that ties them together.

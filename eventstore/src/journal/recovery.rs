@@ -1,8 +1,13 @@
 //! Opening: what is on disk is checked, made durable, and only then shown.
 //! Until everything has been checked nothing on disk is changed.
 
+// Going on although something is missing.
+mod loss;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub use loss::{Loss, RecoverError, Witness, assess_loss, recover_with_loss};
 
 use super::block::{Block, first_chain};
 use super::head_file::{HeadFile, KnownHead, read_head};
@@ -14,10 +19,11 @@ use super::segment::{
     BadHeader, FIRST_BLOCK_OFFSET, FORMAT_VERSION, SEGMENT_HEADER_BYTES, Segment, SegmentHeader,
     corruption, index_name, position_of_name,
 };
-use super::torn;
+use super::torn::{self, Torn};
 use super::writer::{Tip, create_segment};
 use crate::disk::{Disk, DiskFile, create_folders, failed};
 use crate::error::{Corruption, OpenError, ReadError};
+use crate::history::{LogHistory, Standing};
 use crate::index::{IndexFile, SegmentEnd};
 use crate::limits::BLOCK_BYTES_MAX;
 use crate::position::{LogIdentity, Position};
@@ -25,7 +31,7 @@ use crate::position::{LogIdentity, Position};
 /// A journal that is ready to be read and written.
 #[derive(Debug)]
 pub(crate) struct Recovered {
-    pub(crate) identity: LogIdentity,
+    pub(crate) history: LogHistory,
     pub(crate) sealed: Vec<Arc<Sealed>>,
     pub(crate) active: Active,
     pub(crate) tip: Tip,
@@ -44,11 +50,13 @@ pub(crate) fn recover(
     let known = known_head(disk, folder)?;
     let Some(last) = found.whole.pop() else {
         let known = known.filter(|known| known.position > Position::START);
+        refuse_unfinished(disk, folder)?;
         refuse_regression(known.as_ref(), Position::START)?;
         remove_torn_header(disk, found.torn_header.as_deref())?;
         return begin_log(disk, folder, options.new_log_id);
     };
     check_order(&found.whole, &last)?;
+    let history = history_of(&found.whole, &last);
     let sealed = open_sealed(disk, folder, found.whole, &last)?;
     let before = sealed
         .last()
@@ -56,7 +64,7 @@ pub(crate) fn recover(
     let length = file_length(&last)?;
     let scan = scan(&last, length, before, &mut |_, _| Ok(())).map_err(open_error)?;
     let known = known.filter(|known| known.identity.log_id == last.header.identity.log_id);
-    check_known(known.as_ref(), &last, &scan)?;
+    check_known(known.as_ref(), &history, &last, &scan)?;
     if scan.stopped.is_some() {
         refuse_intact_block_behind(&last, &scan, length)?;
     }
@@ -64,13 +72,14 @@ pub(crate) fn recover(
     // From here on the disk is changed.
     remove_torn_header(disk, found.torn_header.as_deref())?;
     if let Some(why) = scan.stopped {
-        torn::cut(disk, folder, &last, (scan.end, length), why)?;
+        torn::cut(disk, folder, &last, (scan.end, length), (Torn::Write, why))?;
     }
     make_durable(disk, folder, &last, &scan)?;
-    Ok(ready(sealed, last, scan, known))
+    Ok(ready(history, sealed, last, scan, known))
 }
 
 fn ready(
+    history: LogHistory,
     sealed: Vec<Arc<Sealed>>,
     last: Segment,
     scan: Scan,
@@ -78,7 +87,7 @@ fn ready(
 ) -> Recovered {
     let head = Position::new(scan.next_position.get() - 1);
     Recovered {
-        identity: last.header.identity,
+        history,
         sealed,
         tip: Tip {
             head,
@@ -259,6 +268,38 @@ fn known_head(disk: &dyn Disk, folder: &Path) -> Result<Option<KnownHead>, OpenE
     }
 }
 
+/// Where a restore or an import into a journal's folder puts its files until
+/// all of them are there.
+pub(crate) fn staging_folders(folder: &Path) -> [PathBuf; 2] {
+    let name = folder.file_name().unwrap_or_default();
+    ["restoring", "importing"].map(|doing| {
+        let mut name = name.to_owned();
+        name.push(".");
+        name.push(doing);
+        folder.with_file_name(name)
+    })
+}
+
+/// A log that were begun now would stand in the way of what is still to come.
+fn refuse_unfinished(disk: &dyn Disk, folder: &Path) -> Result<(), OpenError> {
+    for staging in staging_folders(folder) {
+        if disk
+            .exists(&staging)
+            .map_err(failed("looking for", &staging))?
+        {
+            return Err(OpenError::Unfinished { staging });
+        }
+    }
+    Ok(())
+}
+
+/// The epochs that the segments tell of.
+pub(crate) fn history_of(sealed: &[Segment], last: &Segment) -> LogHistory {
+    let segments = sealed.iter().chain([last]);
+    let starts = segments.map(|segment| (segment.header.identity, segment.first_position()));
+    LogHistory::of_segments(starts).unwrap_or_else(|| LogHistory::one_epoch(last.header.identity))
+}
+
 fn refuse_regression(known: Option<&KnownHead>, head: Position) -> Result<(), OpenError> {
     match known {
         Some(known) if known.position > head => Err(OpenError::Regressed {
@@ -269,25 +310,39 @@ fn refuse_regression(known: Option<&KnownHead>, head: Position) -> Result<(), Op
     }
 }
 
-/// Holds the journal against what is known to have been durable.
-fn check_known(known: Option<&KnownHead>, last: &Segment, scan: &Scan) -> Result<(), OpenError> {
+/// Holds the journal against what is known to have been durable. What an
+/// earlier epoch had and this one has not was given up knowingly.
+fn check_known(
+    known: Option<&KnownHead>,
+    history: &LogHistory,
+    last: &Segment,
+    scan: &Scan,
+) -> Result<(), OpenError> {
+    let Some(known) = known else {
+        return Ok(());
+    };
     let head = Position::new(scan.next_position.get() - 1);
-    if let (Some(why), Some(known)) = (scan.stopped, known)
-        && known.position > head
-    {
-        let why = format!(
-            "{why}, and position {} behind it was acknowledged",
-            known.position
-        );
-        return Err(last.corrupt(scan.end, why).into());
-    }
-    refuse_regression(known, head)?;
-    match known {
-        Some(known) if known.position == head && known.chain != scan.chain => {
+    match history.judge(known.identity, known.position, head) {
+        Standing::Ahead => Err(match scan.stopped {
+            Some(why) => {
+                let acknowledged = known.position;
+                let why = format!("{why}, and position {acknowledged} behind it was acknowledged");
+                last.corrupt(scan.end, why).into()
+            }
+            None => OpenError::Regressed {
+                known: known.position,
+                head,
+            },
+        }),
+        Standing::Valid
+            if known.identity == history.identity()
+                && known.position == head
+                && known.chain != scan.chain =>
+        {
             let why = "the chain is not the one that the head file notes for this position";
             Err(last.corrupt(scan.end, why).into())
         }
-        Some(_) | None => Ok(()),
+        Standing::Valid | Standing::Beyond { .. } | Standing::OtherLog => Ok(()),
     }
 }
 
@@ -312,7 +367,9 @@ pub(crate) fn damage_behind(
     if length - scan.end > BLOCK_BYTES_MAX as u64 {
         return Ok(Some(format!("{why}, and more than one block follows")));
     }
-    let bytes = last.file.read_range(scan.end, BLOCK_BYTES_MAX)?;
+    // No farther: beside a running server later blocks come into being behind it.
+    let bytes = usize::try_from(length - scan.end).unwrap_or(BLOCK_BYTES_MAX);
+    let bytes = last.file.read_range(scan.end, bytes)?;
     let is_later = |at: &usize| {
         let block = Block::parse(bytes.get(*at..).unwrap_or_default());
         block.is_ok_and(|block| block.first_position > scan.next_position)
@@ -367,7 +424,7 @@ fn begin_log(disk: &dyn Disk, folder: &Path, log_id: uuid::Uuid) -> Result<Recov
     let segment = create_segment(disk, folder, header);
     let segment = segment.map_err(failed("beginning a journal in", folder))?;
     Ok(Recovered {
-        identity: header.identity,
+        history: LogHistory::one_epoch(header.identity),
         sealed: Vec::new(),
         active: Active::empty(Arc::new(segment)),
         tip: Tip {

@@ -1,4 +1,4 @@
-//! A torn last write is cut off; its bytes are kept for whoever wants to know.
+//! An end that is not to be read is cut off; its bytes are kept for whoever wants to know.
 
 use std::path::Path;
 
@@ -8,8 +8,19 @@ use crate::error::OpenError;
 
 /// Its name in the journal's folder.
 const TORN_NAME: &str = "torn";
-/// Most files kept there; later torn writes are only logged.
+/// Most files of torn writes kept there; later ones are only logged.
 const TORN_FILES_MAX: usize = 64;
+/// How much is copied at once, bytes.
+const CHUNK_BYTES: usize = 1024 * 1024;
+
+/// What the bytes are that are cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Torn {
+    /// A write that was never acknowledged.
+    Write,
+    /// Acknowledged records that cannot be read any more: always kept.
+    Records,
+}
 
 /// Keeps the bytes from `end` to `length`, then cuts them off.
 pub(crate) fn cut(
@@ -17,17 +28,24 @@ pub(crate) fn cut(
     folder: &Path,
     segment: &Segment,
     (end, length): (u64, u64),
-    why: &str,
+    (torn, why): (Torn, &str),
 ) -> Result<(), OpenError> {
-    let kept = keep(disk, folder, segment, (end, length))?;
+    let kept = keep(disk, folder, segment, (end, length), torn)?;
     let file = segment.path.display();
     let bytes = length - end;
-    tracing::warn!(%file, offset = end, bytes, why, kept, "cutting off a torn last write");
+    match torn {
+        Torn::Write => {
+            tracing::warn!(%file, offset = end, bytes, why, kept, "cutting off a torn last write");
+        }
+        Torn::Records => {
+            tracing::warn!(%file, offset = end, bytes, why, kept, "cutting off an unreadable end");
+        }
+    }
     segment
         .file
         .set_len(end)
         .and_then(|()| segment.file.sync_data())
-        .map_err(failed("cutting a torn write off", &segment.path))
+        .map_err(failed("cutting the end off", &segment.path))
 }
 
 /// Gives the name of the file that has the bytes; empty if there are enough of them.
@@ -36,24 +54,32 @@ fn keep(
     folder: &Path,
     segment: &Segment,
     (end, length): (u64, u64),
+    what: Torn,
 ) -> Result<String, OpenError> {
     let torn = folder.join(TORN_NAME);
     create_folders(disk, &torn).map_err(failed("creating", &torn))?;
     let there = disk.names(&torn).map_err(failed("listing", &torn))?.len();
-    if there >= TORN_FILES_MAX {
+    if there >= TORN_FILES_MAX && what == Torn::Write {
         return Ok(String::new());
     }
     let first = segment.first_position().get();
     let name = format!("{first:020}-{end}-{there}.bytes");
     let path = torn.join(&name);
-    let bytes = usize::try_from(length - end).unwrap_or(usize::MAX);
     let write = || {
-        let bytes = segment.file.read_range(end, bytes)?;
         let file = disk.create(&path)?;
-        file.write_all_at(&bytes, 0)?;
+        let mut from = end;
+        while from < length {
+            let bytes = usize::try_from(length - from).unwrap_or(CHUNK_BYTES);
+            let bytes = segment.file.read_range(from, bytes.min(CHUNK_BYTES))?;
+            if bytes.is_empty() {
+                break;
+            }
+            file.write_all_at(&bytes, from - end)?;
+            from += bytes.len() as u64;
+        }
         file.sync_data()?;
         disk.sync_folder(&torn)
     };
-    write().map_err(failed("keeping a torn write in", &path))?;
+    write().map_err(failed("keeping a torn end in", &path))?;
     Ok(name)
 }

@@ -14,28 +14,28 @@ use crate::position::{Position, StreamVersion};
 use crate::store::{Appended, Budget, EventStore, Filter};
 use crate::stream::{Category, Expected, StreamId};
 
-pub(super) const LOG_ID: Uuid = Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+pub(crate) const LOG_ID: Uuid = Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
 
 /// More than any test holds.
-pub(super) const ALL: Budget = Budget {
+pub(crate) const ALL: Budget = Budget {
     records_max: usize::MAX,
     bytes_max: usize::MAX,
 };
 
-pub(super) fn stream(number: u16) -> StreamId {
+pub(crate) fn stream(number: u16) -> StreamId {
     let key = Uuid::new_v5(&LOG_ID, &number.to_be_bytes());
     StreamId::new(Category::new(number % 3), key)
 }
 
-pub(super) fn owner(number: u16) -> Uuid {
+pub(crate) fn owner(number: u16) -> Uuid {
     Uuid::from_u128(u128::from(number % 2))
 }
 
-pub(super) fn commit_id(number: u32) -> CommitId {
+pub(crate) fn commit_id(number: u32) -> CommitId {
     CommitId(Uuid::new_v5(&LOG_ID, &number.to_be_bytes()))
 }
 
-pub(super) fn event(payload_bytes: usize) -> Event {
+pub(crate) fn event(payload_bytes: usize) -> Event {
     Event {
         event_type: EventType(u16::try_from(payload_bytes % 3).unwrap()),
         schema: SchemaVersion(1),
@@ -47,7 +47,7 @@ pub(super) fn event(payload_bytes: usize) -> Event {
 }
 
 /// A part with as many events as payload sizes; a guard without any.
-pub(super) fn part(number: u16, expected: u64, payloads: &[usize]) -> Part {
+pub(crate) fn part(number: u16, expected: u64, payloads: &[usize]) -> Part {
     Part {
         stream: stream(number),
         owner: Some(owner(number)),
@@ -56,7 +56,7 @@ pub(super) fn part(number: u16, expected: u64, payloads: &[usize]) -> Part {
     }
 }
 
-pub(super) fn commit(id: u32, parts: Vec<Part>) -> Commit {
+pub(crate) fn commit(id: u32, parts: Vec<Part>) -> Commit {
     Commit {
         id: commit_id(id),
         clock_us: 1_800_000_000_000_000 + i64::from(id),
@@ -67,21 +67,21 @@ pub(super) fn commit(id: u32, parts: Vec<Part>) -> Commit {
 }
 
 /// One event on one stream.
-pub(super) fn single(id: u32, number: u16, expected: u64) -> Commit {
+pub(crate) fn single(id: u32, number: u16, expected: u64) -> Commit {
     commit(id, vec![part(number, expected, &[24])])
 }
 
-pub(super) fn wait<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.unwrap().block_on(future)
 }
 
-pub(super) fn append(store: &dyn EventStore, commit: Commit) -> Result<Appended, AppendError> {
+pub(crate) fn append(store: &dyn EventStore, commit: Commit) -> Result<Appended, AppendError> {
     wait(store.append(commit))
 }
 
 /// Appends commits `1..=count`, one event each, spread over four streams.
-pub(super) fn fill(store: &dyn EventStore, count: u32) {
+pub(crate) fn fill(store: &dyn EventStore, count: u32) {
     for id in 1..=count {
         let number = u16::try_from(id % 4).unwrap();
         let expected = version(store, stream(number)).get();
@@ -89,18 +89,18 @@ pub(super) fn fill(store: &dyn EventStore, count: u32) {
     }
 }
 
-pub(super) fn version(store: &dyn EventStore, stream: StreamId) -> StreamVersion {
+pub(crate) fn version(store: &dyn EventStore, stream: StreamId) -> StreamVersion {
     let page = store.read_stream(stream, StreamVersion::EMPTY, ALL);
     page.unwrap().version
 }
 
-pub(super) fn everything(store: &dyn EventStore) -> Vec<Record> {
+pub(crate) fn everything(store: &dyn EventStore) -> Vec<Record> {
     let page = store.read_all(Position::START, &Filter::everything(), ALL);
     page.unwrap().records
 }
 
 /// Settings under which nothing happens by the clock and the disk is never too full.
-pub(super) fn options(segment_bytes: u64) -> JournalOptions {
+pub(crate) fn options(segment_bytes: u64) -> JournalOptions {
     JournalOptions {
         segment_bytes,
         disk_free_bytes_min: 0,
@@ -109,17 +109,17 @@ pub(super) fn options(segment_bytes: u64) -> JournalOptions {
     }
 }
 
-pub(super) fn open(folder: &Path, segment_bytes: u64) -> Journal {
+pub(crate) fn open(folder: &Path, segment_bytes: u64) -> Journal {
     Journal::open(folder, options(segment_bytes)).unwrap()
 }
 
 /// A folder with a closed journal of that many commits, all in one segment.
-pub(super) fn journal_of(count: u32) -> TempDir {
+pub(crate) fn journal_of(count: u32) -> TempDir {
     journal_with(count, 1 << 20)
 }
 
 /// The same with segments of that size.
-pub(super) fn journal_with(count: u32, segment_bytes: u64) -> TempDir {
+pub(crate) fn journal_with(count: u32, segment_bytes: u64) -> TempDir {
     let folder = TempDir::new().unwrap();
     let journal = open(folder.path(), segment_bytes);
     fill(&journal, count);
@@ -129,7 +129,7 @@ pub(super) fn journal_with(count: u32, segment_bytes: u64) -> TempDir {
 
 /// Copies a journal's files as they are at this moment: what a kill leaves
 /// behind, as long as the machine stays on.
-pub(super) fn copy_of(folder: &Path) -> TempDir {
+pub(crate) fn copy_of(folder: &Path) -> TempDir {
     let copy = TempDir::new().unwrap();
     for name in names(folder) {
         let path = folder.join(&name);
@@ -145,7 +145,7 @@ pub(super) fn copy_of(folder: &Path) -> TempDir {
     copy
 }
 
-pub(super) fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
     let mut names: Vec<_> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -154,14 +154,14 @@ pub(super) fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-pub(super) fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let names = names(folder).into_iter();
     let names = names.filter(|name| name.ends_with(extension));
     names.map(|name| folder.join(name)).collect()
 }
 
 /// Every file and its bytes, to see that nothing was changed.
-pub(super) fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let names = names(folder).into_iter();
     names
         .filter(|name| folder.join(name).is_file())
@@ -172,14 +172,14 @@ pub(super) fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-pub(super) fn flip(path: &Path, offset: usize) {
+pub(crate) fn flip(path: &Path, offset: usize) {
     let mut bytes = fs::read(path).unwrap();
     bytes[offset] ^= 0x40;
     fs::write(path, bytes).unwrap();
 }
 
 /// Where each block of a segment begins, and where the last one ends.
-pub(super) fn block_offsets(segment: &Path) -> Vec<usize> {
+pub(crate) fn block_offsets(segment: &Path) -> Vec<usize> {
     let bytes = fs::read(segment).unwrap();
     let mut offsets = vec![64];
     let mut offset = 64;
@@ -192,13 +192,13 @@ pub(super) fn block_offsets(segment: &Path) -> Vec<usize> {
 }
 
 /// A store of one implementation, and how it is closed.
-pub(super) struct Fixture {
-    pub(super) store: Arc<dyn EventStore>,
-    pub(super) close: Box<dyn Fn()>,
+pub(crate) struct Fixture {
+    pub(crate) store: Arc<dyn EventStore>,
+    pub(crate) close: Box<dyn Fn()>,
     _folder: Option<TempDir>,
 }
 
-pub(super) fn memory() -> Fixture {
+pub(crate) fn memory() -> Fixture {
     let store = Arc::new(crate::MemoryEventStore::new(LOG_ID));
     Fixture {
         store: Arc::clone(&store) as Arc<dyn EventStore>,
@@ -207,12 +207,12 @@ pub(super) fn memory() -> Fixture {
     }
 }
 
-pub(super) fn journal() -> Fixture {
+pub(crate) fn journal() -> Fixture {
     on_disk(1 << 20)
 }
 
 /// Every block seals its segment.
-pub(super) fn journal_of_tiny_segments() -> Fixture {
+pub(crate) fn journal_of_tiny_segments() -> Fixture {
     on_disk(1)
 }
 

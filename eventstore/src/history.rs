@@ -1,0 +1,127 @@
+//! The lives of a log, and which positions of an earlier one still hold.
+//!
+//! A log that goes on after acknowledged records were given up (recovered with
+//! loss, restored from a backup) begins a new epoch. What was noted under an
+//! older epoch, a checkpoint or a token, holds as far as that epoch was kept.
+
+use uuid::Uuid;
+
+use crate::position::{LogIdentity, Position};
+
+/// An epoch and where it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochStart {
+    /// Its number.
+    pub epoch: u32,
+    /// The position of its first record, there or to come.
+    pub first_position: Position,
+}
+
+/// Which log this is, and where each of its epochs begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogHistory {
+    log_id: Uuid,
+    /// By number; so their first positions never fall.
+    epochs: Vec<EpochStart>,
+}
+
+/// What a position that was noted under an identity is worth in a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The log holds just the records up to there that it held then.
+    Valid,
+    /// It was noted in another log.
+    OtherLog,
+    /// Its epoch ended, and was kept up to here only: the records behind it
+    /// were given up, and others may stand at their positions.
+    Beyond {
+        /// The last position of that epoch that was kept.
+        kept_to: Position,
+    },
+    /// The same log, and it does not reach that far (or not that epoch):
+    /// records that were acknowledged are missing.
+    Ahead,
+}
+
+impl LogHistory {
+    /// A log that has one epoch.
+    #[must_use]
+    pub fn one_epoch(identity: LogIdentity) -> Self {
+        let LogIdentity { log_id, epoch } = identity;
+        let first_position = Position::START.next();
+        Self {
+            log_id,
+            epochs: vec![EpochStart {
+                epoch,
+                first_position,
+            }],
+        }
+    }
+
+    /// The history that a log's segments tell, oldest first; `None` without one.
+    pub(crate) fn of_segments(
+        segments: impl IntoIterator<Item = (LogIdentity, Position)>,
+    ) -> Option<Self> {
+        let mut history: Option<Self> = None;
+        for (LogIdentity { log_id, epoch }, first_position) in segments {
+            let start = EpochStart {
+                epoch,
+                first_position,
+            };
+            match &mut history {
+                None => {
+                    let epochs = vec![start];
+                    history = Some(Self { log_id, epochs });
+                }
+                Some(history) if history.identity().epoch < epoch => history.epochs.push(start),
+                Some(_) => {}
+            }
+        }
+        history
+    }
+
+    /// The log and its current epoch.
+    ///
+    /// # Panics
+    /// Never: a history has an epoch.
+    #[must_use]
+    pub fn identity(&self) -> LogIdentity {
+        let last = self.epochs.last().expect("a history has an epoch");
+        LogIdentity {
+            log_id: self.log_id,
+            epoch: last.epoch,
+        }
+    }
+
+    /// The epochs, oldest first; at least one. One that ended without a record
+    /// of its own is not listed.
+    #[must_use]
+    pub fn epochs(&self) -> &[EpochStart] {
+        &self.epochs
+    }
+
+    /// What a position noted under an identity is worth in this log, which ends at `head`.
+    ///
+    /// A position of epoch e holds exactly if it lies before the first
+    /// position of the next epoch. That two logs which went on from one backup
+    /// under the same number are told apart is not promised.
+    #[must_use]
+    pub fn judge(&self, noted: LogIdentity, position: Position, head: Position) -> Standing {
+        let current = self.identity();
+        if noted.log_id != current.log_id {
+            return Standing::OtherLog;
+        }
+        let mut epochs = self.epochs.iter();
+        match epochs.find(|start| start.epoch > noted.epoch) {
+            Some(next) if position < next.first_position => Standing::Valid,
+            Some(next) => Standing::Beyond {
+                kept_to: Position::new(next.first_position.get().saturating_sub(1)),
+            },
+            None if noted.epoch == current.epoch && position <= head => Standing::Valid,
+            None => Standing::Ahead,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
