@@ -69,20 +69,30 @@ const RESTORE_ALL: &str = "acknowledged records are missing: restore the journal
 /// # Errors
 /// When the operating system refuses to read; damage is a finding, not an error.
 pub fn verify(folder: &Path, progress: &mut dyn FnMut(u64, u64)) -> io::Result<VerifyReport> {
-    let disk = RealDisk;
-    // Read before the segments: they only grow while they are read.
-    let known = read_head(&disk, folder)?;
-    let mut verification = Verification {
-        disk: &disk,
-        folder,
-        report: VerifyReport::default(),
-        versions: HashMap::new(),
-        recorded_at_us: i64::MIN,
-        bytes_all: 0,
-    };
-    verification.segments(progress)?;
-    verification.head_file(known);
-    Ok(verification.report)
+    VerifyReport::on(&RealDisk, folder, progress)
+}
+
+impl VerifyReport {
+    /// The same, on a disk that may fail.
+    pub(crate) fn on(
+        disk: &dyn Disk,
+        folder: &Path,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> io::Result<Self> {
+        // Read before the segments: they only grow while they are read.
+        let known = read_head(disk, folder)?;
+        let mut verification = Verification {
+            disk,
+            folder,
+            report: Self::default(),
+            versions: HashMap::new(),
+            recorded_at_us: i64::MIN,
+            bytes_all: 0,
+        };
+        verification.segments(progress)?;
+        verification.head_file(known);
+        Ok(verification.report)
+    }
 }
 
 struct Verification<'a> {
