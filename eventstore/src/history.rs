@@ -58,6 +58,21 @@ impl LogHistory {
         }
     }
 
+    /// The same log, going on in a later epoch.
+    ///
+    /// # Panics
+    /// If the epoch is not later than the current one, or begins before it.
+    #[must_use]
+    pub fn followed_by(mut self, next: EpochStart) -> Self {
+        let last = self.epochs.last();
+        let follows = last.is_none_or(|last| {
+            last.epoch < next.epoch && last.first_position <= next.first_position
+        });
+        assert!(follows, "{next:?} does not follow {last:?}");
+        self.epochs.push(next);
+        self
+    }
+
     /// The history that a log's segments tell, oldest first; `None` without one.
     pub(crate) fn of_segments(
         segments: impl IntoIterator<Item = (LogIdentity, Position)>,

@@ -50,7 +50,7 @@ pub use user_deliveries::{
     ListedDelivery, PAGE_ITEMS_MAX, PAGE_SCAN_ROWS_MAX, PageKey, UserDeliveriesPage,
     UserDeliveriesQuery,
 };
-pub use verify::{Difference, FINDINGS_MAX, Finding, Verification, VerifyError, verify};
+pub use verify::{Difference, FINDINGS_MAX, Finding, Verification, VerifyError, verify, witnesses};
 pub use view_store::ViewStoreError;
 pub use views::{QueryError, ViewHealth, Views, ViewsHealth, ViewsOptions};
 pub use waiting_sessions::{DUE_ENTRIES_MAX, Deadlines, DueSession};

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use eventstore::{LogIdentity, Position};
+use eventstore::{LogHistory, Position};
 
 use crate::view::ViewOpenError;
 use crate::view_set::ViewSet;
@@ -15,7 +15,7 @@ pub enum OpenError {
     /// The views have seen records that the log does not have any more.
     /// Acknowledged events are missing. Nothing was changed.
     #[error(
-        "view {view} has seen position {seen}, but the log ends at {head}: acknowledged events are missing; restore the journal from a backup"
+        "view {view} has seen position {seen}, but the log ends at {head}: acknowledged events are missing; restore the journal from a backup, or see what airpost recover says about going on without"
     )]
     Regressed {
         /// The view that is farthest ahead, or one of them.
@@ -49,13 +49,13 @@ pub enum OpenError {
 /// be: then they are set aside, saying so, and new ones are begun.
 pub(crate) fn open_views(
     folder: &mut ViewFolder,
-    identity: LogIdentity,
+    history: &LogHistory,
     head: Position,
     damage: Option<&ViewStoreError>,
 ) -> Result<ViewSet, OpenError> {
     let damage = match damage {
         Some(damage) => damage.clone(),
-        None => match try_open(folder, identity, head) {
+        None => match try_open(folder, history, head) {
             Ok(set) => return Ok(set),
             Err(ViewOpenError::Damaged(
                 error @ (ViewStoreError::InUse { .. } | ViewStoreError::NoRoom { .. }),
@@ -72,7 +72,7 @@ pub(crate) fn open_views(
         Ok(kept) => report(&damage, kept),
         Err(source) => return Err(OpenError::NotSetAside { damage, source }),
     }
-    match try_open(folder, identity, head) {
+    match try_open(folder, history, head) {
         Ok(set) => Ok(set),
         Err(ViewOpenError::Damaged(error)) => Err(OpenError::Unusable(error)),
         Err(ViewOpenError::Ahead { view, seen }) => Err(OpenError::Regressed { view, seen, head }),
@@ -81,10 +81,10 @@ pub(crate) fn open_views(
 
 fn try_open(
     folder: &mut ViewFolder,
-    identity: LogIdentity,
+    history: &LogHistory,
     head: Position,
 ) -> Result<ViewSet, ViewOpenError> {
-    ViewSet::open(folder.open()?, identity, head)
+    ViewSet::open(folder.open()?, history, head)
 }
 
 fn report(damage: &ViewStoreError, kept: Option<PathBuf>) {

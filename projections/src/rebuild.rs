@@ -62,7 +62,7 @@ pub fn rebuild(
     let mut folder = ViewFolder::disk(folder, options.cache_bytes);
     folder.clear().map_err(RebuildError::NotRemoved)?;
     let head = *log.head().borrow();
-    let set = open_views(&mut folder, log.identity(), head, None)?;
+    let set = open_views(&mut folder, &log.history(), head, None)?;
     build(&set, log, head, progress)?;
     let flushed = set.flush().map_err(|error| failed(&error));
     flushed?;

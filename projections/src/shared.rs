@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use eventstore::{LogIdentity, Position};
+use eventstore::{LogHistory, Position};
 use tokio::sync::watch;
 
 use crate::opening::{OpenError, open_views};
@@ -32,7 +32,7 @@ pub enum ReaderState {
 /// The current views, and how far they are.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    identity: LogIdentity,
+    history: LogHistory,
     /// Exchanged as a whole when the views are built anew.
     set: RwLock<Arc<ViewSet>>,
     folder: Mutex<ViewFolder>,
@@ -65,13 +65,13 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     /// Views that were just opened, of a log that ends at `head`.
     pub(crate) fn new(
-        identity: LogIdentity,
+        history: LogHistory,
         head: Position,
         folder: ViewFolder,
         set: ViewSet,
     ) -> Self {
         Self {
-            identity,
+            history,
             applied: watch::Sender::new(set.applied()),
             set: RwLock::new(Arc::new(set)),
             folder: Mutex::new(folder),
@@ -171,7 +171,7 @@ impl Shared {
         head: Position,
     ) -> Result<(), OpenError> {
         let mut folder = locked(&self.folder);
-        let set = open_views(&mut folder, self.identity, head, Some(damage))?;
+        let set = open_views(&mut folder, &self.history, head, Some(damage))?;
         {
             let mut state = locked(&self.state);
             // Before the new views can be seen, so that no list is answered from them too early.

@@ -153,7 +153,7 @@ impl TestLog {
     pub(crate) fn unfolded(&self) -> ViewSet {
         let mut folder = ViewFolder::Memory(Arc::<MemoryViewStore>::default());
         let opened = folder.open().unwrap();
-        ViewSet::open(opened, self.store.identity(), self.head()).unwrap()
+        ViewSet::open(opened, &self.store.history(), self.head()).unwrap()
     }
 
     /// Brings views to the head.

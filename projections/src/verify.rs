@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eventstore::{EventStore, LogIdentity, Position};
+use eventstore::{EventStore, LogHistory, Position, Standing, Witness};
 
 use crate::key::KeyRange;
 use crate::rebuild::Advance;
@@ -65,6 +65,13 @@ pub enum Difference {
     },
     /// The view is of another log.
     OtherLog,
+    /// The view has seen records that were given up when a new epoch began.
+    Beyond {
+        /// Where it is.
+        seen: Position,
+        /// The last position that was kept of what it has seen.
+        kept_to: Position,
+    },
     /// The view has seen more than the log holds.
     Ahead {
         /// Where it is.
@@ -123,6 +130,35 @@ pub fn verify(
     Ok(verification)
 }
 
+/// What the views in a folder have seen of which log, to tell what a journal
+/// is missing. Changes nothing in them; nothing if there are none. Nobody else
+/// may have the folder open.
+///
+/// # Errors
+/// [`VerifyError`], if the views cannot be read.
+pub fn witnesses(folder: &Path, options: ViewsOptions) -> Result<Vec<Witness>, VerifyError> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut stored = ViewFolder::disk(folder, options.cache_bytes);
+    let OpenedStore { store, clean } = stored.open().map_err(VerifyError::new)?;
+    let mut witnesses = Vec::new();
+    for projection in PROJECTIONS {
+        let tree = store.open_tree(&tree_name(projection));
+        let checkpoint = tree.and_then(|tree| tree.checkpoint());
+        let checkpoint = checkpoint.map_err(VerifyError::new)?;
+        witnesses.extend(checkpoint.map(|checkpoint| Witness {
+            name: format!("the view {}", projection.name()),
+            identity: checkpoint.identity,
+            position: checkpoint.position,
+        }));
+    }
+    if clean {
+        stored.mark_clean().map_err(VerifyError::new)?;
+    }
+    Ok(witnesses)
+}
+
 fn scratch_path(folder: &Path) -> PathBuf {
     let mut name = folder.file_name().unwrap_or_default().to_owned();
     name.push("-views-scratch");
@@ -146,13 +182,14 @@ pub(crate) fn compare(
     progress: &mut dyn FnMut(Advance),
 ) -> Result<Verification, VerifyError> {
     let head = *log.head().borrow();
+    let history = log.history();
     let mut verification = Verification::default();
     let mut trees = Vec::new();
     for projection in PROJECTIONS {
         let tree = store.open_tree(&tree_name(projection));
         let tree = tree.map_err(VerifyError::new)?;
         let checkpoint = tree.checkpoint().map_err(VerifyError::new)?;
-        let position = judge(projection.name(), checkpoint, log.identity(), head);
+        let position = judge(projection.name(), checkpoint, &history, head);
         match position {
             Ok(position) => {
                 let digest = checkpoint.map_or_else(Digest::default, |c| c.digest);
@@ -162,7 +199,7 @@ pub(crate) fn compare(
         }
     }
     let opened = fresh.open().map_err(VerifyError::new)?;
-    let fold = ViewSet::open(opened, log.identity(), head).map_err(VerifyError::new)?;
+    let fold = ViewSet::open(opened, &history, head).map_err(VerifyError::new)?;
     let last = |view: &View| {
         let found = trees.iter().find(|(name, ..)| *name == view.name());
         found.map_or(Position::START, |(_, _, position, _)| *position)
@@ -189,7 +226,7 @@ pub(crate) fn compare(
 fn judge(
     view: &'static str,
     checkpoint: Option<Checkpoint>,
-    identity: LogIdentity,
+    history: &LogHistory,
     head: Position,
 ) -> Result<Position, Finding> {
     let whole = |difference| Finding {
@@ -197,13 +234,15 @@ fn judge(
         key_hex: String::new(),
         difference,
     };
-    match checkpoint {
-        None => Ok(Position::START),
-        Some(checkpoint) if checkpoint.identity != identity => Err(whole(Difference::OtherLog)),
-        Some(Checkpoint { position: seen, .. }) if seen > head => {
-            Err(whole(Difference::Ahead { seen, head }))
-        }
-        Some(checkpoint) => Ok(checkpoint.position),
+    let Some(checkpoint) = checkpoint else {
+        return Ok(Position::START);
+    };
+    let seen = checkpoint.position;
+    match history.judge(checkpoint.identity, seen, head) {
+        Standing::Valid => Ok(seen),
+        Standing::OtherLog => Err(whole(Difference::OtherLog)),
+        Standing::Beyond { kept_to } => Err(whole(Difference::Beyond { seen, kept_to })),
+        Standing::Ahead => Err(whole(Difference::Ahead { seen, head })),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use eventstore::{LogIdentity, Position, Record};
+use eventstore::{LogHistory, Position, Record, Standing};
 
 use crate::key::KeyRange;
 use crate::overlay::Overlay;
@@ -72,50 +72,38 @@ pub(crate) enum ViewOpenError {
 impl View {
     /// Opens a projection's view of a log that ends at `head`, or begins it.
     ///
-    /// A view of another log is emptied. Unless the store was left in good
+    /// A view of another log is emptied, and one that has seen what an earlier
+    /// epoch of this log has given up. Unless the store was left in good
     /// order its entries are checked against its checkpoint, which reads all of it.
     pub(crate) fn open(
         projection: &'static dyn Projection,
         store: &dyn ViewStore,
         clean: bool,
-        identity: LogIdentity,
+        history: &LogHistory,
         head: Position,
     ) -> Result<Self, ViewOpenError> {
         let name = tree_name(projection);
         let mut tree = store.open_tree(&name)?;
         let found = tree.checkpoint()?;
-        let checkpoint = match found {
-            Some(checkpoint) if checkpoint.identity == identity => {
-                if checkpoint.position > head {
-                    return Err(ViewOpenError::Ahead {
-                        view: projection.name(),
-                        seen: checkpoint.position,
-                    });
-                }
-                checkpoint
-            }
-            other => {
-                if let Some(Checkpoint { identity: old, .. }) = other {
-                    tracing::warn!(
-                        view = name, %old, new = %identity,
-                        "the view is of another log: it is built anew from this one"
-                    );
-                    drop(tree);
-                    store.remove_tree(&name)?;
-                    tree = store.open_tree(&name)?;
-                } else if head > Position::START {
-                    tracing::info!(
-                        view = name,
-                        "the view is built from the beginning of the log"
-                    );
-                }
-                Checkpoint {
-                    identity,
-                    position: Position::START,
-                    digest: Digest::default(),
-                }
-            }
+        let kept = match found {
+            Some(found) => keep(projection, found, history, head)?,
+            None => None,
         };
+        if found.is_some() && kept.is_none() {
+            drop(tree);
+            store.remove_tree(&name)?;
+            tree = store.open_tree(&name)?;
+        } else if found.is_none() && head > Position::START {
+            tracing::info!(
+                view = name,
+                "the view is built from the beginning of the log"
+            );
+        }
+        let checkpoint = kept.unwrap_or(Checkpoint {
+            identity: history.identity(),
+            position: Position::START,
+            digest: Digest::default(),
+        });
         if !clean && digest(&*tree)? != checkpoint.digest {
             return Err(ViewOpenError::Damaged(ViewStoreError::unreadable(format!(
                 "the entries of {name} are not those of its checkpoint"
@@ -219,6 +207,39 @@ impl View {
         self.tree.apply(&batch)?;
         *gate = checkpoint;
         Ok(())
+    }
+}
+
+/// The checkpoint to go on from in this log; `None` if the view must be built
+/// anew, which is said.
+fn keep(
+    projection: &dyn Projection,
+    found: Checkpoint,
+    history: &LogHistory,
+    head: Position,
+) -> Result<Option<Checkpoint>, ViewOpenError> {
+    let view = projection.name();
+    let (old, new, seen) = (found.identity, history.identity(), found.position);
+    match history.judge(old, seen, head) {
+        Standing::Valid => Ok(Some(Checkpoint {
+            identity: new,
+            ..found
+        })),
+        Standing::OtherLog => {
+            tracing::warn!(
+                view, %old, %new,
+                "the view is of another log: it is built anew from this one"
+            );
+            Ok(None)
+        }
+        Standing::Beyond { kept_to } => {
+            tracing::warn!(
+                view, %old, %new, %seen, %kept_to,
+                "the view has seen records that were given up when a new epoch began: it is built anew"
+            );
+            Ok(None)
+        }
+        Standing::Ahead => Err(ViewOpenError::Ahead { view, seen }),
     }
 }
 

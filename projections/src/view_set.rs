@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use eventstore::{Budget, EventStore, Filter, LogIdentity, Page, Position, ReadError};
+use eventstore::{Budget, EventStore, Filter, LogHistory, Page, Position, ReadError};
 
 use crate::delivery_history::DeliveryHistory;
 use crate::delivery_status::DeliveryStatus;
@@ -55,15 +55,15 @@ pub(crate) enum FeedError {
 }
 
 impl ViewSet {
-    /// Opens every view of a log that ends at `head`; trees of other
+    /// Opens every view of a log that has this history and ends at `head`; trees of other
     /// projections and of other versions are removed.
     pub(crate) fn open(
         opened: OpenedStore,
-        identity: LogIdentity,
+        history: &LogHistory,
         head: Position,
     ) -> Result<Self, ViewOpenError> {
         let OpenedStore { store, clean } = opened;
-        let view = |projection| View::open(projection, &*store, clean, identity, head);
+        let view = |projection| View::open(projection, &*store, clean, history, head);
         let set = Self {
             delivery_status: view(&DeliveryStatus)?,
             delivery_history: view(&DeliveryHistory)?,

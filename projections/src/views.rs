@@ -162,10 +162,10 @@ impl Views {
         mut folder: ViewFolder,
         log: Arc<dyn EventStore>,
     ) -> Result<Self, OpenError> {
-        let identity = log.identity();
+        let history = log.history();
         let head = *log.head().borrow();
-        let set = open_views(&mut folder, identity, head, None)?;
-        let shared = Arc::new(Shared::new(identity, head, folder, set));
+        let set = open_views(&mut folder, &history, head, None)?;
+        let shared = Arc::new(Shared::new(history, head, folder, set));
         let runner =
             Runner::start(Arc::clone(&shared), Arc::clone(&log)).map_err(OpenError::NotStarted)?;
         Ok(Self {
@@ -173,6 +173,12 @@ impl Views {
             log,
             runner: Mutex::new(Some(runner)),
         })
+    }
+
+    /// The log that the views are of: its epochs and its head are what tokens are judged by.
+    #[must_use]
+    pub fn log(&self) -> &dyn EventStore {
+        &*self.log
     }
 
     /// A delivery, current; `None` if there is no such delivery.

@@ -105,6 +105,9 @@ fn in_words(difference: &Difference) -> String {
         Difference::Unexpected => "the entry should not be there".to_owned(),
         Difference::Value { .. } => "the entry has another value".to_owned(),
         Difference::OtherLog => "the view is of another log".to_owned(),
+        Difference::Beyond { seen, kept_to } => {
+            format!("the view has seen position {seen} of an epoch that was kept to {kept_to}: the next start builds it anew")
+        }
         Difference::Ahead { seen, head } => {
             format!("the view has seen position {seen}, and the journal ends at {head}")
         }

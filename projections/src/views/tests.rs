@@ -1,6 +1,7 @@
 //! Tests of the front: what a service relies on.
 
 mod damage;
+mod epochs;
 mod following;
 mod laws;
 
