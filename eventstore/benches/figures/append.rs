@@ -9,8 +9,15 @@ use tempfile::TempDir;
 use super::settings::{Settings, median, quantile};
 use super::{bare, workload};
 
-/// Callers, and how many events they append together in a round.
-const RUNS: [(usize, u64); 4] = [(1, 2_000), (16, 30_000), (64, 200_000), (256, 400_000)];
+/// How many events are appended in a round: about a second's worth or two.
+fn appends(callers: usize) -> u64 {
+    match callers {
+        0..4 => 2_000 * callers as u64,
+        4..32 => 30_000,
+        32..128 => 200_000,
+        _ => 400_000,
+    }
+}
 
 /// One round.
 struct Round {
@@ -24,7 +31,8 @@ struct Round {
 
 pub(crate) fn figures(settings: &Settings) {
     println!("append: durable single-event appends; bare = write + fdatasync of the same groups");
-    for (callers, appends) in RUNS {
+    for &callers in &settings.callers {
+        let appends = appends(callers);
         let mut rounds: Vec<_> = (0..settings.rounds)
             .map(|number| round(settings, callers, appends, number % 2 == 0))
             .collect();

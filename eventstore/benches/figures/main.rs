@@ -26,6 +26,10 @@ use std::process::ExitCode;
 
 use settings::{Command, Settings};
 
+/// The service's own allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let settings = match Settings::from_arguments(std::env::args().skip(1)) {
         Ok(settings) => settings,

@@ -20,7 +20,9 @@ struct Opening {
 
 pub(crate) fn figures(settings: &Settings, journal: &JournalOf) {
     let after_abort: Vec<_> = (0..settings.rounds).map(|_| opening(journal)).collect();
-    let scans: Vec<_> = (0..settings.rounds).map(|_| scan_of_last(journal)).collect();
+    let scans: Vec<_> = (0..settings.rounds)
+        .map(|_| scan_of_last(journal))
+        .collect();
     workload::open(&journal.folder).close();
     let after_stop: Vec<_> = (0..settings.rounds).map(|_| opening(journal)).collect();
     let first_ms = after_abort.first().map_or(0.0, |opening| opening.ms);

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use eventstore::{Budget, EventStore, Filter, Position};
 
+use super::bare;
 use super::settings::{Settings, median};
 use super::workload::{self, JournalOf};
-use super::bare;
 
 pub(crate) fn figures(settings: &Settings, journal: &JournalOf) {
     let mut rounds: Vec<_> = (0..settings.rounds).map(|_| round(journal)).collect();

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 pub(crate) const HELP: &str = "\
-usage: cargo bench -p eventstore -- [PART…] [--events N,N,…] [--rounds N] [--folder DIR]
+usage: cargo bench -p eventstore -- [PART…] [--events N,N,…] [--callers N,N,…]
+                                      [--rounds N] [--folder DIR]
 
 Parts, all of them unless some are named:
   append   durable single-event appends by 1, 16, 64 and 256 callers, beside a bare
@@ -15,6 +16,7 @@ Parts, all of them unless some are named:
 
   --events   sizes of the journals of size, read and open (10000,1000000); 10 million
              events take about 2 GB
+  --callers  how many callers append at once (1,16,64,256)
   --rounds   how often append, read and open are repeated; medians are printed (5)
   --folder   where the journals are written: on the disk that is to be measured,
              not in memory (the system's folder for temporary files)";
@@ -47,6 +49,7 @@ pub(crate) enum Command {
 pub(crate) struct Settings {
     pub(crate) command: Command,
     pub(crate) events: Vec<u64>,
+    pub(crate) callers: Vec<usize>,
     pub(crate) rounds: usize,
     pub(crate) folder: PathBuf,
 }
@@ -62,6 +65,7 @@ impl Settings {
         let mut settings = Self {
             command: Command::Figures(Parts::default()),
             events: vec![10_000, 1_000_000],
+            callers: vec![1, 16, 64, 256],
             rounds: 5,
             folder: std::env::temp_dir(),
         };
@@ -71,11 +75,8 @@ impl Settings {
                 "size" => parts.size = true,
                 "read" => parts.read = true,
                 "open" => parts.open = true,
-                "--events" => {
-                    let sizes = arguments.next().ok_or(HELP)?;
-                    let sizes: Result<_, _> = sizes.split(',').map(str::parse).collect();
-                    settings.events = sizes.map_err(|_| HELP)?;
-                }
+                "--events" => settings.events = numbers(arguments.next())?,
+                "--callers" => settings.callers = numbers(arguments.next())?,
                 "--rounds" => settings.rounds = number(arguments.next())?,
                 "--folder" => settings.folder = arguments.next().ok_or(HELP)?.into(),
                 "write-and-abort" => {
@@ -108,6 +109,12 @@ impl Settings {
 
 fn number<N: std::str::FromStr>(text: Option<String>) -> Result<N, &'static str> {
     text.and_then(|text| text.parse().ok()).ok_or(HELP)
+}
+
+fn numbers<N: std::str::FromStr>(text: Option<String>) -> Result<Vec<N>, &'static str> {
+    let numbers = text.ok_or(HELP)?;
+    let numbers: Result<_, _> = numbers.split(',').map(str::parse).collect();
+    numbers.map_err(|_| HELP)
 }
 
 /// What the figures were measured on, as far as the machine tells.

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use eventstore::{
-    Appending, Category, Commit, CommitId, Event, EventStore, EventType, Expected, Journal, JournalOptions,
-    Label, Part, SchemaVersion, StreamId, StreamVersion,
+    Appending, Category, Commit, CommitId, Event, EventStore, EventType, Expected, Journal,
+    JournalOptions, Label, Part, SchemaVersion, StreamId, StreamVersion,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
