@@ -162,15 +162,22 @@ impl DiskFile for File {
     }
 }
 
-/// Makes a folder, its missing parents too, and every new name durable.
+/// Makes a folder, its missing parents too, and every name durable: also that
+/// of a folder which is there, for whoever made it may have been killed before
+/// its name was durable.
 pub(crate) fn create_folders(disk: &dyn Disk, path: &Path) -> io::Result<()> {
-    if disk.exists(path)? {
-        return Ok(());
-    }
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
+        Some(_) => Path::new("."),
+        None => path,
     };
+    if disk.exists(path)? {
+        return match disk.sync_folder(parent) {
+            // Whoever may not read a folder is not who made names in it.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            synced => synced,
+        };
+    }
     create_folders(disk, parent)?;
     match disk.create_folder(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),

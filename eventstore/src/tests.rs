@@ -2,7 +2,10 @@
 
 // How commits are made, and answers awaited.
 pub(crate) mod given;
+mod dice;
 mod fault_disk;
+mod machine;
+mod story;
 
 // One suite over every implementation, and the law that ties them together.
 mod contract;
@@ -14,6 +17,7 @@ mod recovery;
 mod damage;
 mod faults;
 mod every_fault;
+mod power_cuts;
 mod indexes;
 mod verification;
 mod format;

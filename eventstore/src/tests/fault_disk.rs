@@ -18,6 +18,34 @@ pub(super) enum Call {
     Remove,
     SyncFolder,
     CreateFolder,
+    Open,
+    Read,
+    Length,
+    Names,
+    Exists,
+    FreeBytes,
+}
+
+impl Call {
+    /// Whether it changes something, or makes it durable.
+    pub(super) fn changes(self) -> bool {
+        match self {
+            Self::Create
+            | Self::Write
+            | Self::Sync
+            | Self::Cut
+            | Self::Rename
+            | Self::Remove
+            | Self::SyncFolder
+            | Self::CreateFolder => true,
+            Self::Open
+            | Self::Read
+            | Self::Length
+            | Self::Names
+            | Self::Exists
+            | Self::FreeBytes => false,
+        }
+    }
 }
 
 /// How a call goes wrong.

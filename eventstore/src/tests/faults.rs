@@ -393,7 +393,9 @@ fn given_a_new_folder_every_name_on_the_way_is_made_durable() {
     let journal = Journal::open_on(Arc::new(disk.clone()), &path, options(1 << 20)).unwrap();
     let segment = files(&path, ".seg").remove(0);
     let data = folder.path().join("data");
+    let above = folder.path().parent().unwrap().to_owned();
     let expected = [
+        (Call::SyncFolder, above),
         (Call::CreateFolder, data.clone()),
         (Call::SyncFolder, folder.path().to_owned()),
         (Call::CreateFolder, path.clone()),
