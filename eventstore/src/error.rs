@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::event::CommitId;
+use crate::event::{CommitId, EventType, SchemaVersion};
 use crate::position::{Position, StreamVersion};
 use crate::stream::StreamId;
 
@@ -29,6 +29,18 @@ pub enum AppendError {
     Malformed {
         /// Which rule of [`Commit`](crate::Commit) it breaks.
         why: &'static str,
+    },
+    /// An event has a schema that this release does not know. Nothing was written.
+    #[error(
+        "event type {}, schema {} is not known here: run a release that knows it",
+        .event_type.0,
+        .schema.0
+    )]
+    UnknownSchema {
+        /// The event's type.
+        event_type: EventType,
+        /// Its schema.
+        schema: SchemaVersion,
     },
     /// A limit of [`limits`](crate::limits) was passed. Nothing was written.
     #[error("the commit has {size} {what}, at most {max} are accepted: split it")]

@@ -14,6 +14,9 @@ mod history;
 // The contract.
 mod store;
 
+// Which schemas the log holds, written down in it.
+mod registry;
+
 // A record's bytes, and which commits are admitted.
 mod record;
 
@@ -39,6 +42,10 @@ pub use journal::{
 };
 pub use memory::MemoryEventStore;
 pub use position::{LogIdentity, Position, StreamVersion};
+pub use registry::{
+    KnownSchema, Mismatch, RegisteredStore, RegistryError, SCHEMA_CATEGORY, SCHEMA_STREAM,
+    SchemaFingerprint, UnreadableSchema,
+};
 pub use store::{
     Appended, AppendedPart, Appending, Budget, EventStore, Filter, Health, Outcome, Page,
     StreamPage,

@@ -89,6 +89,7 @@ fn append_failed(error: &AppendError) -> Problem {
         }
         AppendError::Conflict { .. }
         | AppendError::Malformed { .. }
+        | AppendError::UnknownSchema { .. }
         | AppendError::TooLarge { .. } => {
             tracing::error!(%error, "a commit was refused that should have been in order");
             Problem::internal()
