@@ -6,12 +6,13 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::machine::{Machine, Survivors};
-use super::story::{Plan, SEGMENT_BYTES, STREAMS, Step, Story, open_on, whole_life};
+use super::story::{
+    Plan, SEGMENT_BYTES, STREAMS, Step, Story, at, is_full_size, open_on, whole_life,
+};
 
-/// Seeds of what survives, for each moment; `AIRPOST_SURVIVORS` raises it.
+/// Seeds of what survives, for each moment.
 fn seeds() -> u64 {
-    let set = std::env::var("AIRPOST_SURVIVORS").ok();
-    set.and_then(|set| set.parse().ok()).unwrap_or(3)
+    if is_full_size() { 100 } else { 3 }
 }
 
 /// A whole life in which the power goes before the `change`th change.
@@ -26,15 +27,6 @@ fn cut_short(change: usize) -> (Machine, Story) {
 fn whole_life_changes() -> usize {
     let (machine, _) = cut_short(usize::MAX);
     machine.counts().1
-}
-
-/// Says where it was, should the law not hold.
-fn at<T>(moment: impl std::fmt::Debug, law: impl FnOnce() -> T) -> T {
-    let held = std::panic::catch_unwind(std::panic::AssertUnwindSafe(law));
-    held.unwrap_or_else(|panic| {
-        eprintln!("it did not hold at {moment:?}");
-        std::panic::resume_unwind(panic)
-    })
 }
 
 fn ways(seeds: u64, change: usize) -> Vec<Survivors> {

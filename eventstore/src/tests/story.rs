@@ -59,6 +59,20 @@ pub(super) struct Story {
     versions: HashMap<u16, u64>,
 }
 
+/// Whether every combination is wanted, and not one of each: `AIRPOST_FULL_SIZE=1`.
+pub(super) fn is_full_size() -> bool {
+    std::env::var("AIRPOST_FULL_SIZE").is_ok_and(|set| set == "1")
+}
+
+/// Says at which moment it was, should the law not hold.
+pub(super) fn at<T>(moment: impl std::fmt::Debug, law: impl FnOnce() -> T) -> T {
+    let held = std::panic::catch_unwind(std::panic::AssertUnwindSafe(law));
+    held.unwrap_or_else(|panic| {
+        eprintln!("it did not hold at {moment:?}");
+        std::panic::resume_unwind(panic)
+    })
+}
+
 fn settings(segment_bytes: u64) -> JournalOptions {
     let mut settings = options(segment_bytes);
     settings.full_retry = std::time::Duration::from_millis(1);
