@@ -7,6 +7,9 @@
 mod load;
 mod transact;
 
+// What the log's registry is told.
+mod schemas;
+
 // The use cases.
 pub mod users;
 pub mod deliveries;
@@ -16,6 +19,7 @@ mod lookups;
 pub(crate) use load::Folded;
 pub use load::LoadError;
 pub(crate) use load::Loaded;
+pub use schemas::known_schemas;
 pub(crate) use transact::Draft;
 pub use transact::{Application, Done, Failure, Precondition, Request, TransactError};
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use domain::quantity::DistanceM;
 use domain::translation::Thresholds;
-use eventstore::{DataLock, EventStore, Journal, JournalOptions};
+use eventstore::{DataLock, EventStore, Journal, JournalOptions, RegisteredStore};
 use projections::{Views, ViewsOptions};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::application::Application;
+use crate::application::{Application, known_schemas};
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::http::{self, Services};
@@ -52,6 +52,24 @@ impl Folders {
     }
 }
 
+/// Opens the journal, and on it the log that everything else reads and appends
+/// to: one that holds only what this release can read. Closing the journal
+/// closes the log. The data folder's lock is the caller's business.
+///
+/// # Errors
+/// Says what is not in order: of the journal, or which events in it this
+/// release cannot read.
+pub fn open_log(
+    folders: &Folders,
+    options: JournalOptions,
+) -> anyhow::Result<(Arc<Journal>, Arc<dyn EventStore>)> {
+    let journal = Arc::new(Journal::open(&folders.journal, options)?);
+    let store: Arc<dyn EventStore> = Arc::<Journal>::clone(&journal);
+    let log = RegisteredStore::open(store, known_schemas())
+        .with_context(|| folders.journal.display().to_string())?;
+    Ok((journal, Arc::new(log)))
+}
+
 /// An open data folder and the service on it.
 #[derive(Debug)]
 pub struct Opened {
@@ -76,8 +94,7 @@ impl Opened {
             segment_bytes: config.segment_bytes(),
             ..JournalOptions::new(environment.new_id())
         };
-        let journal = Arc::new(Journal::open(&folders.journal, options)?);
-        let log: Arc<dyn EventStore> = Arc::<Journal>::clone(&journal);
+        let (journal, log) = open_log(&folders, options)?;
         let views_options = ViewsOptions {
             cache_bytes: config.views_cache_bytes(),
         };
