@@ -18,3 +18,4 @@ mod race;
 mod crash;
 mod damage;
 mod shutdown;
+mod power;

@@ -39,11 +39,16 @@ pub(crate) fn scratch() -> TempDir {
     clippy::print_stdout,
     reason = "the test runner shows a failing test's output, and only that"
 )]
-pub(crate) fn chance() -> Chance {
+pub(crate) fn seeded() -> (u64, Chance) {
     let seed =
         number_from("AIRPOST_SEED").unwrap_or_else(|| RandomState::new().hash_one("airpost"));
     println!("to draw the same again: AIRPOST_SEED={seed}");
-    Chance::new(seed)
+    (seed, Chance::new(seed))
+}
+
+/// The same without the seed.
+pub(crate) fn chance() -> Chance {
+    seeded().1
 }
 
 /// The number in an environment variable, if it is set.

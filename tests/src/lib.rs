@@ -15,9 +15,21 @@ mod flight;
 mod wait;
 // Chance that can be repeated: everything random comes from a printed seed.
 mod chance;
+// Commits that can be told again from their numbers, and what became of them.
+mod ledger;
+// A program that writes a journal, or says what it holds.
+mod workload;
+// A disk whose power can be cut.
+mod power_disk;
+// How often what was tried, for whoever reads the end of a long run.
+mod tally;
 
 pub use chance::Chance;
 pub use client::{Answer, Client, Request, Unanswered};
 pub use flight::{Faults, Mission, Place, Plan, Recording};
+pub use ledger::{Caller, Ledger, Load, Sent, Shown, Span};
+pub use power_disk::{Cut, PowerDisk};
 pub use server::{Output, Program, Server};
+pub use tally::{Progress, tally};
 pub use wait::poll_until;
+pub use workload::{Showing, Traced, Workload, Workloads, freeze, note};
