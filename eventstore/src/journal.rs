@@ -15,9 +15,9 @@ mod health;
 
 // The bytes: what lies in a file, and how it is walked.
 pub(crate) mod block;
-mod segment;
+pub(crate) mod segment;
 mod head_file;
-mod scan;
+pub(crate) mod scan;
 mod sealed;
 
 // What is shared, and who writes it.
@@ -27,10 +27,11 @@ mod keeper;
 mod writer;
 
 // Opening, locking, checking.
-mod recovery;
+pub(crate) mod recovery;
 mod torn;
 mod lock;
-mod verify;
+pub(crate) mod verify;
+mod reader;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -43,6 +44,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use lock::DataLock;
 pub use options::JournalOptions;
+pub use reader::{JournalReader, VisitRecord};
 pub use recovery::{Loss, RecoverError, Witness, assess_loss, recover_with_loss};
 pub use verify::{Finding, VerifyReport, verify};
 

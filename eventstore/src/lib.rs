@@ -31,17 +31,25 @@ mod index;
 // What follows the log.
 mod subscription;
 
+// Copies of it elsewhere.
+mod backup;
+
+pub use backup::{
+    BackedUp, BackupCheck, BackupError, BackupFile, BackupManifest, RestoreError, Restored, backup,
+    restore, verify_backup,
+};
 pub use error::{AppendError, Corruption, OpenError, ReadError};
 pub use event::{
     Commit, CommitId, Event, EventType, Label, LabelTooLong, Part, Record, SchemaVersion, event_id,
 };
 pub use history::{EpochStart, LogHistory, Standing};
 pub use journal::{
-    DataLock, Finding, Journal, JournalOptions, Loss, RecoverError, VerifyReport, Witness,
-    assess_loss, recover_with_loss, verify,
+    DataLock, Finding, Journal, JournalOptions, JournalReader, Loss, RecoverError, VerifyReport,
+    VisitRecord, Witness, assess_loss, recover_with_loss, verify,
 };
 pub use memory::MemoryEventStore;
 pub use position::{LogIdentity, Position, StreamVersion};
+pub use record::CommitPlace;
 pub use registry::{
     KnownSchema, Mismatch, RegisteredStore, RegistryError, SCHEMA_CATEGORY, SCHEMA_STREAM,
     SchemaFingerprint, UnreadableSchema,

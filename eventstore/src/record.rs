@@ -220,13 +220,13 @@ impl<'a> From<&'a Event> for EventV1<'a> {
     }
 }
 
-/// What a body says beside the record itself.
+/// Where a record stands in its commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CommitPlace {
+pub struct CommitPlace {
     /// Which record of its commit it is, from 0.
-    pub(crate) place: u16,
+    pub place: u16,
     /// How many records its commit has.
-    pub(crate) records: u16,
+    pub records: u16,
 }
 
 /// What the index needs of a record, without building it.

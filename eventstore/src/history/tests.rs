@@ -17,9 +17,12 @@ fn lives() -> impl Strategy<Value = Vec<(u64, u64)>> {
     proptest::collection::vec((0..20_u64, 0..10_u64), 0..8)
 }
 
+/// An identity, and the records that the log held when it was noted.
+type Token = (LogIdentity, Vec<u64>);
+
 /// Plays a life. Every record is a number of its own, so that it is known
 /// which token still names what it named; tokens are taken at every head.
-fn play(lives: &[(u64, u64)]) -> (LogHistory, Vec<u64>, Vec<(LogIdentity, Vec<u64>)>) {
+fn play(lives: &[(u64, u64)]) -> (LogHistory, Vec<u64>, Vec<Token>) {
     let (mut records, mut next, mut epoch) = (Vec::new(), 0, 1);
     let mut segments = vec![(identity(epoch), Position::new(1))];
     let mut tokens = Vec::new();

@@ -7,6 +7,7 @@ mod loss;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use loss::begin_epoch;
 pub use loss::{Loss, RecoverError, Witness, assess_loss, recover_with_loss};
 
 use super::block::{Block, first_chain};
@@ -114,6 +115,19 @@ pub(crate) struct Found {
 
 /// Opens every segment and reads its header.
 pub(crate) fn find_segments(disk: &dyn Disk, folder: &Path) -> Result<Found, OpenError> {
+    find_segments_with(disk, folder, &|path| disk.open(path))
+}
+
+/// The same, for whoever only reads.
+pub(crate) fn find_segments_to_read(disk: &dyn Disk, folder: &Path) -> Result<Found, OpenError> {
+    find_segments_with(disk, folder, &|path| disk.open_to_read(path))
+}
+
+fn find_segments_with(
+    disk: &dyn Disk,
+    folder: &Path,
+    open: &dyn Fn(&Path) -> std::io::Result<Arc<dyn DiskFile>>,
+) -> Result<Found, OpenError> {
     let names = disk.names(folder).map_err(failed("listing", folder))?;
     let mut segments: Vec<_> = names
         .into_iter()
@@ -126,7 +140,7 @@ pub(crate) fn find_segments(disk: &dyn Disk, folder: &Path) -> Result<Found, Ope
     };
     let last = segments.len().saturating_sub(1);
     for (number, (first, path)) in segments.into_iter().enumerate() {
-        let file = disk.open(&path).map_err(failed("opening", &path))?;
+        let file = open(&path).map_err(failed("opening", &path))?;
         let header = match read_header(file.as_ref(), &path)? {
             Ok(header) => header,
             Err(BadHeader::Version(version)) => {
@@ -445,7 +459,7 @@ fn file_length(segment: &Segment) -> Result<u64, OpenError> {
 }
 
 /// A read that failed while opening.
-fn open_error(error: ReadError) -> OpenError {
+pub(crate) fn open_error(error: ReadError) -> OpenError {
     match error {
         ReadError::Corrupt(corruption) => corruption.into(),
         ReadError::Unavailable { why } => OpenError::Io {

@@ -14,6 +14,7 @@ use super::segment::{
 };
 use crate::disk::{Disk, RealDisk};
 use crate::error::{Corruption, ReadError};
+use crate::history::{LogHistory, Standing};
 use crate::index::{IndexError, IndexFile, MemoryIndex, SegmentEnd};
 use crate::limits::BLOCK_BYTES_MAX;
 use crate::position::{LogIdentity, Position, StreamVersion};
@@ -53,10 +54,11 @@ pub struct VerifyReport {
     pub findings: Vec<Finding>,
 }
 
-const RESTORE: &str = "stop the server and restore this file from a backup";
+const RESTORE: &str =
+    "stop the server and restore from a backup, or see what airpost recover can keep";
 const DELETE_INDEX: &str = "stop the server, delete this file and start: it is rebuilt";
 const DELETE_HEAD: &str = "none needed: it is replaced at the next start";
-const RESTORE_ALL: &str = "acknowledged records are missing: restore the journal from a backup";
+const RESTORE_ALL: &str = "acknowledged records are missing: restore the journal from a backup, or see what airpost recover says about going on without";
 
 /// Checks a journal: headers, checksums, density, chain, whole commits,
 /// contiguous streams, strict encoding, the index files against the segments,
@@ -81,16 +83,36 @@ impl VerifyReport {
     ) -> io::Result<Self> {
         // Read before the segments: they only grow while they are read.
         let known = read_head(disk, folder)?;
-        let mut verification = Verification {
-            disk,
-            folder,
-            report: Self::default(),
-            versions: HashMap::new(),
-            recorded_at_us: i64::MIN,
-            bytes_all: 0,
-        };
-        verification.segments(progress)?;
+        let mut verification = Verification::new(disk, folder);
+        let candidates = verification.candidates()?;
+        verification.segments(&candidates, progress)?;
         verification.head_file(known);
+        Ok(verification.report)
+    }
+
+    /// Checks these segments of a folder alone, by first position, each to
+    /// its end: a copy has nothing in flight.
+    pub(crate) fn of_copies(
+        disk: &dyn Disk,
+        folder: &Path,
+        files: &[(Position, String)],
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> io::Result<Self> {
+        let mut verification = Verification::new(disk, folder);
+        let candidate = |(first, name): &(Position, String)| {
+            let path = folder.join(name);
+            Ok(Candidate {
+                first: *first,
+                length: disk.open_to_read(&path)?.len()?,
+                path,
+                is_last: false,
+            })
+        };
+        let candidates = files
+            .iter()
+            .map(candidate)
+            .collect::<io::Result<Vec<_>>>()?;
+        verification.segments(&candidates, progress)?;
         Ok(verification.report)
     }
 }
@@ -103,6 +125,8 @@ struct Verification<'a> {
     versions: HashMap<StreamId, StreamVersion>,
     recorded_at_us: i64,
     bytes_all: u64,
+    /// The identity and the first position of every segment whose header is intact.
+    starts: Vec<(LogIdentity, Position)>,
 }
 
 /// A file and what it should follow.
@@ -113,7 +137,19 @@ struct Candidate {
     is_last: bool,
 }
 
-impl Verification<'_> {
+impl<'a> Verification<'a> {
+    fn new(disk: &'a dyn Disk, folder: &'a Path) -> Self {
+        Self {
+            disk,
+            folder,
+            report: VerifyReport::default(),
+            versions: HashMap::new(),
+            recorded_at_us: i64::MIN,
+            bytes_all: 0,
+            starts: Vec::new(),
+        }
+    }
+
     fn find(&mut self, corruption: Corruption, advice: &'static str) {
         self.report.findings.push(Finding { corruption, advice });
     }
@@ -138,11 +174,14 @@ impl Verification<'_> {
         firsts.into_iter().enumerate().map(candidate).collect()
     }
 
-    fn segments(&mut self, progress: &mut dyn FnMut(u64, u64)) -> io::Result<()> {
-        let candidates = self.candidates()?;
+    fn segments(
+        &mut self,
+        candidates: &[Candidate],
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> io::Result<()> {
         self.bytes_all = candidates.iter().map(|candidate| candidate.length).sum();
         let mut before: Option<SegmentEnd> = None;
-        for candidate in &candidates {
+        for candidate in candidates {
             let done = self.report.bytes;
             let Some(segment) = self.header(candidate)? else {
                 before = None;
@@ -181,6 +220,7 @@ impl Verification<'_> {
 
     fn follows(&mut self, segment: &Segment, before: Option<&SegmentEnd>) {
         let header = &segment.header;
+        self.starts.push((header.identity, header.first_position));
         let is_first = self.report.identity.is_none();
         let identity = *self.report.identity.get_or_insert(header.identity);
         let why = if header.identity.log_id != identity.log_id {
@@ -307,7 +347,7 @@ impl Verification<'_> {
                     DELETE_HEAD,
                 );
             }
-            HeadFile::Known(known) if self.is_of_this_log(&known) && known.position > head => {
+            HeadFile::Known(known) if self.is_missing(&known) => {
                 let why = format!(
                     "position {} was acknowledged, the journal ends at {head}",
                     known.position
@@ -318,9 +358,14 @@ impl Verification<'_> {
         }
     }
 
-    fn is_of_this_log(&self, known: &KnownHead) -> bool {
-        let identity = self.report.identity;
-        identity.is_none_or(|identity| identity.log_id == known.identity.log_id)
+    /// Whether more was acknowledged than there is. What an earlier epoch had
+    /// and this one has not was given up knowingly.
+    fn is_missing(&self, known: &KnownHead) -> bool {
+        let head = self.report.head;
+        match LogHistory::of_segments(self.starts.iter().copied()) {
+            Some(history) => history.judge(known.identity, known.position, head) == Standing::Ahead,
+            None => known.position > head,
+        }
     }
 }
 
