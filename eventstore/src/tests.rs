@@ -18,6 +18,7 @@ mod damage;
 mod faults;
 mod every_fault;
 mod power_cuts;
+mod damages;
 mod indexes;
 mod verification;
 mod format;

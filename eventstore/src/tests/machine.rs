@@ -47,6 +47,8 @@ struct State {
     trouble: Option<Trouble>,
     /// The call that went wrong last.
     went_wrong: Option<(Call, PathBuf)>,
+    /// Bytes.
+    largest_read: usize,
     /// A segment's sync failed, in a way that is not want of space.
     sync_failed: bool,
     /// Calls so far, of every kind.
@@ -56,9 +58,16 @@ struct State {
     /// The power goes before this change.
     cut_at: Option<usize>,
     is_off: bool,
-    /// The journal's writer waits at its next call.
-    is_writer_held: bool,
-    waits: bool,
+    writer: Writer,
+}
+
+/// The journal's writer, as far as [`Machine::gather`] has to do with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writer {
+    Runs,
+    /// It is to wait at its next call.
+    Stops,
+    Waits,
 }
 
 /// How long a test waits for what must come, before it fails.
@@ -82,13 +91,13 @@ impl Machine {
             medium,
             trouble: None,
             went_wrong: None,
+            largest_read: 0,
             sync_failed: false,
             calls: 0,
             changes: 0,
             cut_at: None,
             is_off: false,
-            is_writer_held: false,
-            waits: false,
+            writer: Writer::Runs,
         };
         Self(Arc::new((Mutex::new(state), Condvar::new())))
     }
@@ -121,6 +130,11 @@ impl Machine {
         self.state().went_wrong.clone()
     }
 
+    /// The most that was asked for at once, bytes.
+    pub(super) fn largest_read(&self) -> usize {
+        self.state().largest_read
+    }
+
     /// Whether a segment's sync failed since this was last forgotten.
     pub(super) fn sync_failed(&self) -> bool {
         self.state().sync_failed
@@ -133,19 +147,18 @@ impl Machine {
     /// Lets several commits come together: the writer waits at its next call
     /// until all of `send` is done. `send` is told when the writer waits.
     pub(super) fn gather<T>(&self, send: impl FnOnce(&dyn Fn()) -> T) -> T {
-        self.state().is_writer_held = true;
+        self.state().writer = Writer::Stops;
         let until_it_waits = || {
             let state = self.state();
-            let waited = self
-                .0
-                .1
-                .wait_timeout_while(state, PATIENCE, |state| !state.waits && !state.is_off);
+            let waited = self.0.1.wait_timeout_while(state, PATIENCE, |state| {
+                state.writer == Writer::Stops && !state.is_off
+            });
             assert!(!waited.unwrap().1.timed_out(), "the writer made no call");
         };
-        let sent = send(&until_it_waits);
-        self.state().is_writer_held = false;
+        let gathered = send(&until_it_waits);
+        self.state().writer = Writer::Runs;
         self.0.1.notify_all();
-        sent
+        gathered
     }
 
     /// Everything stops at this moment. The same disk, as another process finds it.
@@ -163,11 +176,6 @@ impl Machine {
         state.is_off = true;
         self.0.1.notify_all();
         state
-    }
-
-    /// Whether a power cut now could leave the disk in more than one way.
-    pub(super) fn has_pending(&self) -> bool {
-        self.state().medium.has_pending()
     }
 
     /// Another disk with the same names and bytes, all of it durable.
@@ -201,12 +209,11 @@ impl Machine {
         path: &Path,
     ) -> io::Result<(MutexGuard<'_, State>, Option<Effect>)> {
         let mut state = self.state();
-        if state.is_writer_held && std::thread::current().name() == Some(WRITER) {
-            state.waits = true;
+        if state.writer == Writer::Stops && std::thread::current().name() == Some(WRITER) {
+            state.writer = Writer::Waits;
             self.0.1.notify_all();
-            let held = |state: &mut State| state.is_writer_held && !state.is_off;
+            let held = |state: &mut State| state.writer == Writer::Waits && !state.is_off;
             state = self.0.1.wait_while(state, held).unwrap();
-            state.waits = false;
         }
         if call.changes() && state.cut_at == Some(state.changes) {
             state.is_off = true;
@@ -325,6 +332,7 @@ fn cut_short(length: usize, effect: Option<Effect>) -> io::Result<usize> {
 impl DiskFile for MachineFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let (mut state, effect) = self.machine.called(Call::Read, &self.path)?;
+        state.largest_read = state.largest_read.max(buffer.len());
         let wanted = cut_short(buffer.len(), effect)?;
         let offset = usize::try_from(offset).unwrap();
         let content = &state.medium.file(self.number).now;

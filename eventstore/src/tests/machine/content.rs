@@ -128,11 +128,6 @@ impl Content {
         };
         content.extend_from_slice(&tail);
     }
-
-    /// How much is not durable, in sectors and lengths.
-    pub(super) fn pending(&self) -> usize {
-        self.changes.len()
-    }
 }
 
 /// Now and then a sector was being written when the power went.

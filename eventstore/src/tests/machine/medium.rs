@@ -176,14 +176,6 @@ impl Medium {
         &mut self.files[number]
     }
 
-    /// Whether a power cut now would leave the disk in more than one way.
-    pub(super) fn has_pending(&self) -> bool {
-        self.folders
-            .values()
-            .any(|folder| !folder.changes.is_empty())
-            || self.files.iter().any(|file| file.pending() > 0)
-    }
-
     /// The disk once the power is back: what survived, and nothing pending.
     pub(super) fn after_power_cut(&self, survivors: Survivors) -> Self {
         let contents = self.files.iter().zip(0..);
