@@ -23,6 +23,7 @@ mod sealed;
 // What is shared, and who writes it.
 mod log;
 mod group;
+mod stage;
 mod keeper;
 mod writer;
 
@@ -34,11 +35,9 @@ pub(crate) mod verify;
 mod reader;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
@@ -56,15 +55,12 @@ use crate::position::{LogIdentity, Position, StreamVersion};
 use crate::record::AdmittedCommit;
 use crate::store::{Appending, Budget, EventStore, Filter, Health, Page, StreamPage};
 use crate::stream::StreamId;
-use group::Waiting;
 use health::HealthCell;
 use keeper::Keeper;
 use log::Log;
 use recovery::recover;
-use writer::Writer;
-
-/// What a caller is told to wait when the queue is full: a few groups.
-const RETRY_AFTER: Duration = Duration::from_millis(50);
+use stage::Stage;
+use writer::{ANSWERS_WAITING_MAX, Writer, answer_all};
 
 /// An [`EventStore`] whose commits are on disk before they are acknowledged.
 ///
@@ -78,10 +74,7 @@ pub struct Journal {
     log: Arc<Log>,
     health: Arc<HealthCell>,
     head: watch::Receiver<Position>,
-    /// `None` once closed.
-    queue: RwLock<Option<SyncSender<Waiting>>>,
-    queue_bytes: Arc<AtomicUsize>,
-    queue_bytes_max: usize,
+    stage: Arc<Stage>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -106,7 +99,9 @@ impl Journal {
     ) -> Result<Self, OpenError> {
         let options = options.bounded();
         let recovered = recover(disk.as_ref(), folder, &options)?;
-        let (sender, queue) = sync_channel(options.queue_commits_max.max(1));
+        let tip = &recovered.tip;
+        let stage = Arc::new(Stage::new(tip.head, tip.recorded_at_us, &options));
+        let (answers, answers_given) = sync_channel(ANSWERS_WAITING_MAX);
         let (head_sender, head) = watch::channel(recovered.tip.head);
         let (keeper, keeper_task) =
             Keeper::new(Arc::clone(&disk), folder.to_owned(), options.full_retry);
@@ -121,10 +116,8 @@ impl Journal {
             )),
             health: Arc::new(HealthCell::new()),
             head,
-            queue: RwLock::new(Some(sender)),
-            queue_bytes: Arc::new(AtomicUsize::new(0)),
-            queue_bytes_max: options.queue_bytes_max,
-            threads: Mutex::new(Vec::with_capacity(2)),
+            stage,
+            threads: Mutex::new(Vec::with_capacity(3)),
         };
         let writer = Writer {
             disk,
@@ -133,8 +126,8 @@ impl Journal {
             options,
             log: Arc::clone(&journal.log),
             health: Arc::clone(&journal.health),
-            queue,
-            queue_bytes: Arc::clone(&journal.queue_bytes),
+            stage: Arc::clone(&journal.stage),
+            answers,
             keeper,
             head: head_sender,
             segment,
@@ -143,6 +136,7 @@ impl Journal {
         };
         journal.start("journal-writer", move || writer.run())?;
         journal.start("journal-keeper", move || keeper_task.run())?;
+        journal.start("journal-answers", move || answer_all(&answers_given))?;
         Ok(journal)
     }
 
@@ -163,12 +157,7 @@ impl Journal {
     ///
     /// Blocks for as long as the disk takes. Closing again does nothing.
     pub fn close(&self) {
-        drop(
-            self.queue
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+        self.stage.close();
         let threads = {
             let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *threads)
@@ -192,33 +181,6 @@ impl Journal {
     pub fn folder(&self) -> &Path {
         &self.folder
     }
-
-    fn enqueue(&self, waiting: Waiting) -> Result<(), AppendError> {
-        let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(queue) = queue.as_ref() else {
-            return Err(AppendError::Unavailable {
-                why: "it is closed".to_owned(),
-            });
-        };
-        let bytes = waiting.commit.block_bytes_max();
-        let before = self.queue_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let sent = if before > 0 && before + bytes > self.queue_bytes_max {
-            Err(TrySendError::Full(waiting))
-        } else {
-            queue.try_send(waiting)
-        };
-        sent.map_err(|error| {
-            self.queue_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            match error {
-                TrySendError::Full(_) => AppendError::Busy {
-                    retry_after: RETRY_AFTER,
-                },
-                TrySendError::Disconnected(_) => AppendError::Unavailable {
-                    why: "the journal's writer ended; restart".to_owned(),
-                },
-            }
-        })
-    }
 }
 
 impl Drop for Journal {
@@ -232,7 +194,7 @@ impl EventStore for Journal {
         let commit_id = commit.id;
         let (answer, answered) = oneshot::channel();
         let accepted = AdmittedCommit::new(&commit)
-            .and_then(|commit| self.enqueue(Waiting { commit, answer }));
+            .and_then(|commit| self.stage.append(&commit, answer, &self.log));
         match accepted {
             Err(error) => Box::pin(std::future::ready(Err(error))),
             Ok(()) => Box::pin(async move {

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::block::Block;
+use super::group::StagedRecord;
 use super::sealed::{Sealed, SealedIndex, first_block, read_place};
 use super::segment::{BlockCursor, FIRST_BLOCK_OFFSET, Segment};
 use crate::error::ReadError;
@@ -58,7 +59,8 @@ impl Active {
 #[derive(Debug)]
 pub(crate) struct DurableBlock<'a> {
     pub(crate) start: BlockStart,
-    pub(crate) records: &'a [(StreamId, CommitId, RecordPlace)],
+    /// Offsets are those in the block.
+    pub(crate) records: &'a [StagedRecord],
     /// The segment's length after it, bytes.
     pub(crate) length: u64,
     /// Its last position.
@@ -112,7 +114,9 @@ impl Log {
         let mut state = self.state_mut();
         state.active.index.push_block(block.start);
         for (stream, commit_id, place) in block.records {
-            state.active.index.push(*stream, *commit_id, *place);
+            let offset = block.start.offset + place.offset;
+            let place = RecordPlace { offset, ..*place };
+            state.active.index.push(*stream, *commit_id, place);
         }
         state.active.length = block.length;
         state.head = block.head;

@@ -1,23 +1,22 @@
-//! The one thread that appends: takes what waits, stages it, writes one block,
-//! makes it durable, shows it, answers.
+//! The one thread that appends: takes what was staged, writes one block, makes
+//! it durable, shows it, and has those answered who wait for it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, SyncSender};
 
 use tokio::sync::watch;
 
-use super::block::Chain;
-use super::group::{Group, GroupBegin, GroupFailure, SealedVersions, Waiting};
+use super::block::{BlockBuilder, Chain};
+use super::group::{GroupFailure, Staged, Waiting};
 use super::head_file::KnownHead;
 use super::health::HealthCell;
 use super::keeper::Keeper;
 use super::log::{Active, DurableBlock, Log};
 use super::options::JournalOptions;
 use super::segment::{FIRST_BLOCK_OFFSET, Segment, SegmentHeader, segment_name};
+use super::stage::{Stage, TakenGroup, Work};
 use crate::disk::{Disk, is_full};
-use crate::error::AppendError;
 use crate::index::{BlockStart, SegmentEnd};
 use crate::position::{LogIdentity, Position};
 use crate::store::Health;
@@ -42,9 +41,9 @@ pub(crate) struct Writer {
     pub(crate) options: JournalOptions,
     pub(crate) log: Arc<Log>,
     pub(crate) health: Arc<HealthCell>,
-    pub(crate) queue: Receiver<Waiting>,
-    /// Encoded bytes in the queue.
-    pub(crate) queue_bytes: Arc<AtomicUsize>,
+    pub(crate) stage: Arc<Stage>,
+    /// Those to be answered while this thread is at the next group.
+    pub(crate) answers: SyncSender<Waiting>,
     pub(crate) keeper: Keeper,
     pub(crate) head: watch::Sender<Position>,
     pub(crate) segment: Arc<Segment>,
@@ -53,21 +52,35 @@ pub(crate) struct Writer {
     pub(crate) known: Option<Position>,
 }
 
+/// Groups that are durable and whose answers are not given yet; beyond it the
+/// writer waits.
+pub(crate) const ANSWERS_WAITING_MAX: usize = 16;
+
+/// The writer's other helper: gives the answers of groups that are durable, so
+/// that the next one is on its way to the disk meanwhile.
+pub(crate) fn answer_all(answers: &Receiver<Waiting>) {
+    for waiting in answers {
+        waiting.succeed();
+    }
+}
+
+/// Whatever ends the writer, nobody waits for ever.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stage.abandon();
+    }
+}
+
 impl Writer {
     /// Runs until nobody can append any more and all that was accepted is answered.
     pub(crate) fn run(mut self) {
-        let mut group = Group::new();
-        let mut sealed = SealedVersions::default();
-        let mut carried = None;
         loop {
-            let next = match carried.take() {
-                Some(waiting) => Ok(waiting),
-                None => self.wait(),
-            };
-            match next {
-                Ok(waiting) => carried = self.group(waiting, &mut group, &mut sealed),
-                Err(RecvTimeoutError::Timeout) => self.write_head(),
-                Err(RecvTimeoutError::Disconnected) => break,
+            // Only while `journal/head` lags behind there is something to do when idle.
+            let lags = self.known != Some(self.tip.head) && self.is_writable();
+            match self.stage.take(lags.then_some(self.options.head_idle)) {
+                Work::Group(group) => self.group(*group),
+                Work::Idle => self.write_head(),
+                Work::Ended => break,
             }
         }
         self.write_head();
@@ -80,96 +93,51 @@ impl Writer {
         !matches!(self.health.get(), Health::ReadOnly { .. })
     }
 
-    /// The next commit; a timeout only while `journal/head` lags behind.
-    fn wait(&self) -> Result<Waiting, RecvTimeoutError> {
-        let lags = self.known != Some(self.tip.head) && self.is_writable();
-        let waiting = if lags {
-            self.queue.recv_timeout(self.options.head_idle)?
+    /// Makes a group durable, shows it, and has it answered.
+    fn group(&mut self, group: TakenGroup) {
+        let TakenGroup {
+            mut block,
+            staged,
+            waiting,
+        } = group;
+        let persisted = if block.is_empty() {
+            // All of it was answered from groups before it, which are durable by now.
+            Ok(())
         } else {
-            self.queue
-                .recv()
-                .map_err(|_| RecvTimeoutError::Disconnected)?
+            self.roll_if_due()
+                .and_then(|()| self.persist(&mut block, &staged))
         };
-        self.left_queue(&waiting);
-        Ok(waiting)
-    }
-
-    fn left_queue(&self, waiting: &Waiting) {
-        let bytes = waiting.commit.block_bytes_max();
-        self.queue_bytes.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
-    /// Takes what waits, writes it, answers; gives the commit that did not fit.
-    fn group(
-        &mut self,
-        first: Waiting,
-        group: &mut Group,
-        sealed: &mut SealedVersions,
-    ) -> Option<Waiting> {
-        if let Health::ReadOnly { why } = self.health.get() {
-            drop(first.answer.send(Err(AppendError::Unavailable { why })));
-            return None;
-        }
-        if let Err(failure) = self.roll_if_due(sealed) {
-            self.failed(&failure);
-            group.begin(self.begin());
-            group.take(first, &self.log, sealed);
-            group.fail(&failure);
-            return None;
-        }
-        group.begin(self.begin());
-        let carried = self.stage(first, group, sealed);
-        if group.block.is_empty() {
-            group.succeed();
-            return carried;
-        }
-        match self.persist(group) {
-            Ok(()) => group.succeed(),
+        match persisted {
+            Ok(()) => self.answer(waiting, self.stage.written(block)),
             Err(failure) => {
                 self.failed(&failure);
-                group.fail(&failure);
+                waiting.fail(&failure);
             }
-        }
-        carried
-    }
-
-    fn begin(&self) -> GroupBegin {
-        GroupBegin {
-            first_position: self.tip.head.next(),
-            offset: u32::try_from(self.tip.length).expect("a segment is rolled long before 4 GiB"),
-            recorded_at_us: self.tip.recorded_at_us,
         }
     }
 
-    /// Stages what waits, until the block or the queue's measure is full.
-    fn stage(
-        &self,
-        first: Waiting,
-        group: &mut Group,
-        sealed: &mut SealedVersions,
-    ) -> Option<Waiting> {
-        let mut next = Some(first);
-        for _ in 0..self.options.queue_commits_max.max(1) {
-            let waiting = next.take()?;
-            if !group.block.fits(waiting.commit.block_bytes_max()) {
-                return Some(waiting);
-            }
-            group.take(waiting, &self.log, sealed);
-            next = self.queue.try_recv().ok();
-            if let Some(waiting) = &next {
-                self.left_queue(waiting);
-            }
+    /// Has the answers given by the helper if there is a next group to write,
+    /// and otherwise gives them without that detour.
+    fn answer(&self, waiting: Waiting, more: bool) {
+        if !more {
+            waiting.succeed();
+        } else if let Err(unsent) = self.answers.send(waiting) {
+            unsent.0.succeed();
         }
-        next
     }
 
     /// One write, one fdatasync; then the block is shown.
-    fn persist(&mut self, group: &mut Group) -> Result<(), GroupFailure> {
+    fn persist(&mut self, block: &mut BlockBuilder, staged: &Staged) -> Result<(), GroupFailure> {
         if !self.has_space() {
             return Err(GroupFailure::Full);
         }
         let first_position = self.tip.head.next();
-        let (bytes, chain) = group.block.seal(first_position, &self.tip.chain);
+        assert_eq!(
+            staged.next_position(),
+            first_position.plus(staged.records.len() as u64),
+            "a group is staged right behind the one before it"
+        );
+        let (bytes, chain) = block.seal(first_position, &self.tip.chain);
         let length = self.tip.length + bytes.len() as u64;
         let file = &self.segment.file;
         if let Err(error) = file.write_all_at(bytes, self.tip.length) {
@@ -185,24 +153,24 @@ impl Writer {
         if let Err(error) = file.sync_data() {
             return Err(GroupFailure::Unknown(self.words("syncing", &error)));
         }
-        self.show(group, chain, length);
+        self.show(staged, chain, length);
         Ok(())
     }
 
-    fn show(&mut self, group: &Group, chain: Chain, length: u64) {
+    fn show(&mut self, staged: &Staged, chain: Chain, length: u64) {
         let start = BlockStart {
             first_position: self.tip.head.next(),
-            offset: self.begin().offset,
+            offset: u32::try_from(self.tip.length).expect("a segment is rolled long before 4 GiB"),
         };
         self.tip = Tip {
-            head: self.tip.head.plus(group.records.len() as u64),
+            head: self.tip.head.plus(staged.records.len() as u64),
             chain,
             length,
-            recorded_at_us: group.recorded_at_us(),
+            recorded_at_us: staged.recorded_at_us,
         };
         self.log.publish(&DurableBlock {
             start,
-            records: &group.records,
+            records: &staged.records,
             length,
             head: self.tip.head,
         });
@@ -229,16 +197,23 @@ impl Writer {
 
     fn failed(&self, failure: &GroupFailure) {
         match failure {
-            GroupFailure::Full if self.health.get() == Health::Full => {}
             GroupFailure::Full => {
-                tracing::error!(folder = %self.folder.display(), "the disk is full, appends are refused");
-                self.health.set(Health::Full);
+                if self.health.get() != Health::Full {
+                    tracing::error!(folder = %self.folder.display(), "the disk is full, appends are refused");
+                    self.health.set(Health::Full);
+                }
+                self.stage.failed(failure, self.end(), None);
             }
-            GroupFailure::NotWritten(why) | GroupFailure::Unknown(why) => self.read_only(why),
+            GroupFailure::NotWritten(why) | GroupFailure::Unknown(why) => {
+                self.read_only(why);
+            }
         }
     }
 
     fn read_only(&self, why: &str) {
+        if !self.is_writable() {
+            return;
+        }
         tracing::error!(
             why,
             "the journal takes no more appends until it is opened again"
@@ -246,12 +221,20 @@ impl Writer {
         self.health.set(Health::ReadOnly {
             why: why.to_owned(),
         });
+        let failure = GroupFailure::NotWritten(why.to_owned());
+        self.stage
+            .failed(&failure, self.end(), Some(why.to_owned()));
+    }
+
+    /// What the next group follows.
+    fn end(&self) -> (Position, i64) {
+        (self.tip.head, self.tip.recorded_at_us)
     }
 
     /// Goes on in a new segment when this one has reached its size. A roll
     /// that found no space is tried again for the same position: nothing is
     /// ever added to a segment after its successor may exist.
-    fn roll_if_due(&mut self, sealed: &mut SealedVersions) -> Result<(), GroupFailure> {
+    fn roll_if_due(&mut self) -> Result<(), GroupFailure> {
         let is_due = self.tip.length >= self.options.segment_bytes;
         if !is_due || self.tip.length == FIRST_BLOCK_OFFSET {
             return Ok(());
@@ -278,8 +261,8 @@ impl Writer {
         };
         self.segment = Arc::clone(&next);
         self.tip.length = FIRST_BLOCK_OFFSET;
-        sealed.forget();
         let full = self.log.roll(end, Active::empty(next));
+        self.stage.rolled();
         self.keeper.seal(full);
         self.known = None;
         self.write_head();
