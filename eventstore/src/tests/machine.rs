@@ -111,6 +111,12 @@ impl Machine {
         self.state().trouble = trouble;
     }
 
+    /// Whether no more calls will go wrong.
+    pub(super) fn is_well(&self) -> bool {
+        let state = self.state();
+        !state.is_off && state.trouble.is_none_or(|trouble| trouble.times == 0)
+    }
+
     /// The power goes before the `change`th change, counted from 0 and from the start.
     pub(super) fn cut_power_at(&self, change: usize) {
         self.state().cut_at = Some(change);
