@@ -5,6 +5,7 @@ mod architecture;
 // What scenarios begin with.
 mod scene;
 // Load with a memory.
+mod answers;
 mod story;
 // A delivery's whole life.
 mod flight;
@@ -16,6 +17,7 @@ mod cli;
 mod race;
 // Faults.
 mod crash;
+mod kills;
 mod damage;
 mod shutdown;
 mod power;

@@ -34,6 +34,11 @@ pub(crate) fn scratch() -> TempDir {
     tempfile::tempdir().expect("the system's folder for temporary files can be written")
 }
 
+/// The same in memory, where the machine has such a folder: a sync costs nothing there.
+pub(crate) fn scratch_in_memory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_absent| scratch())
+}
+
 /// Another chance in every run, whose seed a failing test shows; `AIRPOST_SEED` repeats one.
 #[expect(
     clippy::print_stdout,

@@ -13,6 +13,7 @@ use tests::{Answer, Chance, Client, Recording, Request};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::answers::Answers;
 use crate::scene::{History, Order, Taken, expected_of, facts_of, lines, list, text};
 
 /// The most facts that a story tells in one request.
@@ -36,10 +37,13 @@ pub(crate) struct Story {
     sent: usize,
     /// The last request was not answered.
     in_doubt: bool,
+    /// It was over when it was checked, so nothing of it is new.
+    settled: bool,
+    answers: Answers,
 }
 
 impl Story {
-    fn new(chance: &mut Chance) -> Self {
+    fn new(chance: &mut Chance, answers: &Answers) -> Self {
         let name = format!("user-{:016x}", chance.bits());
         Self {
             registration: json!({"name": name, "email": format!("{name}@example.org")}),
@@ -50,6 +54,8 @@ impl Story {
             told: 0,
             sent: 0,
             in_doubt: false,
+            settled: false,
+            answers: answers.clone(),
         }
     }
 
@@ -73,7 +79,11 @@ impl Story {
     }
 
     async fn register(&mut self, client: &Client, again: bool) -> Result<(), Gone> {
+        let asked = self.answers.ask();
         let answer = answered(client.post("/v1/users").json(&self.registration)).await?;
+        if answer.status() == 201 {
+            self.answers.note(asked, &answer);
+        }
         let user = match answer.status() {
             // The unanswered request had registered the customer: the address is taken, by them.
             409 if again => user_by_email(client, text(&self.registration, "/email")).await?,
@@ -97,7 +107,11 @@ impl Story {
         let order = self
             .order
             .get_or_insert_with(|| Order::request(&user, &flight, chance));
+        let asked = self.answers.ask();
         let answer = answered(client.post("/v1/deliveries").json(order)).await?;
+        if answer.status() == 201 {
+            self.answers.note(asked, &answer);
+        }
         // Sent again, the same order is answered with the delivery it made.
         let status = if again && answer.status() == 200 {
             200
@@ -242,14 +256,30 @@ async fn user_by_email(client: &Client, email: &str) -> Result<String, Gone> {
 /// Customers who write at the same time.
 #[derive(Debug)]
 pub(crate) struct Crowd {
-    /// Each customer's stories; only the last may be under way.
-    customers: Vec<Vec<Story>>,
+    customers: Vec<Customer>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Customer {
+    /// Only the last may be under way.
+    stories: Vec<Story>,
+    answers: Answers,
 }
 
 impl Crowd {
     pub(crate) fn new(customers: usize) -> Self {
+        Self::noting(customers, &Answers::default())
+    }
+
+    /// Customers who note what was made for them.
+    pub(crate) fn noting(customers: usize, answers: &Answers) -> Self {
+        let customer = || Customer {
+            stories: Vec::new(),
+            answers: answers.clone(),
+        };
         Self {
-            customers: std::iter::repeat_with(Vec::new).take(customers).collect(),
+            customers: std::iter::repeat_with(customer).take(customers).collect(),
         }
     }
 
@@ -260,22 +290,17 @@ impl Crowd {
         client: &Client,
         chance: &mut Chance,
         acknowledged: &Arc<Semaphore>,
-    ) -> JoinSet<Vec<Story>> {
+    ) -> JoinSet<Customer> {
         let mut writing = JoinSet::new();
-        for stories in self.customers {
+        for customer in self.customers {
             let chance = Chance::new(chance.bits());
-            writing.spawn(customer(
-                client.clone(),
-                stories,
-                chance,
-                Arc::clone(acknowledged),
-            ));
+            writing.spawn(customer.write(client.clone(), chance, Arc::clone(acknowledged)));
         }
         writing
     }
 
     /// The crowd when everyone has noticed that the server is gone.
-    pub(crate) async fn rest(writing: JoinSet<Vec<Story>>) -> Self {
+    pub(crate) async fn rest(writing: JoinSet<Customer>) -> Self {
         Self {
             customers: writing.join_all().await,
         }
@@ -283,14 +308,34 @@ impl Crowd {
 
     /// Checks every story: see [`Story::check`].
     pub(crate) async fn check(&self, client: &Client) {
-        for story in self.customers.iter().flatten() {
+        for story in self.customers.iter().flat_map(|customer| &customer.stories) {
             story.check(client).await;
         }
     }
 
+    /// The same, all customers at once.
+    pub(crate) async fn check_side_by_side(&mut self, client: &Client) {
+        for customer in &mut self.customers {
+            for story in &mut customer.stories {
+                story.settled = false;
+            }
+        }
+        self.check_what_is_new(client).await;
+    }
+
+    /// Checks every story that was under way when it was last checked, all customers at once.
+    pub(crate) async fn check_what_is_new(&mut self, client: &Client) {
+        let mut checking = JoinSet::new();
+        for customer in self.customers.drain(..) {
+            checking.spawn(customer.check_what_is_new(client.clone()));
+        }
+        self.customers = checking.join_all().await;
+    }
+
     /// Brings every story to its end.
     pub(crate) async fn finish(&mut self, client: &Client, chance: &mut Chance) {
-        for story in self.customers.iter_mut().flatten() {
+        let customers = self.customers.iter_mut();
+        for story in customers.flat_map(|customer| &mut customer.stories) {
             while !story.is_over() {
                 assert!(
                     story.step(client, chance).await.is_ok(),
@@ -301,20 +346,30 @@ impl Crowd {
     }
 }
 
-async fn customer(
-    client: Client,
-    mut stories: Vec<Story>,
-    mut chance: Chance,
-    acknowledged: Arc<Semaphore>,
-) -> Vec<Story> {
-    loop {
-        if stories.last().is_none_or(Story::is_over) {
-            stories.push(Story::new(&mut chance));
+impl Customer {
+    async fn write(
+        mut self,
+        client: Client,
+        mut chance: Chance,
+        acknowledged: Arc<Semaphore>,
+    ) -> Self {
+        loop {
+            if self.stories.last().is_none_or(Story::is_over) {
+                self.stories.push(Story::new(&mut chance, &self.answers));
+            }
+            let story = self.stories.last_mut().expect("there is one under way");
+            if story.step(&client, &mut chance).await.is_err() {
+                return self;
+            }
+            acknowledged.add_permits(1);
         }
-        let story = stories.last_mut().expect("there is one under way");
-        if story.step(&client, &mut chance).await.is_err() {
-            return stories;
+    }
+
+    async fn check_what_is_new(mut self, client: Client) -> Self {
+        for story in self.stories.iter_mut().filter(|story| !story.settled) {
+            story.check(&client).await;
+            story.settled = story.is_over();
         }
-        acknowledged.add_permits(1);
+        self
     }
 }
