@@ -19,5 +19,6 @@ mod race;
 mod crash;
 mod kills;
 mod damage;
+mod disk_errors;
 mod shutdown;
 mod power;

@@ -11,6 +11,8 @@ use tests::{Chance, Cut, Ledger, Load, PowerDisk, Workloads, note, tally};
 mod random;
 // After each single call that writes, names or syncs.
 mod points;
+// With the whole server running on the disk.
+mod served;
 
 // A disk that lies: the test of these tests.
 mod lying;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use crate::{Client, poll_until};
+use crate::{Client, Traced, poll_until};
 
 /// How long a server may take from its start until it is ready, replay included.
 const START_TIME_MAX: Duration = Duration::from_mins(1);
@@ -26,6 +26,7 @@ const COMMAND_TIME_MAX: Duration = Duration::from_mins(2);
 #[derive(Debug, Clone)]
 pub struct Program {
     path: PathBuf,
+    traced: Option<Traced>,
 }
 
 /// What a command that has ended left behind.
@@ -52,7 +53,19 @@ impl Program {
     /// The program whose executable is at `path`.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self {
+            path: path.into(),
+            traced: None,
+        }
+    }
+
+    /// The same program, run under a tracer that makes calls fail.
+    #[must_use]
+    pub fn traced(&self, traced: &Traced) -> Self {
+        Self {
+            traced: Some(traced.clone()),
+            ..self.clone()
+        }
     }
 
     /// Runs the program with `arguments` until it ends.
@@ -153,7 +166,16 @@ impl Program {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.path);
+        // Nobody reads what the tracer notes.
+        let tracer = self
+            .traced
+            .as_ref()
+            .map(|traced| traced.command_line(Path::new("/dev/null")));
+        let mut words = tracer.unwrap_or_default();
+        words.push(self.path.clone().into());
+        let (program, first_arguments) = words.split_first().expect("there is a program");
+        let mut command = Command::new(program);
+        command.args(first_arguments);
         // Settings of whoever runs the tests must not change what is tested.
         let settings = std::env::vars_os().map(|(name, _)| name);
         for name in settings.filter(|name| name.to_string_lossy().starts_with("AIRPOST_")) {

@@ -204,6 +204,17 @@ impl Workload {
         self.said.borrow().clone()
     }
 
+    /// Waits until it has said so many lines or has ended, and gives back what it said.
+    ///
+    /// # Panics
+    /// When neither happens within a minute.
+    pub async fn said_after(&mut self, lines: usize) -> Vec<String> {
+        let enough = self.said.wait_for(|said| said.len() >= lines);
+        let enough = tokio::time::timeout(STEP_TIME_MAX, enough).await.is_ok();
+        assert!(enough, "it neither says {lines} lines nor ends");
+        self.said()
+    }
+
     /// Kills it (SIGKILL) and gives back all that it said.
     ///
     /// # Panics

@@ -67,6 +67,10 @@ pub(crate) fn at_once<F: Future<Output = bool>>(callers: Vec<F>) -> Result<bool,
     Ok(all_well)
 }
 
+/// Times that a refused commit is sent once more: it must not be acknowledged
+/// by a journal that cannot know.
+const TRIES_MORE: u32 = 3;
+
 /// One caller: sends a commit, says what came of it, and then sends the next,
 /// so many of them or until one is refused; whether none was.
 pub(crate) async fn write_on(
@@ -79,8 +83,15 @@ pub(crate) async fn write_on(
     while left > 0 {
         left -= 1;
         let (sent, commit) = commits.next_commit();
-        let answer = journal.append(commit).await;
+        let mut answer = journal.append(commit.clone()).await;
         told.say(&in_words(sent, &answer));
+        for _ in 0..TRIES_MORE {
+            if answer.is_ok() {
+                break;
+            }
+            answer = journal.append(commit.clone()).await;
+            told.say(&in_words(sent, &answer));
+        }
         if answer.is_err() {
             return false;
         }
