@@ -27,6 +27,7 @@ mod decide;
 mod report;
 mod evolve;
 mod payload;
+mod snapshot;
 
 #[cfg(test)]
 pub(crate) mod arbitrary;

@@ -15,6 +15,7 @@ pub mod decider;
 pub mod spec;
 pub mod stream;
 pub mod codec;
+pub mod snapshot;
 
 // The aggregates.
 pub mod delivery;

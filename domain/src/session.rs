@@ -10,6 +10,7 @@ mod event;
 mod backlog;
 mod seen;
 pub(crate) mod payload;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 

@@ -12,6 +12,7 @@ mod event;
 mod state;
 mod command;
 mod payload;
+mod snapshot;
 
 pub use command::{UserCommand, UserRejection};
 pub use event::{Contact, UserEvent};
