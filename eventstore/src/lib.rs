@@ -31,6 +31,9 @@ mod index;
 // What follows the log.
 mod subscription;
 
+// States that were folded once.
+mod snapshot;
+
 // Copies of it elsewhere.
 mod backup;
 
@@ -53,6 +56,10 @@ pub use record::CommitPlace;
 pub use registry::{
     KnownSchema, Mismatch, RegisteredStore, RegistryError, SCHEMA_CATEGORY, SCHEMA_STREAM,
     SchemaFingerprint, UnreadableSchema,
+};
+pub use snapshot::{
+    CodeFingerprint, DiscardReason, Snapshot, SnapshotError, SnapshotLimits, SnapshotLookup,
+    SnapshotStore,
 };
 pub use store::{
     Appended, AppendedPart, Appending, Budget, EventStore, Filter, Health, Outcome, Page,
