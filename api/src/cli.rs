@@ -3,6 +3,9 @@
 // What the commands do.
 mod demo;
 mod maintain;
+mod recover;
+mod copies;
+mod transfer;
 mod serve;
 mod simulate;
 // What they share.
@@ -47,10 +50,25 @@ enum Command {
     /// Fly recorded flights through a running service's public door
     Simulate(SimulateOptions),
     /// Check the journal, and that every view is what the journal says. Mends nothing but what
-    /// every start does: a torn last write is cut off. The service must not be running
+    /// every start does: a torn last write is cut off. Beside a running service the journal alone
+    /// is checked, and nothing is changed
     Verify(FolderOptions),
     /// Build all views anew from the journal. The service must not be running
     Rebuild(FolderOptions),
+    /// Say which acknowledged events a journal is missing, and go on without them if that is
+    /// accepted. The service must not be running
+    Recover(recover::RecoverOptions),
+    /// Copy the journal, in use or not, into a folder; a further run copies what is new
+    Backup(copies::BackupOptions),
+    /// Check every byte of a backup
+    VerifyBackup(copies::VerifyBackupOptions),
+    /// Make a data folder from a backup; it goes on under a new epoch
+    Restore(copies::RestoreOptions),
+    /// Write the log as lines of JSON, a record or a cloud event each; beside a running service
+    /// or without one. An interrupted export into a file is gone on with
+    Export(transfer::ExportOptions),
+    /// Make a data folder from an export; an interrupted import is gone on with
+    Import(transfer::ImportOptions),
 }
 
 /// Where the data is.
@@ -162,6 +180,30 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Rebuild(options) => {
             log(LogFormat::default(), "warn")?;
             maintain::rebuild(&options)
+        }
+        Command::Recover(options) => {
+            log(LogFormat::default(), "warn")?;
+            recover::recover(&options)
+        }
+        Command::Backup(options) => {
+            log(LogFormat::default(), "warn")?;
+            copies::backup(&options)
+        }
+        Command::VerifyBackup(options) => {
+            log(LogFormat::default(), "warn")?;
+            copies::verify_backup(&options)
+        }
+        Command::Restore(options) => {
+            log(LogFormat::default(), "warn")?;
+            copies::restore(&options)
+        }
+        Command::Export(options) => {
+            log(LogFormat::default(), "warn")?;
+            transfer::export(&options)
+        }
+        Command::Import(options) => {
+            log(LogFormat::default(), "warn")?;
+            transfer::import(&options)
         }
     }
 }

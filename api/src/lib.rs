@@ -11,6 +11,8 @@ pub mod http;
 pub mod ingest;
 // A client, to try all this out.
 pub mod simulate;
+// The log as text, and back.
+pub mod transfer;
 // Everything together, and the program.
 pub mod service;
 pub mod cli;

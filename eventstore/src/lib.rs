@@ -34,8 +34,9 @@ mod subscription;
 // States that were folded once.
 mod snapshot;
 
-// Copies of it elsewhere.
+// Copies of it elsewhere, and logs that come from elsewhere.
 mod backup;
+mod import;
 
 pub use backup::{
     BackedUp, BackupCheck, BackupError, BackupFile, BackupManifest, RestoreError, Restored, backup,
@@ -45,6 +46,7 @@ pub use error::{AppendError, Corruption, OpenError, ReadError};
 pub use event::{
     Commit, CommitId, Event, EventType, Label, LabelTooLong, Part, Record, SchemaVersion, event_id,
 };
+pub use import::{ImportPlace, ImportPlaceError};
 pub use history::{EpochStart, LogHistory, Standing};
 pub use journal::{
     DataLock, Finding, Journal, JournalOptions, JournalReader, Loss, RecoverError, VerifyReport,

@@ -3,19 +3,24 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use eventstore::{DataLock, Journal, JournalOptions};
+use eventstore::{DataLock, EventStore as _, Journal, JournalOptions, OpenError};
 use projections::{Advance, Difference, ViewsOptions};
 
-use super::terminal::{Progress, Unit, say};
+use super::terminal::{Progress, Stopwatch, Unit, say};
 use super::{FINDINGS, FolderOptions};
 use crate::environment::Environment;
 use crate::service::Folders;
 
-/// Checks the journal, then the views against it.
+/// Checks the journal, then the views against it. Beside a running service
+/// the journal alone: the views are in its hands.
 pub(super) fn verify(options: &FolderOptions) -> anyhow::Result<ExitCode> {
     let folders = Folders::of(&options.data).existing()?;
-    let _lock = DataLock::acquire(&options.data)?;
-
+    let lock = match DataLock::acquire(&options.data) {
+        Ok(lock) => Some(lock),
+        Err(OpenError::Locked { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let watch = Stopwatch::start();
     let progress = Progress::new("journal", Unit::Bytes);
     let report = eventstore::verify(&folders.journal, &mut |done, all| progress.at(done, all))
         .with_context(|| folders.journal.display().to_string())?;
@@ -28,26 +33,36 @@ pub(super) fn verify(options: &FolderOptions) -> anyhow::Result<ExitCode> {
         head,
         ..
     } = report;
+    let rates = watch.rates(bytes, Some(records));
     say(format_args!(
-        "journal: {records} records with {events} events, {bytes} bytes in {segments} segments, head {head}"
+        "journal: {records} records with {events} events, {bytes} bytes in {segments} segments, head {head}; {rates}"
     ));
     if report.in_flight_bytes > 0 {
-        say(format_args!(
-            "journal: {} bytes at the end are a torn last write; they are cut off, as at every start",
-            report.in_flight_bytes
-        ));
+        let what = match lock {
+            Some(_) => "are a torn last write; they are cut off, as at every start",
+            None => "are being written at this moment",
+        };
+        let bytes = report.in_flight_bytes;
+        say(format_args!("journal: {bytes} bytes at the end {what}"));
     }
     if !report.findings.is_empty() {
-        for finding in &report.findings {
-            say(format_args!(
-                "journal: {}: {}",
-                finding.corruption, finding.advice
-            ));
-        }
+        tell_findings("journal", &report.findings);
         say("views: not checked, since the journal is not in order");
         return Ok(ExitCode::from(FINDINGS));
     }
+    if lock.is_none() {
+        say("views: not checked, since a service is running on them");
+        return Ok(ExitCode::SUCCESS);
+    }
     verify_views(options, &folders)
+}
+
+/// Says what is wrong, where, and what can be done.
+pub(super) fn tell_findings(what: &str, findings: &[eventstore::Finding]) {
+    for finding in findings {
+        let (corruption, advice) = (&finding.corruption, finding.advice);
+        say(format_args!("{what}: {corruption}: {advice}"));
+    }
 }
 
 fn verify_views(options: &FolderOptions, folders: &Folders) -> anyhow::Result<ExitCode> {
@@ -56,6 +71,7 @@ fn verify_views(options: &FolderOptions, folders: &Folders) -> anyhow::Result<Ex
         return Ok(ExitCode::SUCCESS);
     }
     let journal = open_journal(folders)?;
+    let watch = Stopwatch::start();
     let progress = Progress::new("views", Unit::Things("records"));
     let verification = projections::verify(
         &folders.views,
@@ -66,6 +82,7 @@ fn verify_views(options: &FolderOptions, folders: &Folders) -> anyhow::Result<Ex
         },
     );
     progress.end();
+    let journal_records = journal.head().borrow().get();
     journal.close();
     let verification = verification.with_context(|| {
         format!(
@@ -87,7 +104,8 @@ fn verify_views(options: &FolderOptions, folders: &Folders) -> anyhow::Result<Ex
     if verification.is_clean() {
         let entries = verification.entries_agreeing;
         say(format_args!(
-            "views: {entries} entries are what the journal says"
+            "views: {entries} entries are what the journal says; {}",
+            watch.rates(0, Some(journal_records))
         ));
         return Ok(ExitCode::SUCCESS);
     }
@@ -106,7 +124,9 @@ fn in_words(difference: &Difference) -> String {
         Difference::Value { .. } => "the entry has another value".to_owned(),
         Difference::OtherLog => "the view is of another log".to_owned(),
         Difference::Beyond { seen, kept_to } => {
-            format!("the view has seen position {seen} of an epoch that was kept to {kept_to}: the next start builds it anew")
+            format!(
+                "the view has seen position {seen} of an epoch that was kept to {kept_to}: the next start builds it anew"
+            )
         }
         Difference::Ahead { seen, head } => {
             format!("the view has seen position {seen}, and the journal ends at {head}")
@@ -143,7 +163,7 @@ fn open_journal(folders: &Folders) -> anyhow::Result<Journal> {
     Ok(Journal::open(&folders.journal, options)?)
 }
 
-fn views_options(options: &FolderOptions) -> ViewsOptions {
+pub(super) fn views_options(options: &FolderOptions) -> ViewsOptions {
     ViewsOptions {
         cache_bytes: options.views_cache_mib.saturating_mul(1024 * 1024),
     }

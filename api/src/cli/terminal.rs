@@ -3,8 +3,11 @@
 use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::environment::Environment;
 
 /// Says a line on standard output. A reader that has gone away is no error.
 pub(super) fn say(line: impl fmt::Display) {
@@ -14,6 +17,34 @@ pub(super) fn say(line: impl fmt::Display) {
 /// Says a line on standard error.
 pub(super) fn complain(line: impl fmt::Display) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// How long something took, and at which rate.
+#[derive(Debug)]
+pub(super) struct Stopwatch {
+    environment: Environment,
+    begun: Duration,
+}
+
+impl Stopwatch {
+    pub(super) fn start() -> Self {
+        let environment = Environment::system();
+        let begun = environment.elapsed();
+        Self { environment, begun }
+    }
+
+    /// Such as `0.8 s, 80.5 MB/s, 12000 records/s`.
+    pub(super) fn rates(&self, bytes: u64, records: Option<u64>) -> String {
+        let took = self.environment.elapsed().saturating_sub(self.begun);
+        let micros = took.as_micros().max(1);
+        let tenths = |per_micros: u128| format!("{}.{}", per_micros / 10, per_micros % 10);
+        let seconds = tenths(micros / 100_000);
+        let megabytes = tenths(u128::from(bytes) * 10 / micros);
+        let records = records.map_or_else(String::new, |records| {
+            format!(", {} records/s", u128::from(records) * 1_000_000 / micros)
+        });
+        format!("{seconds} s, {megabytes} MB/s{records}")
+    }
 }
 
 /// How far something is: a bar on a terminal, and a line every tenth of the way elsewhere.

@@ -1,0 +1,157 @@
+//! `airpost backup`, `verify-backup` and `restore`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use eventstore::{DataLock, Position};
+
+use super::FINDINGS;
+use super::maintain::tell_findings;
+use super::terminal::{Progress, Stopwatch, Unit, say};
+use crate::environment::Environment;
+use crate::service::Folders;
+
+/// What to back up, and where to.
+#[derive(Debug, clap::Args)]
+pub(super) struct BackupOptions {
+    /// The folder that holds the journal; a service may be running on it.
+    #[arg(long, env = "AIRPOST_DATA", value_name = "DIR")]
+    data: PathBuf,
+
+    /// The backup's folder; made if it is missing. One that holds an earlier backup of the same
+    /// log gets what is new.
+    #[arg(long, value_name = "FOLDER")]
+    to: PathBuf,
+}
+
+/// What to check.
+#[derive(Debug, clap::Args)]
+pub(super) struct VerifyBackupOptions {
+    /// The backup's folder.
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+}
+
+/// What to restore, and where to.
+#[derive(Debug, clap::Args)]
+pub(super) struct RestoreOptions {
+    /// The backup's folder.
+    #[arg(long, value_name = "FOLDER")]
+    from: PathBuf,
+
+    /// The data folder to make; it must hold no journal.
+    #[arg(long, env = "AIRPOST_DATA", value_name = "DIR")]
+    data: PathBuf,
+
+    /// Restore no farther than this position: the last whole commit before it is the last one.
+    #[arg(long, value_name = "POSITION")]
+    to_position: Option<u64>,
+}
+
+/// Copies what is new.
+pub(super) fn backup(options: &BackupOptions) -> anyhow::Result<ExitCode> {
+    let folders = Folders::of(&options.data).existing()?;
+    // Two backups into one folder would remove each other's files.
+    let _lock = DataLock::acquire(&options.to)?;
+    let watch = Stopwatch::start();
+    let progress = Progress::new("backup", Unit::Bytes);
+    let now_us = Environment::system().now_us();
+    let mut tell = |done, all| progress.at(done, all);
+    let done = eventstore::backup(&folders.journal, &options.to, now_us, &mut tell);
+    progress.end();
+    let done = done?;
+    let manifest = &done.manifest;
+    say(format_args!(
+        "backup: up to position {} of epoch {}, {} bytes in {} files; copied {} bytes in {} files, {}",
+        manifest.head,
+        manifest.epoch,
+        manifest.bytes(),
+        manifest.files.len(),
+        done.bytes_copied,
+        done.segments_copied,
+        watch.rates(done.bytes_copied, None),
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Checks every byte.
+pub(super) fn verify_backup(options: &VerifyBackupOptions) -> anyhow::Result<ExitCode> {
+    let watch = Stopwatch::start();
+    let progress = Progress::new("backup", Unit::Bytes);
+    let check = eventstore::verify_backup(&options.folder, &mut |done, all| progress.at(done, all));
+    progress.end();
+    let check = match check {
+        Ok(check) => check,
+        Err(error @ eventstore::BackupError::Manifest { .. }) => {
+            say(format_args!("backup: {error}"));
+            return Ok(ExitCode::from(FINDINGS));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let (manifest, report) = (&check.manifest, &check.report);
+    say(format_args!(
+        "backup: {} records with {} events, {} bytes in {} files, head {} of epoch {}; {}",
+        report.records,
+        report.events,
+        manifest.bytes(),
+        manifest.files.len(),
+        manifest.head,
+        manifest.epoch,
+        watch.rates(manifest.bytes(), Some(report.records)),
+    ));
+    if report.findings.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    tell_findings("backup", &report.findings);
+    Ok(ExitCode::from(FINDINGS))
+}
+
+/// Makes a data folder.
+pub(super) fn restore(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
+    if !options.from.is_dir() {
+        bail!("{}: no backup is there", options.from.display());
+    }
+    let _lock = DataLock::acquire(&options.data)?;
+    let folders = Folders::of(&options.data);
+    remove_derived(&options.data, &folders)?;
+    let watch = Stopwatch::start();
+    let progress = Progress::new("restore", Unit::Bytes);
+    let to_position = options.to_position.map(Position::new);
+    let mut tell = |done, all| progress.at(done, all);
+    let restored = eventstore::restore(&options.from, &folders.journal, to_position, &mut tell);
+    progress.end();
+    let restored = restored?;
+    say(format_args!(
+        "restored: {} records with {} events up to position {}, {}; the log goes on in epoch {}, and the next start builds the views",
+        restored.records,
+        restored.events,
+        restored.head,
+        watch.rates(restored.bytes, Some(restored.records)),
+        restored.identity.epoch,
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Removes what was derived from a journal that is gone: the new one may bear
+/// the same epoch, and must not be taken for it. With a journal there nothing
+/// is removed, since nothing will be put in its place.
+pub(super) fn remove_derived(data: &Path, folders: &Folders) -> anyhow::Result<()> {
+    let has_journal = match std::fs::read_dir(&folders.journal) {
+        Ok(mut names) => names.next().is_some(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(error) => return Err(error).context(folders.journal.display().to_string()),
+    };
+    if has_journal {
+        return Ok(());
+    }
+    for derived in [folders.views.clone(), data.join("snapshots")] {
+        match std::fs::remove_dir_all(&derived) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("removing {}", derived.display()));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! `airpost export` and `airpost import`.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use eventstore::{DataLock, ImportPlace, Journal, JournalOptions, JournalReader, Position};
+
+use super::copies::remove_derived;
+use super::terminal::{Progress, Stopwatch, Unit, complain, say};
+use crate::environment::Environment;
+use crate::service::Folders;
+use crate::transfer::{Format, export as export_log, export_to_file, import as import_log};
+
+/// What to export, and where to.
+#[derive(Debug, clap::Args)]
+pub(super) struct ExportOptions {
+    /// The folder that holds the journal; a service may be running on it.
+    #[arg(long, env = "AIRPOST_DATA", value_name = "DIR")]
+    data: PathBuf,
+
+    /// The form.
+    #[arg(long, value_enum)]
+    format: Format,
+
+    /// The file to write; one that an earlier export began is gone on with. Standard output if
+    /// it is left out.
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+
+    /// Write only what follows this position. Only an export from the beginning can be imported.
+    #[arg(long, value_name = "POSITION", default_value_t = 0)]
+    after: u64,
+}
+
+/// What to import, and where to.
+#[derive(Debug, clap::Args)]
+pub(super) struct ImportOptions {
+    /// The file to read.
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+
+    /// The data folder to make; it must hold no journal.
+    #[arg(long, env = "AIRPOST_DATA", value_name = "DIR")]
+    data: PathBuf,
+
+    /// The form.
+    #[arg(long, value_enum)]
+    format: Format,
+}
+
+/// Writes the log as lines.
+pub(super) fn export(options: &ExportOptions) -> anyhow::Result<ExitCode> {
+    let folders = Folders::of(&options.data).existing()?;
+    let watch = Stopwatch::start();
+    let log = JournalReader::open(&folders.journal)?;
+    let progress = Progress::new("export", Unit::Things("records"));
+    let mut tell = |done, all| progress.at(done, all);
+    let after = Position::new(options.after);
+    let exported = match &options.to {
+        None => {
+            let mut out = BufWriter::new(std::io::stdout().lock());
+            export_log(&log, options.format, after, &mut out, &mut tell)
+        }
+        Some(file) => export_to_file(&log, options.format, after, file, &mut tell),
+    };
+    progress.end();
+    let exported = exported.with_context(|| match &options.to {
+        Some(file) => file.display().to_string(),
+        None => "standard output".to_owned(),
+    })?;
+    // Not on standard output, where the lines may go.
+    complain(format_args!(
+        "exported: {} records up to position {}, {} bytes, {}",
+        exported.records,
+        exported.last,
+        exported.bytes,
+        watch.rates(exported.bytes, Some(exported.records)),
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes a data folder of lines.
+pub(super) fn import(options: &ImportOptions) -> anyhow::Result<ExitCode> {
+    let named = || options.from.display().to_string();
+    let file = File::open(&options.from).with_context(named)?;
+    let bytes = file.metadata().with_context(named)?.len();
+    let _lock = DataLock::acquire(&options.data)?;
+    let folders = Folders::of(&options.data);
+    let place = ImportPlace::beside(&folders.journal)?;
+    remove_derived(&options.data, &folders)?;
+
+    let watch = Stopwatch::start();
+    let new_log_id = Environment::system().new_id();
+    let journal = Journal::open(place.folder(), JournalOptions::new(new_log_id))?;
+    let progress = Progress::new("import", Unit::Bytes);
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let mut lines = BufReader::new(file);
+    let mut tell = |done| progress.at(done, bytes);
+    let imported = runtime.block_on(import_log(&journal, options.format, &mut lines, &mut tell));
+    progress.end();
+    journal.close();
+    drop(journal);
+    let imported = imported.with_context(|| {
+        format!(
+            "{} (what came before it is kept: mend it and import again)",
+            named()
+        )
+    })?;
+    place.install()?;
+    say(format_args!(
+        "imported: {} records up to position {}, {} of them were there already; {}; the log has a new identity, and the next start builds the views",
+        imported.records_there + imported.records_appended,
+        imported.head,
+        imported.records_there,
+        watch.rates(bytes, Some(imported.records_appended)),
+    ));
+    Ok(ExitCode::SUCCESS)
+}

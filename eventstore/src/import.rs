@@ -1,0 +1,84 @@
+//! Where a journal grows that is filled from an export: beside its place,
+//! until all of it is there.
+
+use std::path::{Path, PathBuf};
+
+use crate::disk::{Disk, RealDisk, failed};
+use crate::error::OpenError;
+use crate::journal::recovery::staging_folders;
+
+/// A place for a journal that is being imported.
+///
+/// Until [`ImportPlace::install`] no journal is in its place, and none is begun
+/// there by opening it. It takes no lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportPlace {
+    journal: PathBuf,
+    staging: PathBuf,
+}
+
+/// Why nothing can be imported there.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportPlaceError {
+    /// Something is there already.
+    #[error("{}: there is a journal already; import into a folder without one", journal.display())]
+    Occupied {
+        /// The journal's folder.
+        journal: PathBuf,
+    },
+    /// A restore into this place was begun and not finished.
+    #[error("{}: a restore was begun here; finish it, or remove that folder", staging.display())]
+    Restoring {
+        /// What there is of it.
+        staging: PathBuf,
+    },
+    /// The operating system refused.
+    #[error(transparent)]
+    Disk(#[from] OpenError),
+}
+
+impl ImportPlace {
+    /// The place beside a journal's folder, which must not be there or be empty.
+    ///
+    /// # Errors
+    /// [`ImportPlaceError`].
+    pub fn beside(journal: &Path) -> Result<Self, ImportPlaceError> {
+        let [restoring, staging] = staging_folders(journal);
+        let is_there = |path: &Path| RealDisk.exists(path).map_err(failed("looking for", path));
+        if is_there(&restoring)? {
+            return Err(ImportPlaceError::Restoring { staging: restoring });
+        }
+        if is_there(journal)? {
+            let names = RealDisk.names(journal).map_err(failed("listing", journal))?;
+            if !names.is_empty() {
+                let journal = journal.to_owned();
+                return Err(ImportPlaceError::Occupied { journal });
+            }
+        }
+        let journal = journal.to_owned();
+        Ok(Self { journal, staging })
+    }
+
+    /// Where to open the journal that is to be filled. What an interrupted
+    /// import has left is there.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.staging
+    }
+
+    /// Puts the journal, which is closed and complete, into its place, durably.
+    ///
+    /// # Errors
+    /// When the operating system refuses; then it can be called again.
+    pub fn install(self) -> Result<(), OpenError> {
+        let Self { journal, staging } = self;
+        let parent = journal
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        RealDisk
+            .rename(&staging, &journal)
+            .and_then(|()| RealDisk.sync_folder(parent))
+            .map_err(failed("putting into its place", &journal))
+    }
+}
