@@ -32,4 +32,4 @@ pub use power_disk::{Cut, PowerDisk};
 pub use server::{Output, Program, Server};
 pub use tally::{Progress, tally};
 pub use wait::poll_until;
-pub use workload::{Showing, Traced, Workload, Workloads, freeze, note};
+pub use workload::{Copies, Showing, Traced, Workload, Workloads, freeze, note};

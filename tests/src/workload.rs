@@ -52,6 +52,16 @@ pub struct Workload {
 pub struct Showing {
     workload: Workload,
     shown: Shown,
+    copies: Copies,
+}
+
+/// What was made of a log: the last position of each, where there is one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Copies {
+    /// Its backup.
+    pub backup: Option<u64>,
+    /// The journal that was restored from it.
+    pub restored: Option<u64>,
 }
 
 impl Workloads {
@@ -116,7 +126,7 @@ impl Workloads {
         let Some(said) = told.ok().map(|said| said.clone()) else {
             return Err(format!("it ended: {:?}", workload.kill().await));
         };
-        let mut shown = Shown::default();
+        let (mut shown, copies) = (Shown::default(), Copies::of(&said));
         for line in &said {
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
             match (word, numbers(rest).as_slice()) {
@@ -125,10 +135,15 @@ impl Workloads {
                     shown.commits.insert(sent, span(*first, *last));
                 }
                 ("shown", [head]) => shown.head = *head,
+                ("backup" | "restored", [_head]) => {}
                 _ => return Err(line.clone()),
             }
         }
-        Ok(Showing { workload, shown })
+        Ok(Showing {
+            workload,
+            shown,
+            copies,
+        })
     }
 
     fn start(&self, mode: &str, data: &Path, last: &[&str], traced: Option<&Traced>) -> Workload {
@@ -298,7 +313,29 @@ impl Workload {
     }
 }
 
+impl Copies {
+    /// Those that a workload's lines tell of.
+    #[must_use]
+    pub fn of(said: &[String]) -> Self {
+        let last = |word: &str| {
+            let lines = said.iter().rev();
+            let mut heads = lines.filter_map(|line| line.strip_prefix(word)?.trim().parse().ok());
+            heads.next()
+        };
+        Self {
+            backup: last("backup "),
+            restored: last("restored "),
+        }
+    }
+}
+
 impl Showing {
+    /// The copies that are there too; they are sound.
+    #[must_use]
+    pub fn copies(&self) -> Copies {
+        self.copies
+    }
+
     /// What is there.
     #[must_use]
     pub fn shown(&self) -> &Shown {

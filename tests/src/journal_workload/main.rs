@@ -22,6 +22,7 @@ mod told;
 // What it writes.
 mod random;
 mod script;
+mod snapshots;
 // What it finds.
 mod show;
 
@@ -74,11 +75,30 @@ fn journal_folder(data: &Path) -> PathBuf {
     data.join("journal")
 }
 
+/// The place of states of its streams.
+fn snapshots_folder(data: &Path) -> PathBuf {
+    data.join("snapshots")
+}
+
+/// The place of a backup of it.
+fn backup_folder(data: &Path) -> PathBuf {
+    data.join("backup")
+}
+
+/// The place of a journal that was made from the backup.
+fn restored_folder(data: &Path) -> PathBuf {
+    data.join("restored/journal")
+}
+
 fn open(data: &Path, load: Load) -> Result<Journal, OpenError> {
+    open_at(&journal_folder(data), load)
+}
+
+fn open_at(folder: &Path, load: Load) -> Result<Journal, OpenError> {
     let options = JournalOptions {
         segment_bytes: SEGMENT_BYTES,
         disk_free_bytes_min: 0,
         ..JournalOptions::new(Uuid::from_u128(u128::from(load.seed) + 1))
     };
-    Journal::open(&journal_folder(data), options)
+    Journal::open(folder, options)
 }

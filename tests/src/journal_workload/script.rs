@@ -1,6 +1,7 @@
 //! The script whose every write and sync is a place for a fault: a log is
 //! begun, filled over three rolls by one caller and then by several at once,
-//! sealed, closed, opened again and written on.
+//! its states are kept, it is backed up, sealed, closed, opened again, written
+//! on and backed up again; and a journal is made from the backup.
 
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use eventstore::Journal;
 use tests::{Caller, Load};
 
 use crate::random::{at_once, write_on};
+use crate::snapshots;
 use crate::told::Told;
 
 /// The journal has rolled three times when it has so many segments.
@@ -32,12 +34,34 @@ pub(crate) fn write(data: &Path, load: Load, told: &Told) -> Result<(), String> 
         write_on(&journal, commits, Some(COMMITS), told)
     });
     at_once(group.collect())?;
+    snapshots::keep(data, &journal)?;
+    back_up(data, told)?;
     journal.close();
 
     let journal = open()?;
     append_one(&journal, &mut alone, told)?;
+    snapshots::keep(data, &journal)?;
     journal.close();
+    back_up(data, told)?;
+    restore(data, told)?;
     told.say("ended");
+    Ok(())
+}
+
+/// What is said here must hold after a power cut, as an acknowledgement must.
+fn back_up(data: &Path, told: &Told) -> Result<(), String> {
+    let (journal, to) = (crate::journal_folder(data), crate::backup_folder(data));
+    let done = eventstore::backup(&journal, &to, 0, &mut |_, _| {});
+    let head = done.map_err(|error| error.to_string())?.manifest.head;
+    told.say(&format!("backup {head}"));
+    Ok(())
+}
+
+fn restore(data: &Path, told: &Told) -> Result<(), String> {
+    let (from, journal) = (crate::backup_folder(data), crate::restored_folder(data));
+    let done = eventstore::restore(&from, &journal, None, &mut |_, _| {});
+    let head = done.map_err(|error| error.to_string())?.head;
+    told.say(&format!("restored {head}"));
     Ok(())
 }
 
