@@ -61,7 +61,7 @@ struct State {
     writer: Writer,
 }
 
-/// The journal's writer, as far as [`Machine::gather`] has to do with it.
+/// The journal's writer, as far as a [`Hold`] has to do with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Writer {
     Runs,
@@ -70,16 +70,37 @@ enum Writer {
     Waits,
 }
 
-/// How long a test waits for what must come, before it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long is waited before another look at what else may have come.
+const MOMENT: Duration = Duration::from_millis(1);
 /// A segment without a block has this many.
 const SEGMENT_HEADER_BYTES: usize = 64;
-/// The thread that is held by [`Machine::gather`].
+/// The thread that is held by [`Machine::hold_writer`].
 const WRITER: &str = "journal-writer";
 
 /// A disk in memory. Clones are the same disk.
 #[derive(Clone, Debug)]
 pub(super) struct Machine(Arc<(Mutex<State>, Condvar)>);
+
+/// Lets the writer go on when it is dropped, also by a test that fails.
+#[derive(Debug)]
+pub(super) struct Hold(Machine);
+
+impl Hold {
+    /// Waits a moment; whether the writer waits now, or never will.
+    pub(super) fn is_in_force(&self) -> bool {
+        let (state, changed) = &*self.0.0;
+        let comes = |state: &mut State| state.writer == Writer::Stops && !state.is_off;
+        let state = changed.wait_timeout_while(state.lock().unwrap(), MOMENT, comes);
+        !state.unwrap().1.timed_out()
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.state().writer = Writer::Runs;
+        self.0.0.1.notify_all();
+    }
+}
 
 impl Machine {
     pub(super) fn new() -> Self {
@@ -150,21 +171,10 @@ impl Machine {
         self.state().sync_failed = false;
     }
 
-    /// Lets several commits come together: the writer waits at its next call
-    /// until all of `send` is done. `send` is told when the writer waits.
-    pub(super) fn gather<T>(&self, send: impl FnOnce(&dyn Fn()) -> T) -> T {
+    /// The writer waits at its next call, until the hold is dropped.
+    pub(super) fn hold_writer(&self) -> Hold {
         self.state().writer = Writer::Stops;
-        let until_it_waits = || {
-            let state = self.state();
-            let waited = self.0.1.wait_timeout_while(state, PATIENCE, |state| {
-                state.writer == Writer::Stops && !state.is_off
-            });
-            assert!(!waited.unwrap().1.timed_out(), "the writer made no call");
-        };
-        let gathered = send(&until_it_waits);
-        self.state().writer = Writer::Runs;
-        self.0.1.notify_all();
-        gathered
+        Hold(self.clone())
     }
 
     /// Everything stops at this moment. The same disk, as another process finds it.

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use super::given::{ALL, append, commit, everything, options, part, stream, wait};
 use super::machine::{Machine, Survivors};
@@ -144,20 +145,8 @@ impl Story {
         let first = self.sent.len();
         let commits = plans.iter().map(|plan| self.planned_and_sent(plan));
         let commits: Vec<_> = commits.collect();
-        let answers: Vec<_> = if commits.len() > 1 && journal.is_writable() {
-            machine.gather(|until_the_writer_waits| {
-                let mut commits = commits.into_iter();
-                let first = commits.next().map(|commit| journal.append(commit));
-                until_the_writer_waits();
-                let rest = commits.map(|commit| journal.append(commit));
-                first.into_iter().chain(rest).collect()
-            })
-        } else {
-            let answers = commits.into_iter().map(|commit| journal.append(commit));
-            answers.collect()
-        };
+        let answers = send_together(machine, journal, commits);
         for (sent, answer) in self.sent[first..].iter_mut().zip(answers) {
-            let answer = wait(answer);
             let found_no_space = answer == Err(AppendError::Full);
             sent.told = told(answer);
             if found_no_space && machine.is_well() {
@@ -306,6 +295,34 @@ impl Story {
         }
         self.look(journal);
     }
+}
+
+/// Sends commits so that all but the first come while the writer is at work on
+/// that one; gives their answers.
+fn send_together(
+    machine: &Machine,
+    journal: &Journal,
+    commits: Vec<Commit>,
+) -> Vec<Result<Appended, AppendError>> {
+    let hold = machine.hold_writer();
+    let mut commits = commits.into_iter();
+    let mut first = commits.next().map(|commit| journal.append(commit));
+    let mut answers = Vec::new();
+    let mut context = Context::from_waker(Waker::noop());
+    // The first may be answered without the writer, or by one that makes no call.
+    while let Some(waits) = &mut first
+        && commits.len() > 0
+        && !hold.is_in_force()
+    {
+        if let Poll::Ready(answer) = waits.as_mut().poll(&mut context) {
+            answers.push(answer);
+            first = None;
+        }
+    }
+    let rest: Vec<_> = commits.map(|commit| journal.append(commit)).collect();
+    drop(hold);
+    answers.extend(first.into_iter().chain(rest).map(wait));
+    answers
 }
 
 /// Sends a commit again and again; the journal's helper soon clears the way.
