@@ -2,6 +2,7 @@
 //! fail, once and for good: nothing false is acknowledged, and on a sound disk
 //! everything is well again.
 
+use super::dice::Dice;
 use super::fault_disk::{EIO, ENOSPC, EROFS, Effect};
 use super::machine::{Machine, Survivors, Trouble};
 use super::story::{SEGMENT_BYTES, Story, Told, at, is_full_size, open_on, whole_life};
@@ -20,6 +21,7 @@ fn whole_life_calls() -> usize {
         after: usize::MAX,
         times: 0,
         effect: Effect::Fails(EIO),
+        power_lasts: None,
     });
     assert!(all_written(&story));
     machine.counts().0
@@ -62,22 +64,37 @@ fn assert_appends_went_on(machine: &Machine, story: &Story, effect: Effect) {
     }
 }
 
+/// Once, for good, and once with the power going a little later.
+fn troubles(after: usize, effect: Effect) -> [Trouble; 3] {
+    let once = Trouble {
+        after,
+        times: 1,
+        effect,
+        power_lasts: None,
+    };
+    let for_good = Trouble {
+        times: usize::MAX,
+        ..once
+    };
+    let changes = 1 + Dice::new(u64::try_from(after).unwrap()).below(10);
+    let and_a_power_cut = Trouble {
+        power_lasts: Some(changes),
+        ..once
+    };
+    [once, for_good, and_a_power_cut]
+}
+
 fn at_every_call(name: &str, effect: Effect) {
     let calls = whole_life_calls();
     let mut points = 0;
     for after in 0..calls {
-        for times in [1, usize::MAX] {
-            let trouble = Trouble {
-                after,
-                times,
-                effect,
-            };
+        for (trouble, number) in troubles(after, effect).into_iter().zip(0..) {
             at(trouble, || {
                 let (machine, story) = troubled(trouble);
-                if times == 1 {
+                if number == 0 {
                     assert_appends_went_on(&machine, &story, effect);
                 }
-                for way in ways_back(after + times % 2) {
+                for way in ways_back(after + number) {
                     let back = || back(&machine, way);
                     at(way, || story.clone().holds_on(back, SEGMENT_BYTES));
                 }
@@ -126,6 +143,7 @@ fn given_a_fault_at_any_call_of_the_opening_after_a_power_cut_the_law_holds() {
         after: usize::MAX,
         times: 0,
         effect: Effect::Fails(EIO),
+        power_lasts: None,
     });
     let changes = machine.counts().1;
     let mut points = 0;
@@ -152,6 +170,7 @@ fn opening_fails(cut: &Machine, story: &Story, change: usize, errno: i32) -> usi
             after,
             times: 1,
             effect: Effect::Fails(errno),
+            power_lasts: None,
         }));
         let opened = open_on(&machine, SEGMENT_BYTES);
         machine.trouble(None);

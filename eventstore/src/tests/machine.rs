@@ -39,6 +39,8 @@ pub(super) struct Trouble {
     /// How many then go wrong.
     pub(super) times: usize,
     pub(super) effect: Effect,
+    /// After how many more changes the power goes, if it does.
+    pub(super) power_lasts: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -274,6 +276,9 @@ impl State {
         }
         if trouble.times == 0 {
             return None;
+        }
+        if let Some(changes) = trouble.power_lasts.take() {
+            self.cut_at = Some(self.changes + changes);
         }
         let effect = trouble.effect;
         match effect {
