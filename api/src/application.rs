@@ -5,6 +5,7 @@
 
 // The loop.
 mod load;
+mod snapshots;
 mod transact;
 
 // What the log's registry is told.
@@ -20,6 +21,7 @@ pub(crate) use load::Folded;
 pub use load::LoadError;
 pub(crate) use load::Loaded;
 pub use schemas::known_schemas;
+pub use snapshots::state_code;
 pub(crate) use transact::Draft;
 pub use transact::{Application, Done, Failure, Precondition, Request, TransactError};
 

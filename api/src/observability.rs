@@ -82,6 +82,15 @@ pub const VIEW_LAG_POSITIONS: &str = "airpost_view_lag_positions";
 /// How often the views were damaged and begun anew since the start.
 pub const VIEWS_REBUILDS: &str = "airpost_views_rebuilds";
 
+/// Counts loads that began with a state that had been kept on disk.
+pub const SNAPSHOTS_USED: &str = "airpost_snapshots_used_total";
+/// Counts states that were kept on disk.
+pub const SNAPSHOTS_WRITTEN: &str = "airpost_snapshots_written_total";
+/// Counts states that were to be kept and were not, by reason.
+pub const SNAPSHOTS_UNWRITTEN: &str = "airpost_snapshots_unwritten_total";
+/// Counts kept states that were thrown away instead of used, by reason.
+pub const SNAPSHOTS_DISCARDED: &str = "airpost_snapshots_discarded_total";
+
 /// Upper bounds of the latency histogram's buckets, seconds: from one answer
 /// out of memory to the request time limit.
 const LATENCY_BUCKETS_S: [f64; 14] = [
@@ -182,6 +191,26 @@ fn describe() {
         VIEWS_REBUILDS,
         Unit::Count,
         "views damaged and begun anew since the start"
+    );
+    describe_snapshots();
+}
+
+fn describe_snapshots() {
+    describe_counter!(
+        SNAPSHOTS_USED,
+        Unit::Count,
+        "loads that began with a kept state"
+    );
+    describe_counter!(SNAPSHOTS_WRITTEN, Unit::Count, "states kept on disk");
+    describe_counter!(
+        SNAPSHOTS_UNWRITTEN,
+        Unit::Count,
+        "states that were to be kept and were not"
+    );
+    describe_counter!(
+        SNAPSHOTS_DISCARDED,
+        Unit::Count,
+        "kept states thrown away instead of used"
     );
 }
 

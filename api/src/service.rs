@@ -6,12 +6,12 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use domain::quantity::DistanceM;
 use domain::translation::Thresholds;
-use eventstore::{DataLock, EventStore, Journal, JournalOptions, RegisteredStore};
+use eventstore::{DataLock, EventStore, Journal, JournalOptions, RegisteredStore, SnapshotStore};
 use projections::{Views, ViewsOptions};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::application::{Application, known_schemas};
+use crate::application::{Application, known_schemas, state_code};
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::http::{self, Services};
@@ -25,6 +25,8 @@ pub struct Folders {
     pub journal: PathBuf,
     /// What is derived from it.
     pub views: PathBuf,
+    /// States of long streams, which can be deleted at any time.
+    pub snapshots: PathBuf,
 }
 
 impl Folders {
@@ -34,6 +36,7 @@ impl Folders {
         Self {
             journal: data.join("journal"),
             views: data.join("views"),
+            snapshots: data.join("snapshots"),
         }
     }
 
@@ -68,6 +71,18 @@ pub fn open_log(
     let log = RegisteredStore::open(store, known_schemas())
         .with_context(|| folders.journal.display().to_string())?;
     Ok((journal, Arc::new(log)))
+}
+
+/// Keeps the states of long streams, if that can be done: without it they are
+/// folded every time, which is no reason not to start.
+fn with_snapshots(application: Application, folders: &Folders) -> anyhow::Result<Application> {
+    match SnapshotStore::open(&folders.snapshots, state_code()) {
+        Ok(snapshots) => Ok(application.with_snapshots(snapshots)?),
+        Err(error) => {
+            tracing::warn!(%error, "states of long streams are not kept");
+            Ok(application)
+        }
+    }
 }
 
 /// An open data folder and the service on it.
@@ -106,6 +121,7 @@ impl Opened {
             ..Thresholds::default()
         };
         let application = Application::new(log, environment.clone(), thresholds);
+        let application = with_snapshots(application, &folders)?;
         let limits = IngestLimits {
             gap_wait: config.ingest.gap_wait(),
             park_wait: config.ingest.park_wait(),

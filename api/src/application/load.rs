@@ -12,10 +12,13 @@ use domain::delivery::Delivery;
 use domain::id::UserId;
 use domain::mission::Mission;
 use domain::session::Session;
+use domain::snapshot::Snapshot;
 use domain::stream::StreamName;
 use domain::time::Timestamp;
 use domain::user::User;
-use eventstore::{Budget, Category, Event, EventStore, ReadError, StreamId, StreamVersion};
+use eventstore::{Budget, Category, Event, EventStore, ReadError, Record, StreamId, StreamVersion};
+
+use super::snapshots::Snapshots;
 
 /// A state that is the fold of a stream.
 pub(crate) trait Folded: Clone + Send + Sync + 'static {
@@ -27,11 +30,21 @@ pub(crate) trait Folded: Clone + Send + Sync + 'static {
 
     /// After one more.
     fn evolve(self, occurrence: &Occurrence<Self::Event>) -> Self;
+
+    /// All of it as bytes, if such streams become so long that it is worth it.
+    fn kept(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// What `kept` gave, under the same code; `None` if the bytes are not of it.
+    fn restored(_bytes: &[u8]) -> Option<Self> {
+        None
+    }
 }
 
 /// The states of deciders fold as the deciders say.
 macro_rules! folded_by {
-    ($($decider:ty => $state:ty;)*) => {$(
+    ($($decider:ty => $state:ty $(, kept as $kept:ty)?;)*) => {$(
         impl Folded for $state {
             type Event = <$decider as Decider>::Event;
 
@@ -42,13 +55,21 @@ macro_rules! folded_by {
             fn evolve(self, occurrence: &Occurrence<Self::Event>) -> Self {
                 <$decider>::evolve(self, occurrence)
             }
+
+            $(fn kept(&self) -> Option<Vec<u8>> {
+                self.as_ref().map(<$kept>::to_snapshot)
+            }
+
+            fn restored(bytes: &[u8]) -> Option<Self> {
+                <$kept>::from_snapshot(bytes).map(Some)
+            })?
         }
     )*};
 }
 
 folded_by! {
-    Delivery => Option<Delivery>;
-    User => Option<User>;
+    Delivery => Option<Delivery>, kept as Delivery;
+    User => Option<User>, kept as User;
     EmailClaim => Option<UserId>;
     ExternalIdClaim => Option<ExternalIdBearer>;
 }
@@ -62,6 +83,14 @@ impl Folded for Session {
 
     fn evolve(self, occurrence: &Occurrence<Self::Event>) -> Self {
         Self::evolve(self, &occurrence.event)
+    }
+
+    fn kept(&self) -> Option<Vec<u8>> {
+        Some(self.to_snapshot())
+    }
+
+    fn restored(bytes: &[u8]) -> Option<Self> {
+        Self::from_snapshot(bytes)
     }
 }
 
@@ -83,6 +112,19 @@ pub(crate) struct Loaded<S> {
     pub(crate) name: StreamName,
     pub(crate) state: S,
     pub(crate) version: StreamVersion,
+    /// The version whose state was last kept on disk, as far as is known.
+    pub(super) kept: StreamVersion,
+}
+
+impl<S: Folded> Loaded<S> {
+    fn empty(name: StreamName) -> Self {
+        Self {
+            name,
+            state: S::empty(),
+            version: StreamVersion::EMPTY,
+            kept: StreamVersion::EMPTY,
+        }
+    }
 }
 
 /// Why a stream could not be folded.
@@ -118,39 +160,53 @@ pub(super) fn stream_id(name: StreamName) -> StreamId {
     StreamId::new(Category::new(name.category.number()), name.key)
 }
 
-/// Folds streams, from the last state it remembers where there is one.
+/// Folds streams, from the last state it remembers where there is one, or else
+/// from the last one that was kept on disk.
 pub(crate) struct Loader {
     store: Arc<dyn EventStore>,
     remembered: Mutex<Remembered>,
+    snapshots: Option<Snapshots>,
 }
 
 impl Loader {
-    pub(super) fn new(store: Arc<dyn EventStore>) -> Self {
+    pub(super) fn new(store: Arc<dyn EventStore>, snapshots: Option<Snapshots>) -> Self {
         Self {
             store,
             remembered: Mutex::default(),
+            snapshots,
         }
     }
 
     /// The state of a stream as it is now. An empty stream has the empty state.
     pub(crate) fn load<S: Folded>(&self, name: StreamName) -> Result<Loaded<S>, LoadError> {
         let remembered = self.remembered().get::<S>(name);
-        let known = remembered
-            .as_ref()
-            .map_or(StreamVersion::EMPTY, |loaded| loaded.version);
-        let mut loaded = remembered.map_or_else(
-            || Loaded {
-                name,
-                state: S::empty(),
-                version: StreamVersion::EMPTY,
-            },
-            |loaded| (*loaded).clone(),
-        );
-        self.catch_up(&mut loaded)?;
-        if loaded.version != known {
+        let known = remembered.as_ref().map(|loaded| loaded.version);
+        let mut loaded = match remembered {
+            Some(loaded) => (*loaded).clone(),
+            None => self.snapshot(name)?.unwrap_or_else(|| Loaded::empty(name)),
+        };
+        if let Some(last) = self.catch_up(&mut loaded)?
+            && let Some(snapshots) = &self.snapshots
+            && snapshots.keep(&loaded, last, self.store.identity())
+        {
+            loaded.kept = loaded.version;
+        }
+        if known.unwrap_or(StreamVersion::EMPTY) != loaded.version {
             self.remembered().put(Arc::new(loaded.clone()));
         }
         Ok(loaded)
+    }
+
+    fn snapshot<S: Folded>(&self, name: StreamName) -> Result<Option<Loaded<S>>, LoadError> {
+        let snapshots = self.snapshots.as_ref();
+        let found = snapshots.map(|snapshots| snapshots.find(self.store.as_ref(), name));
+        Ok(found.transpose()?.flatten())
+    }
+
+    /// Waits until what was to be kept on disk so far has been.
+    #[cfg(test)]
+    pub(super) fn settle(&self) {
+        self.snapshots.as_ref().unwrap().settle();
     }
 
     /// Every event of a stream, oldest first.
@@ -166,7 +222,8 @@ impl Loader {
         Ok(events)
     }
 
-    fn catch_up<S: Folded>(&self, loaded: &mut Loaded<S>) -> Result<(), LoadError> {
+    /// Gives the last record that was folded, if there was one to fold.
+    fn catch_up<S: Folded>(&self, loaded: &mut Loaded<S>) -> Result<Option<Record>, LoadError> {
         let after = loaded.version;
         self.read(loaded.name, after, |reached, occurrence| {
             let state = std::mem::replace(&mut loaded.state, S::empty());
@@ -180,8 +237,9 @@ impl Loader {
         name: StreamName,
         after: StreamVersion,
         mut each: impl FnMut(StreamVersion, Occurrence<E>),
-    ) -> Result<(), LoadError> {
+    ) -> Result<Option<Record>, LoadError> {
         let mut read_to = after;
+        let mut last = None;
         loop {
             let page = self
                 .store
@@ -191,10 +249,12 @@ impl Loader {
                     each(version, decoded(name, version, event)?);
                 }
             }
-            if page.read_to >= page.version || page.read_to == read_to {
-                return Ok(());
-            }
+            let is_end = page.read_to >= page.version || page.read_to == read_to;
             read_to = page.read_to;
+            last = page.records.into_iter().next_back().or(last);
+            if is_end {
+                return Ok(last);
+            }
         }
     }
 

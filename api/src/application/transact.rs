@@ -11,12 +11,13 @@ use domain::time::Timestamp;
 use domain::translation::Thresholds;
 use eventstore::{
     AppendError, Commit, CommitId, Event, EventStore, EventType, Expected, Health, Label, Outcome,
-    Part, Position, SchemaVersion, StreamVersion,
+    Part, Position, SchemaVersion, SnapshotStore, StreamVersion,
 };
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::load::{Folded, LoadError, Loaded, Loader, stream_id};
+use super::snapshots::Snapshots;
 use crate::environment::Environment;
 
 /// How often a decision is made anew when others were quicker. All but the
@@ -156,7 +157,7 @@ impl Application {
         environment: Environment,
         thresholds: Thresholds,
     ) -> Self {
-        let loader = Arc::new(Loader::new(Arc::clone(&store)));
+        let loader = Arc::new(Loader::new(Arc::clone(&store), None));
         Self {
             store,
             loader,
@@ -164,6 +165,20 @@ impl Application {
             thresholds,
             turns: Arc::new(Turns(std::array::from_fn(|_| Mutex::new(())))),
         }
+    }
+
+    /// The same, keeping the states of long streams there and beginning with
+    /// those that are there. They are written by a thread that ends with the application.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn with_snapshots(self, snapshots: SnapshotStore) -> std::io::Result<Self> {
+        let snapshots = Snapshots::start(snapshots)?;
+        let loader = Loader::new(Arc::clone(&self.store), Some(snapshots));
+        Ok(Self {
+            loader: Arc::new(loader),
+            ..self
+        })
     }
 
     /// The clock.

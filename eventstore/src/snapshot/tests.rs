@@ -588,8 +588,11 @@ proptest! {
                     }
                 }
                 Happening::Lose => current = log(current.identity().log_id.as_u128()),
-                tampering => {
-                    tamper(folder.path(), tampering);
+                Happening::Damage { .. }
+                | Happening::Cut { .. }
+                | Happening::Swap { .. }
+                | Happening::Delete { .. } => {
+                    tamper(folder.path(), &happening);
                 }
             }
             for key in 1..4 {
