@@ -9,6 +9,7 @@ use axum::{Router, middleware};
 use domain::time::DurationS;
 use projections::{LiveDrones, Views};
 use tokio::sync::Semaphore;
+use tower::Layer as _;
 
 use crate::application::Application;
 use crate::config::Config;
@@ -109,7 +110,11 @@ pub fn interface(services: Services, config: &Config) -> Front {
         application.environment().clone(),
         Arc::new(move || application.head().get()),
     );
-    front::front(routes(api, config), settings)
+    let era = conditional::Era::of(api.views.log().identity());
+    let front = front::front(routes(api, config), settings);
+    // Outermost, so that a problem's tag is marked too.
+    let marked = middleware::from_fn_with_state(era, conditional::mark_tags).layer(front);
+    Front::new(marked)
 }
 
 fn routes(api: Api, config: &Config) -> Router {

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
-use eventstore::{DataLock, EventStore as _, Journal, JournalOptions, OpenError};
-use projections::{Advance, Difference, ViewsOptions};
+use anyhow::{Context, bail};
+use eventstore::{DataLock, EventStore as _, Journal, JournalOptions, OpenError, Standing};
+use projections::{Advance, Difference, Finding, ViewsOptions};
 
 use super::terminal::{Progress, Stopwatch, Unit, say};
 use super::{FINDINGS, FolderOptions};
@@ -91,7 +91,7 @@ fn verify_views(options: &FolderOptions, folders: &Folders) -> anyhow::Result<Ex
         )
     })?;
     for finding in &verification.findings {
-        let projections::Finding {
+        let Finding {
             view,
             key_hex,
             difference,
@@ -109,10 +109,16 @@ fn verify_views(options: &FolderOptions, folders: &Folders) -> anyhow::Result<Ex
         ));
         return Ok(ExitCode::SUCCESS);
     }
-    say(format_args!(
-        "views: {} entries are not what the journal says: rebuild them with airpost rebuild",
-        verification.findings_total
-    ));
+    let is_ahead = |finding: &Finding| matches!(finding.difference, Difference::Ahead { .. });
+    if verification.findings.iter().any(is_ahead) {
+        // Built anew they would no longer tell that something is missing.
+        say("views: do not rebuild them, they are what tells what is missing");
+    } else {
+        say(format_args!(
+            "views: {} entries are not what the journal says: rebuild them with airpost rebuild",
+            verification.findings_total
+        ));
+    }
     Ok(ExitCode::from(FINDINGS))
 }
 
@@ -129,7 +135,9 @@ fn in_words(difference: &Difference) -> String {
             )
         }
         Difference::Ahead { seen, head } => {
-            format!("the view has seen position {seen}, and the journal ends at {head}")
+            format!(
+                "the view has seen position {seen}, and the journal ends at {head}: acknowledged events are missing; restore the journal from a backup, or see what airpost recover says"
+            )
         }
         Difference::Digest => "the entries are not those that the checkpoint tells of".to_owned(),
     }
@@ -140,6 +148,7 @@ pub(super) fn rebuild(options: &FolderOptions) -> anyhow::Result<ExitCode> {
     let folders = Folders::of(&options.data).existing()?;
     let _lock = DataLock::acquire(&options.data)?;
     let journal = open_journal(&folders)?;
+    refuse_if_events_are_missing(options, &folders, &journal)?;
     let progress = Progress::new("views", Unit::Things("records"));
     let built = projections::rebuild(
         &folders.views,
@@ -156,6 +165,27 @@ pub(super) fn rebuild(options: &FolderOptions) -> anyhow::Result<ExitCode> {
         built?
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Views that have seen more than there is are what tells that something is
+/// missing. Views that cannot be read tell nothing, and are built anew.
+fn refuse_if_events_are_missing(
+    options: &FolderOptions,
+    folders: &Folders,
+    journal: &Journal,
+) -> anyhow::Result<()> {
+    let witnesses = projections::witnesses(&folders.views, views_options(options));
+    let (history, head) = (journal.history(), *journal.head().borrow());
+    for witness in witnesses.unwrap_or_default() {
+        if history.judge(witness.identity, witness.position, head) == Standing::Ahead {
+            bail!(
+                "{} has seen position {}, but the journal ends at {head}: acknowledged events are missing; restore the journal from a backup, or see what airpost recover says",
+                witness.name,
+                witness.position
+            );
+        }
+    }
+    Ok(())
 }
 
 fn open_journal(folders: &Folders) -> anyhow::Result<Journal> {

@@ -1,6 +1,9 @@
 //! Conditional requests (RFC 9110, section 13): entity tags, `If-None-Match`
 //! for readers and `If-Match` for editors.
 
+// What ties a tag to one life of the log.
+mod era;
+
 use std::fmt;
 
 use axum::http::header::{ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
@@ -9,13 +12,15 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 use super::problem::{Problem, ProblemKind};
+pub(crate) use era::{Era, mark_tags};
 
 /// The most tags that one header may list; what comes after is not looked at.
 const TAGS_MAX: usize = 100;
 
 /// The strong tag of one representation: equal tags mean equal bytes.
 ///
-/// Its text is `"<sequence>-<version>"` or `"<sequence>-<version>-<digest>"`.
+/// Its text is `"<sequence>-<version>"` or `"<sequence>-<version>-<digest>"`;
+/// on its way out a mark of the log's epoch is put behind it (see [`Era`]).
 /// The sequence is the last event's in the stream of what is shown; the
 /// version is the representation's and grows when its bytes change for the
 /// same events; the digest covers what is shown beside the stream's own

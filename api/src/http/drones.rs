@@ -63,7 +63,7 @@ async fn list(
         Some((limit.unwrap_or(LIMIT_DEFAULT), cursor))
     })?;
     let after = cursor
-        .map(|cursor| place(&cursor::decode(LIST, &cursor)?))
+        .map(|cursor| place(&cursor::decode(LIST, api.views.log(), &cursor)?))
         .transpose()?;
     // One more than is shown, so that the last page is known even when it is full.
     let mut page = api.live.list(after.as_ref(), limit + 1);
@@ -71,7 +71,8 @@ async fn list(
     page.truncate(limit);
     let next = page.last().filter(|_| has_more).map(|last| {
         let place = format!("{}/{}", last.sender.drone, last.sender.fleet);
-        cursor::encode(LIST, place.as_bytes())
+        let issued = cursor::Issued::now(api.views.log(), api.application.head());
+        cursor::encode(LIST, issued, place.as_bytes())
     });
     let items = page
         .iter()

@@ -11,7 +11,7 @@ use axum::routing::get;
 use domain::delivery::Status;
 use domain::id::{ExternalId, UserId};
 use domain::time::Timestamp;
-use eventstore::Position;
+use eventstore::{EventStore, Position};
 use projections::{PAGE_ITEMS_MAX, PageKey, QueryError, UserDeliveriesPage, UserDeliveriesQuery};
 use serde_json::{Value, json};
 
@@ -57,11 +57,14 @@ async fn list(
     }
     let asked = read_query(&uri, read_filter)?;
     let scope = asked.scope(user);
-    let query = asked.query(&scope)?;
+    let query = asked.query(&scope, api.views.log())?;
     let preferences = Preferences::of(&headers);
     let wait = preferences.wait.unwrap_or(WAIT_DEFAULT);
     let (position, page) = patiently(&api, user, &query, min_position(&headers)?, wait).await?;
-    let next = page.next.map(|key| cursor::encode(&scope, &key.to_bytes()));
+    let issued = cursor::Issued::now(api.views.log(), position);
+    let next = page
+        .next
+        .map(|key| cursor::encode(&scope, issued, &key.to_bytes()));
     let body = json!({ "items": items(&api, &query, &page)?, "next": next });
     let tag = EntityTag::of_bytes(body.to_string().as_bytes());
     let mut response = preconditions.answer(tag, || json_answer(StatusCode::OK, &body));
@@ -186,11 +189,11 @@ impl Filter {
         )
     }
 
-    fn query(self, scope: &str) -> Result<UserDeliveriesQuery, Problem> {
+    fn query(self, scope: &str, log: &dyn EventStore) -> Result<UserDeliveriesQuery, Problem> {
         let after = match &self.cursor {
             None => None,
             Some(text) => {
-                let bytes = cursor::decode(scope, text)?;
+                let bytes = cursor::decode(scope, log, text)?;
                 Some(PageKey::from_bytes(&bytes).ok_or_else(cursor::bad)?)
             }
         };

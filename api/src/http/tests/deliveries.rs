@@ -17,7 +17,7 @@ async fn a_booking_is_answered_with_the_scheduled_delivery() {
     let path = format!("/v1/deliveries/{}", created.text("/id"));
     assert_eq!(created.header("location"), path);
     assert_eq!(created.header("stream-position"), scene.head().to_string());
-    assert_eq!(created.header("etag"), "\"2-1\"");
+    assert!(created.header("etag").starts_with("\"2-1."));
     let read = scene.get(&path).await;
     assert_eq!(
         (&read.body, read.header("etag")),
@@ -398,7 +398,7 @@ async fn the_history_tells_every_event_with_who_and_why() {
     let user = scene.user("ada@example.org").await;
     let id = scene.delivery(&user).await;
     let history = scene.get(&format!("/v1/deliveries/{id}/history")).await;
-    assert_eq!(history.header("etag"), "\"2-1\"");
+    assert!(history.header("etag").starts_with("\"2-1."));
     let first = history.at("/items/0");
     for (pointer, value) in [
         ("/sequence", json!(1)),
