@@ -9,11 +9,10 @@ use super::Survivors;
 use super::content::Content;
 use crate::tests::dice::Dice;
 
-/// What a name stands for.
+/// What a name stands for, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Node {
-    Folder,
-    /// By number.
+    Folder(usize),
     File(usize),
 }
 
@@ -76,9 +75,11 @@ impl Folder {
 /// Names and files. The root is always there.
 #[derive(Clone, Debug)]
 pub(super) struct Medium {
-    folders: BTreeMap<PathBuf, Folder>,
+    folders: Vec<Folder>,
     files: Vec<Content>,
 }
+
+const ROOT: usize = 0;
 
 fn no_such_name() -> io::Error {
     ErrorKind::NotFound.into()
@@ -93,26 +94,38 @@ fn split(path: &Path) -> (&Path, String) {
 impl Medium {
     pub(super) fn empty() -> Self {
         Self {
-            folders: BTreeMap::from([(PathBuf::from("/"), Folder::default())]),
+            folders: vec![Folder::default()],
             files: Vec::new(),
         }
     }
 
-    fn folder(&mut self, path: &Path) -> io::Result<&mut Folder> {
-        self.folders.get_mut(path).ok_or_else(no_such_name)
+    fn node(&self, path: &Path) -> Option<Node> {
+        let Some(parent) = path.parent() else {
+            return Some(Node::Folder(ROOT));
+        };
+        let names = &self.folders[self.folder_number(parent).ok()?].now;
+        names.get(&split(path).1).copied()
     }
 
-    fn node(&self, path: &Path) -> Option<Node> {
-        let (folder, name) = split(path);
-        self.folders.get(folder)?.now.get(&name).copied()
+    fn folder_number(&self, path: &Path) -> io::Result<usize> {
+        match self.node(path) {
+            Some(Node::Folder(number)) => Ok(number),
+            Some(Node::File(_)) => Err(ErrorKind::NotADirectory.into()),
+            None => Err(no_such_name()),
+        }
+    }
+
+    fn folder(&mut self, path: &Path) -> io::Result<&mut Folder> {
+        let number = self.folder_number(path)?;
+        Ok(&mut self.folders[number])
     }
 
     pub(super) fn exists(&self, path: &Path) -> bool {
-        self.folders.contains_key(path) || self.node(path).is_some()
+        self.node(path).is_some()
     }
 
     pub(super) fn names(&self, folder: &Path) -> io::Result<Vec<String>> {
-        let folder = self.folders.get(folder).ok_or_else(no_such_name)?;
+        let folder = &self.folders[self.folder_number(folder)?];
         Ok(folder.now.keys().cloned().collect())
     }
 
@@ -121,9 +134,9 @@ impl Medium {
             return Err(ErrorKind::AlreadyExists.into());
         }
         let (parent, name) = split(path);
-        self.folder(parent)?
-            .change(vec![(name, Some(Node::Folder))]);
-        self.folders.insert(path.to_owned(), Folder::default());
+        let node = Node::Folder(self.folders.len());
+        self.folder(parent)?.change(vec![(name, Some(node))]);
+        self.folders.push(Folder::default());
         Ok(())
     }
 
@@ -131,7 +144,7 @@ impl Medium {
     pub(super) fn open(&self, path: &Path) -> io::Result<usize> {
         match self.node(path) {
             Some(Node::File(number)) => Ok(number),
-            Some(Node::Folder) => Err(ErrorKind::IsADirectory.into()),
+            Some(Node::Folder(_)) => Err(ErrorKind::IsADirectory.into()),
             None => Err(no_such_name()),
         }
     }
@@ -150,11 +163,15 @@ impl Medium {
         Ok(number)
     }
 
-    /// Within one folder.
+    /// Within one folder. A folder may take the place of an empty one.
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         let node = self.node(from).ok_or_else(no_such_name)?;
+        let path_there = to;
         let ((folder, from), (other, to)) = (split(from), split(to));
         assert_eq!(folder, other, "only renaming within a folder is simulated");
+        if let (Node::Folder(_), Ok(number)) = (node, self.folder_number(path_there)) {
+            assert!(self.folders[number].now.is_empty(), "a folder is in use");
+        }
         let change = vec![(from, None), (to, Some(node))];
         self.folder(folder)?.change(change);
         Ok(())
@@ -179,38 +196,37 @@ impl Medium {
     /// The disk once the power is back: what survived, and nothing pending.
     pub(super) fn after_power_cut(&self, survivors: Survivors) -> Self {
         let contents = self.files.iter().zip(0..);
-        let mut after = Self {
-            folders: BTreeMap::new(),
-            files: contents
-                .map(|(file, number)| Content::of(file.after_power_cut(survivors, number)))
-                .collect(),
-        };
-        // A folder comes before what is in it: one whose name was lost takes all of that along.
-        for ((path, folder), number) in self.folders.iter().zip(0..) {
-            if path.parent().is_some() && after.node(path) != Some(Node::Folder) {
-                continue;
-            }
-            let names = folder.after_power_cut(survivors, number);
-            let folder = Folder {
-                now: names.clone(),
-                durable: names,
-                changes: Vec::new(),
-            };
-            after.folders.insert(path.clone(), folder);
-        }
-        after
+        let files = contents
+            .map(|(file, number)| Content::of(file.after_power_cut(survivors, number)))
+            .collect();
+        let folders = self.folders.iter().zip(0..);
+        let folders = folders
+            .map(|(folder, number)| {
+                let names = folder.after_power_cut(survivors, number);
+                Folder {
+                    now: names.clone(),
+                    durable: names,
+                    changes: Vec::new(),
+                }
+            })
+            .collect();
+        // What has no name any more is still numbered, and never found again.
+        Self { folders, files }
     }
 
     /// Every file below a folder.
     pub(super) fn paths(&self, below: &Path) -> Vec<PathBuf> {
-        let folders = self.folders.iter();
-        folders
-            .filter(|(path, _)| path.starts_with(below))
-            .flat_map(|(path, folder)| {
-                let files = folder.now.iter();
-                files
-                    .filter(|(_, node)| matches!(node, Node::File(_)))
-                    .map(|(name, _)| path.join(name))
+        let Ok(number) = self.folder_number(below) else {
+            return Vec::new();
+        };
+        let names = self.folders[number].now.iter();
+        names
+            .flat_map(|(name, node)| {
+                let path = below.join(name);
+                match node {
+                    Node::Folder(_) => self.paths(&path),
+                    Node::File(_) => vec![path],
+                }
             })
             .collect()
     }
