@@ -1,14 +1,18 @@
 //! The bytes on disk are these, for ever: a journal that was written once is
 //! read by every later version. Golden bytes are only ever added.
+//!
+//! Before a format is released for the first time its files may be written
+//! anew: `AIRPOST_GOLDEN=rewrite cargo test -p eventstore --lib given_the_same_commit`.
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::given::{append, commit, everything, files, memory, open, part};
-use crate::event::Part;
+use super::given::{append, commit, everything, files, memory, names, open, part};
+use crate::event::{Commit, Part};
+use crate::journal::verify;
 use crate::position::Position;
 use crate::record::{decode, is_canonical};
 use crate::store::EventStore;
@@ -33,9 +37,23 @@ fn unhex(lines: &str) -> Vec<u8> {
     digits.chunks(2).map(byte).collect()
 }
 
+fn golden_path(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
+    folder.join(name)
+}
+
 fn golden() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/format-1.txt");
-    fs::read_to_string(path).unwrap()
+    fs::read_to_string(golden_path("format-1.txt")).unwrap()
+}
+
+/// Compares with a golden file, or writes it where that was asked for.
+fn assert_golden(name: &str, found: &str) {
+    let path = golden_path(name);
+    if std::env::var("AIRPOST_GOLDEN").as_deref() == Ok("rewrite") {
+        fs::write(&path, found).unwrap();
+    }
+    let golden = fs::read_to_string(&path).unwrap();
+    assert!(golden == found, "{name}: the same journal has other bytes");
 }
 
 fn parts() -> Vec<Part> {
@@ -51,7 +69,7 @@ fn given_the_same_commit_format_1_has_exactly_the_golden_bytes() {
     let segment = fs::read(&files(folder.path(), ".seg")[0]).unwrap();
     let head = fs::read(folder.path().join("head")).unwrap();
     let found = format!("segment\n{}head\n{}", hex(&segment), hex(&head));
-    assert_eq!(found, golden());
+    assert_golden("format-1.txt", &found);
 }
 
 #[test]
@@ -111,4 +129,145 @@ fn given_a_body_that_says_the_same_in_other_bytes_it_is_not_canonical() {
         decode(Position::new(1), &body)
     );
     assert!(!is_canonical(&overlong));
+}
+
+/// The golden journals: what each is called, and how it was left.
+const JOURNALS: [(&str, Left); 2] = [
+    ("journal-1-closed.txt", Left::Closed),
+    ("journal-1-killed.txt", Left::Killed),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    /// In good order; a torn write of before lies in `torn`.
+    Closed,
+    /// In the middle of a write, and its `head` is an older one.
+    Killed,
+}
+
+/// Small enough that a few commits make a segment.
+const GOLDEN_SEGMENT_BYTES: u64 = 700;
+
+/// The commits of the golden journals: on one stream and on several, with a
+/// guard, without an owner, without a cause, of several events and of none of some sizes.
+fn golden_commit(id: u32) -> Commit {
+    let parts = match id {
+        1 => parts(),
+        2 => vec![Part {
+            owner: None,
+            ..part(5, 0, &[0, 300])
+        }],
+        _ => vec![part(6, u64::from(id - 3), &[40])],
+    };
+    commit(id, parts)
+}
+
+fn fill_golden(store: &dyn EventStore, ids: impl IntoIterator<Item = u32>) {
+    for id in ids {
+        append(store, golden_commit(id)).unwrap();
+    }
+}
+
+/// Writes a golden journal as this version does.
+fn write_golden(folder: &Path, left: Left) {
+    let lived = |ids: std::ops::Range<u32>| {
+        let journal = open(folder, GOLDEN_SEGMENT_BYTES);
+        fill_golden(&journal, ids);
+        journal.close();
+        fs::read(folder.join("head")).unwrap()
+    };
+    let head = lived(1..8);
+    lived(8..10);
+    let segments = files(folder, ".seg");
+    let last = segments.last().unwrap();
+    let mut bytes = fs::read(last).unwrap();
+    // A block whose second half did not arrive.
+    bytes.extend_from_within(64..100);
+    fs::write(last, bytes).unwrap();
+    match left {
+        Left::Closed => drop(lived(0..0)),
+        Left::Killed => fs::write(folder.join("head"), head).unwrap(),
+    }
+}
+
+/// A folder as text: every file's name, and its bytes in lines.
+fn listed(folder: &Path) -> String {
+    let mut text = String::new();
+    for prefix in ["", "torn/"] {
+        let folder = folder.join(prefix);
+        let names = if folder.exists() {
+            names(&folder)
+        } else {
+            vec![]
+        };
+        for name in names {
+            let path = folder.join(&name);
+            if path.is_file() {
+                let bytes = hex(&fs::read(path).unwrap());
+                write!(text, "file {prefix}{name}\n{bytes}").unwrap();
+            }
+        }
+    }
+    text
+}
+
+/// The folder that was listed so.
+fn unlisted(text: &str) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for file in text.split("file ").filter(|file| !file.is_empty()) {
+        let (name, bytes) = file.split_once('\n').unwrap();
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, unhex(bytes)).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn given_the_same_commits_a_journals_folder_is_the_golden_one() {
+    for (name, left) in JOURNALS {
+        let folder = TempDir::new().unwrap();
+        write_golden(folder.path(), left);
+        assert_golden(name, &listed(folder.path()));
+    }
+}
+
+#[test]
+fn given_a_golden_journal_it_is_read_verified_and_gone_on_with() {
+    let memory = memory().store;
+    fill_golden(memory.as_ref(), 1..10);
+    let first = everything(memory.as_ref());
+    append(memory.as_ref(), commit(99, vec![part(6, 7, &[9])])).unwrap();
+    let all = everything(memory.as_ref());
+    for (name, left) in JOURNALS {
+        for without_indexes in [false, true] {
+            let folder = unlisted(&fs::read_to_string(golden_path(name)).unwrap());
+            let folder = folder.path();
+            assert!(files(folder, ".seg").len() > 2, "{name} has few segments");
+            if without_indexes {
+                for index in files(folder, ".idx") {
+                    fs::remove_file(index).unwrap();
+                }
+            }
+            let journal = open(folder, GOLDEN_SEGMENT_BYTES);
+            assert_eq!(everything(&journal), first, "{name}");
+            assert_eq!(journal.identity(), memory.identity(), "{name}");
+            append(&journal, commit(99, vec![part(6, 7, &[9])])).unwrap();
+            journal.close();
+            drop(journal);
+            let report = verify(folder, &mut |_, _| ()).unwrap();
+            assert_eq!(
+                (report.findings, report.in_flight_bytes),
+                (vec![], 0),
+                "{name}"
+            );
+            let journal = open(folder, GOLDEN_SEGMENT_BYTES);
+            assert_eq!(everything(&journal), all, "{name}");
+            assert_eq!(
+                names(&folder.join("torn")).len(),
+                1,
+                "{name}, left {left:?}"
+            );
+        }
+    }
 }
