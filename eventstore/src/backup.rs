@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 pub use manifest::{BackupFile, BackupManifest};
 pub use restore::{RestoreError, Restored, restore};
+#[cfg(test)]
+pub(crate) use restore::restore_on;
 
 use crate::disk::{Disk, RealDisk, create_folders};
 use crate::error::{Corruption, OpenError};

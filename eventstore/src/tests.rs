@@ -19,6 +19,7 @@ mod faults;
 mod every_fault;
 mod power_cuts;
 mod damages;
+mod backup_cuts;
 mod indexes;
 mod verification;
 mod format;
