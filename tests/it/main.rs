@@ -13,6 +13,8 @@ mod views;
 // What is refused, and how.
 mod bad_input;
 mod cli;
+// What an operator does to a log.
+mod operations;
 // Clients at the same moment.
 mod race;
 // Faults.
