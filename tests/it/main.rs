@@ -20,6 +20,7 @@ mod race;
 // Faults.
 mod crash;
 mod kills;
+mod rolls;
 mod damage;
 mod disk_errors;
 mod shutdown;

@@ -25,10 +25,13 @@ impl Told {
         }
     }
 
-    /// Says one line. Whoever listened may be gone: then there is nobody to tell.
+    /// Says one line. Whoever listened may be gone: then there is nobody to
+    /// work for, and the process ends.
     pub(crate) fn say(&self, line: &str) {
         let line = format!("{line}\n");
         let said = (&self.output).write_vectored(&[IoSlice::new(line.as_bytes())]);
-        drop(said);
+        if said.is_err() {
+            std::process::exit(1);
+        }
     }
 }
