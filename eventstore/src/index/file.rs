@@ -64,7 +64,7 @@ pub(crate) struct SegmentEnd {
 
 /// FROZEN: what every index file on disk ends with.
 #[derive(Debug, Serialize, Deserialize)]
-struct FooterV1 {
+struct FooterV1<'a> {
     log_id: [u8; 16],
     first_position: u64,
     next_position: u64,
@@ -77,7 +77,8 @@ struct FooterV1 {
     categories: Vec<(u16, [u8; 16], [u8; 16])>,
     /// Some blocks of the segment: first position from the segment's, offset.
     notes: Vec<(u32, u32)>,
-    filter: Vec<u8>,
+    #[serde(borrow)]
+    filter: &'a [u8],
 }
 
 /// Why an index gave nothing.
@@ -135,7 +136,7 @@ pub(crate) fn encode(index: &MemoryIndex, end: &SegmentEnd) -> Vec<u8> {
             .map(|(category, (min, max))| (category, min, max))
             .collect(),
         notes: notes(index.blocks(), end.first_position),
-        filter: filter.as_bytes().to_vec(),
+        filter: filter.as_bytes(),
     };
     let footer = postcard::to_extend(&footer, Vec::new()).expect("plain values in memory encode");
     out.extend_from_slice(&footer);
@@ -305,7 +306,7 @@ impl IndexFile {
         if crc32fast::hash(&footer) != u32::from_le_bytes(crc) {
             return Err(damaged("the index footer's checksum does not hold"));
         }
-        let footer: FooterV1 = match postcard::take_from_bytes(&footer) {
+        let footer: FooterV1<'_> = match postcard::take_from_bytes(&footer) {
             Ok((footer, [])) => footer,
             Ok(_) | Err(_) => return Err(damaged("the index footer cannot be decoded")),
         };
@@ -315,7 +316,7 @@ impl IndexFile {
         Ok(Self::from_footer(file, footer))
     }
 
-    fn from_footer(file: Arc<dyn DiskFile>, footer: FooterV1) -> Self {
+    fn from_footer(file: Arc<dyn DiskFile>, footer: FooterV1<'_>) -> Self {
         let first_position = Position::new(footer.first_position);
         let end = SegmentEnd {
             log_id: Uuid::from_bytes(footer.log_id),
@@ -346,7 +347,7 @@ impl IndexFile {
             keys: keys.collect(),
             categories: footer.categories.into_iter().map(range).collect(),
             notes: notes.collect(),
-            filter: StreamFilter::from_bytes(footer.filter),
+            filter: StreamFilter::from_bytes(footer.filter.to_vec()),
         }
     }
 
