@@ -1,0 +1,199 @@
+//! How long a killed service takes to answer again, and what memory it then holds.
+//!
+//! `cargo bench -p tests --bench start -- --help` says how to run it. It
+//! writes a log of whole lives of deliveries, lets the service build its views,
+//! kills it, and times what a client sees: from the start of the program to the
+//! first answered GET of a delivery. It checks nothing: what is fast enough
+//! stands in the event store's README.
+
+#![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "counts of a run are far below 2^52"
+)]
+
+// The log: deliveries from the order to the door.
+mod lives;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use api::service::{Folders, open_log};
+use eventstore::{Appending, JournalOptions};
+use lives::Lives;
+use tests::{Program, Server, poll_until};
+use uuid::Uuid;
+
+const HELP: &str = "\
+usage: cargo bench -p tests --bench start -- [--events N,N,…] [--rounds N] [--folder DIR]
+
+  --events   sizes of the logs (10000,1000000); 10 million take 2 GB, and views of 1.5 GB
+             that are first built
+  --rounds   how often each is started and killed; medians are printed (5)
+  --folder   where the data is written (the system's folder for temporary files)";
+
+/// Appends that wait for their answer while the log is filled.
+const IN_FLIGHT: usize = 2_000;
+
+/// How long the views of a large log may take to be built.
+const BUILD_TIME_MAX: Duration = Duration::from_hours(2);
+
+/// The service's own allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+struct Settings {
+    events: Vec<u64>,
+    rounds: usize,
+    folder: PathBuf,
+}
+
+impl Settings {
+    fn from_arguments() -> Option<Self> {
+        let mut settings = Self {
+            events: vec![10_000, 1_000_000],
+            rounds: 5,
+            folder: std::env::temp_dir(),
+        };
+        // Cargo adds --bench by itself.
+        let mut arguments = std::env::args().skip(1).filter(|word| word != "--bench");
+        while let Some(argument) = arguments.next() {
+            let value = arguments.next()?;
+            match argument.as_str() {
+                "--events" => {
+                    let sizes: Result<_, _> = value.split(',').map(str::parse).collect();
+                    settings.events = sizes.ok()?;
+                }
+                "--rounds" => settings.rounds = value.parse().ok().filter(|rounds| *rounds > 0)?,
+                "--folder" => settings.folder = value.into(),
+                _ => return None,
+            }
+        }
+        Some(settings)
+    }
+}
+
+/// What one start took.
+#[derive(Clone, Copy)]
+struct Start {
+    listening: Duration,
+    first_get: Duration,
+    rss_mib: f64,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Some(settings) = Settings::from_arguments() else {
+        println!("{HELP}");
+        return ExitCode::from(2);
+    };
+    for events in &settings.events {
+        let scratch = tempfile::TempDir::new_in(&settings.folder);
+        let scratch = scratch.expect("the folder can be written");
+        measure(&settings, *events, scratch.path()).await;
+    }
+    ExitCode::SUCCESS
+}
+
+async fn measure(settings: &Settings, events: u64, data: &Path) {
+    let begin = Instant::now();
+    let deliveries = fill(data, events).await;
+    println!(
+        "start {events:>9} events: {deliveries} deliveries written in {:.1} s",
+        begin.elapsed().as_secs_f64()
+    );
+    let program = Program::new(env!("CARGO_BIN_EXE_airpost-under-test"));
+    let begin = Instant::now();
+    let server = program.serve_at_once(data, &[]).await;
+    let client = server.client();
+    poll_until(BUILD_TIME_MAX, "the views to be built", async || {
+        (client.get("/readyz").send().await.status() == 200).then_some(())
+    })
+    .await;
+    let built = begin.elapsed().as_secs_f64();
+    println!(
+        "start {events:>9} events: views built in {built:.1} s, {:.0} k events/s",
+        events as f64 / built / 1e3
+    );
+    server.kill().await;
+    let mut starts = Vec::with_capacity(settings.rounds);
+    for round in 0..settings.rounds {
+        starts.push(
+            start(
+                &program,
+                data,
+                round as u64 * deliveries / settings.rounds as u64,
+            )
+            .await,
+        );
+    }
+    let middle = |of: fn(&Start) -> f64| {
+        let mut values: Vec<f64> = starts.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    };
+    println!(
+        "start {events:>9} events: after kill -9 it listens after {:.0} ms, answers the first GET after \
+         {:.0} ms (first time {:.0} ms), RSS {:.0} MiB",
+        middle(|start| start.listening.as_secs_f64() * 1e3),
+        middle(|start| start.first_get.as_secs_f64() * 1e3),
+        starts
+            .first()
+            .map_or(f64::NAN, |start| start.first_get.as_secs_f64() * 1e3),
+        middle(|start| start.rss_mib),
+    );
+}
+
+/// Writes the log; gives how many deliveries it has.
+async fn fill(data: &Path, events: u64) -> u64 {
+    let options = JournalOptions::new(Uuid::from_u128(0x5714));
+    std::fs::create_dir_all(data).expect("the data folder can be made");
+    let (journal, log) = open_log(&Folders::of(data), options).expect("a new log opens");
+    let mut lives = Lives::new();
+    let mut waiting: std::collections::VecDeque<Appending> = std::collections::VecDeque::new();
+    for _ in 0..events {
+        if waiting.len() >= IN_FLIGHT
+            && let Some(oldest) = waiting.pop_front()
+        {
+            let _appended = oldest.await.expect("an append succeeds");
+        }
+        waiting.push_back(log.append(lives.next_commit()));
+    }
+    for rest in waiting {
+        let _appended = rest.await.expect("an append succeeds");
+    }
+    journal.close();
+    lives.deliveries()
+}
+
+/// Starts the service, asks for one delivery, and kills it in the midst of a write.
+async fn start(program: &Program, data: &Path, delivery: u64) -> Start {
+    let begin = Instant::now();
+    let server = program.serve_at_once(data, &[]).await;
+    let listening = begin.elapsed();
+    let path = format!("/v1/deliveries/{}", lives::delivery_id(delivery));
+    let answer = server.client().get(&path).send().await;
+    let _delivery = answer.expect(200);
+    let first_get = begin.elapsed();
+    let rss_mib = rss_mib(&server);
+    let user =
+        serde_json::json!({"name": "A user", "email": format!("{}@example.org", Uuid::now_v7())});
+    let write = server.client().post("/v1/users").json(&user).try_send();
+    let killed = server.kill();
+    let (_unknown, ()) = tokio::join!(write, killed);
+    Start {
+        listening,
+        first_get,
+        rss_mib,
+    }
+}
+
+fn rss_mib(server: &Server) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid()));
+    let rss_kib: Option<f64> = status.unwrap_or_default().lines().find_map(|line| {
+        let rest = line.strip_prefix("VmRSS:")?;
+        rest.trim().trim_end_matches(" kB").parse().ok()
+    });
+    rss_kib.unwrap_or(f64::NAN) / 1024.0
+}
