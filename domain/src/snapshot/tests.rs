@@ -150,6 +150,47 @@ fn the_code_has_a_fingerprint() {
     assert!(CODE.chars().all(|digit| digit.is_ascii_hexdigit()));
 }
 
+#[test]
+fn what_is_kept_in_another_order_is_refused() {
+    let mut held = Session::default();
+    for seq in [3, 5] {
+        let fact = SessionEvent::FactReceived(Box::new(received(seq)));
+        held = held.evolve(&fact);
+    }
+    let kept = held.to_snapshot();
+    let facts = [3, 5].map(|seq| {
+        let event = SessionEvent::FactReceived(Box::new(received(seq)));
+        postcard::to_stdvec(&Kept::of(&event)).unwrap()
+    });
+    let [one, other] = &facts;
+    let (before, after) = (
+        [one.as_slice(), other].concat(),
+        [other.as_slice(), one].concat(),
+    );
+    let place = kept
+        .windows(before.len())
+        .position(|bytes| bytes == before)
+        .unwrap();
+    let mut swapped = kept;
+    swapped.splice(place..place + before.len(), after);
+    assert_eq!(Session::from_snapshot(&swapped), None);
+}
+
+fn received(seq: u64) -> ReceivedFact {
+    let at = crate::time::Timestamp::MIN;
+    ReceivedFact {
+        seq,
+        id: FactId::new("f").unwrap(),
+        hash: [0; 16],
+        kind: "departed".into(),
+        mission: None,
+        event_time: at,
+        received_at: at,
+        clock_skewed: false,
+        data: Vec::new(),
+    }
+}
+
 proptest! {
     #[test]
     fn a_user_is_kept_as_they_were_folded(user in user()) {
