@@ -70,7 +70,7 @@ pub(super) fn backup(options: &BackupOptions) -> anyhow::Result<ExitCode> {
         manifest.files.len(),
         done.bytes_copied,
         done.segments_copied,
-        watch.rates(done.bytes_copied, None),
+        watch.rates(Some(done.bytes_copied), None),
     ));
     Ok(ExitCode::SUCCESS)
 }
@@ -98,7 +98,7 @@ pub(super) fn verify_backup(options: &VerifyBackupOptions) -> anyhow::Result<Exi
         manifest.files.len(),
         manifest.head,
         manifest.epoch,
-        watch.rates(manifest.bytes(), Some(report.records)),
+        watch.rates(Some(manifest.bytes()), Some(report.records)),
     ));
     if report.findings.is_empty() {
         return Ok(ExitCode::SUCCESS);
@@ -127,7 +127,7 @@ pub(super) fn restore(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
         restored.records,
         restored.events,
         restored.head,
-        watch.rates(restored.bytes, Some(restored.records)),
+        watch.rates(Some(restored.bytes), Some(restored.records)),
         restored.identity.epoch,
     ));
     Ok(ExitCode::SUCCESS)

@@ -33,7 +33,7 @@ pub(super) fn verify(options: &FolderOptions) -> anyhow::Result<ExitCode> {
         head,
         ..
     } = report;
-    let rates = watch.rates(bytes, Some(records));
+    let rates = watch.rates(Some(bytes), Some(records));
     say(format_args!(
         "journal: {records} records with {events} events, {bytes} bytes in {segments} segments, head {head}; {rates}"
     ));
@@ -105,7 +105,7 @@ fn verify_views(options: &FolderOptions, folders: &Folders) -> anyhow::Result<Ex
         let entries = verification.entries_agreeing;
         say(format_args!(
             "views: {entries} entries are what the journal says; {}",
-            watch.rates(0, Some(journal_records))
+            watch.rates(None, Some(journal_records))
         ));
         return Ok(ExitCode::SUCCESS);
     }

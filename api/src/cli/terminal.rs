@@ -33,17 +33,19 @@ impl Stopwatch {
         Self { environment, begun }
     }
 
-    /// Such as `0.8 s, 80.5 MB/s, 12000 records/s`.
-    pub(super) fn rates(&self, bytes: u64, records: Option<u64>) -> String {
+    /// Such as `0.8 s, 80.5 MB/s, 12000 records/s`, of what there was any of.
+    pub(super) fn rates(&self, bytes: Option<u64>, records: Option<u64>) -> String {
         let took = self.environment.elapsed().saturating_sub(self.begun);
         let micros = took.as_micros().max(1);
         let tenths = |per_micros: u128| format!("{}.{}", per_micros / 10, per_micros % 10);
         let seconds = tenths(micros / 100_000);
-        let megabytes = tenths(u128::from(bytes) * 10 / micros);
+        let megabytes = bytes.map_or_else(String::new, |bytes| {
+            format!(", {} MB/s", tenths(u128::from(bytes) * 10 / micros))
+        });
         let records = records.map_or_else(String::new, |records| {
             format!(", {} records/s", u128::from(records) * 1_000_000 / micros)
         });
-        format!("{seconds} s, {megabytes} MB/s{records}")
+        format!("{seconds} s{megabytes}{records}")
     }
 }
 

@@ -77,7 +77,7 @@ pub(super) fn export(options: &ExportOptions) -> anyhow::Result<ExitCode> {
         exported.records,
         exported.last,
         exported.bytes,
-        watch.rates(exported.bytes, Some(exported.records)),
+        watch.rates(Some(exported.bytes), Some(exported.records)),
     ));
     Ok(ExitCode::SUCCESS)
 }
@@ -115,7 +115,7 @@ pub(super) fn import(options: &ImportOptions) -> anyhow::Result<ExitCode> {
         imported.records_there + imported.records_appended,
         imported.head,
         imported.records_there,
-        watch.rates(bytes, Some(imported.records_appended)),
+        watch.rates(Some(bytes), Some(imported.records_appended)),
     ));
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::codec::event_types;
 use domain::stream::Category as KnownCategory;
-use eventstore::{Category, CommitPlace, Event, EventType, Label, Record, SchemaVersion};
+use eventstore::{
+    Category, CommitPlace, Event, EventType, Label, Record, SCHEMA_CATEGORY, SchemaVersion,
+};
 
 use super::BadLine;
 
@@ -15,8 +17,14 @@ pub(super) struct Placed {
     pub(super) place: CommitPlace,
 }
 
+/// The type of the store's own events, which name the schemas that a log has.
+const SCHEMA_REGISTERED: EventType = EventType(0);
+
 /// The name of an event type, if this release knows it.
 pub(super) fn type_name(event_type: EventType) -> Option<&'static str> {
+    if event_type == SCHEMA_REGISTERED {
+        return Some("SchemaRegistered");
+    }
     let types = event_types();
     let known = types.iter().find(|known| known.number == event_type.0);
     known.map(|known| known.name)
@@ -24,6 +32,9 @@ pub(super) fn type_name(event_type: EventType) -> Option<&'static str> {
 
 /// The name of a category, if this release knows it.
 pub(super) fn category_name(category: Category) -> Option<&'static str> {
+    if category == SCHEMA_CATEGORY {
+        return Some("schema_registry");
+    }
     KnownCategory::from_number(category.get()).map(KnownCategory::name)
 }
 
