@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::machine::{Machine, Survivors};
 use super::story::{
-    Plan, SEGMENT_BYTES, STREAMS, Step, Story, at, is_full_size, open_on, whole_life,
+    Plan, SEGMENT_BYTES, STREAMS, Step, Story, at, folder, is_full_size, open_on, whole_life,
 };
 
 /// Seeds of what survives, for each moment.
@@ -26,6 +26,13 @@ fn cut_short(change: usize) -> (Machine, Story) {
 
 fn whole_life_changes() -> usize {
     let (machine, _) = cut_short(usize::MAX);
+    let paths = machine.paths(&folder());
+    let of_kind = |end: &str| {
+        let paths = paths.iter();
+        let paths = paths.filter(|path| path.to_str().unwrap().ends_with(end));
+        paths.count()
+    };
+    assert_eq!((of_kind(".seg"), of_kind(".idx")), (4, 3), "{paths:?}");
     machine.counts().1
 }
 
