@@ -1,6 +1,7 @@
 //! `airpost verify` and `airpost rebuild`: for when the service does not run.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use eventstore::{DataLock, EventStore as _, Journal, JournalOptions, OpenError, Standing};
@@ -9,7 +10,7 @@ use projections::{Advance, Difference, Finding, ViewsOptions};
 use super::terminal::{Progress, Stopwatch, Unit, say};
 use super::{FINDINGS, FolderOptions};
 use crate::environment::Environment;
-use crate::service::Folders;
+use crate::service::{Folders, open_log};
 
 /// Checks the journal, then the views against it. Beside a running service
 /// the journal alone: the views are in its hands.
@@ -75,7 +76,7 @@ fn verify_views(options: &FolderOptions, folders: &Folders) -> anyhow::Result<Ex
     let progress = Progress::new("views", Unit::Things("records"));
     let verification = projections::verify(
         &folders.views,
-        &journal,
+        journal.as_ref(),
         views_options(options),
         &mut |advance| {
             show(&progress, advance);
@@ -152,7 +153,7 @@ pub(super) fn rebuild(options: &FolderOptions) -> anyhow::Result<ExitCode> {
     let progress = Progress::new("views", Unit::Things("records"));
     let built = projections::rebuild(
         &folders.views,
-        &journal,
+        journal.as_ref(),
         views_options(options),
         &mut |advance| {
             show(&progress, advance);
@@ -188,9 +189,11 @@ fn refuse_if_events_are_missing(
     Ok(())
 }
 
-fn open_journal(folders: &Folders) -> anyhow::Result<Journal> {
+/// Opens the journal, if this release can read what is in it.
+fn open_journal(folders: &Folders) -> anyhow::Result<Arc<Journal>> {
     let options = JournalOptions::new(Environment::system().new_id());
-    Ok(Journal::open(&folders.journal, options)?)
+    let (journal, _) = open_log(folders, options)?;
+    Ok(journal)
 }
 
 pub(super) fn views_options(options: &FolderOptions) -> ViewsOptions {
