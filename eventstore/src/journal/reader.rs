@@ -202,3 +202,6 @@ impl JournalReader {
         Ok(ControlFlow::Continue(()))
     }
 }
+
+#[cfg(test)]
+mod tests;
