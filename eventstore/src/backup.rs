@@ -15,9 +15,9 @@ mod restore;
 use std::path::{Path, PathBuf};
 
 pub use manifest::{BackupFile, BackupManifest};
-pub use restore::{RestoreError, Restored, restore};
 #[cfg(test)]
 pub(crate) use restore::restore_on;
+pub use restore::{RestoreError, Restored, restore};
 
 use crate::disk::{Disk, RealDisk, create_folders};
 use crate::error::{Corruption, OpenError};

@@ -49,7 +49,9 @@ impl ImportPlace {
             return Err(ImportPlaceError::Restoring { staging: restoring });
         }
         if is_there(journal)? {
-            let names = RealDisk.names(journal).map_err(failed("listing", journal))?;
+            let names = RealDisk
+                .names(journal)
+                .map_err(failed("listing", journal))?;
             if !names.is_empty() {
                 let journal = journal.to_owned();
                 return Err(ImportPlaceError::Occupied { journal });

@@ -46,8 +46,8 @@ pub use error::{AppendError, Corruption, OpenError, ReadError};
 pub use event::{
     Commit, CommitId, Event, EventType, Label, LabelTooLong, Part, Record, SchemaVersion, event_id,
 };
-pub use import::{ImportPlace, ImportPlaceError};
 pub use history::{EpochStart, LogHistory, Standing};
+pub use import::{ImportPlace, ImportPlaceError};
 pub use journal::{
     DataLock, Finding, Journal, JournalOptions, JournalReader, Loss, RecoverError, VerifyReport,
     VisitRecord, Witness, assess_loss, recover_with_loss, verify,
