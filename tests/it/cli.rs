@@ -17,7 +17,19 @@ async fn run(command: &str, data: &Path) -> Output {
 async fn help_names_every_command_and_every_command_has_help() {
     let help = airpost().run(["--help"]).await;
     assert_eq!(help.code, Some(0));
-    for command in ["serve", "demo", "simulate", "verify", "rebuild"] {
+    for command in [
+        "serve",
+        "demo",
+        "simulate",
+        "verify",
+        "rebuild",
+        "recover",
+        "backup",
+        "verify-backup",
+        "restore",
+        "export",
+        "import",
+    ] {
         assert!(
             help.stdout.contains(command),
             "{command} is missing in:\n{}",
