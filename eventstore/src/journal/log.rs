@@ -139,9 +139,11 @@ impl Log {
         Arc::clone(&self.state().sealed)
     }
 
-    /// Whether the active segment knows the stream, and its version there.
-    pub(crate) fn active_version(&self, stream: StreamId) -> Option<StreamVersion> {
-        self.state().active.index.version(stream)
+    /// The stream's version if the active segment knows it, and how many
+    /// segments are sealed: both of one moment.
+    pub(crate) fn active_version(&self, stream: StreamId) -> (Option<StreamVersion>, usize) {
+        let state = self.state();
+        (state.active.index.version(stream), state.sealed.len())
     }
 
     /// The position and the commit of the stream's record that begins at a version.

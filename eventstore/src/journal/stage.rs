@@ -57,24 +57,34 @@ struct State {
 }
 
 /// Versions of streams that live in sealed segments only, so that the next
-/// commit on them reads nothing. Right as long as only what is staged here is
-/// appended: it is emptied at every roll, and what is younger is asked first.
+/// commit on them reads nothing. What is younger is asked first.
 #[derive(Debug, Default)]
-struct SealedVersions(HashMap<StreamId, StreamVersion>);
+struct SealedVersions {
+    /// Right as long as there are so many sealed segments: one that is sealed
+    /// later may hold younger records of any stream.
+    segments: usize,
+    versions: HashMap<StreamId, StreamVersion>,
+}
 
 /// Most streams kept; beyond it all are forgotten, and looked up again.
 const SEALED_VERSIONS_MAX: usize = 65_536;
 
 impl SealedVersions {
+    /// The stream's version in the log, the active segment included.
     fn version(&mut self, log: &Log, stream: StreamId) -> Result<StreamVersion, ReadError> {
-        if let Some(version) = self.0.get(&stream) {
+        let (active, segments) = log.active_version(stream);
+        if let Some(version) = active {
+            return Ok(version);
+        }
+        if self.segments != segments || self.versions.len() >= SEALED_VERSIONS_MAX {
+            self.versions.clear();
+            self.segments = segments;
+        }
+        if let Some(version) = self.versions.get(&stream) {
             return Ok(*version);
         }
         let version = log.sealed_version(stream)?;
-        if self.0.len() >= SEALED_VERSIONS_MAX {
-            self.0.clear();
-        }
-        self.0.insert(stream, version);
+        self.versions.insert(stream, version);
         Ok(version)
     }
 }
@@ -247,13 +257,6 @@ impl Stage {
         }
     }
 
-    /// The journal goes on in another segment: what was active is sealed.
-    pub(crate) fn rolled(&self) {
-        if let Some(mut state) = self.state() {
-            state.sealed.0.clear();
-        }
-    }
-
     /// No commit is taken any more; what is staged is still written.
     pub(crate) fn close(&self) {
         if let Some(mut state) = self.state() {
@@ -345,11 +348,7 @@ impl State {
         if let Some(version) = staged {
             return Ok((version, true));
         }
-        let version = match log.active_version(stream) {
-            Some(version) => version,
-            None => self.sealed.version(log, stream)?,
-        };
-        Ok((version, false))
+        Ok((self.sealed.version(log, stream)?, false))
     }
 
     /// What the commit was answered when it came first, if it did.

@@ -262,7 +262,6 @@ impl Writer {
         self.segment = Arc::clone(&next);
         self.tip.length = FIRST_BLOCK_OFFSET;
         let full = self.log.roll(end, Active::empty(next));
-        self.stage.rolled();
         self.keeper.seal(full);
         self.known = None;
         self.write_head();
