@@ -20,7 +20,7 @@ const TAGS_MAX: usize = 100;
 /// The strong tag of one representation: equal tags mean equal bytes.
 ///
 /// Its text is `"<sequence>-<version>"` or `"<sequence>-<version>-<digest>"`;
-/// on its way out a mark of the log's epoch is put behind it (see [`Era`]).
+/// on its way out a mark of the log's epoch is put behind it.
 /// The sequence is the last event's in the stream of what is shown; the
 /// version is the representation's and grows when its bytes change for the
 /// same events; the digest covers what is shown beside the stream's own
