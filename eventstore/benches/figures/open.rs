@@ -26,7 +26,7 @@ pub(crate) fn figures(settings: &Settings, journal: &JournalOf) {
     workload::open(&journal.folder).close();
     let after_stop: Vec<_> = (0..settings.rounds).map(|_| opening(journal)).collect();
     let first_ms = after_abort.first().map_or(0.0, |opening| opening.ms);
-    let (aborted, stopped) = (middle(after_abort), middle(after_stop));
+    let (aborted, stopped) = (middle(&after_abort), middle(&after_stop));
     let scan_ms = median(&mut scans.clone());
     println!(
         "open {:>9} events: {:.0} ms after an abort (the first time {first_ms:.0} ms), {:.0} ms after a \
@@ -39,7 +39,7 @@ pub(crate) fn figures(settings: &Settings, journal: &JournalOf) {
     );
 }
 
-fn middle(openings: Vec<Opening>) -> Opening {
+fn middle(openings: &[Opening]) -> Opening {
     let mut ms: Vec<_> = openings.iter().map(|opening| opening.ms).collect();
     let mut rss_mib: Vec<_> = openings.iter().map(|opening| opening.rss_mib).collect();
     Opening {

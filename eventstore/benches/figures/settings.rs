@@ -21,19 +21,33 @@ Parts, all of them unless some are named:
   --folder   where the journals are written: on the disk that is to be measured,
              not in memory (the system's folder for temporary files)";
 
-/// What to measure.
-#[derive(Debug, Default)]
-pub(crate) struct Parts {
-    pub(crate) append: bool,
-    pub(crate) size: bool,
-    pub(crate) read: bool,
-    pub(crate) open: bool,
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Append,
+    Size,
+    Read,
+    Open,
+}
+
+impl Part {
+    const ALL: [Self; 4] = [Self::Append, Self::Size, Self::Read, Self::Open];
+
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "append" => Some(Self::Append),
+            "size" => Some(Self::Size),
+            "read" => Some(Self::Read),
+            "open" => Some(Self::Open),
+            _ => None,
+        }
+    }
 }
 
 /// What this process is for. The program calls itself for what needs a process of its own.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Figures(Parts),
+    Figures(Vec<Part>),
     /// Writes a journal of the reference workload and aborts without closing it.
     Write {
         folder: PathBuf,
@@ -61,9 +75,9 @@ impl Settings {
     ) -> Result<Self, &'static str> {
         // Cargo adds --bench by itself.
         let mut arguments = arguments.filter(|argument| argument != "--bench");
-        let mut parts = Parts::default();
+        let mut parts = Vec::new();
         let mut settings = Self {
-            command: Command::Figures(Parts::default()),
+            command: Command::Figures(Vec::new()),
             events: vec![10_000, 1_000_000],
             callers: vec![1, 16, 64, 256],
             rounds: 5,
@@ -71,10 +85,6 @@ impl Settings {
         };
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
-                "append" => parts.append = true,
-                "size" => parts.size = true,
-                "read" => parts.read = true,
-                "open" => parts.open = true,
                 "--events" => settings.events = numbers(arguments.next())?,
                 "--callers" => settings.callers = numbers(arguments.next())?,
                 "--rounds" => settings.rounds = number(arguments.next())?,
@@ -90,19 +100,16 @@ impl Settings {
                     settings.command = Command::Open { folder };
                     return Ok(settings);
                 }
-                _ => return Err(HELP),
+                name => parts.push(Part::named(name).ok_or(HELP)?),
             }
         }
         if settings.rounds == 0 {
             return Err(HELP);
         }
-        let none = !(parts.append || parts.size || parts.read || parts.open);
-        settings.command = Command::Figures(Parts {
-            append: parts.append || none,
-            size: parts.size || none,
-            read: parts.read || none,
-            open: parts.open || none,
-        });
+        if parts.is_empty() {
+            parts = Part::ALL.to_vec();
+        }
+        settings.command = Command::Figures(parts);
         Ok(settings)
     }
 }

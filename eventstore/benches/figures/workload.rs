@@ -1,5 +1,5 @@
 //! The reference workload: deliveries of 4 to 12 events, 8 on average, a
-//! thousand of them under way at once, ten to a user, UUIDv7 keys, one event a
+//! thousand of them under way at once, ten to a user, keys that are UUIDs of version 7, one event a
 //! commit. Payloads, actors and causes have the lengths that the service's have.
 
 use std::collections::VecDeque;
