@@ -8,6 +8,10 @@
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 #![expect(
+    clippy::disallowed_methods,
+    reason = "a figure is taken with the machine's own clock"
+)]
+#![expect(
     clippy::cast_precision_loss,
     reason = "counts of a run are far below 2^52"
 )]
@@ -31,10 +35,13 @@ usage: cargo bench -p tests --bench start -- [--events N,N,…] [--rounds N] [--
   --events   sizes of the logs (10000,1000000); 10 million take 2 GB, and views of 1.5 GB
              that are first built
   --rounds   how often each is started and killed; medians are printed (5)
-  --folder   where the data is written (the system's folder for temporary files)";
+  --folder   where the data is written (the system's folder for temporary files)
+  --keep     a folder that the data is left in, one for each size; what an earlier run
+             left there is used again";
 
-/// Appends that wait for their answer while the log is filled.
-const IN_FLIGHT: usize = 2_000;
+/// Appends that wait for their answer while the log is filled: fewer than the
+/// deliveries under way, so that a delivery's last event is there before the next.
+const IN_FLIGHT: usize = 500;
 
 /// How long the views of a large log may take to be built.
 const BUILD_TIME_MAX: Duration = Duration::from_hours(2);
@@ -47,6 +54,7 @@ struct Settings {
     events: Vec<u64>,
     rounds: usize,
     folder: PathBuf,
+    keep: Option<PathBuf>,
 }
 
 impl Settings {
@@ -55,6 +63,7 @@ impl Settings {
             events: vec![10_000, 1_000_000],
             rounds: 5,
             folder: std::env::temp_dir(),
+            keep: None,
         };
         // Cargo adds --bench by itself.
         let mut arguments = std::env::args().skip(1).filter(|word| word != "--bench");
@@ -66,6 +75,7 @@ impl Settings {
                     settings.events = sizes.ok()?;
                 }
                 "--rounds" => settings.rounds = value.parse().ok().filter(|rounds| *rounds > 0)?,
+                "--keep" => settings.keep = Some(value.into()),
                 "--folder" => settings.folder = value.into(),
                 _ => return None,
             }
@@ -91,18 +101,25 @@ async fn main() -> ExitCode {
     for events in &settings.events {
         let scratch = tempfile::TempDir::new_in(&settings.folder);
         let scratch = scratch.expect("the folder can be written");
-        measure(&settings, *events, scratch.path()).await;
+        let kept = settings
+            .keep
+            .as_ref()
+            .map(|keep| keep.join(events.to_string()));
+        let data = kept.as_deref().unwrap_or(scratch.path());
+        measure(&settings, *events, data).await;
     }
     ExitCode::SUCCESS
 }
 
 async fn measure(settings: &Settings, events: u64, data: &Path) {
     let begin = Instant::now();
-    let deliveries = fill(data, events).await;
-    println!(
-        "start {events:>9} events: {deliveries} deliveries written in {:.1} s",
-        begin.elapsed().as_secs_f64()
-    );
+    if !data.join("journal").is_dir() {
+        let deliveries = fill(data, events).await;
+        println!(
+            "start {events:>9} events: {deliveries} deliveries written in {:.1} s",
+            begin.elapsed().as_secs_f64()
+        );
+    }
     let program = Program::new(env!("CARGO_BIN_EXE_airpost-under-test"));
     let begin = Instant::now();
     let server = program.serve_at_once(data, &[]).await;
@@ -123,7 +140,7 @@ async fn measure(settings: &Settings, events: u64, data: &Path) {
             start(
                 &program,
                 data,
-                round as u64 * deliveries / settings.rounds as u64,
+                round as u64 * (events / 9) / settings.rounds as u64,
             )
             .await,
         );
