@@ -35,7 +35,7 @@ const WAITING_MAX: usize = 64;
 /// Grows when this file or `load` writes or folds states otherwise.
 const LAYOUT: u8 = 1;
 
-/// What folds states and writes them: the domain's sources, and [`LAYOUT`].
+/// What folds states and writes them: the domain's sources, and the layout here.
 #[must_use]
 pub fn state_code() -> CodeFingerprint {
     let mut hasher = blake3::Hasher::new();
