@@ -116,8 +116,27 @@ impl Follower {
         }
     }
 
+    /// Checks views that were not left in good order. Meanwhile nothing of them
+    /// is shown: what is asked for by its name is folded from the log.
+    fn check(&self) -> Result<(), ViewStoreError> {
+        let set = self.shared.set();
+        if set.is_checked() {
+            return Ok(());
+        }
+        tracing::info!("the views were not left in good order: they are checked");
+        let control = self.shared.control();
+        set.check(&|| control.borrow().stop)?;
+        if set.is_checked() {
+            tracing::info!("the views are what their checkpoints say");
+        }
+        Ok(())
+    }
+
     /// Feeds page after page, and waits at the head.
     fn follow(&mut self) -> Pause {
+        if let Err(error) = self.check() {
+            return Pause::Damaged(error);
+        }
         loop {
             let control = self.control.borrow_and_update().clone();
             if control.stop {

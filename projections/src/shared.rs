@@ -191,6 +191,11 @@ impl Shared {
         };
         if !failed {
             self.set_state(ReaderState::Stopped);
+            if !self.set().is_checked() {
+                tracing::info!("the views were not checked to the end: the next start does it");
+                self.ended.send_replace(true);
+                return;
+            }
             let flushed = self.set().flush().map_err(|error| error.to_string());
             let marked =
                 flushed.and_then(|()| locked(&self.folder).mark_clean().map_err(|e| e.to_string()));

@@ -1,6 +1,7 @@
 //! A projection's tree with its checkpoint, read and written consistently.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use eventstore::{LogHistory, Position, Record, Standing};
@@ -9,7 +10,7 @@ use crate::key::KeyRange;
 use crate::overlay::Overlay;
 use crate::projection::{Facts, Halt, Projection};
 use crate::view_store::{
-    Batch, Checkpoint, Digest, Direction, ViewStore, ViewStoreError, ViewTree, panic_words,
+    Batch, Checkpoint, Digest, Direction, NoTree, ViewStore, ViewStoreError, ViewTree, panic_words,
 };
 
 /// Entries read at a time when a whole tree is read.
@@ -25,6 +26,9 @@ pub(crate) struct View {
     tree: Arc<dyn ViewTree>,
     /// Held for writing only while a batch is applied.
     gate: RwLock<Checkpoint>,
+    /// Its entries are those of its checkpoint. Until that is known nobody is
+    /// shown any of them.
+    is_checked: AtomicBool,
     halt: RwLock<Option<Halt>>,
 }
 
@@ -38,13 +42,15 @@ impl std::fmt::Debug for dyn Projection {
 #[derive(Debug)]
 pub(crate) struct Reading<'v> {
     tree: &'v dyn ViewTree,
-    at: RwLockReadGuard<'v, Checkpoint>,
+    position: Position,
+    _still: RwLockReadGuard<'v, Checkpoint>,
 }
 
 impl<'v> Reading<'v> {
-    /// The record up to which the view holds all.
+    /// The record up to which the view holds all; the beginning of the log
+    /// while it is not known to be in order.
     pub(crate) fn position(&self) -> Position {
-        self.at.position
+        self.position
     }
 
     /// The view as it is, to fold on.
@@ -73,8 +79,8 @@ impl View {
     /// Opens a projection's view of a log that ends at `head`, or begins it.
     ///
     /// A view of another log is emptied, and one that has seen what an earlier
-    /// epoch of this log has given up. Unless the store was left in good
-    /// order its entries are checked against its checkpoint, which reads all of it.
+    /// epoch of this log has given up. Unless the store was left in good order
+    /// it reads as if it were empty until it was [checked](Self::check).
     pub(crate) fn open(
         projection: &'static dyn Projection,
         store: &dyn ViewStore,
@@ -104,15 +110,12 @@ impl View {
             position: Position::START,
             digest: Digest::default(),
         });
-        if !clean && digest(&*tree)? != checkpoint.digest {
-            return Err(ViewOpenError::Damaged(ViewStoreError::unreadable(format!(
-                "the entries of {name} are not those of its checkpoint"
-            ))));
-        }
+        let is_checked = clean || holds_nothing(&*tree, &checkpoint)?;
         Ok(Self {
             projection,
             tree,
             gate: RwLock::new(checkpoint),
+            is_checked: AtomicBool::new(is_checked),
             halt: RwLock::new(None),
         })
     }
@@ -127,9 +130,10 @@ impl View {
         self.projection.version()
     }
 
-    /// The record up to which it holds all.
+    /// The record up to which it holds all, if it is in order.
     pub(crate) fn position(&self) -> Position {
-        self.read().position()
+        let checkpoint = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        checkpoint.position
     }
 
     /// Why it stands still, if it does.
@@ -149,10 +153,42 @@ impl View {
 
     /// Holds it still to read it.
     pub(crate) fn read(&self) -> Reading<'_> {
+        let still = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let (tree, position): (&dyn ViewTree, _) = if self.is_checked() {
+            (&*self.tree, still.position)
+        } else {
+            (&NoTree, Position::START)
+        };
         Reading {
-            tree: &*self.tree,
-            at: self.gate.read().unwrap_or_else(PoisonError::into_inner),
+            tree,
+            position,
+            _still: still,
         }
+    }
+
+    /// Whether its entries are known to be those of its checkpoint.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.is_checked.load(Ordering::Acquire)
+    }
+
+    /// Holds its entries against its checkpoint, which reads all of them.
+    /// For the thread that feeds it, before it does; given up as soon as `stop` says so.
+    pub(crate) fn check(&self, stop: &dyn Fn() -> bool) -> Result<(), ViewStoreError> {
+        if self.is_checked() {
+            return Ok(());
+        }
+        let Some(found) = digest(&*self.tree, stop)? else {
+            return Ok(());
+        };
+        let noted = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        if found != noted.digest {
+            return Err(ViewStoreError::unreadable(format!(
+                "the entries of {} are not those of its checkpoint",
+                self.name()
+            )));
+        }
+        self.is_checked.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// Writes to come, on top of it. For the thread that feeds it.
@@ -275,14 +311,25 @@ pub(crate) fn tree_name(projection: &dyn Projection) -> String {
     format!("{}-v{}", projection.name(), projection.version())
 }
 
-/// The digest of all entries of a tree, read from them.
-fn digest(tree: &dyn ViewTree) -> Result<Digest, ViewStoreError> {
+/// Whether a tree is just begun: then there is nothing to be checked.
+fn holds_nothing(tree: &dyn ViewTree, checkpoint: &Checkpoint) -> Result<bool, ViewStoreError> {
+    Ok(checkpoint.position == Position::START
+        && tree
+            .scan(&KeyRange::all(), Direction::Forward, 1)?
+            .is_empty())
+}
+
+/// The digest of all entries of a tree, read from them; `None` if it was given up.
+fn digest(tree: &dyn ViewTree, stop: &dyn Fn() -> bool) -> Result<Option<Digest>, ViewStoreError> {
     let mut digest = Digest::default();
     let mut range = KeyRange::all();
     loop {
+        if stop() {
+            return Ok(None);
+        }
         let entries = tree.scan(&range, Direction::Forward, ENTRIES_PER_READ)?;
         let Some((last, _)) = entries.last() else {
-            return Ok(digest);
+            return Ok(Some(digest));
         };
         range = range.after(last);
         for (key, value) in &entries {

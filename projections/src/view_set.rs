@@ -95,10 +95,23 @@ impl ViewSet {
         ]
     }
 
-    /// The record up to which every view holds all.
+    /// The record up to which every view holds all, and shows it.
     pub(crate) fn applied(&self) -> Position {
-        let positions = self.views().map(View::position);
+        let positions = self.views().map(|view| view.read().position());
         positions.into_iter().min().unwrap_or(Position::START)
+    }
+
+    /// Holds every view that was not left in good order against its checkpoint;
+    /// given up as soon as `stop` says so.
+    pub(crate) fn check(&self, stop: &dyn Fn() -> bool) -> Result<(), ViewStoreError> {
+        self.views()
+            .into_iter()
+            .try_for_each(|view| view.check(stop))
+    }
+
+    /// Whether all of them are known to be in order.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.views().into_iter().all(View::is_checked)
     }
 
     /// Hands everything to the disk.

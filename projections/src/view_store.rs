@@ -128,6 +128,33 @@ pub(crate) trait ViewTree: Send + Sync + fmt::Debug {
     fn checkpoint(&self) -> Result<Option<Checkpoint>, ViewStoreError>;
 }
 
+/// The entries of nothing.
+#[derive(Debug)]
+pub(crate) struct NoTree;
+
+impl ViewTree for NoTree {
+    fn get(&self, _key: &[u8]) -> Result<Option<Vec<u8>>, ViewStoreError> {
+        Ok(None)
+    }
+
+    fn scan(
+        &self,
+        _range: &KeyRange,
+        _direction: Direction,
+        _limit: usize,
+    ) -> Result<Vec<Entry>, ViewStoreError> {
+        Ok(Vec::new())
+    }
+
+    fn apply(&self, _batch: &Batch) -> Result<(), ViewStoreError> {
+        Err(ViewStoreError::unreadable("there is no view to write to"))
+    }
+
+    fn checkpoint(&self) -> Result<Option<Checkpoint>, ViewStoreError> {
+        Ok(None)
+    }
+}
+
 /// The views could not be read or written. They are derived data: whoever runs
 /// them sets them aside and builds them again from the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

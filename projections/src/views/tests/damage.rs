@@ -133,6 +133,33 @@ fn at_most_one_damaged_store_is_kept() {
 }
 
 #[test]
+fn a_view_that_is_not_checked_shows_nothing_and_one_that_is_shows_all() {
+    let stopped = Stopped::new();
+    fs::remove_file(stopped.views.join("clean")).unwrap();
+    let head = stopped.log.head();
+    let mut folder = crate::view_store::ViewFolder::disk(&stopped.views, OPTIONS.cache_bytes);
+    let opened = folder.open().unwrap();
+    let set = crate::view_set::ViewSet::open(opened, &stopped.log.store().history(), head).unwrap();
+
+    let shown = || {
+        let reading = set.delivery_status.read();
+        let row = crate::delivery_status::delivery(&reading.overlay(), delivery(1)).unwrap();
+        (reading.position(), row.is_some())
+    };
+    assert_eq!(shown(), (Position::START, false));
+    set.check(&|| true).unwrap();
+    assert_eq!(
+        shown(),
+        (Position::START, false),
+        "a check that was given up says nothing"
+    );
+    assert_eq!(set.applied(), Position::START);
+    set.check(&|| false).unwrap();
+    assert_eq!(shown(), (head, true));
+    assert_eq!(set.applied(), head);
+}
+
+#[test]
 fn entries_that_went_missing_are_noticed_after_an_unclean_stop() {
     let stopped = Stopped::new();
     let mut folder = ViewFolder::disk(&stopped.views, OPTIONS.cache_bytes);
