@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
 use crate::observability::{LOG_VARIABLE, LogFormat, start_logging};
@@ -156,7 +157,22 @@ fn in_full(error: &anyhow::Error) -> String {
     words
 }
 
+/// Takes as many file handles as the system lets this user have: a journal
+/// keeps two open for every segment, and every connection is one.
+fn take_file_handles() {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // Without them everything works, until there are very many segments.
+    if let Err(error) = setrlimit(Resource::Nofile, most) {
+        tracing::debug!(%error, "the limit of file handles stays as it is");
+    }
+}
+
 fn execute(command: Command) -> anyhow::Result<ExitCode> {
+    take_file_handles();
     let filter = std::env::var(LOG_VARIABLE).ok();
     let log =
         |format, default: &str| start_logging(format, Some(filter.as_deref().unwrap_or(default)));

@@ -19,7 +19,7 @@ const SMALL_SEGMENTS: [&str; 2] = ["--segment-kib", "64"];
 
 /// Runs a command whose words may be paths.
 async fn run(words: &[&dyn AsRef<OsStr>]) -> Output {
-    airpost().run(words.iter().map(|word| word.as_ref())).await
+    airpost().run(words.iter().map(AsRef::as_ref)).await
 }
 
 /// The same, which must end with a code.
@@ -266,7 +266,7 @@ async fn a_backup_with_any_file_damaged_is_named_and_not_restored() {
 async fn kill_until_it_ends(words: &[&dyn AsRef<OsStr>], check: impl Fn()) {
     for killed in 0_u32.. {
         let mut command = Command::new(env!("CARGO_BIN_EXE_airpost-under-test"));
-        command.args(words.iter().map(|word| word.as_ref()));
+        command.args(words.iter().map(AsRef::as_ref));
         let mut child = command
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null())
@@ -345,7 +345,7 @@ async fn kill_until_it_ends_or_is_there(
 ) {
     for killed in 0_u32.. {
         let mut command = Command::new(env!("CARGO_BIN_EXE_airpost-under-test"));
-        command.args(words.iter().map(|word| word.as_ref()));
+        command.args(words.iter().map(AsRef::as_ref));
         let mut child = command
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null())

@@ -194,8 +194,8 @@ async fn start(program: &Program, data: &Path, delivery: u64) -> Start {
     let _delivery = answer.expect(200);
     let first_get = begin.elapsed();
     let rss_mib = rss_mib(&server);
-    let user =
-        serde_json::json!({"name": "A user", "email": format!("{}@example.org", Uuid::now_v7())});
+    let email = format!("{}-{}@example.org", server.pid(), delivery);
+    let user = serde_json::json!({"name": "A user", "email": email});
     let write = server.client().post("/v1/users").json(&user).try_send();
     let killed = server.kill();
     let (_unknown, ()) = tokio::join!(write, killed);

@@ -128,7 +128,8 @@ const ALLOWANCES: [Allowance; 5] = [
             // The manifest of a backup: read by people and by other programs.
             "serde_json",
         ]),
-        tests_may_use: &["proptest", "tempfile"],
+        // The service's own allocator, so that what is measured is what users run.
+        tests_may_use: &["proptest", "tempfile", "mimalloc"],
     },
     Allowance {
         crate_name: "projections",
