@@ -22,7 +22,8 @@ const CLOSED: &str = "it is closed";
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 /// Why nothing is staged after a panic: a commit may be staged in part.
-const BROKEN: &str = "the journal's writer ended; restart, and report the log's last error";
+pub(crate) const BROKEN: &str =
+    "the journal's writer ended; restart, and report the log's last error";
 
 /// The groups that wait for the writer.
 #[derive(Debug)]
@@ -96,8 +97,11 @@ pub(crate) enum Work {
     Group(Box<TakenGroup>),
     /// Nothing came in time.
     Idle,
-    /// Nothing will come any more.
+    /// Nothing will come any more: it was closed.
     Ended,
+    /// Nothing may be written any more: a panic may have left a commit staged
+    /// in part.
+    Broken,
 }
 
 /// A group that takes no more commits.
@@ -198,7 +202,7 @@ impl Stage {
     /// is any.
     pub(crate) fn take(&self, patience: Option<Duration>) -> Work {
         let Some(mut state) = self.state() else {
-            return Work::Ended;
+            return Work::Broken;
         };
         while state.groups.is_empty() {
             if state.is_closed {
@@ -213,7 +217,7 @@ impl Stage {
                 }
             };
             let Some((woken, is_over)) = waited else {
-                return Work::Ended;
+                return Work::Broken;
             };
             state = woken;
             state.writer_waits = false;

@@ -15,7 +15,7 @@ use super::keeper::Keeper;
 use super::log::{Active, DurableBlock, Log};
 use super::options::JournalOptions;
 use super::segment::{FIRST_BLOCK_OFFSET, Segment, SegmentHeader, segment_name};
-use super::stage::{Stage, TakenGroup, Work};
+use super::stage::{BROKEN, Stage, TakenGroup, Work};
 use crate::disk::{Disk, is_full};
 use crate::index::{BlockStart, SegmentEnd};
 use crate::position::{LogIdentity, Position};
@@ -81,6 +81,10 @@ impl Writer {
                 Work::Group(group) => self.group(*group),
                 Work::Idle => self.write_head(),
                 Work::Ended => break,
+                Work::Broken => {
+                    self.read_only(BROKEN);
+                    break;
+                }
             }
         }
         self.write_head();
