@@ -186,12 +186,17 @@ pub(crate) fn create_folders(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     disk.sync_folder(parent)
 }
 
-/// Whether an error says that there is no room, and so may pass.
+/// Whether an error says that there is no room, on the disk or for one more
+/// open file: nothing is wrong with what is written, and it may pass.
 pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(
+    let has_no_handle = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
+    let has_no_space = matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-    )
+    );
+    has_no_handle || has_no_space
 }
 
 /// Says what was being done, for the operator.

@@ -199,6 +199,12 @@ impl Waiting {
             let error = match (failure, &pending.result) {
                 (GroupFailure::Full, _) => AppendError::Full,
                 (GroupFailure::Unknown(_), Ok(_)) => AppendError::Indeterminate { commit_id },
+                // It speaks of a commit in a group before, of which nothing may be known.
+                (GroupFailure::NotWritten(_), Ok(appended))
+                    if appended.outcome == Outcome::Duplicate =>
+                {
+                    AppendError::Indeterminate { commit_id }
+                }
                 (GroupFailure::NotWritten(why), _) | (GroupFailure::Unknown(why), Err(_)) => {
                     AppendError::Unavailable { why: why.clone() }
                 }

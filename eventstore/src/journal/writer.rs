@@ -248,6 +248,7 @@ impl Writer {
         }
         let next = self.create_segment().map_err(|error| {
             if is_full(&error) {
+                tracing::warn!(%error, "there is no room for the next segment");
                 self.keeper.space_ran_out();
                 GroupFailure::Full
             } else {
@@ -300,7 +301,7 @@ impl Writer {
             Ok(()) => self.known = Some(self.tip.head),
             Err(error) if is_full(&error) => {
                 // The journal itself lost nothing: the next idle moment tries again.
-                tracing::warn!(%error, "the disk is too full to replace journal/head");
+                tracing::warn!(%error, "there is no room to replace journal/head");
             }
             Err(error) => self.read_only(&self.words("noting the head beside", &error)),
         }

@@ -60,6 +60,7 @@ pub(super) enum Effect {
 }
 
 pub(super) const EIO: i32 = 5;
+pub(super) const EMFILE: i32 = 24;
 pub(super) const ENOSPC: i32 = 28;
 pub(super) const EROFS: i32 = 30;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::fault_disk::{Call, EIO, ENOSPC, EROFS, Effect, Fault, FaultDisk};
+use super::fault_disk::{Call, EIO, EMFILE, ENOSPC, EROFS, Effect, Fault, FaultDisk};
 use super::given::{
     append, commit, everything, files, fill, open, options, part, single, stream, version, wait,
 };
@@ -211,13 +211,22 @@ fn given_writes_that_take_a_byte_at_a_time_everything_is_written() {
 
 #[test]
 fn given_no_space_for_the_next_segment_appends_are_refused_and_resume() {
+    refused_until_there_is_room(ENOSPC);
+}
+
+#[test]
+fn given_no_file_handle_for_the_next_segment_appends_are_refused_and_resume() {
+    refused_until_there_is_room(EMFILE);
+}
+
+fn refused_until_there_is_room(errno: i32) {
     let given = given(|options| {
         options.segment_bytes = 1;
         options.full_retry = Duration::from_millis(1);
     });
     given.disk.arm(Fault {
         times: 2,
-        ..once(Call::Create, Effect::Fails(ENOSPC))
+        ..once(Call::Create, Effect::Fails(errno))
     });
     assert_eq!(
         append(&given.journal, single(90, 9, 0)),
@@ -282,6 +291,26 @@ fn given_a_conflict_with_what_is_not_durable_it_is_told_once_the_other_commit_ca
     assert!(matches!(wait(loser), Err(AppendError::Conflict { .. })));
     assert_eq!(version(&given.journal, stream(8)).get(), 1);
     wait(winner).unwrap();
+}
+
+#[test]
+fn given_a_sync_that_fails_a_commit_sent_again_meanwhile_is_not_said_to_be_absent() {
+    let given = given(|_| ());
+    let held = given.disk.hold(Call::Sync);
+    let first = given.journal.append(single(90, 9, 0));
+    given.disk.until_somebody_waits();
+    let again = given.journal.append(single(90, 9, 0));
+    let behind = given.journal.append(single(91, 8, 0));
+    given.disk.arm(once(Call::Sync, Effect::Fails(EIO)));
+    drop(held);
+    let commit_id = super::given::commit_id(90);
+    assert_eq!(wait(first), Err(AppendError::Indeterminate { commit_id }));
+    assert_eq!(wait(again), Err(AppendError::Indeterminate { commit_id }));
+    let behind = wait(behind);
+    assert!(
+        matches!(behind, Err(AppendError::Unavailable { .. })),
+        "{behind:?}"
+    );
 }
 
 #[test]
