@@ -132,11 +132,15 @@ impl JournalReader {
         Ok(chain)
     }
 
-    /// Visits the records after a position, in order, up to the head.
+    /// Visits the records after a position, in order, up to the head: none
+    /// after one that lies beyond it.
     ///
     /// # Errors
     /// [`ReadError`]; records before the damage have been visited.
     pub fn walk(&self, after: Position, visit: &mut VisitRecord<'_>) -> Result<(), ReadError> {
+        if after >= self.head() {
+            return Ok(());
+        }
         for segment in 0..self.segments.len() {
             if self.end_of(segment).0 <= after.next() {
                 continue;
