@@ -44,9 +44,22 @@ impl Position {
     }
 
     /// The position right after this one.
+    ///
+    /// # Panics
+    /// Past `u64::MAX`: of a number that did not come from a log,
+    /// [`Position::checked_next`] is to be asked.
     #[must_use]
     pub const fn next(self) -> Self {
         self.plus(1)
+    }
+
+    /// The position right after this one; `None` past `u64::MAX`.
+    #[must_use]
+    pub const fn checked_next(self) -> Option<Self> {
+        match self.0.checked_add(1) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
     }
 }
 

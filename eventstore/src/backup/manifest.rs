@@ -21,6 +21,9 @@ const FORMAT: u32 = 1;
 /// The longest manifest that is read, bytes: some 200,000 segments, 12 TB of
 /// journal; another file of that name must not take all memory.
 const MANIFEST_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// The most bytes that all copies may have: what is read counts them twice,
+/// and no disk comes near.
+const COPIES_BYTES_MAX: u64 = u64::MAX / 2;
 
 /// What a backup holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +103,16 @@ impl BackupManifest {
         self.files.push(file);
     }
 
+    /// No farther than with the copy that holds a position; at least the first copy.
+    pub(super) fn cut_behind(&mut self, position: Position) {
+        let is_needed = |file: &&BackupFile| file.first <= position;
+        let needed = self.files.iter().filter(is_needed).count().max(1);
+        self.files.truncate(needed);
+        if let Some(last) = self.files.pop() {
+            self.push(last);
+        }
+    }
+
     /// The log, and its epoch at the backup's end.
     #[must_use]
     pub fn identity(&self) -> LogIdentity {
@@ -115,7 +128,7 @@ impl BackupManifest {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// Whether the copies, read through, end where it says.
+    /// Whether the copies, read through, end where it says, in its epoch.
     pub(super) fn agrees_with(&self, report: &VerifyReport) -> bool {
         report.head == self.head
             && from_hex(&self.chain) == Some(report.chain)
@@ -170,13 +183,15 @@ pub(super) fn write(
     manifest: &BackupManifest,
 ) -> Result<(), BackupError> {
     let new = folder.join(NEW_NAME);
+    let file = || folder.join(MANIFEST_NAME);
+    check(manifest).map_err(|why| BackupError::Manifest { file: file(), why })?;
     let replace = || {
         // The copies' names first: a manifest must not outlive what it names.
         disk.sync_folder(folder)?;
-        let file = disk.create(&new)?;
-        file.write_all_at(&encode(manifest), 0)?;
-        file.sync_data()?;
-        disk.rename(&new, &folder.join(MANIFEST_NAME))?;
+        let written = disk.create(&new)?;
+        written.write_all_at(&encode(manifest), 0)?;
+        written.sync_data()?;
+        disk.rename(&new, &file())?;
         disk.sync_folder(folder)
     };
     replace().map_err(failed("writing", &new))
@@ -191,7 +206,8 @@ pub(super) fn corrupt(folder: &Path, why: &str) -> Corruption {
     }
 }
 
-fn encode(manifest: &BackupManifest) -> Vec<u8> {
+/// The file's bytes.
+pub(super) fn encode(manifest: &BackupManifest) -> Vec<u8> {
     let sealed = Sealed {
         manifest: manifest.clone(),
         manifest_blake3: seal(manifest),
@@ -220,21 +236,43 @@ fn decode(bytes: &[u8]) -> Result<BackupManifest, String> {
     if sealed.manifest_blake3 != seal(&manifest) || encode(&manifest) != bytes {
         return Err("it is not as it was written".to_owned());
     }
-    let mut next = Position::START.next();
-    for file in &manifest.files {
-        let is_right = file.first == next
-            && file.last.next() >= file.first
-            && file.name == backup_name(file.first, file.last)
-            && file.chain_bytes().is_some();
-        if !is_right {
-            return Err(format!("{} does not follow the file before it", file.name));
-        }
-        next = file.last.next();
-    }
-    if manifest.files.is_empty() || next != manifest.head.next() {
-        return Err("its files do not reach to its head".to_owned());
-    }
+    check(&manifest)?;
     Ok(manifest)
+}
+
+/// What every manifest says, whoever wrote it: copies that follow each other
+/// up to its end, in an epoch that another one can follow.
+fn check(manifest: &BackupManifest) -> Result<(), String> {
+    let (mut next, mut epoch, mut bytes) = (Position::START.next(), 0, 0_u64);
+    for file in &manifest.files {
+        let behind = file.last.checked_next();
+        let behind = behind.filter(|behind| {
+            file.first == next
+                && *behind >= file.first
+                && file.epoch >= epoch
+                && file.name == backup_name(file.first, file.last)
+                && file.chain_bytes().is_some()
+        });
+        let all = bytes.checked_add(file.bytes);
+        (next, epoch) = match behind {
+            Some(behind) => (behind, file.epoch),
+            None => return Err(format!("{} does not follow the file before it", file.name)),
+        };
+        bytes = all
+            .filter(|all| *all <= COPIES_BYTES_MAX)
+            .ok_or_else(|| format!("{} is longer than any file can be", file.name))?;
+    }
+    let end = manifest.files.last();
+    let is_end = |last: &BackupFile| {
+        (last.last, last.epoch, &last.chain) == (manifest.head, manifest.epoch, &manifest.chain)
+    };
+    if !end.is_some_and(is_end) {
+        return Err("its files do not end where it says".to_owned());
+    }
+    if epoch.checked_add(1).is_none() {
+        return Err(format!("no epoch can follow its epoch {epoch}"));
+    }
+    Ok(())
 }
 
 /// Bytes in hexadecimal.

@@ -94,10 +94,12 @@ pub(crate) fn restore_on(
     let mut backup = manifest::read_existing(disk, from)?;
     let [staging, importing] = staging_folders(journal);
     refuse_occupied(disk, journal, importing)?;
+    let identity = LogIdentity {
+        log_id: backup.log_id,
+        epoch: backup.epoch + 1,
+    };
     if let Some(to_position) = to_position.filter(|to| *to < backup.head) {
-        let is_needed = |file: &BackupFile| file.first <= to_position;
-        let needed = backup.files.iter().filter(|file| is_needed(file)).count();
-        backup.files.truncate(needed.max(1));
+        backup.cut_behind(to_position);
     }
     create_folders(disk, &staging).map_err(io("creating", &staging))?;
     remove_strangers(disk, &staging, &backup)?;
@@ -105,7 +107,7 @@ pub(crate) fn restore_on(
     stage(disk, from, &staging, &backup, &mut |done| {
         progress(done, sizes);
     })?;
-    let staged = check(disk, &staging, &backup, &mut |done| {
+    let staged = check(disk, (from, &staging), &backup, &mut |done| {
         progress(sizes / 2 + done, sizes);
     })?;
 
@@ -120,10 +122,6 @@ pub(crate) fn restore_on(
             to_position,
         )?;
     }
-    let identity = LogIdentity {
-        log_id: backup.log_id,
-        epoch: backup.epoch + 1,
-    };
     begin_epoch(disk, &staging, identity, end)?;
     // After a cut the end is read once more.
     let report = if end.0 < staged.head {
@@ -239,10 +237,10 @@ fn is_staged(disk: &dyn Disk, target: &Path, file: &BackupFile) -> Result<bool, 
     Ok(true)
 }
 
-/// Reads every record of what is staged.
+/// Reads every record of what is staged, and holds its end against the manifest.
 fn check(
     disk: &dyn Disk,
-    staging: &Path,
+    (from, staging): (&Path, &Path),
     backup: &BackupManifest,
     progress: &mut dyn FnMut(u64),
 ) -> Result<VerifyReport, RestoreError> {
@@ -253,15 +251,11 @@ fn check(
     if let Some(finding) = report.findings.pop() {
         return Err(RestoreError::Damaged(finding.corruption));
     }
-    let ends = backup.files.last();
-    let is_right = ends
-        .is_some_and(|last| last.last == report.head && last.chain_bytes() == Some(report.chain))
-        && report.identity.map(|identity| identity.log_id) == Some(backup.log_id);
-    if is_right {
+    if backup.agrees_with(&report) {
         Ok(report)
     } else {
         let why = "the copies end elsewhere than it says";
-        Err(RestoreError::Damaged(manifest::corrupt(staging, why)))
+        Err(RestoreError::Damaged(manifest::corrupt(from, why)))
     }
 }
 

@@ -15,6 +15,9 @@ use crate::tests::given::{
     options, part, single, stream, version,
 };
 
+// What nobody wrote, and where nothing may be written.
+mod forged;
+
 fn back_up(journal: &Path, to: &Path) -> Result<BackedUp, BackupError> {
     backup(journal, to, 77, &mut |_, _| ())
 }
