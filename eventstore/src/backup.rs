@@ -8,6 +8,7 @@
 //! its last whole block and copied anew under a new name as long as it grows.
 //! Until a new manifest is in place the one before it stays true.
 
+mod place;
 mod manifest;
 mod copy;
 mod restore;
@@ -15,6 +16,7 @@ mod restore;
 use std::path::{Path, PathBuf};
 
 pub use manifest::{BackupFile, BackupManifest};
+pub use place::check_backup_place;
 #[cfg(test)]
 pub(crate) use restore::restore_on;
 pub use restore::{RestoreError, Restored, restore};
@@ -46,6 +48,17 @@ pub struct BackedUp {
     pub bytes_copied: u64,
 }
 
+impl BackedUp {
+    /// Copies of earlier backups that were kept because they still have their
+    /// length: that their bytes are still the ones that were written is for
+    /// [`verify_backup`] to say.
+    #[must_use]
+    pub fn files_kept(&self) -> u64 {
+        let files = self.manifest.files.len() as u64;
+        files.saturating_sub(self.segments_copied)
+    }
+}
+
 /// Why a backup was not taken. The manifest before it, if there is one, still holds.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
@@ -55,6 +68,12 @@ pub enum BackupError {
     /// A segment of the journal is damaged.
     #[error("{0}; the backup before this one is still good: see what airpost verify says")]
     Damaged(Corruption),
+    /// The folder is the journal's own, or lies in it.
+    #[error("{}: a backup that lies with the journal goes where the journal goes; back up into another folder", folder.display())]
+    InJournal {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The folder's manifest is not what was written there.
     #[error("{}: {why}; back up into another folder", file.display())]
     Manifest {
@@ -126,6 +145,7 @@ pub fn backup(
     created_at_us: i64,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<BackedUp, BackupError> {
+    check_backup_place(journal, to)?;
     backup_on(&RealDisk, journal, to, created_at_us, progress)
 }
 

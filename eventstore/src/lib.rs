@@ -40,7 +40,7 @@ mod import;
 
 pub use backup::{
     BackedUp, BackupCheck, BackupError, BackupFile, BackupManifest, RestoreError, Restored, backup,
-    restore, verify_backup,
+    check_backup_place, restore, verify_backup,
 };
 pub use error::{AppendError, Corruption, OpenError, ReadError};
 pub use event::{

@@ -17,6 +17,7 @@ use crate::tests::given::{
 
 // What nobody wrote, and where nothing may be written.
 mod forged;
+mod place;
 
 fn back_up(journal: &Path, to: &Path) -> Result<BackedUp, BackupError> {
     backup(journal, to, 77, &mut |_, _| ())
