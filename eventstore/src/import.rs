@@ -17,6 +17,22 @@ pub struct ImportPlace {
     staging: PathBuf,
 }
 
+/// What restores and imports into a journal's place have left that are not
+/// finished, or still under way: as long as one is there no journal is begun.
+///
+/// # Errors
+/// When the operating system refuses to look.
+pub fn unfinished_beside(journal: &Path) -> Result<Vec<PathBuf>, OpenError> {
+    let mut unfinished = Vec::new();
+    for staging in staging_folders(journal) {
+        let is_there = RealDisk.exists(&staging);
+        if is_there.map_err(failed("looking for", &staging))? {
+            unfinished.push(staging);
+        }
+    }
+    Ok(unfinished)
+}
+
 /// Why nothing can be imported there.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportPlaceError {
@@ -82,5 +98,24 @@ impl ImportPlace {
             .rename(&staging, &journal)
             .and_then(|()| RealDisk.sync_folder(parent))
             .map_err(failed("putting into its place", &journal))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn given_an_import_that_was_begun_then_it_is_unfinished_until_it_is_installed() {
+        let data = TempDir::new().unwrap();
+        let journal = data.path().join("journal");
+        let place = ImportPlace::beside(&journal).unwrap();
+        assert_eq!(unfinished_beside(&journal).unwrap(), Vec::<PathBuf>::new());
+        std::fs::create_dir(place.folder()).unwrap();
+        assert_eq!(unfinished_beside(&journal).unwrap(), [place.folder()]);
+        place.install().unwrap();
+        assert_eq!(unfinished_beside(&journal).unwrap(), Vec::<PathBuf>::new());
     }
 }

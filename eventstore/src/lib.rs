@@ -47,7 +47,7 @@ pub use event::{
     Commit, CommitId, Event, EventType, Label, LabelTooLong, Part, Record, SchemaVersion, event_id,
 };
 pub use history::{EpochStart, LogHistory, Standing};
-pub use import::{ImportPlace, ImportPlaceError};
+pub use import::{ImportPlace, ImportPlaceError, unfinished_beside};
 pub use journal::{
     DataLock, Finding, Journal, JournalOptions, JournalReader, Loss, RecoverError, VerifyReport,
     VisitRecord, Witness, assess_loss, recover_with_loss, verify,
@@ -56,8 +56,8 @@ pub use memory::MemoryEventStore;
 pub use position::{LogIdentity, Position, StreamVersion};
 pub use record::CommitPlace;
 pub use registry::{
-    KnownSchema, Mismatch, RegisteredStore, RegistryError, SCHEMA_CATEGORY, SCHEMA_STREAM,
-    SchemaFingerprint, UnreadableSchema,
+    KnownSchema, Mismatch, NamedSchemas, RegisteredStore, RegistryError, SCHEMA_CATEGORY,
+    SCHEMA_STREAM, SchemaFingerprint, UnnamedSchema, UnreadableSchema,
 };
 pub use snapshot::{
     CodeFingerprint, DiscardReason, Snapshot, SnapshotError, SnapshotLimits, SnapshotLookup,

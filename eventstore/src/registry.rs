@@ -6,6 +6,7 @@
 //! reads a single event, and refuses to start.
 
 mod entry;
+mod named;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Mutex, watch};
 
 pub use entry::{KnownSchema, SCHEMA_CATEGORY, SCHEMA_STREAM, SchemaFingerprint};
+pub use named::{NamedSchemas, UnnamedSchema};
 
 use crate::error::{AppendError, ReadError};
 use crate::event::{Commit, Event, EventType, Record, SchemaVersion};

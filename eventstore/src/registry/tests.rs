@@ -15,6 +15,8 @@ use crate::memory::MemoryEventStore;
 use crate::store::{Appended, Outcome};
 use crate::stream::{Category, Expected};
 
+mod following;
+
 const LOG_ID: Uuid = Uuid::from_u128(7);
 
 const ALL: Budget = Budget {
