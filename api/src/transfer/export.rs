@@ -175,6 +175,9 @@ fn resume(
 ) -> Result<Option<Begin>, ExportError> {
     let end = last_line_end(file)?;
     if end == 0 {
+        let identity = log.history().identity();
+        let header = format.header_line(&Header { identity, after });
+        refuse_other_beginning(file, &header)?;
         return Ok(None);
     }
     let first = line_at(file, 0)?;
@@ -215,6 +218,22 @@ fn resume(
             line: Some(last),
         },
     }))
+}
+
+/// A file without a whole line is written anew only if it is empty or the
+/// beginning of the header that would be written: anything else is somebody's.
+fn refuse_other_beginning(file: &mut File, header: &str) -> Result<(), ExportError> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut bytes = Vec::new();
+    // One more, so that a file that goes on behind the header is no part of it.
+    Read::by_ref(file)
+        .take(header.len() as u64 + 1)
+        .read_to_end(&mut bytes)?;
+    if header.as_bytes().starts_with(&bytes) {
+        Ok(())
+    } else {
+        Err(other("it is not empty, and no export was begun in it"))
+    }
 }
 
 /// Where the last whole line ends; 0 if there is none.

@@ -280,6 +280,43 @@ fn given_a_log_of_other_content_nothing_is_appended_to_it() {
 }
 
 #[test]
+fn given_a_file_without_a_line_only_the_beginning_of_our_own_header_is_written_over() {
+    let (folder, _) = small();
+    let log = JournalReader::open(folder.path()).unwrap();
+    let file = folder.path().join("lines");
+    for format in FORMATS {
+        let whole = exported(folder.path(), format);
+        let header = whole.split(|byte| *byte == b'\n').next().unwrap();
+        let write = || export_to_file(&log, format, Position::START, &file, &mut |_, _| ());
+        for length in [0, 1, header.len() - 1, header.len()] {
+            std::fs::write(&file, &header[..length]).unwrap();
+            write().unwrap();
+            assert_eq!(std::fs::read(&file).unwrap(), whole, "{length}");
+        }
+        let longer = [header, b" "].concat();
+        // More than the longest line: no line end is near its end.
+        let long = vec![b'x'; LINE_BYTES_MAX + 9];
+        let long_behind_a_line = [&b"mine\n"[..], &long].concat();
+        let foreign = [
+            b"a letter".to_vec(),
+            b"{".repeat(2),
+            vec![0; 9],
+            longer,
+            long,
+        ];
+        for bytes in foreign.into_iter().chain([long_behind_a_line]) {
+            std::fs::write(&file, &bytes).unwrap();
+            let refused = write().unwrap_err();
+            assert!(
+                matches!(refused, ExportError::OtherFile { .. }),
+                "{refused}"
+            );
+            assert!(std::fs::read(&file).unwrap() == bytes, "it is left alone");
+        }
+    }
+}
+
+#[test]
 fn given_a_file_of_another_log_form_or_beginning_it_is_not_gone_on_with() {
     let (folder, _) = small();
     let other = TempDir::new().unwrap();
