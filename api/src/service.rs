@@ -6,7 +6,9 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use domain::quantity::DistanceM;
 use domain::translation::Thresholds;
-use eventstore::{DataLock, EventStore, Journal, JournalOptions, RegisteredStore, SnapshotStore};
+use eventstore::{
+    DataLock, EventStore, Journal, JournalOptions, Position, RegisteredStore, SnapshotStore,
+};
 use projections::{Views, ViewsOptions};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -85,6 +87,34 @@ fn with_snapshots(application: Application, folders: &Folders) -> anyhow::Result
     }
 }
 
+/// A data folder that has lost its journal is not taken for a new one: the
+/// views are the last to know that there was something.
+fn refuse_a_missing_journal(folders: &Folders, options: ViewsOptions) -> anyhow::Result<()> {
+    let is_segment = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.path().extension().is_some_and(|it| it == "seg"))
+    };
+    let mut entries = std::fs::read_dir(&folders.journal).into_iter().flatten();
+    if entries.any(is_segment) {
+        return Ok(());
+    }
+    let (journal, views) = (folders.journal.display(), folders.views.display());
+    match projections::witnesses(&folders.views, options) {
+        Ok(witnesses) => {
+            let seen = witnesses.iter().map(|witness| witness.position).max();
+            if let Some(seen) = seen.filter(|seen| *seen > Position::START) {
+                bail!(
+                    "{journal}: the journal is missing, and {views} have seen position {seen} of it: \
+                     restore it from a backup, or remove {views} to begin a new log"
+                );
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "what the views have seen cannot be told: a new log is begun");
+        }
+    }
+    Ok(())
+}
+
 /// An open data folder and the service on it.
 #[derive(Debug)]
 pub struct Opened {
@@ -109,10 +139,11 @@ impl Opened {
             segment_bytes: config.segment_bytes(),
             ..JournalOptions::new(environment.new_id())
         };
-        let (journal, log) = open_log(&folders, options)?;
         let views_options = ViewsOptions {
             cache_bytes: config.views_cache_bytes(),
         };
+        refuse_a_missing_journal(&folders, views_options)?;
+        let (journal, log) = open_log(&folders, options)?;
         let views = Views::open(&folders.views, Arc::clone(&log), views_options)
             .with_context(|| folders.views.display().to_string())?;
 

@@ -124,6 +124,19 @@ async fn a_journal_that_lost_acknowledged_records_is_refused() {
 }
 
 #[tokio::test]
+async fn a_data_folder_that_lost_its_journal_is_not_taken_for_a_new_one() {
+    let (folder, mut chance) = (scratch(), chance());
+    let orders = write_history(folder.path(), &mut chance).await;
+    let (journal, aside) = (folder.path().join("journal"), folder.path().join("aside"));
+    std::fs::rename(&journal, &aside).expect("it can be moved away");
+    assert_refused(folder.path(), "nothing left of it").await;
+    std::fs::rename(&aside, &journal).expect("it can be moved back");
+    let server = airpost().serve(folder.path()).await;
+    told(&server.client(), &orders).await;
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn damaged_views_heal_and_tell_the_same() {
     let (folder, mut chance) = (scratch(), chance());
     let orders = write_history(folder.path(), &mut chance).await;
