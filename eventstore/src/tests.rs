@@ -20,6 +20,7 @@ mod every_fault;
 mod power_cuts;
 mod damages;
 mod backup_cuts;
+mod recovery_cuts;
 mod indexes;
 mod verification;
 mod format;

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use loss::begin_epoch;
+#[cfg(test)]
+pub(crate) use loss::recover_on;
 pub use loss::{Loss, RecoverError, Witness, assess_loss, recover_with_loss};
 
 use super::block::{Block, first_chain};

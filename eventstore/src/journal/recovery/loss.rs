@@ -120,7 +120,8 @@ pub fn assess_loss(
 /// under `torn/`), and the log goes on in a new segment, under a new epoch.
 /// If nothing is missing, nothing is changed.
 ///
-/// Interrupted, it can be called again: the journal opens only once it is done.
+/// Interrupted, it can be called again. From its first change on, the journal
+/// opens only once it is done: never with a part given up in the old epoch.
 ///
 /// # Errors
 /// [`RecoverError`].
@@ -148,8 +149,16 @@ pub(crate) fn recover_on(
         torn_header,
     } = assessed;
     if !loss.is_any() {
+        // A recovery that was killed at its very end may not be durable yet.
+        disk.sync_folder(folder)
+            .map_err(failed("making durable the names in", folder))?;
         return Ok(loss);
     }
+    let identity = LogIdentity {
+        epoch: loss.next_epoch,
+        ..loss.identity
+    };
+    note_loss(disk, folder, (&loss, identity), (&last, &scan))?;
     remove_torn_header(disk, torn_header.as_deref())?;
     if length > scan.end {
         let why = scan.stopped.unwrap_or_default();
@@ -162,12 +171,34 @@ pub(crate) fn recover_on(
         )?;
     }
     make_durable(disk, folder, &last, &scan)?;
-    let identity = LogIdentity {
-        epoch: loss.next_epoch,
-        ..loss.identity
-    };
     begin_epoch(disk, folder, identity, (loss.head, scan.chain))?;
     Ok(loss)
+}
+
+/// A head file of the epoch that is to come. Until that epoch has begun the
+/// journal is behind it, whatever else is on disk: so a recovery that was
+/// interrupted refuses to open, and finds again that something is missing.
+fn note_loss(
+    disk: &dyn Disk,
+    folder: &Path,
+    (loss, identity): (&Loss, LogIdentity),
+    (last, scan): (&Segment, &Scan),
+) -> Result<(), OpenError> {
+    let position = if loss.damage.is_some() {
+        // At least the first of the damaged records was there.
+        loss.known_to().max(loss.head.next())
+    } else {
+        loss.known_to()
+    };
+    let known = KnownHead {
+        identity,
+        position,
+        chain: scan.chain,
+        segment: last.first_position(),
+        length: scan.end,
+    };
+    let noted = known.write(disk, folder);
+    noted.map_err(failed("noting the loss in", folder))
 }
 
 /// Begins an epoch behind a position: a segment of its own, and a head file
