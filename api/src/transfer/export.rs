@@ -30,6 +30,16 @@ pub enum ExportError {
     /// Whoever reads what is written has gone, or the disk is full.
     #[error("writing the export failed: {0}")]
     Write(#[from] io::Error),
+    /// The position to begin behind lies beyond the log.
+    #[error(
+        "the log ends at position {head}, so nothing follows position {after}: begin behind {head} or before"
+    )]
+    BeyondHead {
+        /// Where it was to begin.
+        after: Position,
+        /// Where the log ends.
+        head: Position,
+    },
     /// The file is no export of this log, or one of another form or beginning.
     #[error("{why}; export into another file")]
     OtherFile {
@@ -40,6 +50,16 @@ pub enum ExportError {
 
 fn other(why: impl Into<String>) -> ExportError {
     ExportError::OtherFile { why: why.into() }
+}
+
+/// What was to follow a position that is not there yet could never be told
+/// from what follows the same position of another log.
+fn refuse_beyond_head(log: &JournalReader, after: Position) -> Result<(), ExportError> {
+    let head = log.head();
+    if after > head {
+        return Err(ExportError::BeyondHead { after, head });
+    }
+    Ok(())
 }
 
 /// Writes what follows a position, with a header before it.
@@ -54,6 +74,7 @@ pub fn export(
     out: &mut dyn Write,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Exported, ExportError> {
+    refuse_beyond_head(log, after)?;
     let header = format.header_line(&Header {
         identity: log.history().identity(),
         after,
@@ -81,6 +102,7 @@ pub fn export_to_file(
     path: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Exported, ExportError> {
+    refuse_beyond_head(log, after)?;
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true).create(true).truncate(false);
     let mut file = options.open(path)?;
