@@ -52,6 +52,8 @@ pub(super) struct RestoreOptions {
 /// Copies what is new.
 pub(super) fn backup(options: &BackupOptions) -> anyhow::Result<ExitCode> {
     let folders = Folders::of(&options.data).existing()?;
+    // Before anything, be it a lock, is made there.
+    eventstore::check_backup_place(&folders.journal, &options.to)?;
     // Two backups into one folder would remove each other's files.
     let _lock = DataLock::acquire(&options.to)?;
     let watch = Stopwatch::start();
@@ -72,6 +74,13 @@ pub(super) fn backup(options: &BackupOptions) -> anyhow::Result<ExitCode> {
         done.segments_copied,
         watch.rates(Some(done.bytes_copied), None),
     ));
+    if done.files_kept() > 0 {
+        say(format_args!(
+            "backup: files kept from earlier backups without being read: {}; airpost verify-backup {} reads them",
+            done.files_kept(),
+            options.to.display(),
+        ));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
