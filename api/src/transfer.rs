@@ -85,7 +85,7 @@ impl Format {
     fn reader(self, identity: LogIdentity) -> Reader {
         match self {
             Self::Ndjson => Reader::Ndjson,
-            Self::Cloudevents => Reader::CloudEvents(cloud_events::Joiner::new(identity)),
+            Self::Cloudevents => Reader::CloudEvents(Box::new(cloud_events::Joiner::new(identity))),
         }
     }
 }
@@ -94,7 +94,7 @@ impl Format {
 #[derive(Debug)]
 enum Reader {
     Ndjson,
-    CloudEvents(cloud_events::Joiner),
+    CloudEvents(Box<cloud_events::Joiner>),
 }
 
 impl Reader {

@@ -13,7 +13,9 @@ use eventstore::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::record::{Placed, category_name, event, label, not_of_form, to_base64, type_name};
+use super::record::{
+    CommitSize, Placed, category_name, event, label, not_of_form, to_base64, type_name,
+};
 use super::{BadLine, Header, VERSION};
 
 const SPEC_VERSION: &str = "1.0";
@@ -222,6 +224,8 @@ pub(super) struct Joiner {
     identity: LogIdentity,
     /// The record that is not complete, and how many events it will have.
     open: Option<(Placed, u16)>,
+    /// Of the record that is not complete.
+    size: CommitSize,
 }
 
 impl Joiner {
@@ -230,6 +234,7 @@ impl Joiner {
         Self {
             identity,
             open: None,
+            size: CommitSize::EMPTY,
         }
     }
 
@@ -250,6 +255,10 @@ impl Joiner {
             let why = format!("its attributes contradict each other; it should be {should}");
             return Err(BadLine(why));
         }
+        if at == 0 {
+            self.size = CommitSize::EMPTY;
+        }
+        self.size.take_events(&next.record.events)?;
         let (placed, expected) = match self.open.take() {
             None if at == 0 => (next, events),
             None => {

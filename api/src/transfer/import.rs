@@ -7,12 +7,12 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, Read};
 
 use eventstore::{
-    AppendError, Appended, Appending, Budget, Commit, EventStore, Expected, Filter, Outcome, Part,
-    Position, ReadError, Record, StreamId, StreamVersion,
+    AppendError, Appended, Appending, Budget, Commit, EventStore, Expected, Filter, NamedSchemas,
+    Outcome, Part, Position, ReadError, Record, StreamId, StreamVersion,
 };
 use futures_util::FutureExt as _;
 
-use super::record::Placed;
+use super::record::{CommitSize, Placed};
 use super::{BadLine, Format, LINE_BYTES_MAX, Reader};
 
 /// How many commits are on their way at once: enough to fill blocks, and far
@@ -69,6 +69,9 @@ pub enum ImportError {
 /// Appends everything in a file to a log that is empty, or that holds the
 /// beginning of the same file, and comes to hold just that: positions, commit
 /// ids, versions and times are those in the file.
+///
+/// It takes no event of a schema that the file's own registry has not named
+/// before, and no more than one commit into memory beside what is on its way.
 ///
 /// `progress` is told the bytes read.
 ///
@@ -176,6 +179,10 @@ struct Target<'l> {
     recorded_at_us: i64,
     /// The records of a commit that is not complete.
     open: Vec<Placed>,
+    /// Of that commit.
+    size: CommitSize,
+    /// What the file's own registry of schemas has named.
+    named: NamedSchemas,
     appending: VecDeque<OnItsWay>,
     /// Of what is on its way.
     appending_bytes: usize,
@@ -201,6 +208,8 @@ impl<'l> Target<'l> {
             reached: Position::START,
             recorded_at_us: i64::MIN,
             open: Vec::new(),
+            size: CommitSize::EMPTY,
+            named: NamedSchemas::default(),
             appending: VecDeque::new(),
             appending_bytes: 0,
             versions: HashMap::new(),
@@ -233,22 +242,36 @@ impl<'l> Target<'l> {
             ));
         }
         *version = record.last_version();
-        let fits = match self.open.first() {
+        if !self.goes_on_with(&placed) {
+            return bad("it is not the next record of its commit".to_owned());
+        }
+        self.size.take(record)?;
+        let named = self.named.follow(record);
+        named.map_err(|unnamed| BadLine(unnamed.to_string()))?;
+        self.reached = next;
+        self.recorded_at_us = record.recorded_at_us;
+        let is_complete = place.place + 1 == place.records;
+        self.open.push(placed);
+        if !is_complete {
+            return Ok(None);
+        }
+        self.size = CommitSize::EMPTY;
+        Ok(Some(
+            self.open.drain(..).map(|placed| placed.record).collect(),
+        ))
+    }
+
+    /// Whether a record is the next one of the commit that is not complete, or
+    /// the first of another.
+    fn goes_on_with(&self, Placed { record, place }: &Placed) -> bool {
+        match self.open.first() {
             None => place.place == 0 && place.records > 0,
             Some(first) => {
                 usize::from(place.place) == self.open.len()
                     && place.records == first.place.records
                     && is_one_commit(record, &first.record)
             }
-        };
-        if !fits {
-            return bad("it is not the next record of its commit".to_owned());
         }
-        self.reached = next;
-        self.recorded_at_us = record.recorded_at_us;
-        let is_complete = place.place + 1 == place.records;
-        self.open.push(placed);
-        Ok(is_complete.then(|| self.open.drain(..).map(|placed| placed.record).collect()))
     }
 
     /// Compares a commit with what is there, or appends it.

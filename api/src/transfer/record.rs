@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::codec::event_types;
 use domain::stream::Category as KnownCategory;
+use eventstore::limits::{COMMIT_BYTES_MAX, COMMIT_EVENTS_MAX, COMMIT_PARTS_MAX};
 use eventstore::{
     Category, CommitPlace, Event, EventType, Label, Record, SCHEMA_CATEGORY, SchemaVersion,
 };
@@ -15,6 +16,52 @@ use super::BadLine;
 pub(super) struct Placed {
     pub(super) record: Record,
     pub(super) place: CommitPlace,
+}
+
+/// How much of a commit was read, held against what a commit may hold: a file
+/// can say of ever more lines that they belong together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CommitSize {
+    records: usize,
+    events: usize,
+    /// Of payloads alone: the rest of an event is bounded itself.
+    payload_bytes: usize,
+}
+
+impl CommitSize {
+    /// Of a commit of which nothing was read.
+    pub(super) const EMPTY: Self = Self {
+        records: 0,
+        events: 0,
+        payload_bytes: 0,
+    };
+
+    /// Takes one record more.
+    pub(super) fn take(&mut self, record: &Record) -> Result<(), BadLine> {
+        self.records += 1;
+        self.take_events(&record.events)
+    }
+
+    /// Takes more events of a record.
+    pub(super) fn take_events(&mut self, events: &[Event]) -> Result<(), BadLine> {
+        self.events += events.len();
+        self.payload_bytes += events
+            .iter()
+            .map(|event| event.payload.len())
+            .sum::<usize>();
+        for (what, size, max) in [
+            ("records", self.records, COMMIT_PARTS_MAX),
+            ("events", self.events, COMMIT_EVENTS_MAX),
+            ("bytes of payload", self.payload_bytes, COMMIT_BYTES_MAX),
+        ] {
+            if size > max {
+                let why =
+                    format!("with it its commit has {size} {what}, and none has more than {max}");
+                return Err(BadLine(why));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The type of the store's own events, which name the schemas that a log has.

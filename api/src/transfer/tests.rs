@@ -1,11 +1,15 @@
 //! What is imported is what was exported, and nothing else is taken.
 
+mod refused;
+
 use std::io::Cursor;
 use std::path::Path;
+use std::sync::Arc;
 
 use eventstore::{
     Budget, Category, Commit, CommitId, Event, EventStore, EventType, Expected, Filter, Journal,
-    JournalOptions, JournalReader, Label, Part, Record, SchemaVersion, StreamId, StreamVersion,
+    JournalOptions, JournalReader, KnownSchema, Label, Part, Record, RegisteredStore,
+    SchemaFingerprint, SchemaVersion, StreamId, StreamVersion,
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -43,13 +47,28 @@ type Draft = (i64, Vec<(u16, u8, Vec<Vec<u8>>)>);
 
 fn drafts() -> impl Strategy<Value = Vec<Draft>> {
     let payload = proptest::collection::vec(any::<u8>(), 0..40);
-    let part = (0..8_u16, 0..4_u8, proptest::collection::vec(payload, 1..4));
+    let part = (1..8_u16, 0..4_u8, proptest::collection::vec(payload, 1..4));
     let commit = (any::<i32>(), proptest::collection::vec(part, 1..4));
     let commit = commit.prop_map(|(clock, parts)| (i64::from(clock), parts));
     proptest::collection::vec(commit, 0..12)
 }
 
-fn write(log: &Journal, drafts: &[Draft]) {
+/// A log of these commits, whose registry names their schemas as a service would have it.
+fn written(folder: &Path, log_id: u128, drafts: &[Draft]) -> Journal {
+    let log = Arc::new(journal(folder, log_id));
+    let store: Arc<dyn EventStore> = Arc::<Journal>::clone(&log);
+    let schemas = (1..=21).flat_map(|event_type| {
+        (1..=3).map(move |schema| KnownSchema {
+            event_type: EventType(event_type),
+            schema: SchemaVersion(schema),
+            fingerprint: SchemaFingerprint([7; 16]),
+        })
+    });
+    write(&RegisteredStore::open(store, schemas).unwrap(), drafts);
+    Arc::into_inner(log).unwrap()
+}
+
+fn write(log: &RegisteredStore, drafts: &[Draft]) {
     for (number, (clock_us, parts)) in (1_u128..).zip(drafts) {
         let mut streams = std::collections::BTreeMap::new();
         for (category, key, payloads) in parts {
@@ -114,8 +133,7 @@ proptest! {
     #[test]
     fn what_is_imported_is_what_was_exported(drafts in drafts()) {
         let folder = TempDir::new().unwrap();
-        let log = journal(folder.path(), 1);
-        write(&log, &drafts);
+        let log = written(folder.path(), 1, &drafts);
         for format in FORMATS {
             let bytes = exported(folder.path(), format);
             let other = TempDir::new().unwrap();
@@ -132,8 +150,7 @@ proptest! {
     #[test]
     fn an_export_cut_anywhere_is_gone_on_with_to_the_same_bytes(drafts in drafts(), at: prop::sample::Index) {
         let folder = TempDir::new().unwrap();
-        let log = journal(folder.path(), 1);
-        write(&log, &drafts);
+        let log = written(folder.path(), 1, &drafts);
         for format in FORMATS {
             let whole = exported(folder.path(), format);
             let file = folder.path().join("export");
@@ -148,8 +165,7 @@ proptest! {
     #[test]
     fn an_import_cut_anywhere_says_where_and_is_gone_on_with(drafts in drafts(), at: prop::sample::Index) {
         let folder = TempDir::new().unwrap();
-        let log = journal(folder.path(), 1);
-        write(&log, &drafts);
+        let log = written(folder.path(), 1, &drafts);
         for format in FORMATS {
             let whole = exported(folder.path(), format);
             let other = TempDir::new().unwrap();
@@ -170,8 +186,7 @@ proptest! {
         drafts in drafts(), at: prop::sample::Index, byte in 0x20..0x7f_u8,
     ) {
         let folder = TempDir::new().unwrap();
-        let log = journal(folder.path(), 1);
-        write(&log, &drafts);
+        let log = written(folder.path(), 1, &drafts);
         for format in FORMATS {
             let mut bytes = exported(folder.path(), format);
             let at = at.index(bytes.len());
@@ -192,13 +207,13 @@ proptest! {
     }
 }
 
-/// A log of two commits on one stream.
+/// A log of two commits on one stream, behind the names of their schemas.
 fn small() -> (TempDir, Vec<Record>) {
     let folder = TempDir::new().unwrap();
-    let log = journal(folder.path(), 1);
     let part = |payload: u8| (1, 1, vec![vec![payload], vec![payload]]);
-    write(
-        &log,
+    let log = written(
+        folder.path(),
+        1,
         &[
             (5, vec![part(1), (2, 2, vec![vec![9]])]),
             (6, vec![part(2)]),
@@ -212,7 +227,8 @@ fn small() -> (TempDir, Vec<Record>) {
 fn given_a_delivery_its_cloud_events_say_so_in_words() {
     let (folder, _) = small();
     let text = String::from_utf8(exported(folder.path(), Format::Cloudevents)).unwrap();
-    let event: serde_json::Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
+    // Behind the header and the log's own two, which name the schemas.
+    let event: serde_json::Value = serde_json::from_str(text.lines().nth(4).unwrap()).unwrap();
     let names = event.as_object().unwrap().keys();
     let lower = |name: &str| {
         name.bytes()
@@ -236,7 +252,7 @@ fn given_a_delivery_its_cloud_events_say_so_in_words() {
         !known
     );
     assert!(event["subject"].as_str().unwrap().starts_with("delivery-"));
-    assert_eq!(event["position"], "1");
+    assert_eq!(event["position"], "2");
 }
 
 #[test]
@@ -271,8 +287,7 @@ fn given_a_log_of_other_content_nothing_is_appended_to_it() {
     for format in FORMATS {
         let bytes = exported(folder.path(), format);
         let other = TempDir::new().unwrap();
-        let copy = journal(other.path(), 1);
-        write(&copy, &[(5, vec![(1, 1, vec![vec![7]])])]);
+        let copy = written(other.path(), 1, &[(5, vec![(1, 1, vec![vec![7]])])]);
         let before = records(&copy);
         imported(&copy, format, &bytes).unwrap_err();
         assert_eq!(records(&copy), before);
@@ -295,16 +310,16 @@ fn given_a_file_without_a_line_only_the_beginning_of_our_own_header_is_written_o
         }
         let longer = [header, b" "].concat();
         // More than the longest line: no line end is near its end.
-        let long = vec![b'x'; LINE_BYTES_MAX + 9];
-        let long_behind_a_line = [&b"mine\n"[..], &long].concat();
+        let endless = vec![b'x'; LINE_BYTES_MAX + 9];
+        let endless_behind_a_line = [&b"mine\n"[..], &endless].concat();
         let foreign = [
             b"a letter".to_vec(),
             b"{".repeat(2),
             vec![0; 9],
             longer,
-            long,
+            endless,
         ];
-        for bytes in foreign.into_iter().chain([long_behind_a_line]) {
+        for bytes in foreign.into_iter().chain([endless_behind_a_line]) {
             std::fs::write(&file, &bytes).unwrap();
             let refused = write().unwrap_err();
             assert!(
@@ -320,10 +335,7 @@ fn given_a_file_without_a_line_only_the_beginning_of_our_own_header_is_written_o
 fn given_a_file_of_another_log_form_or_beginning_it_is_not_gone_on_with() {
     let (folder, _) = small();
     let other = TempDir::new().unwrap();
-    write(
-        &journal(other.path(), 2),
-        &[(5, vec![(1, 1, vec![vec![1]])])],
-    );
+    written(other.path(), 2, &[(5, vec![(1, 1, vec![vec![1]])])]);
     let file = folder.path().join("export");
     let reader = JournalReader::open(folder.path()).unwrap();
     let go_on = |format, after| {
