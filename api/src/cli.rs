@@ -3,6 +3,7 @@
 // What the commands do.
 mod demo;
 mod maintain;
+mod events;
 mod recover;
 mod copies;
 mod transfer;
@@ -50,7 +51,8 @@ enum Command {
     Demo(DemoOptions),
     /// Fly recorded flights through a running service's public door
     Simulate(SimulateOptions),
-    /// Check the journal, and that every view is what the journal says. Mends nothing but what
+    /// Check the journal, that this release can read all of it, and that every view is what the
+    /// journal says. Mends nothing but what
     /// every start does: a torn last write is cut off. Beside a running service the journal alone
     /// is checked, and nothing is changed
     Verify(FolderOptions),

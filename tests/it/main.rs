@@ -15,6 +15,7 @@ mod bad_input;
 mod cli;
 // What an operator does to a log.
 mod operations;
+mod findings;
 // Clients at the same moment.
 mod race;
 // Faults.

@@ -4,58 +4,107 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use eventstore::{DataLock, EventStore as _, Journal, JournalOptions, OpenError, Standing};
-use projections::{Advance, Difference, Finding, ViewsOptions};
+use eventstore::{
+    DataLock, EventStore, Journal, JournalOptions, OpenError, RegisteredStore, RegistryError,
+    Standing, VerifyReport,
+};
+use projections::{Advance, Difference, Finding, Verification, ViewsOptions};
 
+use super::events::tell_unreadable;
 use super::terminal::{Progress, Stopwatch, Unit, say};
 use super::{FINDINGS, FolderOptions};
+use crate::application::known_schemas;
 use crate::environment::Environment;
 use crate::service::{Folders, open_log};
 
-/// Checks the journal, then the views against it. Beside a running service
-/// the journal alone: the views are in its hands.
+/// Checks the journal, whether this release can read what is in it, then the
+/// views against it. Beside a running service the journal alone: the views are
+/// in its hands.
 pub(super) fn verify(options: &FolderOptions) -> anyhow::Result<ExitCode> {
-    let folders = Folders::of(&options.data).existing()?;
+    let folders = Folders::of(&options.data);
+    let nothing_is_unfinished = tell_unfinished(&folders)?;
+    if !nothing_is_unfinished && !folders.journal.is_dir() {
+        return Ok(ExitCode::from(FINDINGS));
+    }
+    let folders = folders.existing()?;
     let lock = match DataLock::acquire(&options.data) {
         Ok(lock) => Some(lock),
         Err(OpenError::Locked { .. }) => None,
         Err(error) => return Err(error.into()),
     };
+    let report = verify_journal(&folders, lock.is_some())?;
+    if !report.findings.is_empty() {
+        tell_findings("journal", &report.findings);
+        say("views: not checked, since the journal is not in order");
+        return Ok(ExitCode::from(FINDINGS));
+    }
+    if report.segments == 0 && report.in_flight_bytes == 0 {
+        say(format_args!(
+            "journal: {} holds no segment: restore it from a backup, or remove it if nothing was ever recorded there",
+            folders.journal.display()
+        ));
+        return Ok(ExitCode::from(FINDINGS));
+    }
+    // A journal without a record may not even have a whole header yet.
+    let can_be_read = report.records == 0 || tell_unreadable(&folders.journal)?;
+    let views_are_right = if lock.is_none() {
+        say("views: not checked, since a service is running on them");
+        true
+    } else {
+        verify_views(options, &folders)?
+    };
+    let is_in_order = nothing_is_unfinished && can_be_read && views_are_right;
+    Ok(if is_in_order {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FINDINGS)
+    })
+}
+
+/// Says what stands in the way of a journal. Whether there is nothing such.
+fn tell_unfinished(folders: &Folders) -> anyhow::Result<bool> {
+    let unfinished = eventstore::unfinished_beside(&folders.journal)?;
+    let nothing_is_unfinished = unfinished.is_empty();
+    for staging in unfinished {
+        say(format_args!(
+            "journal: {}",
+            OpenError::Unfinished { staging }
+        ));
+    }
+    Ok(nothing_is_unfinished)
+}
+
+/// Checks every byte of the journal, and says what it holds.
+fn verify_journal(folders: &Folders, is_ours: bool) -> anyhow::Result<VerifyReport> {
     let watch = Stopwatch::start();
     let progress = Progress::new("journal", Unit::Bytes);
     let report = eventstore::verify(&folders.journal, &mut |done, all| progress.at(done, all))
         .with_context(|| folders.journal.display().to_string())?;
     progress.end();
-    let eventstore::VerifyReport {
+    let VerifyReport {
         segments,
         records,
         events,
         bytes,
         head,
+        in_flight_bytes,
         ..
     } = report;
     let rates = watch.rates(Some(bytes), Some(records));
     say(format_args!(
         "journal: {records} records with {events} events, {bytes} bytes in {segments} segments, head {head}; {rates}"
     ));
-    if report.in_flight_bytes > 0 {
-        let what = match lock {
-            Some(_) => "are a torn last write; they are cut off, as at every start",
-            None => "are being written at this moment",
+    if in_flight_bytes > 0 {
+        let what = if is_ours {
+            "are a torn last write; they are cut off, as at every start"
+        } else {
+            "are being written at this moment"
         };
-        let bytes = report.in_flight_bytes;
-        say(format_args!("journal: {bytes} bytes at the end {what}"));
+        say(format_args!(
+            "journal: {in_flight_bytes} bytes at the end {what}"
+        ));
     }
-    if !report.findings.is_empty() {
-        tell_findings("journal", &report.findings);
-        say("views: not checked, since the journal is not in order");
-        return Ok(ExitCode::from(FINDINGS));
-    }
-    if lock.is_none() {
-        say("views: not checked, since a service is running on them");
-        return Ok(ExitCode::SUCCESS);
-    }
-    verify_views(options, &folders)
+    Ok(report)
 }
 
 /// Says what is wrong, where, and what can be done.
@@ -66,31 +115,70 @@ pub(super) fn tell_findings(what: &str, findings: &[eventstore::Finding]) {
     }
 }
 
-fn verify_views(options: &FolderOptions, folders: &Folders) -> anyhow::Result<ExitCode> {
-    if !folders.views.exists() {
+/// Says how the views differ from the journal, and what a start would refuse.
+/// Whether all is right.
+fn verify_views(options: &FolderOptions, folders: &Folders) -> anyhow::Result<bool> {
+    let journal_options = JournalOptions::new(Environment::system().new_id());
+    let journal = Arc::new(Journal::open(&folders.journal, journal_options)?);
+    let is_known = tell_unknown_schemas(&journal);
+    let are_equal = if folders.views.exists() {
+        compare_views(options, folders, &journal)
+    } else {
         say("views: there are none; the next start builds them");
-        return Ok(ExitCode::SUCCESS);
+        Ok(true)
+    };
+    journal.close();
+    Ok(is_known? && are_equal?)
+}
+
+/// Whether this release knows all schemas that the journal names.
+fn tell_unknown_schemas(journal: &Arc<Journal>) -> anyhow::Result<bool> {
+    let store: Arc<dyn EventStore> = Arc::<Journal>::clone(journal);
+    match RegisteredStore::open(store, known_schemas()) {
+        Ok(_) => Ok(true),
+        Err(error @ RegistryError::Read(_)) => Err(error.into()),
+        Err(error) => {
+            say(format_args!("events: {error}"));
+            Ok(false)
+        }
     }
-    let journal = open_journal(folders)?;
+}
+
+fn compare_views(
+    options: &FolderOptions,
+    folders: &Folders,
+    journal: &Journal,
+) -> anyhow::Result<bool> {
     let watch = Stopwatch::start();
     let progress = Progress::new("views", Unit::Things("records"));
     let verification = projections::verify(
         &folders.views,
-        journal.as_ref(),
+        journal,
         views_options(options),
         &mut |advance| {
             show(&progress, advance);
         },
     );
     progress.end();
-    let journal_records = journal.head().borrow().get();
-    journal.close();
     let verification = verification.with_context(|| {
         format!(
             "{}: rebuild them with airpost rebuild",
             folders.views.display()
         )
     })?;
+    if verification.is_clean() {
+        let (entries, records) = (verification.entries_agreeing, journal.head().borrow().get());
+        say(format_args!(
+            "views: {entries} entries are what the journal says; {}",
+            watch.rates(None, Some(records))
+        ));
+    } else {
+        tell_differences(&verification);
+    }
+    Ok(verification.is_clean())
+}
+
+fn tell_differences(verification: &Verification) {
     for finding in &verification.findings {
         let Finding {
             view,
@@ -102,25 +190,23 @@ fn verify_views(options: &FolderOptions, folders: &Folders) -> anyhow::Result<Ex
             in_words(difference)
         ));
     }
-    if verification.is_clean() {
-        let entries = verification.entries_agreeing;
-        say(format_args!(
-            "views: {entries} entries are what the journal says; {}",
-            watch.rates(None, Some(journal_records))
-        ));
-        return Ok(ExitCode::SUCCESS);
-    }
-    let is_ahead = |finding: &Finding| matches!(finding.difference, Difference::Ahead { .. });
-    if verification.findings.iter().any(is_ahead) {
+    let has = |is: fn(&Difference) -> bool| {
+        let mut findings = verification.findings.iter();
+        findings.any(|finding| is(&finding.difference))
+    };
+    if has(|difference| matches!(difference, Difference::Ahead { .. })) {
         // Built anew they would no longer tell that something is missing.
         say("views: do not rebuild them, they are what tells what is missing");
+    } else if has(|difference| matches!(difference, Difference::Halted(_))) {
+        say(
+            "views: do not rebuild them, they would stand still again: run a release that reads the record, or restore the journal from a backup",
+        );
     } else {
         say(format_args!(
             "views: {} entries are not what the journal says: rebuild them with airpost rebuild",
             verification.findings_total
         ));
     }
-    Ok(ExitCode::from(FINDINGS))
 }
 
 /// Values are not shown: they hold people's names and addresses.
@@ -141,6 +227,7 @@ fn in_words(difference: &Difference) -> String {
             )
         }
         Difference::Digest => "the entries are not those that the checkpoint tells of".to_owned(),
+        Difference::Halted(halt) => format!("the view stands still: {halt}"),
     }
 }
 

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::test_log::{assigned, at, contact, created, delivery, mission, stream_id, user};
+use crate::verify::Difference;
 
 fn booked(log: &mut TestLog, number: u128) {
     let events = [created(user(1)), DeliveryEvent::Scheduled];
@@ -194,6 +195,43 @@ fn a_record_that_cannot_be_read_stops_the_views_that_need_it_and_no_others() {
     assert_eq!(status(&views, 2), Some(Status::Scheduled));
     assert_eq!(views.delivery(delivery(1)), Err(QueryError::Halted(halted)));
     assert_eq!(views.history(delivery(1)).unwrap().unwrap().len(), 3);
+}
+
+#[test]
+fn a_view_that_stands_still_is_a_finding_wherever_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = TestLog::new();
+    booked(&mut log, 1);
+    let views = open(folder.path(), &log);
+    catch_up(&views, &log);
+    stop_and_verify(views, folder.path(), &log);
+    append_unreadable(&log, 1);
+    let unreadable = log.head();
+    booked(&mut log, 2);
+
+    // Views that end before the record, and views that stand before it.
+    for _ in 0..2 {
+        let found = verified(folder.path(), &log).findings;
+        let halted = found.iter().filter(|finding| {
+            matches!(&finding.difference, Difference::Halted(Halt::Undecodable(at)) if at.position == unreadable)
+        });
+        let halted: Vec<_> = halted.map(|finding| finding.view).collect();
+        assert!(halted.contains(&"delivery_status"), "{found:?}");
+        assert!(!halted.contains(&"delivery_history"), "{found:?}");
+        assert_eq!(halted.len(), found.len(), "{found:?}");
+
+        let views = open(folder.path(), &log);
+        runtime().block_on(async {
+            let mut applied = views.applied();
+            let at_the_end = |_: &Position| {
+                let views = views.health().views;
+                let mut history = views.iter().filter(|view| view.name == "delivery_history");
+                history.any(|view| view.position == log.head())
+            };
+            applied.wait_for(at_the_end).await.unwrap();
+        });
+        views.stop();
+    }
 }
 
 #[test]
