@@ -19,7 +19,7 @@ pub use manifest::{BackupFile, BackupManifest};
 pub use place::check_backup_place;
 #[cfg(test)]
 pub(crate) use restore::restore_on;
-pub use restore::{RestoreError, Restored, restore};
+pub use restore::{RestoreError, Restored, StagedRestore, restore, stage_restore};
 
 use crate::disk::{Disk, RealDisk, create_folders};
 use crate::error::{Corruption, OpenError};

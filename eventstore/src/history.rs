@@ -43,6 +43,21 @@ pub enum Standing {
     Ahead,
 }
 
+/// The number of an epoch that begins now, by the caller's clock in
+/// microseconds since the Unix epoch, behind another one.
+///
+/// It is the clock's second, if that is a later number: so logs that go on
+/// from one copy at different times do not go on under one number. A clock
+/// that shows no time from 1970 to 2106 counts for nothing.
+///
+/// # Panics
+/// Behind `u32::MAX`, which no clock gives.
+pub(crate) fn epoch_after(before: u32, now_us: i64) -> u32 {
+    let second = u32::try_from(now_us.div_euclid(1_000_000)).ok();
+    let second = second.filter(|second| *second < u32::MAX);
+    second.unwrap_or_default().max(before + 1)
+}
+
 impl LogHistory {
     /// A log that has one epoch.
     #[must_use]
@@ -119,7 +134,8 @@ impl LogHistory {
     ///
     /// A position of epoch e holds exactly if it lies before the first
     /// position of the next epoch. That two logs which went on from one backup
-    /// under the same number are told apart is not promised.
+    /// under the same number are told apart is not promised; nor that an epoch
+    /// which only the other one lived is, before this one's next epoch.
     #[must_use]
     pub fn judge(&self, noted: LogIdentity, position: Position, head: Position) -> Standing {
         let current = self.identity();

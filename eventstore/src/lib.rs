@@ -39,8 +39,8 @@ mod backup;
 mod import;
 
 pub use backup::{
-    BackedUp, BackupCheck, BackupError, BackupFile, BackupManifest, RestoreError, Restored, backup,
-    check_backup_place, restore, verify_backup,
+    BackedUp, BackupCheck, BackupError, BackupFile, BackupManifest, RestoreError, Restored,
+    StagedRestore, backup, check_backup_place, restore, stage_restore, verify_backup,
 };
 pub use error::{AppendError, Corruption, OpenError, ReadError};
 pub use event::{

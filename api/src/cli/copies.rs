@@ -127,8 +127,15 @@ pub(super) fn restore(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
     let watch = Stopwatch::start();
     let progress = Progress::new("restore", Unit::Bytes);
     let to_position = options.to_position.map(Position::new);
+    let now_us = Environment::system().now_us();
     let mut tell = |done, all| progress.at(done, all);
-    let restored = eventstore::restore(&options.from, &folders.journal, to_position, &mut tell);
+    let restored = eventstore::restore(
+        &options.from,
+        &folders.journal,
+        to_position,
+        now_us,
+        &mut tell,
+    );
     progress.end();
     let restored = restored?;
     say(format_args!(

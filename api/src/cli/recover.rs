@@ -7,6 +7,7 @@ use eventstore::{DataLock, Loss, Witness};
 use super::maintain::views_options;
 use super::terminal::{Progress, Unit, complain, say};
 use super::{FINDINGS, FolderOptions};
+use crate::environment::Environment;
 use crate::service::Folders;
 
 /// What to recover, and whether.
@@ -27,10 +28,11 @@ pub(super) fn recover(options: &RecoverOptions) -> anyhow::Result<ExitCode> {
     let witnesses = witnesses(&folders, &options.folder);
     let progress = Progress::new("journal", Unit::Bytes);
     let mut tell = |done, all| progress.at(done, all);
+    let now_us = Environment::system().now_us();
     let loss = if options.accept_loss {
-        eventstore::recover_with_loss(&folders.journal, &witnesses, &mut tell)
+        eventstore::recover_with_loss(&folders.journal, &witnesses, now_us, &mut tell)
     } else {
-        eventstore::assess_loss(&folders.journal, &witnesses, &mut tell)
+        eventstore::assess_loss(&folders.journal, &witnesses, now_us, &mut tell)
     };
     progress.end();
     let loss = loss?;
@@ -59,7 +61,7 @@ pub(super) fn recover(options: &RecoverOptions) -> anyhow::Result<ExitCode> {
         ));
     }
     say(format_args!(
-        "  the log goes on behind position {head} in epoch {next_epoch}; cursors and entity tags of what is lost are refused"
+        "  the log goes on behind position {head} in a new epoch; cursors and entity tags of what is lost are refused"
     ));
     Ok(ExitCode::from(FINDINGS))
 }

@@ -7,6 +7,7 @@ use super::copy::{copy_bytes, hash_file};
 use super::{BackupError, BackupFile, BackupManifest, manifest};
 use crate::disk::{Disk, DiskFile, RealDisk, create_folders};
 use crate::error::{Corruption, OpenError};
+use crate::history::epoch_after;
 use crate::journal::block::{Block, BlockBuilder, Chain};
 use crate::journal::recovery::{begin_epoch, staging_folders};
 use crate::journal::segment::{
@@ -62,15 +63,7 @@ pub enum RestoreError {
 
 /// Makes a journal from a backup, in a folder that is not there yet or empty.
 ///
-/// Every hash, every record and the chain are checked before the journal is
-/// put in its place. It holds the records up to the backup's head, or up to
-/// the last commit that ends at `to_position` or before, and goes on in a new
-/// epoch. Interrupted, no journal is there, a journal is not begun there by
-/// opening it either, and the same call goes on. `progress` is told the bytes
-/// done and in all. Nobody else may use the folder.
-///
-/// Two logs restored from one backup go on under the same epoch: only one of
-/// them may be used by whoever holds tokens.
+/// The same as [`stage_restore`] and at once [`StagedRestore::install`].
 ///
 /// # Errors
 /// [`RestoreError`].
@@ -78,25 +71,62 @@ pub fn restore(
     from: &Path,
     journal: &Path,
     to_position: Option<Position>,
+    now_us: i64,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Restored, RestoreError> {
-    restore_on(&RealDisk, from, journal, to_position, progress)
+    stage_restore(from, journal, to_position, now_us, progress)?.install()
 }
 
-/// The same, on a disk that may fail.
-pub(crate) fn restore_on(
-    disk: &dyn Disk,
+/// A journal that is complete, and lies beside its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "nothing is restored until it is installed"]
+pub struct StagedRestore {
+    staging: PathBuf,
+    journal: PathBuf,
+    restored: Restored,
+}
+
+/// Makes a journal from a backup, beside a folder that is not there yet or empty.
+///
+/// Every hash, every record and the chain are checked here: what the caller
+/// does between this and the installation is done for a journal that is whole.
+/// It holds the records up to the backup's head, or up to the last commit that
+/// ends at `to_position` or before, and goes on in a new epoch. Interrupted, no
+/// journal is there, a journal is not begun there by opening it either, and
+/// the same call goes on. `progress` is told the bytes done and in all. Nobody
+/// else may use the folder.
+///
+/// `now_us` is the caller's clock, microseconds since the Unix epoch. The new
+/// epoch's number is its second, if that is later than the backup's, so that
+/// two logs restored from one backup are told apart by whoever holds tokens.
+/// Not so if both are restored within one second, or with a clock that is wrong.
+///
+/// # Errors
+/// [`RestoreError`].
+pub fn stage_restore(
     from: &Path,
     journal: &Path,
     to_position: Option<Position>,
+    now_us: i64,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Restored, RestoreError> {
+) -> Result<StagedRestore, RestoreError> {
+    stage_on(&RealDisk, from, journal, (to_position, now_us), progress)
+}
+
+/// The same, on a disk that may fail.
+fn stage_on(
+    disk: &dyn Disk,
+    from: &Path,
+    journal: &Path,
+    (to_position, now_us): (Option<Position>, i64),
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<StagedRestore, RestoreError> {
     let mut backup = manifest::read_existing(disk, from)?;
     let [staging, importing] = staging_folders(journal);
     refuse_occupied(disk, journal, importing)?;
     let identity = LogIdentity {
         log_id: backup.log_id,
-        epoch: backup.epoch + 1,
+        epoch: epoch_after(backup.epoch, now_us),
     };
     if let Some(to_position) = to_position.filter(|to| *to < backup.head) {
         backup.cut_behind(to_position);
@@ -115,12 +145,8 @@ pub(crate) fn restore_on(
     if let Some(to_position) = to_position.filter(|to| *to < staged.head)
         && let Some(last) = backup.files.last()
     {
-        end = cut(
-            disk,
-            &staging.join(segment_name(last.first)),
-            last,
-            to_position,
-        )?;
+        let path = staging.join(segment_name(last.first));
+        end = cut(disk, &path, last, to_position)?;
     }
     begin_epoch(disk, &staging, identity, end)?;
     // After a cut the end is read once more.
@@ -130,18 +156,50 @@ pub(crate) fn restore_on(
     } else {
         staged
     };
-    disk.rename(&staging, journal)
-        .map_err(io("putting into its place", journal))?;
-    let parent = journal.parent().filter(|path| !path.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
-    disk.sync_folder(parent).map_err(io("syncing", parent))?;
-    Ok(Restored {
-        identity,
-        head: end.0,
-        records: report.records,
-        events: report.events,
-        bytes: report.bytes,
+    Ok(StagedRestore {
+        staging,
+        journal: journal.to_owned(),
+        restored: Restored {
+            identity,
+            head: end.0,
+            records: report.records,
+            events: report.events,
+            bytes: report.bytes,
+        },
     })
+}
+
+impl StagedRestore {
+    /// Puts the journal into its place, durably.
+    ///
+    /// # Errors
+    /// When the operating system refuses; then it is restored anew.
+    pub fn install(self) -> Result<Restored, RestoreError> {
+        self.install_on(&RealDisk)
+    }
+
+    /// The same, on a disk that may fail.
+    fn install_on(self, disk: &dyn Disk) -> Result<Restored, RestoreError> {
+        let journal = &self.journal;
+        disk.rename(&self.staging, journal)
+            .map_err(io("putting into its place", journal))?;
+        let parent = journal.parent().filter(|path| !path.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        disk.sync_folder(parent).map_err(io("syncing", parent))?;
+        Ok(self.restored)
+    }
+}
+
+/// [`restore`] on a disk that may fail.
+#[cfg(test)]
+pub(crate) fn restore_on(
+    disk: &dyn Disk,
+    from: &Path,
+    journal: &Path,
+    (to_position, now_us): (Option<Position>, i64),
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Restored, RestoreError> {
+    stage_on(disk, from, journal, (to_position, now_us), progress)?.install_on(disk)
 }
 
 fn refuse_occupied(

@@ -18,6 +18,8 @@ use crate::tests::given::{
 // What nobody wrote, and where nothing may be written.
 mod forged;
 mod place;
+// What is restored twice.
+mod twins;
 
 fn back_up(journal: &Path, to: &Path) -> Result<BackedUp, BackupError> {
     backup(journal, to, 77, &mut |_, _| ())
@@ -31,7 +33,7 @@ fn restored(from: &Path, to_position: Option<u64>) -> Result<(TempDir, Restored)
     let folder = TempDir::new().unwrap();
     let to_position = to_position.map(Position::new);
     let journal = folder.path().join("journal");
-    restore(from, &journal, to_position, &mut |_, _| ()).map(|restored| (folder, restored))
+    restore(from, &journal, to_position, 0, &mut |_, _| ()).map(|restored| (folder, restored))
 }
 
 /// The records of a restored backup, opened.
@@ -112,7 +114,7 @@ fn given_a_refused_restore_there_is_no_journal_and_none_is_begun_by_opening_it()
     let whole = fs::read(&last).unwrap();
     flip(&last, 80);
     let journal = data.path().join("journal");
-    let restore = || restore(to.path(), &journal, None, &mut |_, _| ());
+    let restore = || restore(to.path(), &journal, None, 0, &mut |_, _| ());
     assert!(matches!(restore(), Err(RestoreError::Damaged(_))));
     assert!(!journal.exists());
     let refused = Journal::open(&journal, options(1 << 20)).unwrap_err();
@@ -169,7 +171,7 @@ fn given_a_log_that_gave_up_what_the_backup_has_the_backup_is_kept() {
     let bytes = fs::read(&segment).unwrap();
     let end = crate::tests::given::block_offsets(&segment)[4];
     fs::write(&segment, &bytes[..end]).unwrap();
-    recover_with_loss(folder.path(), &[], &mut |_, _| ()).unwrap();
+    recover_with_loss(folder.path(), &[], 0, &mut |_, _| ()).unwrap();
     fill_on(folder.path(), 5);
     let refused = back_up(folder.path(), to.path()).unwrap_err();
     assert!(

@@ -101,7 +101,7 @@ fn restores(machine: &Machine) -> Result<(), RestoreError> {
         machine,
         &backup_folder(),
         &restored_folder(),
-        None,
+        (None, 0),
         &mut |_, _| (),
     );
     restored.map(|_| ())

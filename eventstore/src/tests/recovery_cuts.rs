@@ -112,7 +112,7 @@ fn with_a_witness_ahead() -> Lossy {
 
 impl Lossy {
     fn recover(&self, machine: &Machine) -> Result<Loss, RecoverError> {
-        recover_on(machine, &folder(), &self.witnesses, &mut |_, _| ())
+        recover_on(machine, &folder(), (&self.witnesses, 0), &mut |_, _| ())
     }
 
     /// Whether it opens, and then rightly.

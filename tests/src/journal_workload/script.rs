@@ -59,7 +59,7 @@ fn back_up(data: &Path, told: &Told) -> Result<(), String> {
 
 fn restore(data: &Path, told: &Told) -> Result<(), String> {
     let (from, journal) = (crate::backup_folder(data), crate::restored_folder(data));
-    let done = eventstore::restore(&from, &journal, None, &mut |_, _| {});
+    let done = eventstore::restore(&from, &journal, None, 0, &mut |_, _| {});
     let head = done.map_err(|error| error.to_string())?.head;
     told.say(&format!("restored {head}"));
     Ok(())

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::disk::{Disk, RealDisk, failed};
 use crate::error::{Corruption, OpenError};
-use crate::history::{LogHistory, Standing};
+use crate::history::{LogHistory, Standing, epoch_after};
 use crate::journal::block::{Block, Chain};
 use crate::journal::head_file::KnownHead;
 use crate::journal::segment::{FIRST_BLOCK_OFFSET, SegmentHeader, segment_name};
@@ -42,7 +42,7 @@ pub struct Loss {
     pub damage: Option<Corruption>,
     /// Bytes from there to the file's end.
     pub damaged_bytes: u64,
-    /// The epoch in which the log would go on.
+    /// The epoch in which the log would go on; later, it would be a later one.
     pub next_epoch: u32,
 }
 
@@ -103,21 +103,26 @@ impl From<OpenError> for RecoverError {
 /// Says what is missing of the journal in a folder, and changes nothing.
 ///
 /// `witnesses` are those whom the caller knows; the head file is asked
-/// besides. Every byte of the journal is read; `progress` is told the bytes
-/// done and in all. Nobody else may have the journal open.
+/// besides. `now_us` is the caller's clock, microseconds since the Unix epoch,
+/// of which the next epoch gets its number. Every byte of the journal is read;
+/// `progress` is told the bytes done and in all. Nobody else may have the
+/// journal open.
 ///
 /// # Errors
 /// [`RecoverError`], if the journal cannot go on with what there is.
 pub fn assess_loss(
     folder: &Path,
     witnesses: &[Witness],
+    now_us: i64,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Loss, RecoverError> {
-    Ok(assess_on(&RealDisk, folder, witnesses, progress)?.loss)
+    Ok(assess_on(&RealDisk, folder, (witnesses, now_us), progress)?.loss)
 }
 
 /// Gives up what is missing: an unreadable end is cut off (its bytes are kept
-/// under `torn/`), and the log goes on in a new segment, under a new epoch.
+/// under `torn/`), and the log goes on in a new segment, under a new epoch,
+/// which is later than any that a witness has seen, and not before the second
+/// of `now_us`, the caller's clock in microseconds since the Unix epoch.
 /// If nothing is missing, nothing is changed.
 ///
 /// Interrupted, it can be called again. From its first change on, the journal
@@ -128,19 +133,20 @@ pub fn assess_loss(
 pub fn recover_with_loss(
     folder: &Path,
     witnesses: &[Witness],
+    now_us: i64,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Loss, RecoverError> {
-    recover_on(&RealDisk, folder, witnesses, progress)
+    recover_on(&RealDisk, folder, (witnesses, now_us), progress)
 }
 
 /// The same, on a disk that may fail.
 pub(crate) fn recover_on(
     disk: &dyn Disk,
     folder: &Path,
-    witnesses: &[Witness],
+    (witnesses, now_us): (&[Witness], i64),
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Loss, RecoverError> {
-    let assessed = assess_on(disk, folder, witnesses, progress)?;
+    let assessed = assess_on(disk, folder, (witnesses, now_us), progress)?;
     let Assessed {
         loss,
         last,
@@ -247,7 +253,7 @@ struct Assessed {
 fn assess_on(
     disk: &dyn Disk,
     folder: &Path,
-    witnesses: &[Witness],
+    (witnesses, now_us): (&[Witness], i64),
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Assessed, RecoverError> {
     let mut found = find_segments(disk, folder)?;
@@ -294,7 +300,7 @@ fn assess_on(
                 0
             },
             // Also behind an epoch of which nothing is left here.
-            next_epoch: epoch.unwrap_or_default().max(identity.epoch) + 1,
+            next_epoch: epoch_after(epoch.unwrap_or_default().max(identity.epoch), now_us),
         },
         last,
         scan,

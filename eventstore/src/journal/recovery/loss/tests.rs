@@ -14,11 +14,11 @@ use crate::tests::given::{
 };
 
 fn assess(folder: &Path, witnesses: &[Witness]) -> Result<Loss, RecoverError> {
-    assess_loss(folder, witnesses, &mut |_, _| ())
+    assess_loss(folder, witnesses, 0, &mut |_, _| ())
 }
 
 fn recover(folder: &Path) -> Loss {
-    recover_with_loss(folder, &[], &mut |_, _| ()).unwrap()
+    recover_with_loss(folder, &[], 0, &mut |_, _| ()).unwrap()
 }
 
 fn identity(epoch: u32) -> LogIdentity {
@@ -133,7 +133,7 @@ fn given_damage_in_a_sealed_segment_it_is_refused_and_nothing_is_changed() {
     let first = files(folder.path(), ".seg").remove(0);
     flip(&first, 100);
     let before = contents(folder.path());
-    let refused = recover_with_loss(folder.path(), &[view(1, 99)], &mut |_, _| ()).unwrap_err();
+    let refused = recover_with_loss(folder.path(), &[view(1, 99)], 0, &mut |_, _| ()).unwrap_err();
     assert!(
         matches!(&refused, RecoverError::NotTheEnd(c) if c.file == first),
         "{refused}"
@@ -184,7 +184,7 @@ fn given_a_view_of_a_later_epoch_the_log_goes_on_behind_that_one() {
         ..view(1, 50)
     };
     let witnesses = [view(4, 2), other];
-    let loss = recover_with_loss(folder.path(), &witnesses, &mut |_, _| ()).unwrap();
+    let loss = recover_with_loss(folder.path(), &witnesses, 0, &mut |_, _| ()).unwrap();
     assert_eq!((loss.next_epoch, loss.witnesses.len()), (5, 1));
     let journal = open(folder.path(), 1 << 20);
     assert_eq!(journal.identity(), identity(5));
