@@ -134,7 +134,7 @@ async fn no_position_that_an_operator_gives_ends_in_a_panic() {
         "export", "--format", "ndjson", "--to", &to, "--after", &most,
     ];
     ended(
-        run(&words, folder.path()).await,
+        &run(&words, folder.path()).await,
         1,
         "the log ends at position",
     );
@@ -142,7 +142,7 @@ async fn no_position_that_an_operator_gives_ends_in_a_panic() {
     let backup = scratch();
     let to = backup.path().to_string_lossy();
     ended(
-        run(&["backup", "--to", &to], folder.path()).await,
+        &run(&["backup", "--to", &to], folder.path()).await,
         0,
         "copied",
     );
@@ -171,7 +171,7 @@ async fn a_backup_lies_elsewhere_and_says_what_it_did_not_read() {
     let backup = scratch();
     let to = backup.path().to_string_lossy();
     ended(
-        run(&["backup", "--to", &to], folder.path()).await,
+        &run(&["backup", "--to", &to], folder.path()).await,
         0,
         "backup: ",
     );
