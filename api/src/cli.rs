@@ -5,6 +5,7 @@ mod demo;
 mod maintain;
 mod events;
 mod recover;
+mod derived;
 mod copies;
 mod transfer;
 mod serve;

@@ -1,5 +1,8 @@
 //! What an operator does to a log: copy it, bring it back, move it, go on without its lost end.
 
+// What lies beside a log that is brought back.
+mod kept;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,12 +1,13 @@
 //! `airpost backup`, `verify-backup` and `restore`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use eventstore::{DataLock, Position};
 
 use super::FINDINGS;
+use super::derived::remove_derived;
 use super::maintain::tell_findings;
 use super::terminal::{Progress, Stopwatch, Unit, say};
 use crate::environment::Environment;
@@ -123,13 +124,12 @@ pub(super) fn restore(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
     }
     let _lock = DataLock::acquire(&options.data)?;
     let folders = Folders::of(&options.data);
-    remove_derived(&options.data, &folders)?;
     let watch = Stopwatch::start();
     let progress = Progress::new("restore", Unit::Bytes);
     let to_position = options.to_position.map(Position::new);
     let now_us = Environment::system().now_us();
     let mut tell = |done, all| progress.at(done, all);
-    let restored = eventstore::restore(
+    let staged = eventstore::stage_restore(
         &options.from,
         &folders.journal,
         to_position,
@@ -137,7 +137,9 @@ pub(super) fn restore(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
         &mut tell,
     );
     progress.end();
-    let restored = restored?;
+    let staged = staged?;
+    remove_derived(&folders)?;
+    let restored = staged.install()?;
     say(format_args!(
         "restored: {} records with {} events up to position {}, {}; the log goes on in epoch {}, and the next start builds the views",
         restored.records,
@@ -147,27 +149,4 @@ pub(super) fn restore(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
         restored.identity.epoch,
     ));
     Ok(ExitCode::SUCCESS)
-}
-
-/// Removes what was derived from a journal that is gone: the new one may bear
-/// the same epoch, and must not be taken for it. With a journal there nothing
-/// is removed, since nothing will be put in its place.
-pub(super) fn remove_derived(data: &Path, folders: &Folders) -> anyhow::Result<()> {
-    let has_journal = match std::fs::read_dir(&folders.journal) {
-        Ok(mut names) => names.next().is_some(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-        Err(error) => return Err(error).context(folders.journal.display().to_string()),
-    };
-    if has_journal {
-        return Ok(());
-    }
-    for derived in [folders.views.clone(), data.join("snapshots")] {
-        match std::fs::remove_dir_all(&derived) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("removing {}", derived.display()));
-            }
-            Ok(()) | Err(_) => {}
-        }
-    }
-    Ok(())
 }

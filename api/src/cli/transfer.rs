@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use eventstore::{DataLock, ImportPlace, Journal, JournalOptions, JournalReader, Position};
 
-use super::copies::remove_derived;
+use super::derived::remove_derived;
 use super::terminal::{Progress, Stopwatch, Unit, complain, say};
 use crate::environment::Environment;
 use crate::service::Folders;
@@ -90,7 +90,6 @@ pub(super) fn import(options: &ImportOptions) -> anyhow::Result<ExitCode> {
     let _lock = DataLock::acquire(&options.data)?;
     let folders = Folders::of(&options.data);
     let place = ImportPlace::beside(&folders.journal)?;
-    remove_derived(&options.data, &folders)?;
 
     let watch = Stopwatch::start();
     let new_log_id = Environment::system().new_id();
@@ -109,6 +108,7 @@ pub(super) fn import(options: &ImportOptions) -> anyhow::Result<ExitCode> {
             named()
         )
     })?;
+    remove_derived(&folders)?;
     place.install()?;
     say(format_args!(
         "imported: {} records up to position {}, {} of them were there already; {}; the log has a new identity, and the next start builds the views",

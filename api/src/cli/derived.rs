@@ -1,0 +1,219 @@
+//! Removing what was derived from a log that is gone, when another takes its place.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::service::Folders;
+
+/// Removes the views and the snapshots that a former log has left: nothing of
+/// it is to be taken for the new one's. To be called when the new log is
+/// complete and checked, and only lacks its place.
+///
+/// Only what bears a name that we give is removed. Whatever else lies in these
+/// folders stays, and so do the folders then.
+pub(super) fn remove_derived(folders: &Folders) -> anyhow::Result<()> {
+    remove_named(&folders.views, is_of_views)?;
+    remove_named(&folders.snapshots, is_of_snapshots)
+}
+
+fn remove_named(folder: &Path, is_ours: fn(&str) -> bool) -> anyhow::Result<()> {
+    for path in named(folder, is_ours).with_context(|| folder.display().to_string())? {
+        remove(&path).with_context(|| format!("removing {}", path.display()))?;
+    }
+    // Durably, so that nothing comes back beside the new log after a power cut.
+    match fs::File::open(folder).and_then(|folder| folder.sync_all()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        synced => synced.with_context(|| folder.display().to_string())?,
+    }
+    match fs::remove_dir(folder) {
+        // It holds something of others, or is a link to a folder elsewhere.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::DirectoryNotEmpty
+                    | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(())
+        }
+        removed => removed.with_context(|| format!("removing {}", folder.display())),
+    }
+}
+
+fn named(folder: &Path, is_ours: fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut named = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(is_ours) {
+            named.push(entry.path());
+        }
+    }
+    Ok(named)
+}
+
+/// A link is removed itself, not what it leads to.
+fn remove(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    }
+}
+
+/// `store-<number>` is a database, `clean` says that it was left in good order.
+fn is_of_views(name: &str) -> bool {
+    let number = name.strip_prefix("store-");
+    name == "clean" || number.is_some_and(is_written::<u64>)
+}
+
+/// `<number>-<category>-<stream's key>.snap`; one that was being written ends in `.new`.
+fn is_of_snapshots(name: &str) -> bool {
+    let whole = name.strip_suffix(".new").unwrap_or(name);
+    let parts = whole.strip_suffix(".snap").map(|parts| parts.split('-'));
+    let parts = parts.map(Iterator::collect::<Vec<_>>);
+    let Some([number, category, key]) = parts.as_deref() else {
+        return false;
+    };
+    let is_of = |text: &str, digits: fn(u8) -> bool, length| {
+        text.len() == length && text.bytes().all(digits)
+    };
+    let is_hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    is_of(number, |byte| byte.is_ascii_digit(), 20)
+        && is_written::<u16>(category)
+        && is_of(key, is_hexadecimal, 32)
+}
+
+/// Whether a text is a number just as we write it.
+fn is_written<T: std::str::FromStr + ToString>(text: &str) -> bool {
+    text.parse()
+        .is_ok_and(|number: T| number.to_string() == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use eventstore::{
+        Budget, Commit, CommitId, Event, EventStore, EventType, Expected, Journal, JournalOptions,
+        Label, Part, SchemaVersion, Snapshot, SnapshotStore, StreamId, StreamVersion,
+    };
+    use tempfile::TempDir;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn names_that_are_not_just_as_we_write_them_are_not_ours() {
+        for ours in ["clean", "store-1", "store-0", "store-18446744073709551615"] {
+            assert!(is_of_views(ours), "{ours}");
+        }
+        for foreign in [
+            "",
+            "cleaner",
+            "store",
+            "store-",
+            "store-01",
+            "store-+1",
+            "store--1",
+            "store-1.bak",
+            "store-18446744073709551616",
+            "Store-1",
+        ] {
+            assert!(!is_of_views(foreign), "{foreign}");
+        }
+        let key = "0123456789abcdef0123456789abcdef";
+        let number = "00000000000000000007";
+        for foreign in [
+            String::new(),
+            ".snap".to_owned(),
+            "holiday.snap".to_owned(),
+            format!("{number}-2-{key}"),
+            format!("7-2-{key}.snap"),
+            format!("{number}-02-{key}.snap"),
+            format!("{number}-65536-{key}.snap"),
+            format!("{number}-2-{}.snap", key.to_uppercase()),
+            format!("{number}-2-{key}-3.snap"),
+            format!("{number}-2-{key}.snap.bak"),
+        ] {
+            assert!(!is_of_snapshots(&foreign), "{foreign}");
+        }
+    }
+
+    /// A snapshot just as the store writes it.
+    fn snapshot(data: &Path, folder: &Path) {
+        let log_id = Uuid::from_u128(7);
+        let options = JournalOptions {
+            disk_free_bytes_min: 0,
+            ..JournalOptions::new(log_id)
+        };
+        let journal = Journal::open(&data.join("journal"), options).unwrap();
+        let stream = StreamId::new(eventstore::Category::new(2), Uuid::from_u128(9));
+        let event = Event {
+            event_type: EventType(1),
+            schema: SchemaVersion(1),
+            event_time_us: 0,
+            inferred: false,
+            cause: None,
+            payload: vec![1],
+        };
+        let commit = Commit {
+            id: CommitId(Uuid::from_u128(1)),
+            clock_us: 0,
+            actor: Label::new("a test").unwrap(),
+            correlation_id: Uuid::nil(),
+            parts: vec![Part {
+                stream,
+                owner: None,
+                expected: Expected::from(StreamVersion::EMPTY),
+                events: vec![event],
+            }],
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(journal.append(commit)).unwrap();
+        let page = journal.read_stream(stream, StreamVersion::EMPTY, Budget::PAGE);
+        let record = page.unwrap().records.remove(0);
+        let taken = Snapshot::after(&record, journal.identity(), vec![1, 2]);
+        let code = eventstore::CodeFingerprint([1; 16]);
+        let store = SnapshotStore::open(folder, code).unwrap();
+        store.put(&taken).unwrap();
+        assert_eq!(store.len(), 1);
+    }
+
+    #[test]
+    fn given_a_snapshot_as_it_is_written_it_goes_with_its_folder_and_others_files_stay() {
+        let data = TempDir::new().unwrap();
+        let folders = Folders::of(data.path());
+        for foreign in [None, Some("notes.txt")] {
+            snapshot(data.path(), &folders.snapshots);
+            fs::remove_dir_all(&folders.journal).unwrap();
+            if let Some(name) = foreign {
+                fs::write(folders.snapshots.join(name), name).unwrap();
+            }
+            remove_derived(&folders).unwrap();
+            assert_eq!(folders.snapshots.exists(), foreign.is_some());
+        }
+        let left: Vec<_> = fs::read_dir(&folders.snapshots).unwrap().collect();
+        assert_eq!(left.len(), 1);
+    }
+
+    #[test]
+    fn given_links_instead_of_folders_what_they_lead_to_stays() {
+        let (data, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let folders = Folders::of(data.path());
+        let store = elsewhere.path().join("store-1");
+        fs::create_dir(&store).unwrap();
+        fs::write(store.join("mine"), "mine").unwrap();
+        fs::create_dir(&folders.views).unwrap();
+        std::os::unix::fs::symlink(&store, folders.views.join("store-1")).unwrap();
+        remove_derived(&folders).unwrap();
+        assert!(store.join("mine").exists());
+        assert!(!folders.views.exists());
+        remove_derived(&folders).unwrap();
+    }
+}
