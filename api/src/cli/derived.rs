@@ -100,8 +100,8 @@ fn is_written<T: std::str::FromStr + ToString>(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use eventstore::{
-        Budget, Commit, CommitId, Event, EventStore, EventType, Expected, Journal, JournalOptions,
-        Label, Part, SchemaVersion, Snapshot, SnapshotStore, StreamId, StreamVersion,
+        Category, CodeFingerprint, CommitId, Event, EventType, Label, LogIdentity, Position,
+        Record, SchemaVersion, Snapshot, SnapshotStore, StreamId, StreamVersion,
     };
     use tempfile::TempDir;
     use uuid::Uuid;
@@ -146,42 +146,34 @@ mod tests {
     }
 
     /// A snapshot just as the store writes it.
-    fn snapshot(data: &Path, folder: &Path) {
-        let log_id = Uuid::from_u128(7);
-        let options = JournalOptions {
-            disk_free_bytes_min: 0,
-            ..JournalOptions::new(log_id)
-        };
-        let journal = Journal::open(&data.join("journal"), options).unwrap();
-        let stream = StreamId::new(eventstore::Category::new(2), Uuid::from_u128(9));
-        let event = Event {
-            event_type: EventType(1),
-            schema: SchemaVersion(1),
-            event_time_us: 0,
-            inferred: false,
-            cause: None,
-            payload: vec![1],
-        };
-        let commit = Commit {
-            id: CommitId(Uuid::from_u128(1)),
-            clock_us: 0,
+    fn snapshot(folder: &Path) {
+        let stream = StreamId::new(Category::new(2), Uuid::from_u128(9));
+        let record = Record {
+            position: Position::new(1),
+            stream,
+            first_version: StreamVersion::new(1),
+            commit_id: CommitId(Uuid::from_u128(1)),
+            recorded_at_us: 0,
             actor: Label::new("a test").unwrap(),
             correlation_id: Uuid::nil(),
-            parts: vec![Part {
-                stream,
-                owner: None,
-                expected: Expected::from(StreamVersion::EMPTY),
-                events: vec![event],
+            owner: None,
+            events: vec![Event {
+                event_type: EventType(1),
+                schema: SchemaVersion(1),
+                event_time_us: 0,
+                inferred: false,
+                cause: None,
+                payload: vec![1],
             }],
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
-        runtime.unwrap().block_on(journal.append(commit)).unwrap();
-        let page = journal.read_stream(stream, StreamVersion::EMPTY, Budget::PAGE);
-        let record = page.unwrap().records.remove(0);
-        let taken = Snapshot::after(&record, journal.identity(), vec![1, 2]);
-        let code = eventstore::CodeFingerprint([1; 16]);
-        let store = SnapshotStore::open(folder, code).unwrap();
-        store.put(&taken).unwrap();
+        let identity = LogIdentity {
+            log_id: Uuid::from_u128(7),
+            epoch: 1,
+        };
+        let store = SnapshotStore::open(folder, CodeFingerprint([1; 16])).unwrap();
+        store
+            .put(&Snapshot::after(&record, identity, vec![1, 2]))
+            .unwrap();
         assert_eq!(store.len(), 1);
     }
 
@@ -190,8 +182,7 @@ mod tests {
         let data = TempDir::new().unwrap();
         let folders = Folders::of(data.path());
         for foreign in [None, Some("notes.txt")] {
-            snapshot(data.path(), &folders.snapshots);
-            fs::remove_dir_all(&folders.journal).unwrap();
+            snapshot(&folders.snapshots);
             if let Some(name) = foreign {
                 fs::write(folders.snapshots.join(name), name).unwrap();
             }
