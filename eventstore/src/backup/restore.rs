@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::copy::{copy_bytes, hash_file};
+use super::manifest::PART_SUFFIX;
 use super::{BackupError, BackupFile, BackupManifest, manifest};
 use crate::disk::{Disk, DiskFile, RealDisk, create_folders};
 use crate::error::{Corruption, OpenError};
@@ -238,6 +239,7 @@ fn remove_strangers(
 }
 
 /// Copies every file that is not there yet, and holds each against its hash.
+/// What bears its name was durable before it got it.
 fn stage(
     disk: &dyn Disk,
     from: &Path,
@@ -263,16 +265,21 @@ fn stage(
                 let why = format!("the file has {length} bytes, the manifest says {bytes}");
                 return Err(damaged(why));
             }
-            let copy = disk.create(&target).map_err(io("creating", &target))?;
+            // Under another name until it is durable: after a sync that failed
+            // a reader sees bytes that the disk does not hold, and no later
+            // sync says so.
+            let part = staging.join(format!("{}{PART_SUFFIX}", segment_name(file.first)));
+            let copy = disk.create(&part).map_err(io("creating", &part))?;
             let hash = copy_bytes(original.as_ref(), copy.as_ref(), length, &mut |bytes| {
                 progress(done + bytes);
             });
-            let hash = hash.map_err(io("copying", &source))?;
+            let hash = hash.map_err(io("copying to", &part))?;
             if hash != file.blake3 {
                 let why = "its BLAKE3 hash is not the one in the manifest";
                 return Err(damaged(why.to_owned()));
             }
-            copy.sync_data().map_err(io("making durable", &target))?;
+            copy.sync_data().map_err(io("making durable", &part))?;
+            disk.rename(&part, &target).map_err(io("naming", &target))?;
         }
         done += file.bytes;
         progress(done);
@@ -287,12 +294,7 @@ fn is_staged(disk: &dyn Disk, target: &Path, file: &BackupFile) -> Result<bool, 
     }
     let open = disk.open_to_read(target).map_err(io("opening", target))?;
     let has_length = open.len().map_err(io("measuring", target))? == file.bytes;
-    if !has_length || hash_file(open.as_ref()).map_err(io("reading", target))? != file.blake3 {
-        return Ok(false);
-    }
-    // It may have been killed before the copy was durable.
-    open.sync_data().map_err(io("making durable", target))?;
-    Ok(true)
+    Ok(has_length && hash_file(open.as_ref()).map_err(io("reading", target))? == file.blake3)
 }
 
 /// Reads every record of what is staged, and holds its end against the manifest.

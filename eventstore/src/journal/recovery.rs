@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use loss::begin_epoch;
-#[cfg(test)]
-pub(crate) use loss::recover_on;
 pub use loss::{Loss, RecoverError, Witness, assess_loss, recover_with_loss};
+#[cfg(test)]
+pub(crate) use loss::{assess_loss_on, recover_on};
 
 use super::block::{Block, first_chain};
 use super::head_file::{HeadFile, KnownHead, read_head};

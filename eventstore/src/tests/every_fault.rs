@@ -3,9 +3,20 @@
 //! everything is well again.
 
 use super::dice::Dice;
-use super::fault_disk::{EIO, ENOSPC, EROFS, Effect};
+use super::fault_disk::{EIO, EMFILE, ENOSPC, EROFS, Effect};
 use super::machine::{Machine, Survivors, Trouble};
 use super::story::{SEGMENT_BYTES, Story, Told, at, is_full_size, open_on, whole_life};
+
+/// The ways in which a call fails.
+pub(super) const EFFECTS: [Effect; 7] = [
+    Effect::Fails(EIO),
+    Effect::Fails(EROFS),
+    Effect::Fails(ENOSPC),
+    Effect::Fails(EMFILE),
+    Effect::Short(7),
+    Effect::ShortThenFails(700, EIO),
+    Effect::ShortThenFails(700, ENOSPC),
+];
 
 /// A whole life in which calls go wrong.
 fn troubled(trouble: Trouble) -> (Machine, Story) {
@@ -33,7 +44,7 @@ fn all_written(story: &Story) -> bool {
 }
 
 /// The ways in which a machine comes back, one of them for each call, or all.
-fn ways_back(call: usize) -> Vec<Option<Survivors>> {
+pub(super) fn ways_back(call: usize) -> Vec<Option<Survivors>> {
     let seed = u64::try_from(call).unwrap();
     let ways = [None, Some(Survivors::Nothing), Some(Survivors::Some(seed))];
     if is_full_size() {
@@ -65,7 +76,7 @@ fn assert_appends_went_on(machine: &Machine, story: &Story, effect: Effect) {
 }
 
 /// Once, for good, and once with the power going a little later.
-fn troubles(after: usize, effect: Effect) -> [Trouble; 3] {
+pub(super) fn troubles(after: usize, effect: Effect) -> [Trouble; 3] {
     let once = Trouble {
         after,
         times: 1,

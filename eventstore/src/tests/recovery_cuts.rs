@@ -20,9 +20,9 @@ const SEGMENT_BYTES: u64 = 1 << 20;
 const BLOCKS: u64 = 5;
 
 /// A journal of which something is missing.
-struct Lossy {
-    machine: Machine,
-    witnesses: Vec<Witness>,
+pub(super) struct Lossy {
+    pub(super) machine: Machine,
+    pub(super) witnesses: Vec<Witness>,
     whole: Vec<Record>,
     /// So many of them are left.
     kept: usize,
@@ -111,7 +111,7 @@ fn with_a_witness_ahead() -> Lossy {
 }
 
 impl Lossy {
-    fn recover(&self, machine: &Machine) -> Result<Loss, RecoverError> {
+    pub(super) fn recover(&self, machine: &Machine) -> Result<Loss, RecoverError> {
         recover_on(machine, &folder(), (&self.witnesses, 0), &mut |_, _| ())
     }
 
@@ -135,7 +135,7 @@ impl Lossy {
     }
 
     /// The law, for a machine that comes back in some way.
-    fn holds_for(&self, back: impl Fn() -> Machine, was_done: bool) {
+    pub(super) fn holds_for(&self, back: impl Fn() -> Machine, was_done: bool) {
         self.opens_rightly(&back(), was_done);
         for is_opened_before in [false, true] {
             let machine = back();
@@ -184,15 +184,20 @@ fn at_every_change(lossy: &Lossy) -> usize {
     changes
 }
 
-#[test]
-fn given_a_power_cut_or_kill_at_any_change_of_a_recovery_the_old_epoch_does_not_open() {
-    for (name, lossy) in [
+/// Every kind of journal that goes on with a loss, by name.
+pub(super) fn every_lossy() -> [(&'static str, Lossy); 5] {
+    [
         ("damage, no head", with_a_damaged_second_block(false)),
         ("damage", with_a_damaged_second_block(true)),
         ("head ahead", with_a_head_ahead(false)),
         ("head ahead, a torn header", with_a_head_ahead(true)),
         ("witness ahead", with_a_witness_ahead()),
-    ] {
+    ]
+}
+
+#[test]
+fn given_a_power_cut_or_kill_at_any_change_of_a_recovery_the_old_epoch_does_not_open() {
+    for (name, lossy) in every_lossy() {
         let changes = at(name, || at_every_change(&lossy));
         println!("recovery, {name}: {changes} changes");
     }

@@ -116,7 +116,17 @@ pub fn assess_loss(
     now_us: i64,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Loss, RecoverError> {
-    Ok(assess_on(&RealDisk, folder, (witnesses, now_us), progress)?.loss)
+    assess_loss_on(&RealDisk, folder, (witnesses, now_us), progress)
+}
+
+/// The same, on a disk that may fail.
+pub(crate) fn assess_loss_on(
+    disk: &dyn Disk,
+    folder: &Path,
+    witnesses_and_clock: (&[Witness], i64),
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Loss, RecoverError> {
+    Ok(assess_on(disk, folder, witnesses_and_clock, progress)?.loss)
 }
 
 /// Gives up what is missing: an unreadable end is cut off (its bytes are kept
