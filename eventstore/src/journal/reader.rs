@@ -6,7 +6,10 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::block::{Block, Chain};
-use super::recovery::{check_order, damage_behind, find_segments_to_read, history_of, links};
+use super::recovery::{
+    check_known, check_order, damage_behind, find_segments_to_read, history_of, known_head, links,
+    refuse_regression,
+};
 use super::scan::scan;
 use super::segment::{BlockCursor, BlockError, FIRST_BLOCK_OFFSET, Segment};
 use crate::disk::{Disk, RealDisk, failed};
@@ -39,15 +42,19 @@ impl JournalReader {
     /// Looks at the journal in a folder as it is now.
     ///
     /// # Errors
-    /// [`OpenError`], also if no journal is there.
+    /// [`OpenError`], also if no journal is there, or if it ends before what
+    /// its head file says was acknowledged: nobody is to take the rest for all.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         Self::open_on(&RealDisk, folder)
     }
 
     /// The same, on a disk that may fail.
     pub(crate) fn open_on(disk: &dyn Disk, folder: &Path) -> Result<Self, OpenError> {
+        // Read before the segments: they only grow while they are read.
+        let known = known_head(disk, folder)?;
         let mut found = find_segments_to_read(disk, folder)?;
         let Some(last) = found.whole.pop() else {
+            refuse_regression(known.as_ref(), Position::START)?;
             let nothing = io::Error::new(io::ErrorKind::NotFound, "no journal is there");
             return Err(failed("reading", folder)(nothing));
         };
@@ -61,6 +68,7 @@ impl JournalReader {
             .map_err(failed("making durable", &last.path))?;
         let scan = scan(&last, length, i64::MIN, &mut |_, _| Ok(()));
         let scan = scan.map_err(super::recovery::open_error)?;
+        check_known(known.as_ref(), &history, &last, &scan)?;
         if scan.stopped.is_some()
             && let Some(why) = damage_behind(&last, &scan, length).map_err(measuring())?
         {

@@ -272,7 +272,8 @@ fn rebuild_index(
     Ok(sealed)
 }
 
-fn known_head(disk: &dyn Disk, folder: &Path) -> Result<Option<KnownHead>, OpenError> {
+/// What the head file says; a damaged one says nothing.
+pub(crate) fn known_head(disk: &dyn Disk, folder: &Path) -> Result<Option<KnownHead>, OpenError> {
     match read_head(disk, folder).map_err(failed("reading the head file in", folder))? {
         HeadFile::Known(known) => Ok(Some(known)),
         HeadFile::Absent => Ok(None),
@@ -316,7 +317,11 @@ pub(crate) fn history_of(sealed: &[Segment], last: &Segment) -> LogHistory {
     LogHistory::of_segments(starts).unwrap_or_else(|| LogHistory::one_epoch(last.header.identity))
 }
 
-fn refuse_regression(known: Option<&KnownHead>, head: Position) -> Result<(), OpenError> {
+/// Refuses a journal that ends before what is known to have been durable.
+pub(crate) fn refuse_regression(
+    known: Option<&KnownHead>,
+    head: Position,
+) -> Result<(), OpenError> {
     match known {
         Some(known) if known.position > head => Err(OpenError::Regressed {
             known: known.position,
@@ -327,8 +332,9 @@ fn refuse_regression(known: Option<&KnownHead>, head: Position) -> Result<(), Op
 }
 
 /// Holds the journal against what is known to have been durable. What an
-/// earlier epoch had and this one has not was given up knowingly.
-fn check_known(
+/// earlier epoch had and this one has not was given up knowingly; what another
+/// log had is nothing to this one.
+pub(crate) fn check_known(
     known: Option<&KnownHead>,
     history: &LogHistory,
     last: &Segment,

@@ -78,3 +78,35 @@ fn given_damage_it_is_told_and_not_passed_on() {
     let nothing = JournalReader::open(&folder.path().join("torn"));
     assert!(nothing.is_err());
 }
+
+/// Reading, backing up: neither takes for all what is left of the journal.
+fn is_refused(folder: &std::path::Path, advice: &str) {
+    let refused = JournalReader::open(folder).unwrap_err().to_string();
+    assert!(refused.contains(advice), "{refused}");
+    let to = tempfile::TempDir::new().unwrap();
+    let backed_up = crate::backup(folder, to.path(), 0, &mut |_, _| ());
+    assert_eq!(backed_up.unwrap_err().to_string(), refused);
+    assert_eq!(contents(to.path()), []);
+}
+
+#[test]
+fn given_an_acknowledged_end_that_is_missing_then_nobody_reads_or_backs_up_the_rest() {
+    for segment_bytes in [1, 1 << 20] {
+        let folder = journal_with(4, segment_bytes);
+        let last = files(folder.path(), ".seg").pop().unwrap();
+        std::fs::remove_file(last).unwrap();
+        is_refused(folder.path(), "position 4 was acknowledged");
+    }
+    let folder = journal_with(4, 1 << 20);
+    let segment = files(folder.path(), ".seg").pop().unwrap();
+    let offsets = crate::tests::given::block_offsets(&segment);
+    let bytes = std::fs::read(&segment).unwrap();
+    std::fs::write(&segment, &bytes[..offsets[3]]).unwrap();
+    is_refused(folder.path(), "position 4 was acknowledged");
+    std::fs::write(&segment, &bytes).unwrap();
+    flip(&segment, offsets[3] + 30);
+    is_refused(folder.path(), "position 4 behind it was acknowledged");
+    // Without the head file it is a torn write as far as anybody knows.
+    std::fs::remove_file(folder.path().join("head")).unwrap();
+    assert_eq!(JournalReader::open(folder.path()).unwrap().head().get(), 3);
+}
