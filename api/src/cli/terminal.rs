@@ -33,10 +33,13 @@ impl Stopwatch {
         Self { environment, begun }
     }
 
+    fn elapsed(&self) -> Duration {
+        self.environment.elapsed().saturating_sub(self.begun)
+    }
+
     /// Such as `0.8 s, 80.5 MB/s, 12000 records/s`, of what there was any of.
     pub(super) fn rates(&self, bytes: Option<u64>, records: Option<u64>) -> String {
-        let took = self.environment.elapsed().saturating_sub(self.begun);
-        let micros = took.as_micros().max(1);
+        let micros = self.elapsed().as_micros().max(1);
         let tenths = |per_micros: u128| format!("{}.{}", per_micros / 10, per_micros % 10);
         let seconds = tenths(micros / 100_000);
         let megabytes = bytes.map_or_else(String::new, |bytes| {
@@ -49,13 +52,46 @@ impl Stopwatch {
     }
 }
 
-/// How far something is: a bar on a terminal, and a line every tenth of the way elsewhere.
+/// What is over sooner says nothing of how far it is, milliseconds.
+const QUIET_MS: u64 = 2_000;
+
+/// Between two lines of how far it is, milliseconds.
+const LINE_EVERY_MS: u64 = 5_000;
+
+/// When it is time to say how far something is.
+#[derive(Debug)]
+struct Pace {
+    /// Since the beginning.
+    next_ms: AtomicU64,
+}
+
+impl Pace {
+    const fn new() -> Self {
+        Self {
+            next_ms: AtomicU64::new(QUIET_MS),
+        }
+    }
+
+    /// Whether it is, so long after the beginning; then not again for a while.
+    fn is_due(&self, elapsed: Duration) -> bool {
+        let now_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let is_due = now_ms >= self.next_ms.load(Ordering::Relaxed);
+        if is_due {
+            let next_ms = now_ms.saturating_add(LINE_EVERY_MS);
+            self.next_ms.store(next_ms, Ordering::Relaxed);
+        }
+        is_due
+    }
+}
+
+/// How far something is that takes longer than a moment: a bar on a terminal,
+/// and a line every few seconds elsewhere.
 #[derive(Debug)]
 pub(super) struct Progress {
     bar: ProgressBar,
     what: &'static str,
-    /// Tenths that were told; unused on a terminal.
-    told: Option<AtomicU64>,
+    watch: Stopwatch,
+    pace: Pace,
 }
 
 /// How a bar looks that counts things, or bytes.
@@ -69,15 +105,7 @@ pub(super) enum Unit {
 
 impl Progress {
     pub(super) fn new(what: &'static str, unit: Unit) -> Self {
-        let is_terminal = std::io::stderr().is_terminal();
-        let bar = ProgressBar::with_draw_target(
-            Some(0),
-            if is_terminal {
-                ProgressDrawTarget::stderr()
-            } else {
-                ProgressDrawTarget::hidden()
-            },
-        );
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
         let template = match unit {
             Unit::Things(things) => {
                 format!("{what} [{{bar:40}}] {{pos}}/{{len}} {things}, {{per_sec}}, {{eta}} left")
@@ -95,27 +123,56 @@ impl Progress {
         Self {
             bar,
             what,
-            told: (!is_terminal).then(|| AtomicU64::new(0)),
+            watch: Stopwatch::start(),
+            pace: Pace::new(),
         }
     }
 
-    /// The bar, for what counts by itself.
+    /// The bar, for what counts by itself and always takes a while. Elsewhere
+    /// than on a terminal it says nothing.
     pub(super) fn bar(&self) -> &ProgressBar {
+        self.show();
         &self.bar
+    }
+
+    fn show(&self) {
+        if std::io::stderr().is_terminal() && self.bar.is_hidden() {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
     }
 
     pub(super) fn at(&self, done: u64, all: u64) {
         self.bar.set_length(all);
         self.bar.set_position(done);
-        if let Some(told) = &self.told {
-            let tenths = done.saturating_mul(10).checked_div(all).unwrap_or(10);
-            if told.fetch_max(tenths, Ordering::Relaxed) < tenths {
-                complain(format_args!("{}: {} %", self.what, tenths * 10));
-            }
+        if !self.pace.is_due(self.watch.elapsed()) {
+            return;
+        }
+        self.show();
+        if self.bar.is_hidden() {
+            let percent = done.saturating_mul(100).checked_div(all).unwrap_or(100);
+            complain(format_args!("{}: {percent} %", self.what));
         }
     }
 
     pub(super) fn end(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_something_short_nothing_is_said_and_of_something_long_a_line_every_few_seconds() {
+        let said_within = |seconds: u64| {
+            let pace = Pace::new();
+            let looks = (0..seconds * 1_000).map(Duration::from_millis);
+            looks.filter(|elapsed| pace.is_due(*elapsed)).count()
+        };
+        assert_eq!(said_within(2), 0);
+        assert_eq!(said_within(3), 1);
+        assert_eq!(said_within(8), 2);
+        assert_eq!(said_within(60), 12);
     }
 }
