@@ -13,7 +13,7 @@ use domain::stream::{Category, StreamName};
 use domain::time::Timestamp;
 use eventstore::AppendError;
 use futures_util::FutureExt;
-use projections::{Deadlines, DueSession, Views};
+use projections::{Deadlines, DueSession, QueryError, Views};
 use tokio::sync::watch;
 
 use super::apply::{Applying, RETRIES_MAX};
@@ -26,6 +26,15 @@ pub const TICK: Duration = Duration::from_millis(250);
 
 /// Most dead letters in one commit.
 const DEAD_LETTERS_MAX: usize = 128;
+
+/// What came of a look that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looked {
+    /// Every session that was due was moved on.
+    AtAll,
+    /// The view of what waits is being built: the next look may tell.
+    NotYet,
+}
 
 impl Ingest {
     /// Keeps looking until `shutdown` becomes true. A failure is logged once,
@@ -40,7 +49,7 @@ impl Ingest {
                 _ = shutdown.wait_for(|stop| *stop) => return,
             }
             match self.look(&views, &shutdown).await {
-                Ok(()) if failing => {
+                Ok(Looked::AtAll) if failing => {
                     failing = false;
                     tracing::info!("drone sessions move on again");
                 }
@@ -51,13 +60,17 @@ impl Ingest {
                         "drone sessions do not move on; trying again until they do"
                     );
                 }
-                Ok(()) | Err(_) => {}
+                Ok(Looked::AtAll | Looked::NotYet) | Err(_) => {}
             }
         }
     }
 
     /// Moves on every session that is due.
-    async fn look(&self, views: &Views, shutdown: &watch::Receiver<bool>) -> Result<(), String> {
+    async fn look(
+        &self,
+        views: &Views,
+        shutdown: &watch::Receiver<bool>,
+    ) -> Result<Looked, String> {
         let now = self
             .application()
             .now()
@@ -66,9 +79,11 @@ impl Ingest {
             held_since: now.minus(self.limits().gap_wait),
             parked_since: now.minus(self.limits().park_wait),
         };
-        let due = views
-            .due_sessions(deadlines)
-            .map_err(|error| error.to_string())?;
+        let due = match views.due_sessions(deadlines) {
+            // As after a start: the views follow by themselves, and say so if they cannot.
+            Err(QueryError::Lagging { .. }) => return Ok(Looked::NotYet),
+            due => due.map_err(|error| error.to_string())?,
+        };
         let mut failed = None;
         for session in due {
             if *shutdown.borrow() {
@@ -99,7 +114,7 @@ impl Ingest {
                 break;
             }
         }
-        failed.map_or(Ok(()), Err)
+        failed.map_or(Ok(Looked::AtAll), Err)
     }
 
     /// Does for one session what need not wait any longer.
