@@ -41,6 +41,9 @@ const AFTER_HELP: &str = "\
 Exit codes: 0 all is well, 1 it failed, 2 the command line was not understood, \
 3 a check found something.
 Environment: AIRPOST_LOG sets what is logged (error, warn, info, debug, trace, or a filter \
+Output: results go to standard output; errors, and every few seconds how far a longer command \
+is, to standard error. An export that is written to standard output has its result on standard \
+error.
 such as info,api=debug); every option of serve has a variable of its own.
 Try it: airpost demo";
 

@@ -178,3 +178,19 @@ async fn a_backup_lies_elsewhere_and_says_what_it_did_not_read() {
     let kept = "files kept from earlier backups without being read: 1;";
     ended(&run(&["backup", "--to", &to], folder.path()).await, 0, kept);
 }
+
+#[tokio::test]
+async fn the_result_of_an_export_goes_where_its_lines_do_not() {
+    let (folder, copies) = (flown().await, scratch());
+    let file = copies.path().join("export");
+    let to = file.to_string_lossy();
+    let words = ["export", "--format", "ndjson", "--to", &to];
+    let exported = run(&words, folder.path()).await;
+    ended(&exported, 0, "exported");
+    assert!(exported.stdout.starts_with("exported: "), "{exported:?}");
+    assert_eq!(exported.stderr, "", "what is over at once says no more");
+    let exported = run(&["export", "--format", "ndjson"], folder.path()).await;
+    assert!(exported.stderr.starts_with("exported: "), "{exported:?}");
+    let lines = std::fs::read_to_string(file).expect("it can be read");
+    assert_eq!(exported.stdout, lines);
+}

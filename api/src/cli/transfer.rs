@@ -25,8 +25,8 @@ pub(super) struct ExportOptions {
     #[arg(long, value_enum)]
     format: Format,
 
-    /// The file to write; one that an earlier export began is gone on with. Standard output if
-    /// it is left out.
+    /// The file to write; one that an earlier export began is gone on with. If it is left out,
+    /// the lines go to standard output and the result to standard error.
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
 
@@ -71,14 +71,18 @@ pub(super) fn export(options: &ExportOptions) -> anyhow::Result<ExitCode> {
         Some(file) => file.display().to_string(),
         None => "standard output".to_owned(),
     })?;
-    // Not on standard output, where the lines may go.
-    complain(format_args!(
+    let result = format!(
         "exported: {} records up to position {}, {} bytes, {}",
         exported.records,
         exported.last,
         exported.bytes,
         watch.rates(Some(exported.bytes), Some(exported.records)),
-    ));
+    );
+    match options.to {
+        Some(_) => say(result),
+        // Standard output is the export.
+        None => complain(result),
+    }
     Ok(ExitCode::SUCCESS)
 }
 
