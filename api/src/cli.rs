@@ -12,6 +12,7 @@ mod serve;
 mod simulate;
 // What they share.
 mod terminal;
+mod room;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;

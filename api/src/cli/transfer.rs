@@ -9,10 +9,13 @@ use anyhow::Context;
 use eventstore::{DataLock, ImportPlace, Journal, JournalOptions, JournalReader, Position};
 
 use super::derived::remove_derived;
+use super::room::without_room;
 use super::terminal::{Progress, Stopwatch, Unit, complain, say};
 use crate::environment::Environment;
 use crate::service::Folders;
-use crate::transfer::{Format, export as export_log, export_to_file, import as import_log};
+use crate::transfer::{
+    Format, ImportError, Imported, export as export_log, export_to_file, import as import_log,
+};
 
 /// What to export, and where to.
 #[derive(Debug, clap::Args)]
@@ -67,9 +70,15 @@ pub(super) fn export(options: &ExportOptions) -> anyhow::Result<ExitCode> {
         Some(file) => export_to_file(&log, options.format, after, file, &mut tell),
     };
     progress.end();
-    let exported = exported.with_context(|| match &options.to {
-        Some(file) => file.display().to_string(),
-        None => "standard output".to_owned(),
+    let exported = exported.map_err(|error| {
+        let named = match &options.to {
+            Some(file) => file.display().to_string(),
+            None => "standard output".to_owned(),
+        };
+        let error = anyhow::Error::new(error).context(named);
+        without_room(error, || {
+            "what was written stays and is gone on with".to_owned()
+        })
     })?;
     let result = format!(
         "exported: {} records up to position {}, {} bytes, {}",
@@ -91,26 +100,22 @@ pub(super) fn import(options: &ImportOptions) -> anyhow::Result<ExitCode> {
     let named = || options.from.display().to_string();
     let file = File::open(&options.from).with_context(named)?;
     let bytes = file.metadata().with_context(named)?.len();
-    let _lock = DataLock::acquire(&options.data)?;
     let folders = Folders::of(&options.data);
+    // Whoever has a journal there is not asked to stop before it is told.
+    let _ = ImportPlace::beside(&folders.journal)?;
+    let _lock = DataLock::acquire(&options.data)?;
     let place = ImportPlace::beside(&folders.journal)?;
 
     let watch = Stopwatch::start();
-    let new_log_id = Environment::system().new_id();
-    let journal = Journal::open(place.folder(), JournalOptions::new(new_log_id))?;
-    let progress = Progress::new("import", Unit::Bytes);
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let mut lines = BufReader::new(file);
-    let mut tell = |done| progress.at(done, bytes);
-    let imported = runtime.block_on(import_log(&journal, options.format, &mut lines, &mut tell));
-    progress.end();
-    journal.close();
-    drop(journal);
-    let imported = imported.with_context(|| {
-        format!(
-            "{} (what came before it is kept: mend it and import again)",
-            named()
-        )
+    let imported = fill(&place, file, bytes, options);
+    let imported = imported.map_err(|error| {
+        without_room(error, || {
+            let free_mib = journal_options().disk_free_bytes_min / (1024 * 1024);
+            let place = place.folder().display();
+            format!(
+                "an import leaves {free_mib} MiB free; what came before is kept in {place} and is gone on with"
+            )
+        })
     })?;
     remove_derived(&folders)?;
     place.install()?;
@@ -122,4 +127,38 @@ pub(super) fn import(options: &ImportOptions) -> anyhow::Result<ExitCode> {
         watch.rates(Some(bytes), Some(imported.records_appended)),
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+fn journal_options() -> JournalOptions {
+    JournalOptions::new(Environment::system().new_id())
+}
+
+/// Appends what a file of so many bytes holds, and closes the journal, whatever came of it.
+fn fill(
+    place: &ImportPlace,
+    file: File,
+    bytes: u64,
+    options: &ImportOptions,
+) -> anyhow::Result<Imported> {
+    let journal = Journal::open(place.folder(), journal_options())?;
+    let progress = Progress::new("import", Unit::Bytes);
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let mut lines = BufReader::new(file);
+    let mut tell = |done| progress.at(done, bytes);
+    let imported = runtime.block_on(import_log(&journal, options.format, &mut lines, &mut tell));
+    progress.end();
+    journal.close();
+    imported.map_err(|error| {
+        let from = options.from.display();
+        let named = match &error {
+            ImportError::Line { .. } => {
+                format!("{from} (what came before it is kept: mend it and import again)")
+            }
+            ImportError::File { .. }
+            | ImportError::Log(_)
+            | ImportError::Full { .. }
+            | ImportError::Append { .. } => from.to_string(),
+        };
+        anyhow::Error::new(error).context(named)
+    })
 }

@@ -56,6 +56,12 @@ pub enum ImportError {
     /// What is there cannot be read.
     #[error(transparent)]
     Log(#[from] ReadError),
+    /// There is no room for it on the disk, but for what a journal leaves free.
+    #[error("there is no room for position {position} and what follows")]
+    Full {
+        /// The first position of the commit.
+        position: Position,
+    },
     /// The store did not take it.
     #[error("appending position {position} failed: {source}")]
     Append {
@@ -103,9 +109,40 @@ pub async fn import(
     let taken = take_lines(&mut lines, reader, &mut target, progress).await;
     // Whatever becomes of the lines: what was sent is settled before anybody goes on.
     let settled = target.settle_all().await;
-    taken?;
-    settled?;
-    target.finish(lines.number)
+    match (taken, settled) {
+        (Ok(()), Ok(())) => target.finish(lines.number),
+        (Err(error), Ok(())) | (Ok(()), Err(error)) => Err(error),
+        (Err(taken), Err(settled)) => Err(earlier(taken, settled)),
+    }
+}
+
+/// Which of two failures comes first in the file: a commit that was not taken
+/// has those behind it refused, and they know nothing of the cause.
+fn earlier(taken: ImportError, settled: ImportError) -> ImportError {
+    match (taken.position(), settled.position()) {
+        (Some(at), Some(settled_at)) if at < settled_at => taken,
+        // A line is not looked at before the commits above it are on their way.
+        _ => settled,
+    }
+}
+
+impl ImportError {
+    /// Of a commit that was not taken.
+    fn append(position: Position, source: AppendError) -> Self {
+        if source == AppendError::Full {
+            Self::Full { position }
+        } else {
+            Self::Append { position, source }
+        }
+    }
+
+    /// The commit that was not taken, if it is that.
+    const fn position(&self) -> Option<Position> {
+        match self {
+            Self::Full { position } | Self::Append { position, .. } => Some(*position),
+            Self::Line { .. } | Self::File { .. } | Self::Log(_) => None,
+        }
+    }
 }
 
 async fn take_lines(
@@ -298,7 +335,7 @@ impl<'l> Target<'l> {
         self.appending_bytes += bytes;
         // What is refused at once must be known before the next one is sent.
         match (&mut appending).now_or_never() {
-            Some(Err(source)) => Err(ImportError::Append { position, source }),
+            Some(Err(source)) => Err(ImportError::append(position, source)),
             Some(Ok(appended)) => {
                 self.appending_bytes -= bytes;
                 settle(position, &appended)
@@ -348,7 +385,7 @@ impl<'l> Target<'l> {
         };
         let appended = appending
             .await
-            .map_err(|source| ImportError::Append { position, source })?;
+            .map_err(|source| ImportError::append(position, source))?;
         self.appending_bytes -= bytes;
         settle(position, &appended)
     }

@@ -282,6 +282,32 @@ fn given_lines_that_do_not_fit_together_each_is_refused_with_its_number() {
 }
 
 #[test]
+fn given_a_disk_without_room_the_cause_is_told_and_with_room_the_import_goes_on() {
+    let (source, there) = small();
+    for format in FORMATS {
+        let bytes = exported(source.path(), format);
+        let target = TempDir::new().unwrap();
+        let without_room = JournalOptions {
+            disk_free_bytes_min: u64::MAX,
+            ..JournalOptions::new(Uuid::from_u128(9))
+        };
+        let full = Journal::open(target.path(), without_room).unwrap();
+        // Not what the first refusal does to the commits behind it.
+        let refused = imported(&full, format, &bytes).unwrap_err();
+        let first = Position::START.next();
+        assert!(
+            matches!(refused, ImportError::Full { position } if position == first),
+            "{refused}"
+        );
+        full.close();
+        drop(full);
+        let log = journal(target.path(), 9);
+        imported(&log, format, &bytes).unwrap();
+        assert_eq!(records(&log), there);
+    }
+}
+
+#[test]
 fn given_a_log_of_other_content_nothing_is_appended_to_it() {
     let (folder, _) = small();
     for format in FORMATS {
