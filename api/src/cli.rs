@@ -41,10 +41,10 @@ struct Line {
 const AFTER_HELP: &str = "\
 Exit codes: 0 all is well, 1 it failed, 2 the command line was not understood, \
 3 a check found something.
-Environment: AIRPOST_LOG sets what is logged (error, warn, info, debug, trace, or a filter \
 Output: results go to standard output; errors, and every few seconds how far a longer command \
 is, to standard error. An export that is written to standard output has its result on standard \
 error.
+Environment: AIRPOST_LOG sets what is logged (error, warn, info, debug, trace, or a filter \
 such as info,api=debug); every option of serve has a variable of its own.
 Try it: airpost demo";
 
@@ -61,7 +61,8 @@ enum Command {
     /// every start does: a torn last write is cut off. Beside a running service the journal alone
     /// is checked, and nothing is changed
     Verify(FolderOptions),
-    /// Build all views anew from the journal. The service must not be running
+    /// Build all views anew from the journal. Those that are there stay until the new ones are
+    /// complete, so there must be room for both. The service must not be running
     Rebuild(FolderOptions),
     /// Say which acknowledged events a journal is missing, and go on without them if that is
     /// accepted. The service must not be running

@@ -179,6 +179,55 @@ async fn a_backup_lies_elsewhere_and_says_what_it_did_not_read() {
     ended(&run(&["backup", "--to", &to], folder.path()).await, 0, kept);
 }
 
+/// A data folder with views, whose journal has a sealed segment: a new epoch
+/// begins with a segment of its own.
+async fn with_a_sealed_segment() -> TempDir {
+    let (folder, backup, restored) = (flown().await, scratch(), scratch());
+    let to = backup.path().to_string_lossy();
+    let backed_up = run(&["backup", "--to", &to], folder.path()).await;
+    ended(&backed_up, 0, "copied");
+    let words = ["restore", "--from", &to];
+    ended(&run(&words, restored.path()).await, 0, "restored");
+    airpost().serve(restored.path()).await.stop().await;
+    restored
+}
+
+/// What a check says of the views, but for how long it took.
+async fn said_of_views(data: &Path) -> String {
+    let said = run(&["verify"], data).await.stdout;
+    let views = said.lines().find(|line| line.starts_with("views:"));
+    let line = views.expect("the views are spoken of");
+    line.split(';').next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn views_stay_as_they_are_until_others_are_complete() {
+    let folder = with_a_sealed_segment().await;
+    let data = folder.path();
+    let before = said_of_views(data).await;
+    assert!(before.contains("entries are what"), "{before}");
+    let sealed = data.join("journal/00000000000000000001.seg");
+    let whole = std::fs::read(&sealed).expect("it can be read");
+    let mut damaged = whole.clone();
+    let middle = whole.len() / 2;
+    *damaged.get_mut(middle).expect("it has a middle") ^= 1;
+    std::fs::write(&sealed, damaged).expect("it can be written");
+    let refused = run(&["rebuild"], data).await;
+    ended(&refused, 1, "the views that were there are as they were");
+    ended(&refused, 1, "is corrupt at byte");
+    std::fs::write(&sealed, whole).expect("it can be written");
+    assert_eq!(said_of_views(data).await, before);
+
+    // What a rebuild that was killed has left is in nobody's way.
+    let left = data.join("views/rebuilding/store-1");
+    std::fs::create_dir_all(&left).expect("it can be made");
+    std::fs::write(left.join("conf"), "half").expect("it can be written");
+    airpost().serve(data).await.stop().await;
+    ended(&run(&["rebuild"], data).await, 0, "built from the journal");
+    assert!(!data.join("views/rebuilding").exists());
+    assert_eq!(said_of_views(data).await, before);
+}
+
 #[tokio::test]
 async fn the_result_of_an_export_goes_where_its_lines_do_not() {
     let (folder, copies) = (flown().await, scratch());

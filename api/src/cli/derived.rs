@@ -1,4 +1,5 @@
-//! Removing what was derived from a log that is gone, when another takes its place.
+//! Removing what was derived from a log that is gone, when another takes its
+//! place, and putting views that were built anew into the place of others.
 
 use std::fs;
 use std::io;
@@ -19,15 +20,64 @@ pub(super) fn remove_derived(folders: &Folders) -> anyhow::Result<()> {
     remove_named(&folders.snapshots, is_of_snapshots)
 }
 
+/// The name, in the views' folder, of views that are being built anew: they
+/// lie on the same disk, whatever that folder is a link to.
+const REBUILDING: &str = "rebuilding";
+
+/// The mark of views that were left in good order.
+const CLEAN: &str = "clean";
+
+/// Where views are built anew while the ones before still lie in their place.
+#[derive(Debug)]
+pub(super) struct Rebuilding {
+    views: PathBuf,
+    folder: PathBuf,
+}
+
+impl Rebuilding {
+    pub(super) fn beside(folders: &Folders) -> Self {
+        let views = folders.views.clone();
+        let folder = views.join(REBUILDING);
+        Self { views, folder }
+    }
+
+    /// What to build them in.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Removes what was built; the views in their place stay as they are.
+    pub(super) fn give_up(self) -> anyhow::Result<()> {
+        match fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("removing {}", self.folder.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts views that are complete and closed into their place. Interrupted,
+    /// there are no views, or not all: the next start builds them.
+    pub(super) fn install(self) -> anyhow::Result<()> {
+        let Self { views, folder } = &self;
+        let is_of_former = |name: &str| is_of_views(name) && name != REBUILDING;
+        remove_each(views, is_of_former)?;
+        let doing = || format!("putting {} into its place", folder.display());
+        let built = named(folder, is_of_views).with_context(doing)?;
+        // The mark comes last: it speaks of all the others.
+        let (marks, stores): (Vec<_>, Vec<_>) =
+            built.into_iter().partition(|path| path.ends_with(CLEAN));
+        for path in stores.iter().chain(&marks) {
+            let name = path.file_name().unwrap_or_default();
+            fs::rename(path, views.join(name)).with_context(doing)?;
+            sync(views)?;
+        }
+        self.give_up()
+    }
+}
+
 fn remove_named(folder: &Path, is_ours: fn(&str) -> bool) -> anyhow::Result<()> {
-    for path in named(folder, is_ours).with_context(|| folder.display().to_string())? {
-        remove(&path).with_context(|| format!("removing {}", path.display()))?;
-    }
-    // Durably, so that nothing comes back beside the new log after a power cut.
-    match fs::File::open(folder).and_then(|folder| folder.sync_all()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        synced => synced.with_context(|| folder.display().to_string())?,
-    }
+    remove_each(folder, is_ours)?;
     match fs::remove_dir(folder) {
         // It holds something of others, or is a link to a folder elsewhere.
         Err(error)
@@ -42,6 +92,21 @@ fn remove_named(folder: &Path, is_ours: fn(&str) -> bool) -> anyhow::Result<()> 
         }
         removed => removed.with_context(|| format!("removing {}", folder.display())),
     }
+}
+
+/// Durably, so that nothing comes back beside the new log after a power cut.
+fn remove_each(folder: &Path, is_ours: fn(&str) -> bool) -> anyhow::Result<()> {
+    for path in named(folder, is_ours).with_context(|| folder.display().to_string())? {
+        remove(&path).with_context(|| format!("removing {}", path.display()))?;
+    }
+    match sync(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        synced => synced.with_context(|| folder.display().to_string()),
+    }
+}
+
+fn sync(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
 }
 
 fn named(folder: &Path, is_ours: fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
@@ -68,10 +133,11 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// `store-<number>` is a database, `clean` says that it was left in good order.
+/// `store-<number>` is a database, `clean` says that it was left in good order,
+/// `rebuilding` has what an interrupted rebuild has left.
 fn is_of_views(name: &str) -> bool {
     let number = name.strip_prefix("store-");
-    name == "clean" || number.is_some_and(is_written::<u64>)
+    name == CLEAN || name == REBUILDING || number.is_some_and(is_written::<u64>)
 }
 
 /// `<number>-<category>-<stream's key>.snap`; one that was being written ends in `.new`.
@@ -110,7 +176,13 @@ mod tests {
 
     #[test]
     fn names_that_are_not_just_as_we_write_them_are_not_ours() {
-        for ours in ["clean", "store-1", "store-0", "store-18446744073709551615"] {
+        for ours in [
+            "clean",
+            "rebuilding",
+            "store-1",
+            "store-0",
+            "store-18446744073709551615",
+        ] {
             assert!(is_of_views(ours), "{ours}");
         }
         for foreign in [

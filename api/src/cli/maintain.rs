@@ -10,6 +10,7 @@ use eventstore::{
 };
 use projections::{Advance, Difference, Finding, Verification, ViewsOptions};
 
+use super::derived::Rebuilding;
 use super::events::tell_unreadable;
 use super::terminal::{Progress, Stopwatch, Unit, say};
 use super::{FINDINGS, FolderOptions};
@@ -231,15 +232,17 @@ fn in_words(difference: &Difference) -> String {
     }
 }
 
-/// Builds all views anew.
+/// Builds all views anew. Those that are there stay until the new ones are complete.
 pub(super) fn rebuild(options: &FolderOptions) -> anyhow::Result<ExitCode> {
     let folders = Folders::of(&options.data).existing()?;
     let _lock = DataLock::acquire(&options.data)?;
     let journal = open_journal(&folders)?;
     refuse_if_events_are_missing(options, &folders, &journal)?;
+    let watch = Stopwatch::start();
     let progress = Progress::new("views", Unit::Things("records"));
+    let rebuilding = Rebuilding::beside(&folders);
     let built = projections::rebuild(
-        &folders.views,
+        rebuilding.folder(),
         journal.as_ref(),
         views_options(options),
         &mut |advance| {
@@ -248,9 +251,18 @@ pub(super) fn rebuild(options: &FolderOptions) -> anyhow::Result<ExitCode> {
     );
     progress.end();
     journal.close();
+    let built = match built {
+        Ok(built) => built,
+        Err(error) => {
+            rebuilding.give_up()?;
+            let why = "the views that were there are as they were; airpost verify says more";
+            return Err(anyhow::Error::new(error).context(why));
+        }
+    };
+    rebuilding.install()?;
     say(format_args!(
-        "views: built from the journal up to position {}",
-        built?
+        "views: built from the journal up to position {built}; {}",
+        watch.rates(None, Some(built.get()))
     ));
     Ok(ExitCode::SUCCESS)
 }
