@@ -229,6 +229,20 @@ async fn views_stay_as_they_are_until_others_are_complete() {
 }
 
 #[tokio::test]
+async fn views_that_a_start_builds_anew_are_not_to_be_rebuilt() {
+    let (folder, other) = (flown().await, flown().await);
+    let views = folder.path().join("views");
+    std::fs::remove_dir_all(&views).expect("it can be removed");
+    std::fs::rename(other.path().join("views"), views).expect("one disk holds both");
+    let found = run(&["verify"], folder.path()).await;
+    ended(&found, 3, "views: user: the view is of another log");
+    ended(&found, 3, "start the service, it builds these anew");
+    assert!(!found.stdout.contains("rebuild"), "{}", found.stdout);
+    airpost().serve(folder.path()).await.stop().await;
+    verify(folder.path()).await;
+}
+
+#[tokio::test]
 async fn the_result_of_an_export_goes_where_its_lines_do_not() {
     let (folder, copies) = (flown().await, scratch());
     let file = copies.path().join("export");

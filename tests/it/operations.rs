@@ -468,6 +468,9 @@ async fn a_log_without_its_end_goes_on_only_for_whoever_accepts_that_and_old_tok
         0,
     );
     assert_eq!(*records(data).await, before[..before.len() - 1]);
+    let told = ended(run(&[&"verify", &"--data", &data]).await, 3);
+    let advice = "start the service, it builds these anew";
+    assert!(told.stdout.contains(advice), "{}", told.stdout);
 
     let server = airpost().serve(data).await;
     assert!(server.log().contains("built anew"), "{}", server.log());

@@ -96,7 +96,9 @@ fn verify_journal(folders: &Folders, is_ours: bool) -> anyhow::Result<VerifyRepo
         "journal: {records} records with {events} events, {bytes} bytes in {segments} segments, head {head}; {rates}"
     ));
     if in_flight_bytes > 0 {
-        let what = if is_ours {
+        let what = if !report.findings.is_empty() {
+            "are no whole block; nothing cuts them off before what follows is mended"
+        } else if is_ours {
             "are a torn last write; they are cut off, as at every start"
         } else {
             "are being written at this moment"
@@ -181,20 +183,13 @@ fn compare_views(
 
 fn tell_differences(verification: &Verification) {
     for finding in &verification.findings {
-        let Finding {
-            view,
-            key_hex,
-            difference,
-        } = finding;
-        say(format_args!(
-            "views: {view}, key {key_hex}: {}",
-            in_words(difference)
-        ));
+        say(format_args!("views: {}", finding_in_words(finding)));
     }
-    let has = |is: fn(&Difference) -> bool| {
-        let mut findings = verification.findings.iter();
-        findings.any(|finding| is(&finding.difference))
-    };
+    let findings = verification.findings.iter();
+    let all: Vec<_> = findings.map(|finding| &finding.difference).collect();
+    // Not all are listed, so what counts for all is said only where they are.
+    let is_whole = verification.findings_total == all.len() as u64;
+    let has = |is: fn(&Difference) -> bool| all.iter().any(|difference| is(difference));
     if has(|difference| matches!(difference, Difference::Ahead { .. })) {
         // Built anew they would no longer tell that something is missing.
         say("views: do not rebuild them, they are what tells what is missing");
@@ -202,11 +197,33 @@ fn tell_differences(verification: &Verification) {
         say(
             "views: do not rebuild them, they would stand still again: run a release that reads the record, or restore the journal from a backup",
         );
+    } else if is_whole && !has(|difference| !is_mended_by_a_start(difference)) {
+        say("views: start the service, it builds these anew by itself");
     } else {
         say(format_args!(
             "views: {} entries are not what the journal says: rebuild them with airpost rebuild",
             verification.findings_total
         ));
+    }
+}
+
+/// Whether a start sees it by itself, as after a restore or a recovery.
+const fn is_mended_by_a_start(difference: &Difference) -> bool {
+    matches!(difference, Difference::OtherLog | Difference::Beyond { .. })
+}
+
+/// An entry is named by its key, a view as a whole by its name alone.
+fn finding_in_words(finding: &Finding) -> String {
+    let Finding {
+        view,
+        key_hex,
+        difference,
+    } = finding;
+    let words = in_words(difference);
+    if key_hex.is_empty() {
+        format!("{view}: {words}")
+    } else {
+        format!("{view}, key {key_hex}: {words}")
     }
 }
 
@@ -218,9 +235,7 @@ fn in_words(difference: &Difference) -> String {
         Difference::Value { .. } => "the entry has another value".to_owned(),
         Difference::OtherLog => "the view is of another log".to_owned(),
         Difference::Beyond { seen, kept_to } => {
-            format!(
-                "the view has seen position {seen} of an epoch that was kept to {kept_to}: the next start builds it anew"
-            )
+            format!("the view has seen position {seen} of an epoch that was kept to {kept_to}")
         }
         Difference::Ahead { seen, head } => {
             format!(
