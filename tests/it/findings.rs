@@ -146,10 +146,11 @@ async fn no_position_that_an_operator_gives_ends_in_a_panic() {
         0,
         "copied",
     );
-    let restored = scratch();
     let words = ["restore", "--from", &to, "--to-position", &most];
-    ended(&run(&words, restored.path()).await, 0, "restored");
-    verify(restored.path()).await;
+    let restored = scratch();
+    let why = "restore to that position or before";
+    ended(&run(&words, restored.path()).await, 1, why);
+    assert!(!restored.path().join("journal").exists());
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
 //! `airpost backup`, `verify-backup` and `restore`.
 
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use eventstore::{DataLock, Position};
+use serde_json::Value;
 
 use super::FINDINGS;
 use super::derived::remove_derived;
@@ -117,11 +120,35 @@ pub(super) fn verify_backup(options: &VerifyBackupOptions) -> anyhow::Result<Exi
     Ok(ExitCode::from(FINDINGS))
 }
 
+/// No manifest is longer.
+const MANIFEST_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Whoever names a position that the backup does not reach takes it for a
+/// later one. A manifest that cannot be read is the restore's to refuse.
+fn refuse_beyond_head(options: &RestoreOptions) -> anyhow::Result<()> {
+    let Some(to_position) = options.to_position else {
+        return Ok(());
+    };
+    let manifest = File::open(options.from.join("manifest.json")).ok();
+    let manifest = manifest.map(|file| BufReader::new(file.take(MANIFEST_BYTES_MAX)));
+    let manifest = manifest.and_then(|file| serde_json::from_reader::<_, Value>(file).ok());
+    let manifest = manifest.unwrap_or_default();
+    let head = manifest.pointer("/manifest/head").and_then(Value::as_u64);
+    if let Some(head) = head.filter(|head| to_position > *head) {
+        bail!(
+            "{}: the backup ends at position {head}, not {to_position}: restore to that position or before, or all of it without --to-position",
+            options.from.display()
+        );
+    }
+    Ok(())
+}
+
 /// Makes a data folder.
 pub(super) fn restore(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
     if !options.from.is_dir() {
         bail!("{}: no backup is there", options.from.display());
     }
+    refuse_beyond_head(options)?;
     let _lock = DataLock::acquire(&options.data)?;
     let folders = Folders::of(&options.data);
     let watch = Stopwatch::start();
