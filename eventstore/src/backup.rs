@@ -21,7 +21,7 @@ pub use place::check_backup_place;
 pub(crate) use restore::restore_on;
 pub use restore::{RestoreError, Restored, StagedRestore, restore, stage_restore};
 
-use crate::disk::{Disk, RealDisk, create_folders};
+use crate::disk::{Disk, RealDisk, create_folders, has_no_space};
 use crate::error::{Corruption, OpenError};
 use crate::history::Standing;
 use crate::journal::JournalReader;
@@ -66,21 +66,30 @@ pub enum BackupError {
     #[error(transparent)]
     Journal(OpenError),
     /// A segment of the journal is damaged.
-    #[error("{0}; the backup before this one is still good: see what airpost verify says")]
+    #[error(
+        "{0}; the journal itself is damaged, and copying it does not help: stop the server and restore from the backup before this one, which is as it was"
+    )]
     Damaged(Corruption),
+    /// What was copied cannot be read as it was written.
+    #[error(
+        "{0}; the journal is sound, the copy is not: back up onto another disk; the backup before this one is as it was"
+    )]
+    CopyDamaged(Corruption),
     /// The folder is the journal's own, or lies in it.
     #[error("{}: a backup that lies with the journal goes where the journal goes; back up into another folder", folder.display())]
     InJournal {
         /// The folder.
         folder: PathBuf,
     },
-    /// The folder's manifest is not what was written there.
-    #[error("{}: {why}; back up into another folder", file.display())]
+    /// The folder has no manifest, or not what was written there.
+    #[error("{}: {why}; {advice}", file.display())]
     Manifest {
         /// The manifest.
         file: PathBuf,
         /// What does not hold.
         why: String,
+        /// What the operator can do about it.
+        advice: &'static str,
     },
     /// The folder holds a backup of another log.
     #[error(
@@ -102,6 +111,16 @@ pub enum BackupError {
         /// Its epoch.
         epoch: u32,
     },
+    /// The disk has no room for the backup.
+    #[error(
+        "{doing}: {source}; the backup before this one, if there was one, is as it was: free some space there and back up again, or back up into another folder"
+    )]
+    Full {
+        /// What was being done, with the path.
+        doing: String,
+        /// The operating system's words.
+        source: std::io::Error,
+    },
     /// The operating system refused.
     #[error("{doing}: {source}")]
     Io {
@@ -118,6 +137,7 @@ impl From<OpenError> for BackupError {
             OpenError::Io { doing, source } => Self::Io { doing, source },
             OpenError::Locked { .. }
             | OpenError::Corrupt(_)
+            | OpenError::CorruptEnd(_)
             | OpenError::Regressed { .. }
             | OpenError::Unfinished { .. }
             | OpenError::Format { .. } => Self::Journal(error),
@@ -369,7 +389,13 @@ fn check_file(
 
 fn failed(doing: &str, path: &Path) -> impl FnOnce(std::io::Error) -> BackupError {
     let doing = format!("{doing} {}", path.display());
-    move |source| BackupError::Io { doing, source }
+    move |source| {
+        if has_no_space(&source) {
+            BackupError::Full { doing, source }
+        } else {
+            BackupError::Io { doing, source }
+        }
+    }
 }
 
 fn unread(error: crate::ReadError) -> BackupError {

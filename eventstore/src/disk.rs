@@ -192,11 +192,15 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     let has_no_handle = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE]
         .iter()
         .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
-    let has_no_space = matches!(
+    has_no_handle || has_no_space(error) || error.kind() == io::ErrorKind::FileTooLarge
+}
+
+/// Whether an error says that the disk, or this user's share of it, is full.
+pub(crate) fn has_no_space(error: &io::Error) -> bool {
+    matches!(
         error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-    );
-    has_no_handle || has_no_space
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// Says what was being done, for the operator.

@@ -106,9 +106,14 @@ pub enum OpenError {
         /// The process that has it, as far as it left its number there.
         holder: Option<u32>,
     },
-    /// The journal is damaged other than by a torn last write.
-    #[error("{0}; restore from a backup, or see what airpost recover can keep")]
+    /// The journal is damaged before its end, where nothing can be cut off.
+    #[error(
+        "{0}; restore from a backup: airpost recover only gives up what is damaged at the journal's end"
+    )]
     Corrupt(#[from] Corruption),
+    /// Acknowledged records at the journal's end are damaged.
+    #[error("{0}; restore from a backup, or see what airpost recover can keep")]
+    CorruptEnd(Corruption),
     /// The journal ends before what is known to have been durable.
     #[error(
         "the journal ends at position {head}, but position {known} was acknowledged: restore it from a backup, or see what airpost recover says about going on without"
@@ -126,7 +131,7 @@ pub enum OpenError {
         staging: PathBuf,
     },
     /// It was written by another version of the format.
-    #[error("{} has format version {found}, this binary reads {supported}", file.display())]
+    #[error("{} has format version {found}, this release reads {supported}: run the release that wrote it, or a later one", file.display())]
     Format {
         /// The file.
         file: PathBuf,

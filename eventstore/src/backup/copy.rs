@@ -6,7 +6,9 @@ use std::path::Path;
 use super::manifest::{PART_SUFFIX, to_hex};
 use super::{BackupError, BackupFile, Position, backup_name, failed, unread};
 use crate::disk::{Disk, DiskFile};
+use crate::error::{Corruption, ReadError};
 use crate::journal::JournalReader;
+use crate::journal::block::Chain;
 use crate::journal::scan::scan;
 use crate::journal::segment::Segment;
 
@@ -37,19 +39,10 @@ pub(super) fn copy_segment(
         file,
         header: segment.header,
     };
-    if !holds(&copy, length, (next, chain))? {
-        let original = segment.clone();
+    if let Some(of_copy) = damage(&copy, length, (next, chain))? {
         // Whose fault is it? The journal's own words are the ones that help.
-        let is_sound = holds(&original, length, (next, chain))?;
-        let (which, why) = if is_sound {
-            (&copy, "what was copied is not what was read")
-        } else {
-            (
-                &original,
-                "the segment does not end where the next one begins",
-            )
-        };
-        return Err(BackupError::Damaged(which.corrupt(0, why)));
+        let of_journal = damage(segment, length, (next, chain))?;
+        return Err(of_journal.map_or(BackupError::CopyDamaged(of_copy), BackupError::Damaged));
     }
     let whole = to.join(&name);
     disk.rename(&part, &whole)
@@ -65,17 +58,23 @@ pub(super) fn copy_segment(
     })
 }
 
-/// Whether a segment's blocks lead to its end.
-fn holds(
+/// Why a segment's blocks do not lead to its end, if they do not.
+fn damage(
     segment: &Segment,
     length: u64,
-    end: (Position, crate::journal::block::Chain),
-) -> Result<bool, BackupError> {
-    let scan = scan(segment, length, i64::MIN, &mut |_, _| Ok(())).map_err(unread)?;
-    match scan.stopped {
-        Some(why) => Err(BackupError::Damaged(segment.corrupt(scan.end, why))),
-        None => Ok((scan.next_position, scan.chain) == end),
+    end: (Position, Chain),
+) -> Result<Option<Corruption>, BackupError> {
+    let scan = match scan(segment, length, i64::MIN, &mut |_, _| Ok(())) {
+        Ok(scan) => scan,
+        Err(ReadError::Corrupt(corruption)) => return Ok(Some(corruption)),
+        Err(error @ ReadError::Unavailable { .. }) => return Err(unread(error)),
+    };
+    if let Some(why) = scan.stopped {
+        return Ok(Some(segment.corrupt(scan.end, why)));
     }
+    let why = "the segment does not end where the next one begins";
+    let is_right = (scan.next_position, scan.chain) == end;
+    Ok((!is_right).then(|| segment.corrupt(scan.end, why)))
 }
 
 /// Copies the first bytes of a file; gives their hash.

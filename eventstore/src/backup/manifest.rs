@@ -163,7 +163,11 @@ pub(super) fn read(disk: &dyn Disk, folder: &Path) -> Result<Option<BackupManife
         file.read_range(0, usize::try_from(length).unwrap_or(usize::MAX))
     });
     let bytes = bytes.map_err(failed("reading", &path))?;
-    let manifest = decode(&bytes).map_err(|why| BackupError::Manifest { file: path, why })?;
+    let manifest = decode(&bytes).map_err(|why| BackupError::Manifest {
+        file: path,
+        why,
+        advice: super::ANOTHER_BACKUP,
+    })?;
     Ok(Some(manifest))
 }
 
@@ -173,6 +177,7 @@ pub(super) fn read_existing(disk: &dyn Disk, folder: &Path) -> Result<BackupMani
         file: folder.join(MANIFEST_NAME),
         why: "there is no manifest, so there is no backup here, or none that was completed"
             .to_owned(),
+        advice: "name another folder, or complete the backup by backing up into this one again",
     })
 }
 
@@ -184,7 +189,11 @@ pub(super) fn write(
 ) -> Result<(), BackupError> {
     let new = folder.join(NEW_NAME);
     let file = || folder.join(MANIFEST_NAME);
-    check(manifest).map_err(|why| BackupError::Manifest { file: file(), why })?;
+    check(manifest).map_err(|why| BackupError::Manifest {
+        file: file(),
+        why,
+        advice: "no manifest was written; export the journal instead, and import it into a new one",
+    })?;
     let replace = || {
         // The copies' names first: a manifest must not outlive what it names.
         disk.sync_folder(folder)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::copy::{copy_bytes, hash_file};
 use super::manifest::PART_SUFFIX;
 use super::{BackupError, BackupFile, BackupManifest, manifest};
-use crate::disk::{Disk, DiskFile, RealDisk, create_folders};
+use crate::disk::{Disk, DiskFile, RealDisk, create_folders, has_no_space};
 use crate::error::{Corruption, OpenError};
 use crate::history::epoch_after;
 use crate::journal::block::{Block, BlockBuilder, Chain};
@@ -52,8 +52,18 @@ pub enum RestoreError {
         staging: PathBuf,
     },
     /// The backup is not as it was written.
-    #[error("{0}; do not use this backup: nothing was restored")]
+    #[error("{0}; nothing was restored: use another backup")]
     Damaged(Corruption),
+    /// The disk has no room for the journal.
+    #[error("{doing}: {source}; no journal was made, what was copied is in {}: free some space and restore again, which goes on from there, or remove that folder", staging.display())]
+    Full {
+        /// What was being done, with the path.
+        doing: String,
+        /// The operating system's words.
+        source: std::io::Error,
+        /// What there is of it.
+        staging: PathBuf,
+    },
     /// The backup cannot be read, or the disk cannot be written.
     #[error(transparent)]
     Backup(#[from] BackupError),
@@ -119,6 +129,30 @@ fn stage_on(
     disk: &dyn Disk,
     from: &Path,
     journal: &Path,
+    to_position_and_clock: (Option<Position>, i64),
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<StagedRestore, RestoreError> {
+    let staged = stage_all(disk, from, journal, to_position_and_clock, progress);
+    staged.map_err(|error| {
+        let RestoreError::Disk(OpenError::Io { doing, source }) = error else {
+            return error;
+        };
+        if !has_no_space(&source) {
+            return OpenError::Io { doing, source }.into();
+        }
+        let [staging, _] = staging_folders(journal);
+        RestoreError::Full {
+            doing,
+            source,
+            staging,
+        }
+    })
+}
+
+fn stage_all(
+    disk: &dyn Disk,
+    from: &Path,
+    journal: &Path,
     (to_position, now_us): (Option<Position>, i64),
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<StagedRestore, RestoreError> {
@@ -174,7 +208,9 @@ impl StagedRestore {
     /// Puts the journal into its place, durably.
     ///
     /// # Errors
-    /// When the operating system refuses; then it is restored anew.
+    /// When the operating system refuses. Then it is restored anew, but where
+    /// the place is told to be taken: the journal is there, and opening it
+    /// makes that durable.
     pub fn install(self) -> Result<Restored, RestoreError> {
         self.install_on(&RealDisk)
     }

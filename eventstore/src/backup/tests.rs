@@ -234,6 +234,29 @@ fn given_a_torn_last_write_it_is_not_backed_up_and_damage_is_refused() {
     assert!(refused.to_string().contains("corrupt at byte"), "{refused}");
 }
 
+#[test]
+fn given_damage_in_a_sealed_segment_then_a_backup_names_the_journal_and_what_helps() {
+    let folder = journal_with(6, 400);
+    let (to, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let before = back_up(folder.path(), to.path()).unwrap();
+    let segment = files(folder.path(), ".seg").remove(1);
+    flip(&segment, 100);
+    let refused = back_up(folder.path(), other.path()).unwrap_err();
+    let is_of_journal = matches!(&refused, BackupError::Damaged(found) if found.file == segment);
+    assert!(is_of_journal, "{refused}");
+    assert!(
+        refused
+            .to_string()
+            .contains("restore from the backup before")
+    );
+    assert_eq!(check(to.path()).manifest, before.manifest);
+    let nothing = verify_backup(other.path(), &mut |_, _| ()).unwrap_err();
+    assert!(
+        nothing.to_string().contains("complete the backup"),
+        "{nothing}"
+    );
+}
+
 proptest! {
     #[test]
     fn a_restore_up_to_a_position_ends_with_the_last_whole_commit_before_it(

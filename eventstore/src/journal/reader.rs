@@ -7,8 +7,8 @@ use std::path::Path;
 
 use super::block::{Block, Chain};
 use super::recovery::{
-    check_known, check_order, damage_behind, find_segments_to_read, history_of, known_head, links,
-    refuse_regression,
+    check_known, check_order, find_segments_to_read, history_of, known_head, links,
+    refuse_intact_block_behind, refuse_regression,
 };
 use super::scan::scan;
 use super::segment::{BlockCursor, BlockError, FIRST_BLOCK_OFFSET, Segment};
@@ -69,10 +69,8 @@ impl JournalReader {
         let scan = scan(&last, length, i64::MIN, &mut |_, _| Ok(()));
         let scan = scan.map_err(super::recovery::open_error)?;
         check_known(known.as_ref(), &history, &last, &scan)?;
-        if scan.stopped.is_some()
-            && let Some(why) = damage_behind(&last, &scan, length).map_err(measuring())?
-        {
-            return Err(last.corrupt(scan.end, why).into());
+        if scan.stopped.is_some() {
+            refuse_intact_block_behind(&last, &scan, length)?;
         }
         let tail = scan.segment_end(&last);
         found.whole.push(last);

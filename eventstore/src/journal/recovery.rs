@@ -349,7 +349,7 @@ pub(crate) fn check_known(
             Some(why) => {
                 let acknowledged = known.position;
                 let why = format!("{why}, and position {acknowledged} behind it was acknowledged");
-                last.corrupt(scan.end, why).into()
+                OpenError::CorruptEnd(last.corrupt(scan.end, why))
             }
             None => OpenError::Regressed {
                 known: known.position,
@@ -368,11 +368,16 @@ pub(crate) fn check_known(
     }
 }
 
-fn refuse_intact_block_behind(last: &Segment, scan: &Scan, length: u64) -> Result<(), OpenError> {
+/// Refuses an invalid end that is no torn write.
+pub(crate) fn refuse_intact_block_behind(
+    last: &Segment,
+    scan: &Scan,
+    length: u64,
+) -> Result<(), OpenError> {
     let damage = damage_behind(last, scan, length).map_err(failed("reading", &last.path))?;
     match damage {
         None => Ok(()),
-        Some(why) => Err(last.corrupt(scan.end, why).into()),
+        Some(why) => Err(OpenError::CorruptEnd(last.corrupt(scan.end, why))),
     }
 }
 

@@ -54,8 +54,10 @@ pub struct VerifyReport {
     pub findings: Vec<Finding>,
 }
 
-const RESTORE: &str =
+const RESTORE: &str = "stop the server and restore from a backup: airpost recover only gives up what is damaged at the journal's end";
+const RESTORE_OR_RECOVER: &str =
     "stop the server and restore from a backup, or see what airpost recover can keep";
+const OTHER_RELEASE: &str = "run the release that wrote it, or a later one";
 const DELETE_INDEX: &str = "stop the server, delete this file and start: it is rebuilt";
 const DELETE_HEAD: &str = "none needed: it is replaced at the next start";
 const RESTORE_ALL: &str = "acknowledged records are missing: restore the journal from a backup, or see what airpost recover says about going on without";
@@ -87,6 +89,7 @@ impl VerifyReport {
         let candidates = verification.candidates()?;
         verification.segments(&candidates, progress)?;
         verification.head_file(known);
+        verification.advise_no_more_than_helps();
         Ok(verification.report)
     }
 
@@ -199,22 +202,27 @@ impl<'a> Verification<'a> {
         let path = &candidate.path;
         let file = self.disk.open_to_read(path)?;
         let bytes = file.read_range(0, SEGMENT_HEADER_BYTES)?;
-        let why = match SegmentHeader::decode(&bytes) {
+        let (why, advice) = match SegmentHeader::decode(&bytes) {
             Ok(header) if header.first_position == candidate.first => {
                 let path = path.clone();
                 return Ok(Some(Segment { path, file, header }));
             }
-            Ok(_) => "the header names another first position than the file's name".to_owned(),
+            Ok(_) => {
+                let why = "the header names another first position than the file's name";
+                (why.to_owned(), RESTORE)
+            }
             Err(BadHeader::Damaged(_))
                 if candidate.is_last && candidate.length <= FIRST_BLOCK_OFFSET =>
             {
                 self.report.in_flight_bytes += candidate.length;
                 return Ok(None);
             }
-            Err(BadHeader::Damaged(why)) => why.to_owned(),
-            Err(BadHeader::Version(version)) => format!("it has format version {version}"),
+            Err(BadHeader::Damaged(why)) => (why.to_owned(), RESTORE),
+            Err(BadHeader::Version(version)) => {
+                (format!("it has format version {version}"), OTHER_RELEASE)
+            }
         };
-        self.find(corruption(path, 0, why), RESTORE);
+        self.find(corruption(path, 0, why), advice);
         Ok(None)
     }
 
@@ -272,13 +280,14 @@ impl<'a> Verification<'a> {
         };
         self.count(segment, &scan);
         if let Some(why) = scan.stopped {
-            let damage = if candidate.is_last {
-                damage_behind(segment, &scan, candidate.length)?
+            let (damage, advice) = if candidate.is_last {
+                let damage = damage_behind(segment, &scan, candidate.length)?;
+                (damage, RESTORE_OR_RECOVER)
             } else {
-                Some(why.to_owned())
+                (Some(why.to_owned()), RESTORE)
             };
             match damage {
-                Some(why) => self.find(segment.corrupt(scan.end, why), RESTORE),
+                Some(why) => self.find(segment.corrupt(scan.end, why), advice),
                 None => self.report.in_flight_bytes += candidate.length - scan.end,
             }
             return Ok(None);
@@ -362,6 +371,19 @@ impl<'a> Verification<'a> {
                 self.find(corruption(&path, 0, why), RESTORE_ALL);
             }
             HeadFile::Known(_) | HeadFile::Absent => {}
+        }
+    }
+
+    /// Damage before the end keeps a recovery from giving up the end.
+    fn advise_no_more_than_helps(&mut self) {
+        let findings = &mut self.report.findings;
+        if !findings.iter().any(|finding| finding.advice == RESTORE) {
+            return;
+        }
+        for finding in findings {
+            if [RESTORE_OR_RECOVER, RESTORE_ALL].contains(&finding.advice) {
+                finding.advice = RESTORE;
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::every_fault::{EFFECTS, troubles, ways_back};
-use super::fault_disk::Effect;
+use super::fault_disk::{Call, Effect};
 use super::given::everything;
 use super::machine::{Machine, Survivors, Trouble};
 use super::story::{Step, Story, at, folder, is_full_size, open_on};
@@ -280,4 +280,48 @@ fn given_a_journal_that_stands_there_a_restore_changes_nothing_whatever_fails() 
     };
     let law = |back: &dyn Fn() -> Machine, _| assert_eq!(contents(&back(), "/"), before);
     at_every_call("a restore over a journal", &given, try_it, law);
+}
+
+#[test]
+fn given_a_full_disk_at_any_call_a_backup_and_a_restore_say_what_is_left_and_what_to_do() {
+    let given = given(2, 1);
+    let full = |after, try_it: &dyn Fn(&Machine) -> String| {
+        let machine = given.machine.copy();
+        let effect = Effect::Fails(super::fault_disk::ENOSPC);
+        machine.trouble(Some(troubles(after, effect)[1]));
+        (try_it(&machine), machine.went_wrong())
+    };
+    for after in 0.. {
+        let (backup, went_wrong) = full(after, &|machine| match backs_up(machine) {
+            Ok(_) => "done".to_owned(),
+            Err(refused) => refused.to_string(),
+        });
+        let (restore, also) = full(after, &|machine| match restores(machine, None) {
+            Ok(()) => "done".to_owned(),
+            Err(refused) => refused.to_string(),
+        });
+        if went_wrong.is_none() && also.is_none() {
+            return;
+        }
+        let is_of = |folder: &str, went_wrong: Option<(Call, PathBuf)>| {
+            went_wrong.is_some_and(|(call, path)| {
+                let is_change = matches!(call, Call::Create | Call::Write | Call::CreateFolder);
+                is_change && path.starts_with(folder)
+            })
+        };
+        if is_of("/backups", went_wrong) {
+            assert!(backup.contains("No space left"), "{backup}");
+            assert!(
+                backup.contains("free some space there and back up again"),
+                "{backup}"
+            );
+        }
+        if is_of("/restored", also) {
+            assert!(restore.contains("No space left"), "{restore}");
+            assert!(
+                restore.contains("is in /restored/journal.restoring"),
+                "{restore}"
+            );
+        }
+    }
 }

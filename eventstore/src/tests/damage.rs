@@ -27,7 +27,7 @@ fn refused(folder: &Path) -> OpenError {
 
 fn corruption(folder: &Path) -> Corruption {
     let refused = refused(folder);
-    let OpenError::Corrupt(corruption) = refused else {
+    let (OpenError::Corrupt(corruption) | OpenError::CorruptEnd(corruption)) = refused else {
         panic!("{refused}");
     };
     corruption

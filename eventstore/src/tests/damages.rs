@@ -272,7 +272,7 @@ fn opens_or_not(
     let is_truth = |path: &PathBuf| is_of_kind(path, "seg");
     let journal = match open_on(machine, SEGMENT_BYTES) {
         Ok(journal) => journal,
-        Err(OpenError::Corrupt(found)) => {
+        Err(OpenError::Corrupt(found) | OpenError::CorruptEnd(found)) => {
             assert!(changed.iter().any(is_truth), "{found}");
             assert!(found.file.starts_with(folder()), "{found}");
             assert_ne!(report.findings, [], "verify finds what was refused");

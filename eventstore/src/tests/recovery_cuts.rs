@@ -129,7 +129,7 @@ impl Lossy {
             Err(refused) => {
                 assert!(!was_done, "{refused}");
                 let says = refused.to_string();
-                assert!(says.contains("airpost recover"), "{says}");
+                assert!(says.contains("see what airpost recover"), "{says}");
             }
         }
     }

@@ -92,6 +92,7 @@ impl From<OpenError> for RecoverError {
         match error {
             OpenError::Corrupt(corruption) => Self::NotTheEnd(corruption),
             OpenError::Locked { .. }
+            | OpenError::CorruptEnd(_)
             | OpenError::Regressed { .. }
             | OpenError::Unfinished { .. }
             | OpenError::Format { .. }

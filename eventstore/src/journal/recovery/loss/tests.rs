@@ -37,7 +37,28 @@ fn view(epoch: u32, position: u64) -> Witness {
 fn refuses_to_open(folder: &Path) {
     let options = crate::tests::given::options(1 << 20);
     let refused = crate::Journal::open(folder, options).unwrap_err();
-    assert!(refused.to_string().contains("airpost recover"), "{refused}");
+    let refused = refused.to_string();
+    assert!(refused.contains("see what airpost recover"), "{refused}");
+    let report = verify(folder, &mut |_, _| ()).unwrap();
+    let mut advice = report.findings.iter().map(|finding| finding.advice);
+    assert!(
+        advice.any(|advice| advice.contains("see what airpost recover")),
+        "{report:?}"
+    );
+}
+
+/// Neither opening nor checking does.
+fn does_not_advise_a_recovery(folder: &Path) {
+    fs::remove_file(files(folder, ".idx").remove(0)).unwrap();
+    let options = crate::tests::given::options(1 << 20);
+    let opened = crate::Journal::open(folder, options).unwrap_err();
+    let report = verify(folder, &mut |_, _| ()).unwrap();
+    assert!(!report.findings.is_empty());
+    let advice = report.findings.iter().map(|finding| finding.advice);
+    for said in advice.chain([opened.to_string().as_str()]) {
+        assert!(said.contains("restore from a backup"), "{said}");
+        assert!(!said.contains("see what airpost recover"), "{said}");
+    }
 }
 
 /// Checks that the log goes on in epoch 2 behind so many records.
@@ -132,6 +153,10 @@ fn given_damage_in_a_sealed_segment_it_is_refused_and_nothing_is_changed() {
     let folder = journal_with(6, 300);
     let first = files(folder.path(), ".seg").remove(0);
     flip(&first, 100);
+    // Something at the end besides does not make a recovery possible.
+    let last = files(folder.path(), ".seg").pop().unwrap();
+    fs::remove_file(last).unwrap();
+    does_not_advise_a_recovery(folder.path());
     let before = contents(folder.path());
     let refused = recover_with_loss(folder.path(), &[view(1, 99)], 0, &mut |_, _| ()).unwrap_err();
     assert!(
