@@ -16,7 +16,7 @@ mod restore;
 use std::path::{Path, PathBuf};
 
 pub use manifest::{BackupFile, BackupManifest};
-pub use place::check_backup_place;
+pub use place::{check_backup_place, check_restore_place};
 #[cfg(test)]
 pub(crate) use restore::restore_on;
 pub use restore::{RestoreError, Restored, StagedRestore, restore, stage_restore};

@@ -40,7 +40,8 @@ mod import;
 
 pub use backup::{
     BackedUp, BackupCheck, BackupError, BackupFile, BackupManifest, RestoreError, Restored,
-    StagedRestore, backup, check_backup_place, restore, stage_restore, verify_backup,
+    StagedRestore, backup, check_backup_place, check_restore_place, restore, stage_restore,
+    verify_backup,
 };
 pub use error::{AppendError, Corruption, OpenError, ReadError};
 pub use event::{

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::copy::{copy_bytes, hash_file};
 use super::manifest::PART_SUFFIX;
-use super::{BackupError, BackupFile, BackupManifest, manifest};
+use super::{BackupError, BackupFile, BackupManifest, check_restore_place, manifest};
 use crate::disk::{Disk, DiskFile, RealDisk, create_folders, has_no_space};
 use crate::error::{Corruption, OpenError};
 use crate::history::epoch_after;
@@ -42,6 +42,14 @@ pub enum RestoreError {
     /// Something is there already.
     #[error("{}: there is a journal already; restore into a folder without one", journal.display())]
     Occupied {
+        /// The journal's folder.
+        journal: PathBuf,
+    },
+    /// The journal would lie in the backup, or the backup lies in its place.
+    #[error("{} and {} lie in one another: restore into a folder outside the backup", backup.display(), journal.display())]
+    Nested {
+        /// The backup's folder.
+        backup: PathBuf,
         /// The journal's folder.
         journal: PathBuf,
     },
@@ -121,6 +129,7 @@ pub fn stage_restore(
     now_us: i64,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<StagedRestore, RestoreError> {
+    check_restore_place(from, journal)?;
     stage_on(&RealDisk, from, journal, (to_position, now_us), progress)
 }
 
@@ -239,7 +248,7 @@ pub(crate) fn restore_on(
     stage_on(disk, from, journal, (to_position, now_us), progress)?.install_on(disk)
 }
 
-fn refuse_occupied(
+pub(super) fn refuse_occupied(
     disk: &dyn Disk,
     journal: &Path,
     importing: PathBuf,
