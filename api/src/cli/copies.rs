@@ -149,8 +149,10 @@ pub(super) fn restore(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
         bail!("{}: no backup is there", options.from.display());
     }
     refuse_beyond_head(options)?;
-    let _lock = DataLock::acquire(&options.data)?;
     let folders = Folders::of(&options.data);
+    // Before the lock: a journal in use is in the way because it is there.
+    eventstore::check_restore_place(&options.from, &folders.journal)?;
+    let _lock = DataLock::acquire(&options.data)?;
     let watch = Stopwatch::start();
     let progress = Progress::new("restore", Unit::Bytes);
     let to_position = options.to_position.map(Position::new);
