@@ -35,6 +35,7 @@ mod answer;
 mod representation;
 // What every request meets.
 pub mod front;
+mod admission;
 pub mod server;
 // The resources.
 mod users;
@@ -125,6 +126,10 @@ fn routes(api: Api, config: &Config) -> Router {
         .merge(user_deliveries::routes())
         .merge(drone_events::routes())
         .merge(drones::routes())
+        .route_layer(middleware::from_fn_with_state(
+            Arc::clone(&api.views),
+            admission::admit_writes,
+        ))
         .route_layer(middleware::from_fn(negotiate::json_only))
         .route_layer(middleware::from_fn_with_state(places, front::gate));
     // How the service is can be asked also when there is no place left.

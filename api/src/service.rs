@@ -141,6 +141,7 @@ impl Opened {
         };
         let views_options = ViewsOptions {
             cache_bytes: config.views_cache_bytes(),
+            ..ViewsOptions::default()
         };
         refuse_a_missing_journal(&folders, views_options)?;
         let (journal, log) = open_log(&folders, options)?;
@@ -177,7 +178,8 @@ impl Opened {
     /// Serves until `shutdown` becomes true; then ends what is under way, within its limits.
     ///
     /// # Errors
-    /// If a task of the service panicked.
+    /// If the views turn out to have seen more than the log holds, or cannot be
+    /// opened at all; or if a task of the service panicked.
     pub async fn run(
         &self,
         listener: TcpListener,
@@ -185,22 +187,27 @@ impl Opened {
         shutdown: watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
         let services = &self.services;
+        let (end, ending) = watch::channel(false);
+        let ended = tokio::spawn(end_with(end, shutdown, Arc::clone(&services.views)));
         let waiting = tokio::spawn(
             services
                 .ingest
                 .clone()
-                .run_waiting(Arc::clone(&services.views), shutdown.clone()),
+                .run_waiting(Arc::clone(&services.views), ending.clone()),
         );
-        let upkeep = tokio::spawn(services.metrics.clone().run_upkeep(until(shutdown.clone())));
+        let upkeep = tokio::spawn(services.metrics.clone().run_upkeep(until(ending.clone())));
         let environment = services.application.environment().clone();
         let interface = http::interface(services.clone(), config);
         let settings = http::server::ServerSettings::new(config, environment);
-        http::server::run(listener, interface, settings, until(shutdown)).await;
+        http::server::run(listener, interface, settings, until(ending)).await;
         // Both end by themselves at the same signal; a panic of theirs shows here.
         for task in [waiting, upkeep] {
             task.await.context("a task of the service panicked")?;
         }
-        Ok(())
+        match ended.await.context("a task of the service panicked")? {
+            Some(refusal) => Err(refusal.into()),
+            None => Ok(()),
+        }
     }
 
     /// Closes everything: what was accepted is on disk, and the views are in good order.
@@ -208,6 +215,27 @@ impl Opened {
         self.services.views.stop();
         self.journal.close();
     }
+}
+
+/// Gives the signal to end: when it is asked for, or when views that were still
+/// being opened must not be; then says why.
+async fn end_with(
+    end: watch::Sender<bool>,
+    shutdown: watch::Receiver<bool>,
+    views: Arc<Views>,
+) -> Option<projections::OpenError> {
+    let refused = async {
+        match views.opened().await {
+            Ok(()) => std::future::pending().await,
+            Err(refusal) => refusal,
+        }
+    };
+    let refusal = tokio::select! {
+        () = until(shutdown) => None,
+        refusal = refused => Some(refusal),
+    };
+    end.send_replace(true);
+    refusal
 }
 
 async fn until(mut shutdown: watch::Receiver<bool>) {

@@ -66,6 +66,11 @@ pub fn rebuild(
     build(&set, log, head, progress)?;
     let flushed = set.flush().map_err(|error| failed(&error));
     flushed?;
+    drop(set);
+    // The engine notes where everything lies whenever it is opened, and reads
+    // all that was written since then: now, so that the next start need not.
+    let reopened = open_views(&mut folder, &log.history(), head, None)?;
+    drop(reopened);
     folder.mark_clean().map_err(|error| failed(&error))?;
     Ok(head)
 }

@@ -6,6 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -24,6 +25,12 @@ const REBUILDS_IN_A_ROW_MAX: u32 = 3;
 /// After how long a log that could not be read is read again. The head may
 /// never move meanwhile: a service that is not ready is sent no writes.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Entries that are checked at a time: one or two milliseconds.
+const CHECKED_AT_ONCE: usize = 1_000;
+
+/// The pause after that: checking takes some fifth of the thread's time.
+const CHECK_PAUSE: Duration = Duration::from_millis(5);
 
 /// The running thread. It ends when it is told to by [`Shared::stop`].
 #[derive(Debug)]
@@ -47,14 +54,19 @@ struct Follower {
     shared: Arc<Shared>,
     log: Arc<dyn EventStore>,
     runtime: Runtime,
+    opened: Option<SyncSender<()>>,
     head: watch::Receiver<Position>,
     control: watch::Receiver<Control>,
     rebuilds_in_a_row: u32,
 }
 
 impl Runner {
-    /// Starts it.
-    pub(crate) fn start(shared: Arc<Shared>, log: Arc<dyn EventStore>) -> std::io::Result<Self> {
+    /// Starts it. It opens the views first, and tells when that is decided.
+    pub(crate) fn start(
+        shared: Arc<Shared>,
+        log: Arc<dyn EventStore>,
+    ) -> std::io::Result<(Self, Receiver<()>)> {
+        let (opened, is_opened) = sync_channel(1);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()?;
@@ -64,12 +76,13 @@ impl Runner {
             shared,
             log,
             runtime,
+            opened: Some(opened),
             rebuilds_in_a_row: 0,
         };
         let thread = Builder::new()
             .name("views".to_owned())
             .spawn(move || follower.run_to_the_end())?;
-        Ok(Self { thread })
+        Ok((Self { thread }, is_opened))
     }
 
     /// Waits until it has ended, which it does once it was told to.
@@ -92,6 +105,12 @@ impl Follower {
     }
 
     fn run(&mut self) {
+        let is_open = self.shared.open_views(*self.head.borrow());
+        // Whoever waits for this word may have stopped waiting.
+        drop(self.opened.take());
+        if !is_open {
+            return;
+        }
         loop {
             match self.follow() {
                 Pause::Stopped => break,
@@ -102,7 +121,7 @@ impl Follower {
                 }
                 Pause::LogFailed(error) => {
                     self.note_unread(&error);
-                    if !self.wait_or_read_again() {
+                    if !self.wait_at_most(READ_AGAIN_AFTER) {
                         break;
                     }
                 }
@@ -116,27 +135,26 @@ impl Follower {
         }
     }
 
-    /// Checks views that were not left in good order. Meanwhile nothing of them
-    /// is shown: what is asked for by its name is folded from the log.
-    fn check(&self) -> Result<(), ViewStoreError> {
+    /// Checks views that may be anything, for all that is known. Meanwhile nothing of
+    /// them is shown: what is asked for by its name is folded from the log.
+    fn check_before_showing(&self) -> Result<(), ViewStoreError> {
         let set = self.shared.set();
-        if set.is_checked() {
+        if set.is_shown() {
             return Ok(());
         }
-        tracing::info!("the views were not left in good order: they are checked");
-        let control = self.shared.control();
-        set.check(&|| control.borrow().stop)?;
-        if set.is_checked() {
-            tracing::info!("the views are what their checkpoints say");
+        tracing::info!("the machine may have stopped with the views open: they are checked");
+        while !set.is_checked() && !self.control.borrow().stop {
+            set.check_on(CHECKED_AT_ONCE)?;
         }
         Ok(())
     }
 
     /// Feeds page after page, and waits at the head.
     fn follow(&mut self) -> Pause {
-        if let Err(error) = self.check() {
+        if let Err(error) = self.check_before_showing() {
             return Pause::Damaged(error);
         }
+        let mut is_marked = self.note_if_checked();
         loop {
             let control = self.control.borrow_and_update().clone();
             if control.stop {
@@ -151,7 +169,16 @@ impl Follower {
                 Ok(None) => {
                     self.rebuilds_in_a_row = 0;
                     self.shared.publish();
-                    if !self.wait() {
+                    let goes_on = if is_marked {
+                        self.wait()
+                    } else {
+                        if let Err(error) = self.shared.set().check_on(CHECKED_AT_ONCE) {
+                            return Pause::Damaged(error);
+                        }
+                        is_marked = self.note_if_checked();
+                        self.wait_at_most(CHECK_PAUSE)
+                    };
+                    if !goes_on {
                         return Pause::Stopped;
                     }
                 }
@@ -160,6 +187,15 @@ impl Follower {
                 Err(hole @ FeedError::Hole { .. }) => return Pause::Hole(hole),
             }
         }
+    }
+
+    /// Notes that all entries are known to be in order, if they are.
+    fn note_if_checked(&self) -> bool {
+        let is_checked = self.shared.set().is_checked();
+        if is_checked {
+            self.shared.mark_checked();
+        }
+        is_checked
     }
 
     /// Waits until the head has moved or something is wanted of this thread.
@@ -178,15 +214,15 @@ impl Follower {
         })
     }
 
-    /// The same, but no longer than until the log is worth another try.
-    fn wait_or_read_again(&mut self) -> bool {
+    /// The same, but no longer than this.
+    fn wait_at_most(&mut self, pause: Duration) -> bool {
         let (head, control) = (&mut self.head, &mut self.control);
         self.runtime.block_on(async {
             tokio::select! {
                 // A store that is closed has a head that never moves again.
                 Ok(()) = head.changed() => true,
                 told = control.changed() => told.is_ok(),
-                () = tokio::time::sleep(READ_AGAIN_AFTER) => true,
+                () = tokio::time::sleep(pause) => true,
             }
         })
     }

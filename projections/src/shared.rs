@@ -21,6 +21,8 @@ pub(crate) struct Control {
 /// Whether the views follow the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReaderState {
+    /// They are being opened.
+    Opening,
     /// They do.
     Following,
     /// They do not, and why.
@@ -37,14 +39,27 @@ pub(crate) struct Shared {
     set: RwLock<Arc<ViewSet>>,
     folder: Mutex<ViewFolder>,
     applied: watch::Sender<Position>,
+    opening: watch::Sender<Opening>,
     ended: watch::Sender<bool>,
     control: watch::Sender<Control>,
     state: Mutex<State>,
 }
 
+/// Whether the views were opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// Not yet.
+    UnderWay,
+    /// They were.
+    Done,
+    /// They must not be, or cannot be: [`Shared::take_refusal`] says why.
+    Refused,
+}
+
 #[derive(Debug)]
 struct State {
     reader: ReaderState,
+    refusal: Option<OpenError>,
     damage: Option<Damage>,
     /// Lists are not answered before the views have reached this: the head when
     /// they were opened or begun anew.
@@ -63,22 +78,20 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    /// Views that were just opened, of a log that ends at `head`.
-    pub(crate) fn new(
-        history: LogHistory,
-        head: Position,
-        folder: ViewFolder,
-        set: ViewSet,
-    ) -> Self {
+    /// Views that are to be opened, of a log that ends at `head`. Until they
+    /// are they show nothing.
+    pub(crate) fn new(history: LogHistory, head: Position, folder: ViewFolder) -> Self {
         Self {
+            applied: watch::Sender::new(Position::START),
+            set: RwLock::new(Arc::new(ViewSet::unopened(&history))),
             history,
-            applied: watch::Sender::new(set.applied()),
-            set: RwLock::new(Arc::new(set)),
             folder: Mutex::new(folder),
+            opening: watch::Sender::new(Opening::UnderWay),
             ended: watch::Sender::new(false),
             control: watch::Sender::new(Control::default()),
             state: Mutex::new(State {
-                reader: ReaderState::Following,
+                reader: ReaderState::Opening,
+                refusal: None,
                 damage: None,
                 floor: head,
                 rebuilds: 0,
@@ -90,6 +103,45 @@ impl Shared {
     pub(crate) fn set(&self) -> Arc<ViewSet> {
         let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&set)
+    }
+
+    /// Opens the views, of a log that ends at `head`, and shows them. Says
+    /// whether they are there; whoever waits for that is told in any case.
+    pub(crate) fn open_views(&self, head: Position) -> bool {
+        let opened = open_views(&mut locked(&self.folder), &self.history, head, None);
+        match opened {
+            Ok(set) => {
+                self.show(set);
+                self.set_state(ReaderState::Following);
+                self.opening.send_replace(Opening::Done);
+                true
+            }
+            Err(refusal) => {
+                tracing::error!(error = %refusal, "the views are not opened");
+                let mut state = locked(&self.state);
+                state.reader = ReaderState::Failed(refusal.to_string());
+                state.refusal = Some(refusal);
+                drop(state);
+                self.opening.send_replace(Opening::Refused);
+                false
+            }
+        }
+    }
+
+    fn show(&self, set: ViewSet) {
+        let applied = set.applied();
+        *self.set.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set);
+        self.applied.send_replace(applied);
+    }
+
+    /// Whether the views were opened, now and whenever that is decided.
+    pub(crate) fn opening(&self) -> watch::Receiver<Opening> {
+        self.opening.subscribe()
+    }
+
+    /// Why they were not, once.
+    pub(crate) fn take_refusal(&self) -> Option<OpenError> {
+        locked(&self.state).refusal.take()
     }
 
     /// The record up to which every view holds all, now and whenever it moves.
@@ -178,16 +230,22 @@ impl Shared {
             state.floor = state.floor.max(head);
             state.rebuilds += 1;
         }
-        self.applied.send_replace(set.applied());
-        *self.set.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set);
+        self.show(set);
         Ok(())
+    }
+
+    /// Notes that every entry was found to be in order.
+    pub(crate) fn mark_checked(&self) {
+        if let Err(error) = locked(&self.folder).mark_checked() {
+            tracing::warn!(%error, "that the views are in order was not noted: should this process be killed, they show nothing until they are checked again");
+        }
     }
 
     /// The views will not be fed any more. Leaves them in good order if they are.
     pub(crate) fn end_following(&self) {
         let failed = match self.state() {
             ReaderState::Failed(_) => true,
-            ReaderState::Following | ReaderState::Stopped => false,
+            ReaderState::Opening | ReaderState::Following | ReaderState::Stopped => false,
         };
         if !failed {
             self.set_state(ReaderState::Stopped);

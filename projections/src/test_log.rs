@@ -151,16 +151,25 @@ impl TestLog {
 
     /// Views in memory that have folded nothing yet.
     pub(crate) fn unfolded(&self) -> ViewSet {
-        let mut folder = ViewFolder::Memory(Arc::<MemoryViewStore>::default());
+        self.opened(&mut ViewFolder::Memory(Arc::<MemoryViewStore>::default()))
+    }
+
+    /// The views in a folder.
+    pub(crate) fn opened(&self, folder: &mut ViewFolder) -> ViewSet {
         let opened = folder.open().unwrap();
         ViewSet::open(opened, &self.store.history(), self.head()).unwrap()
     }
 
     /// Brings views to the head.
     pub(crate) fn feed(&self, set: &ViewSet) {
+        self.feed_unseen(set);
+        assert_eq!(set.applied(), self.head());
+    }
+
+    /// The same, also views that show nothing yet.
+    pub(crate) fn feed_unseen(&self, set: &ViewSet) {
         let head = self.head();
         while set.feed(&*self.store, |_| head).unwrap().is_some() {}
-        assert_eq!(set.applied(), head);
     }
 }
 

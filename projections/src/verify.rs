@@ -15,7 +15,7 @@ use crate::rebuild::Advance;
 use crate::view::{View, tree_name};
 use crate::view_set::{PROJECTIONS, ViewSet};
 use crate::view_store::{
-    Checkpoint, Digest, Direction, Entry, OpenedStore, ViewFolder, ViewStore, ViewTree,
+    Checkpoint, Digest, Direction, Entry, Left, OpenedStore, ViewFolder, ViewStore, ViewTree,
 };
 use crate::views::ViewsOptions;
 
@@ -116,7 +116,7 @@ pub fn verify(
     progress: &mut dyn FnMut(Advance),
 ) -> Result<Verification, VerifyError> {
     let mut stored = ViewFolder::disk(folder, options.cache_bytes);
-    let OpenedStore { store, clean } = stored.open().map_err(VerifyError::new)?;
+    let OpenedStore { store, left } = stored.open().map_err(VerifyError::new)?;
     let scratch = scratch_path(folder);
     let verification = if log.head().borrow().get() <= MEMORY_RECORDS_MAX {
         let mut memory = ViewFolder::Memory(Arc::default());
@@ -128,7 +128,7 @@ pub fn verify(
         remove(&scratch)?;
         verification
     }?;
-    if clean {
+    if left == Left::InGoodOrder {
         stored.mark_clean().map_err(VerifyError::new)?;
     }
     Ok(verification)
@@ -145,7 +145,7 @@ pub fn witnesses(folder: &Path, options: ViewsOptions) -> Result<Vec<Witness>, V
         return Ok(Vec::new());
     }
     let mut stored = ViewFolder::disk(folder, options.cache_bytes);
-    let OpenedStore { store, clean } = stored.open().map_err(VerifyError::new)?;
+    let OpenedStore { store, left } = stored.open().map_err(VerifyError::new)?;
     let mut witnesses = Vec::new();
     for projection in PROJECTIONS {
         let tree = store.open_tree(&tree_name(projection));
@@ -157,7 +157,7 @@ pub fn witnesses(folder: &Path, options: ViewsOptions) -> Result<Vec<Witness>, V
             position: checkpoint.position,
         }));
     }
-    if clean {
+    if left == Left::InGoodOrder {
         stored.mark_clean().map_err(VerifyError::new)?;
     }
     Ok(witnesses)

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use eventstore::{LogHistory, Position, Record, Standing};
 
@@ -10,11 +10,9 @@ use crate::key::KeyRange;
 use crate::overlay::Overlay;
 use crate::projection::{Facts, Halt, Projection};
 use crate::view_store::{
-    Batch, Checkpoint, Digest, Direction, NoTree, ViewStore, ViewStoreError, ViewTree, panic_words,
+    Batch, Checkpoint, Digest, Direction, Left, NoTree, ViewStore, ViewStoreError, ViewTree,
+    panic_words,
 };
-
-/// Entries read at a time when a whole tree is read.
-const ENTRIES_PER_READ: usize = 1_000;
 
 /// One view.
 ///
@@ -26,9 +24,10 @@ pub(crate) struct View {
     tree: Arc<dyn ViewTree>,
     /// Held for writing only while a batch is applied.
     gate: RwLock<Checkpoint>,
-    /// Its entries are those of its checkpoint. Until that is known nobody is
-    /// shown any of them.
-    is_checked: AtomicBool,
+    /// Whether anybody is shown its entries.
+    is_shown: AtomicBool,
+    /// How far its entries were held against its checkpoint; nothing once they all were.
+    check: Mutex<Option<Check>>,
     halt: RwLock<Option<Halt>>,
 }
 
@@ -59,6 +58,31 @@ impl<'v> Reading<'v> {
     }
 }
 
+/// A check of a view's entries, which go on changing meanwhile.
+#[derive(Debug)]
+struct Check {
+    /// The entries that are not checked yet.
+    rest: KeyRange,
+    /// Of the entries before those, as they are now.
+    digest: Digest,
+}
+
+impl Check {
+    fn begin() -> Self {
+        Self {
+            rest: KeyRange::all(),
+            digest: Digest::default(),
+        }
+    }
+
+    /// Follows a change of an entry that was checked already.
+    fn toggle(&mut self, key: &[u8], value: &[u8]) {
+        if key < self.rest.start.as_slice() {
+            self.digest.toggle(key, value);
+        }
+    }
+}
+
 /// Why a view cannot go on from what is stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ViewOpenError {
@@ -80,11 +104,12 @@ impl View {
     ///
     /// A view of another log is emptied, and one that has seen what an earlier
     /// epoch of this log has given up. Unless the store was left in good order
-    /// it reads as if it were empty until it was [checked](Self::check).
+    /// it is to be [checked](Self::check_on); if the machine may have gone down
+    /// with it, it reads as if it were empty until then.
     pub(crate) fn open(
         projection: &'static dyn Projection,
         store: &dyn ViewStore,
-        clean: bool,
+        left: Left,
         history: &LogHistory,
         head: Position,
     ) -> Result<Self, ViewOpenError> {
@@ -110,14 +135,32 @@ impl View {
             position: Position::START,
             digest: Digest::default(),
         });
-        let is_checked = clean || holds_nothing(&*tree, &checkpoint)?;
+        let is_checked = left == Left::InGoodOrder || holds_nothing(&*tree, &checkpoint)?;
+        let is_shown = is_checked || left == Left::ByItsProcess;
         Ok(Self {
             projection,
             tree,
             gate: RwLock::new(checkpoint),
-            is_checked: AtomicBool::new(is_checked),
+            is_shown: AtomicBool::new(is_shown),
+            check: Mutex::new((!is_checked).then(Check::begin)),
             halt: RwLock::new(None),
         })
+    }
+
+    /// The view of a store that is not open yet: it shows nothing.
+    pub(crate) fn unopened(projection: &'static dyn Projection, history: &LogHistory) -> Self {
+        Self {
+            projection,
+            tree: Arc::new(NoTree),
+            gate: RwLock::new(Checkpoint {
+                identity: history.identity(),
+                position: Position::START,
+                digest: Digest::default(),
+            }),
+            is_shown: AtomicBool::new(false),
+            check: Mutex::new(Some(Check::begin())),
+            halt: RwLock::new(None),
+        }
     }
 
     /// What it is called.
@@ -154,7 +197,7 @@ impl View {
     /// Holds it still to read it.
     pub(crate) fn read(&self) -> Reading<'_> {
         let still = self.gate.read().unwrap_or_else(PoisonError::into_inner);
-        let (tree, position): (&dyn ViewTree, _) = if self.is_checked() {
+        let (tree, position): (&dyn ViewTree, _) = if self.is_shown() {
             (&*self.tree, still.position)
         } else {
             (&NoTree, Position::START)
@@ -166,29 +209,48 @@ impl View {
         }
     }
 
-    /// Whether its entries are known to be those of its checkpoint.
-    pub(crate) fn is_checked(&self) -> bool {
-        self.is_checked.load(Ordering::Acquire)
+    /// Whether its entries are shown.
+    pub(crate) fn is_shown(&self) -> bool {
+        self.is_shown.load(Ordering::Acquire)
     }
 
-    /// Holds its entries against its checkpoint, which reads all of them.
-    /// For the thread that feeds it, before it does; given up as soon as `stop` says so.
-    pub(crate) fn check(&self, stop: &dyn Fn() -> bool) -> Result<(), ViewStoreError> {
-        if self.is_checked() {
-            return Ok(());
-        }
-        let Some(found) = digest(&*self.tree, stop)? else {
+    /// Whether its entries are known to be those of its checkpoint.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.checking().is_none()
+    }
+
+    /// Holds some more of its entries, at most so many, against its checkpoint;
+    /// once it is [checked](Self::is_checked) there is nothing to do. For the
+    /// thread that feeds it, which may do so in between.
+    pub(crate) fn check_on(&self, entries_max: usize) -> Result<(), ViewStoreError> {
+        let mut checking = self.checking();
+        let Some(check) = &mut *checking else {
             return Ok(());
         };
+        let entries = self
+            .tree
+            .scan(&check.rest, Direction::Forward, entries_max)?;
+        for (key, value) in &entries {
+            check.digest.toggle(key, value);
+        }
+        if let Some((last, _)) = entries.last() {
+            check.rest = check.rest.after(last);
+            return Ok(());
+        }
         let noted = self.gate.read().unwrap_or_else(PoisonError::into_inner);
-        if found != noted.digest {
+        if check.digest != noted.digest {
             return Err(ViewStoreError::unreadable(format!(
                 "the entries of {} are not those of its checkpoint",
                 self.name()
             )));
         }
-        self.is_checked.store(true, Ordering::Release);
+        *checking = None;
+        self.is_shown.store(true, Ordering::Release);
         Ok(())
+    }
+
+    fn checking(&self) -> MutexGuard<'_, Option<Check>> {
+        self.check.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes to come, on top of it. For the thread that feeds it.
@@ -224,6 +286,13 @@ impl View {
             checkpoint.position
         );
         checkpoint.position = position;
+        let mut checking = self.checking();
+        let mut toggle = |key: &[u8], value: &[u8]| {
+            checkpoint.digest.toggle(key, value);
+            if let Some(check) = &mut *checking {
+                check.toggle(key, value);
+            }
+        };
         let mut writes = Vec::with_capacity(written.len());
         for (key, value) in written.into_writes() {
             let old = self.tree.get(&key)?;
@@ -231,10 +300,10 @@ impl View {
                 continue;
             }
             if let Some(old) = old {
-                checkpoint.digest.toggle(&key, &old);
+                toggle(&key, &old);
             }
             if let Some(new) = &value {
-                checkpoint.digest.toggle(&key, new);
+                toggle(&key, new);
             }
             writes.push((key, value));
         }
@@ -317,23 +386,4 @@ fn holds_nothing(tree: &dyn ViewTree, checkpoint: &Checkpoint) -> Result<bool, V
         && tree
             .scan(&KeyRange::all(), Direction::Forward, 1)?
             .is_empty())
-}
-
-/// The digest of all entries of a tree, read from them; `None` if it was given up.
-fn digest(tree: &dyn ViewTree, stop: &dyn Fn() -> bool) -> Result<Option<Digest>, ViewStoreError> {
-    let mut digest = Digest::default();
-    let mut range = KeyRange::all();
-    loop {
-        if stop() {
-            return Ok(None);
-        }
-        let entries = tree.scan(&range, Direction::Forward, ENTRIES_PER_READ)?;
-        let Some((last, _)) = entries.last() else {
-            return Ok(Some(digest));
-        };
-        range = range.after(last);
-        for (key, value) in &entries {
-            digest.toggle(key, value);
-        }
-    }
 }

@@ -10,7 +10,7 @@ use crate::projection::{Facts, Halt, Projection};
 use crate::user::User;
 use crate::user_deliveries::UserDeliveries;
 use crate::view::{View, ViewOpenError, tree_name};
-use crate::view_store::{BATCH_KEYS, OpenedStore, ViewStore, ViewStoreError};
+use crate::view_store::{BATCH_KEYS, MemoryViewStore, OpenedStore, ViewStore, ViewStoreError};
 use crate::waiting_sessions::WaitingSessions;
 
 /// Every projection there is.
@@ -62,8 +62,8 @@ impl ViewSet {
         history: &LogHistory,
         head: Position,
     ) -> Result<Self, ViewOpenError> {
-        let OpenedStore { store, clean } = opened;
-        let view = |projection| View::open(projection, &*store, clean, history, head);
+        let OpenedStore { store, left } = opened;
+        let view = |projection| View::open(projection, &*store, left, history, head);
         let set = Self {
             delivery_status: view(&DeliveryStatus)?,
             delivery_history: view(&DeliveryHistory)?,
@@ -84,6 +84,20 @@ impl ViewSet {
         Ok(set)
     }
 
+    /// Views of a log with this history that show nothing: those of a store
+    /// that is not open yet.
+    pub(crate) fn unopened(history: &LogHistory) -> Self {
+        let view = |projection| View::unopened(projection, history);
+        Self {
+            delivery_status: view(&DeliveryStatus),
+            delivery_history: view(&DeliveryHistory),
+            user: view(&User),
+            user_deliveries: view(&UserDeliveries),
+            waiting_sessions: view(&WaitingSessions),
+            store: Arc::<MemoryViewStore>::default(),
+        }
+    }
+
     /// Every view.
     pub(crate) fn views(&self) -> [&View; 5] {
         [
@@ -101,12 +115,16 @@ impl ViewSet {
         positions.into_iter().min().unwrap_or(Position::START)
     }
 
-    /// Holds every view that was not left in good order against its checkpoint;
-    /// given up as soon as `stop` says so.
-    pub(crate) fn check(&self, stop: &dyn Fn() -> bool) -> Result<(), ViewStoreError> {
-        self.views()
-            .into_iter()
-            .try_for_each(|view| view.check(stop))
+    /// Holds some more entries, at most so many, against their view's checkpoint,
+    /// where that is to be done; [`ViewSet::is_checked`] says when it is done.
+    pub(crate) fn check_on(&self, entries_max: usize) -> Result<(), ViewStoreError> {
+        let unchecked = self.views().into_iter().find(|view| !view.is_checked());
+        unchecked.map_or(Ok(()), |view| view.check_on(entries_max))
+    }
+
+    /// Whether all of them are shown.
+    pub(crate) fn is_shown(&self) -> bool {
+        self.views().into_iter().all(View::is_shown)
     }
 
     /// Whether all of them are known to be in order.

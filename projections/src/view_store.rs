@@ -18,7 +18,7 @@ mod sled_engine;
 #[cfg(test)]
 mod contract;
 
-pub(crate) use folder::{OpenedStore, ViewFolder};
+pub(crate) use folder::{Left, OpenedStore, ViewFolder};
 pub(crate) use memory::MemoryViewStore;
 
 /// Largest value, bytes: beyond some 128 KiB the engine keeps values in files

@@ -1,6 +1,7 @@
 //! The front of the read side: what is asked, and what is promised about the answers.
 
 use std::path::Path;
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,11 +14,11 @@ use tokio::sync::watch;
 
 use crate::delivery_history::{self, DeliveryHistory, HistoryEntry};
 use crate::delivery_status::{self, DeliveryRow, DeliveryStatus};
-use crate::opening::{OpenError, open_views};
+use crate::opening::OpenError;
 use crate::overlay::Overlay;
 use crate::projection::{Facts, Halt, Projection};
 use crate::runner::Runner;
-use crate::shared::{ReaderState, Shared};
+use crate::shared::{Opening, ReaderState, Shared};
 use crate::user::{self, User, UserRow};
 use crate::user_deliveries::{self, UserDeliveriesPage, UserDeliveriesQuery};
 use crate::view::{Reading, View, project};
@@ -40,13 +41,18 @@ const OVERLAY_WAIT: Duration = Duration::from_secs(2);
 pub struct ViewsOptions {
     /// Memory that the storage engine may use for pages, bytes, roughly.
     pub cache_bytes: u64,
+    /// How long to wait for them to be opened. What takes longer, after a long
+    /// run that nobody ended, goes on in the background.
+    pub open_wait: Duration,
 }
 
 impl Default for ViewsOptions {
-    /// 64 MiB of pages: the hot rows of some hundred thousand deliveries.
+    /// 64 MiB of pages: the hot rows of some hundred thousand deliveries. A
+    /// quarter of a second: what is left of a start's second after the journal.
     fn default() -> Self {
         Self {
             cache_bytes: 64 * 1024 * 1024,
+            open_wait: Duration::from_millis(250),
         }
     }
 }
@@ -138,7 +144,9 @@ impl Views {
     /// Opens the views in a folder, or begins them, and follows the log.
     ///
     /// Damaged views are set aside beside the folder and begun anew; so are
-    /// those of another log.
+    /// those of another log. Where opening takes longer than the options say,
+    /// they are opened in the background: until then queries by id are folded
+    /// from the log, lists are `Lagging`, and [`Views::opened`] tells how it ends.
     ///
     /// # Errors
     /// [`OpenError`]; above all where the views have seen more than the log holds.
@@ -147,7 +155,11 @@ impl Views {
         log: Arc<dyn EventStore>,
         options: ViewsOptions,
     ) -> Result<Self, OpenError> {
-        Self::start(ViewFolder::disk(folder, options.cache_bytes), log)
+        Self::start(
+            ViewFolder::disk(folder, options.cache_bytes),
+            log,
+            options.open_wait,
+        )
     }
 
     /// Views that are nowhere but in memory, with everything else the same.
@@ -155,24 +167,61 @@ impl Views {
     /// # Errors
     /// [`OpenError`], if no thread can be started.
     pub fn in_memory(log: Arc<dyn EventStore>) -> Result<Self, OpenError> {
-        Self::start(ViewFolder::Memory(Arc::<MemoryViewStore>::default()), log)
+        Self::start(
+            ViewFolder::Memory(Arc::<MemoryViewStore>::default()),
+            log,
+            Duration::MAX,
+        )
     }
 
     pub(crate) fn start(
-        mut folder: ViewFolder,
+        folder: ViewFolder,
         log: Arc<dyn EventStore>,
+        open_wait: Duration,
     ) -> Result<Self, OpenError> {
-        let history = log.history();
-        let head = *log.head().borrow();
-        let set = open_views(&mut folder, &history, head, None)?;
-        let shared = Arc::new(Shared::new(history, head, folder, set));
-        let runner =
+        let shared = Shared::new(log.history(), *log.head().borrow(), folder);
+        let shared = Arc::new(shared);
+        let (runner, is_opened) =
             Runner::start(Arc::clone(&shared), Arc::clone(&log)).map_err(OpenError::NotStarted)?;
-        Ok(Self {
+        let views = Self {
             shared,
             log,
             runner: Mutex::new(Some(runner)),
-        })
+        };
+        // That the other end is dropped is the word; whatever else is no word yet.
+        if is_opened.recv_timeout(open_wait) == Err(RecvTimeoutError::Timeout) {
+            tracing::info!("opening the views takes long: it goes on in the background");
+        }
+        match views.shared.take_refusal() {
+            Some(refusal) => Err(refusal),
+            None => Ok(views),
+        }
+    }
+
+    /// Whether the views are open: only then is it known that they have not
+    /// seen more than the log holds, and that no acknowledged event is missing.
+    #[must_use]
+    pub fn are_open(&self) -> bool {
+        *self.shared.opening().borrow() == Opening::Done
+    }
+
+    /// Waits until they are, or it is decided that they will not be. Without an
+    /// end: the caller limits it.
+    pub async fn decided(&self) {
+        let mut opening = self.shared.opening();
+        let decided = opening.wait_for(|opening| *opening != Opening::UnderWay);
+        // The sender lives as long as this does.
+        let _ = decided.await;
+    }
+
+    /// Waits until they are open. Without an end: the caller limits it.
+    ///
+    /// # Errors
+    /// [`OpenError`], if they will not be; told to one caller. Queries by id are
+    /// answered from the log, but nothing should be appended to it any more.
+    pub async fn opened(&self) -> Result<(), OpenError> {
+        self.decided().await;
+        self.shared.take_refusal().map_or(Ok(()), Err)
     }
 
     /// The log that the views are of: its epochs and its head are what tokens are judged by.

@@ -313,6 +313,7 @@ fn open_journal(folders: &Folders) -> anyhow::Result<Arc<Journal>> {
 pub(super) fn views_options(options: &FolderOptions) -> ViewsOptions {
     ViewsOptions {
         cache_bytes: options.views_cache_mib.saturating_mul(1024 * 1024),
+        ..ViewsOptions::default()
     }
 }
 

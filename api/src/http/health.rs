@@ -93,6 +93,12 @@ fn obstacle(health: &ViewsHealth, log: &Health) -> Option<Obstacle> {
             );
         }
         ReaderState::Stopped => return not_ready("the service is stopping; come back later", 1),
+        ReaderState::Opening => {
+            return not_ready(
+                "the views are being opened, which takes long after a long run that was not ended; wait for them",
+                1,
+            );
+        }
         ReaderState::Following => {}
     }
     if health.views.iter().any(|view| view.halted.is_some()) {
@@ -113,6 +119,7 @@ fn obstacle(health: &ViewsHealth, log: &Health) -> Option<Obstacle> {
 
 fn reader_word(reader: &ReaderState) -> &'static str {
     match reader {
+        ReaderState::Opening => "opening",
         ReaderState::Following => "following",
         ReaderState::Failed(_) => "failed",
         ReaderState::Stopped => "stopped",
@@ -204,6 +211,10 @@ mod tests {
         let not_ready = ProblemKind::NotReady;
         assert_eq!(
             told(ReaderState::Following, Health::Writable),
+            (not_ready, "wait for them", 1)
+        );
+        assert_eq!(
+            told(ReaderState::Opening, Health::Writable),
             (not_ready, "wait for them", 1)
         );
         assert_eq!(

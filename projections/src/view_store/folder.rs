@@ -4,6 +4,7 @@
 //! ```text
 //! views/store-3/          the database; the number grows with every new one
 //! views/clean             there after a clean stop, gone while in use
+//! views/boot              during which boot of the machine it was known to be in order
 //! views-quarantined-2/    the last database that was set aside, for diagnosis
 //! ```
 //! A new database gets a new folder, because what is left of an old one may
@@ -19,6 +20,7 @@ use super::{MemoryViewStore, ViewStore, ViewStoreError};
 
 const STORE: &str = "store-";
 const CLEAN: &str = "clean";
+const BOOT: &str = "boot";
 const QUARANTINED: &str = "-quarantined-";
 
 /// Where the views of one service live, on disk or in memory.
@@ -28,6 +30,9 @@ pub(crate) enum ViewFolder {
     Disk(DiskFolder),
     /// In this store, until it is set aside.
     Memory(Arc<MemoryViewStore>),
+    /// In a store that is not opened before this word comes.
+    #[cfg(test)]
+    Held(std::sync::mpsc::Receiver<()>, Arc<MemoryViewStore>),
 }
 
 /// A folder with at most one database.
@@ -43,8 +48,20 @@ pub(crate) struct DiskFolder {
 pub(crate) struct OpenedStore {
     /// The store.
     pub(crate) store: Arc<dyn ViewStore>,
-    /// It was stopped in good order, so its entries need not be checked.
-    pub(crate) clean: bool,
+    /// How it was left.
+    pub(crate) left: Left,
+}
+
+/// How a store was left by whoever used it last: what its entries can be trusted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// It was stopped: its entries need not be checked.
+    InGoodOrder,
+    /// The process ended in the middle of something, and the machine went on:
+    /// whatever it had written is there. Its entries are shown while they are checked.
+    ByItsProcess,
+    /// The machine may have gone down with it: nothing is shown before it was checked.
+    ByItsMachine,
 }
 
 impl ViewFolder {
@@ -60,10 +77,15 @@ impl ViewFolder {
     /// Opens the store, or creates an empty one, and marks it as in use.
     pub(crate) fn open(&mut self) -> Result<OpenedStore, ViewStoreError> {
         match self {
+            #[cfg(test)]
+            Self::Held(word, store) => {
+                word.recv().unwrap();
+                Self::Memory(Arc::clone(store)).open()
+            }
             Self::Disk(folder) => folder.open(),
             Self::Memory(store) => Ok(OpenedStore {
                 store: Arc::<MemoryViewStore>::clone(store),
-                clean: false,
+                left: Left::ByItsMachine,
             }),
         }
     }
@@ -77,6 +99,21 @@ impl ViewFolder {
                 *store = Arc::default();
                 Ok(None)
             }
+            #[cfg(test)]
+            Self::Held(_, store) => {
+                *store = Arc::default();
+                Ok(None)
+            }
+        }
+    }
+
+    /// Says that the store's entries are in order as long as this machine goes on.
+    pub(crate) fn mark_checked(&self) -> io::Result<()> {
+        match self {
+            Self::Disk(folder) => folder.mark_checked(),
+            Self::Memory(_) => Ok(()),
+            #[cfg(test)]
+            Self::Held(..) => Ok(()),
         }
     }
 
@@ -85,6 +122,8 @@ impl ViewFolder {
         match self {
             Self::Disk(folder) => folder.mark_clean(),
             Self::Memory(_) => Ok(()),
+            #[cfg(test)]
+            Self::Held(..) => Ok(()),
         }
     }
 
@@ -96,25 +135,30 @@ impl ViewFolder {
                 *store = Arc::default();
                 Ok(())
             }
+            #[cfg(test)]
+            Self::Held(_, store) => {
+                *store = Arc::default();
+                Ok(())
+            }
         }
     }
 }
 
 impl DiskFolder {
     fn open(&mut self) -> Result<OpenedStore, ViewStoreError> {
-        let clean = self.prepare().map_err(|error| ViewStoreError::Engine {
+        let left = self.prepare().map_err(|error| ViewStoreError::Engine {
             doing: "preparing the folder of",
             why: format!("{}: {error}", self.path.display()),
         })?;
         let store = SledViewStore::open(&self.store_path(), self.cache_bytes)?;
         Ok(OpenedStore {
             store: Arc::new(store),
-            clean,
+            left,
         })
     }
 
     /// Finds the current store's number, removes older ones and the mark.
-    fn prepare(&mut self) -> io::Result<bool> {
+    fn prepare(&mut self) -> io::Result<Left> {
         fs::create_dir_all(&self.path)?;
         if let Some(parent) = self.path.parent().filter(|parent| parent.is_dir()) {
             sync_folder(parent)?;
@@ -130,13 +174,31 @@ impl DiskFolder {
             }
         }
         self.generation = self.generation.max(1);
-        let clean = match fs::remove_file(self.path.join(CLEAN)) {
-            Ok(()) => true,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            Err(error) => return Err(error),
+        let left = if removed(&self.path.join(CLEAN))? {
+            Left::InGoodOrder
+        } else if boot_id()
+            .is_some_and(|boot| fs::read(self.path.join(BOOT)).is_ok_and(|it| it == boot))
+        {
+            Left::ByItsProcess
+        } else {
+            Left::ByItsMachine
         };
+        match left {
+            Left::InGoodOrder => self.mark_checked()?,
+            Left::ByItsProcess => {}
+            // Said again once it was checked.
+            Left::ByItsMachine => drop(removed(&self.path.join(BOOT))?),
+        }
         sync_folder(&self.path)?;
-        Ok(clean)
+        Ok(left)
+    }
+
+    /// Nothing is synced: whoever cuts the power ends the boot that it tells of.
+    fn mark_checked(&self) -> io::Result<()> {
+        match boot_id() {
+            Some(boot) => fs::write(self.path.join(BOOT), boot),
+            None => Ok(()),
+        }
     }
 
     fn set_aside(&mut self) -> io::Result<PathBuf> {
@@ -191,6 +253,21 @@ impl DiskFolder {
 
     fn store_path(&self) -> PathBuf {
         self.path.join(format!("{STORE}{}", self.generation))
+    }
+}
+
+/// Which boot of this machine it is; nothing where the system does not say.
+fn boot_id() -> Option<Vec<u8>> {
+    let id = fs::read("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id).filter(|id| !id.is_empty())
+}
+
+/// Removes a file, and says whether it was there.
+fn removed(file: &Path) -> io::Result<bool> {
+    match fs::remove_file(file) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::verify::{Verification, verify};
 /// A small cache, so that opening many times costs little.
 const OPTIONS: ViewsOptions = ViewsOptions {
     cache_bytes: 8 * 1024 * 1024,
+    open_wait: Duration::MAX,
 };
 
 fn open(folder: &Path, log: &TestLog) -> Views {

@@ -34,6 +34,17 @@ impl Stopped {
         Self { parent, views, log }
     }
 
+    /// As if they had not been stopped, and the machine had not gone on.
+    fn machine_went_down(&self) {
+        self.process_was_killed();
+        fs::remove_file(self.views.join("boot")).unwrap();
+    }
+
+    /// As if they had not been stopped.
+    fn process_was_killed(&self) {
+        fs::remove_file(self.views.join("clean")).unwrap();
+    }
+
     fn file(&self, name: &str) -> PathBuf {
         self.views.join("store-1").join(name)
     }
@@ -54,11 +65,10 @@ impl Stopped {
         catch_up(&views, &self.log);
         let all = views.user_deliveries(user(1), &UserDeliveriesQuery::all(200));
         assert_eq!(all.unwrap().items.len() as u128, DELIVERIES);
-        let numbers = fs::read_dir(&self.views).unwrap().count();
-        assert_eq!(
-            numbers, 1,
-            "one store, and no mark of a clean stop while in use"
-        );
+        let entries = fs::read_dir(&self.views).unwrap();
+        let stores = entries.filter(|entry| entry.as_ref().unwrap().path().is_dir());
+        assert_eq!(stores.count(), 1, "one store");
+        assert!(!self.views.join("clean").exists(), "it is in use");
         let generation = u32::from(!self.quarantined().is_empty());
         stop_and_verify(views, &self.views, &self.log);
         generation
@@ -97,7 +107,7 @@ fn an_unreadable_configuration_of_the_engine_is_set_aside() {
 fn whatever_is_cut_off_after_a_crash_is_noticed_or_does_no_harm() {
     for tenths in 0..10 {
         let stopped = Stopped::new();
-        fs::remove_file(stopped.views.join("clean")).unwrap();
+        stopped.machine_went_down();
         damage(&stopped.file("db"), |bytes| {
             bytes.truncate(bytes.len() * tenths / 10);
         });
@@ -109,7 +119,7 @@ fn whatever_is_cut_off_after_a_crash_is_noticed_or_does_no_harm() {
 fn whatever_is_overwritten_before_a_crash_is_noticed_or_does_no_harm() {
     for tenths in 0..10 {
         let stopped = Stopped::new();
-        fs::remove_file(stopped.views.join("clean")).unwrap();
+        stopped.machine_went_down();
         damage(&stopped.file("db"), |bytes| {
             let used = bytes.iter().rposition(|byte| *byte != 0).unwrap();
             let from = used * tenths / 10;
@@ -135,7 +145,7 @@ fn at_most_one_damaged_store_is_kept() {
 #[test]
 fn a_view_that_is_not_checked_shows_nothing_and_one_that_is_shows_all() {
     let stopped = Stopped::new();
-    fs::remove_file(stopped.views.join("clean")).unwrap();
+    stopped.machine_went_down();
     let head = stopped.log.head();
     let mut folder = crate::view_store::ViewFolder::disk(&stopped.views, OPTIONS.cache_bytes);
     let opened = folder.open().unwrap();
@@ -147,34 +157,60 @@ fn a_view_that_is_not_checked_shows_nothing_and_one_that_is_shows_all() {
         (reading.position(), row.is_some())
     };
     assert_eq!(shown(), (Position::START, false));
-    set.check(&|| true).unwrap();
+    set.check_on(1_000).unwrap();
     assert_eq!(
         shown(),
         (Position::START, false),
-        "a check that was given up says nothing"
+        "a check that is not at its end says nothing"
     );
     assert_eq!(set.applied(), Position::START);
-    set.check(&|| false).unwrap();
+    while !set.is_checked() {
+        set.check_on(1_000).unwrap();
+    }
     assert_eq!(shown(), (head, true));
     assert_eq!(set.applied(), head);
 }
 
+impl Stopped {
+    /// As if an entry had got lost without a trace.
+    fn lose_an_entry(&self) {
+        let mut folder = ViewFolder::disk(&self.views, OPTIONS.cache_bytes);
+        let store = folder.open().unwrap().store;
+        let tree = store.open_tree("user_deliveries-v1").unwrap();
+        let checkpoint = tree.checkpoint().unwrap().unwrap();
+        let range = crate::key::KeyRange::all();
+        let entries = tree.scan(&range, crate::view_store::Direction::Forward, 1);
+        let (key, _) = entries.unwrap().remove(0);
+        let writes = vec![(key, None)];
+        tree.apply(&crate::view_store::Batch { writes, checkpoint })
+            .unwrap();
+        store.flush().unwrap();
+        fs::write(self.views.join("clean"), []).unwrap();
+    }
+}
+
 #[test]
-fn entries_that_went_missing_are_noticed_after_an_unclean_stop() {
+fn entries_that_went_missing_are_noticed_before_anybody_sees_it_when_the_machine_stopped() {
     let stopped = Stopped::new();
-    let mut folder = ViewFolder::disk(&stopped.views, OPTIONS.cache_bytes);
-    let store = folder.open().unwrap().store;
-    let tree = store.open_tree("user_deliveries-v1").unwrap();
-    let checkpoint = tree.checkpoint().unwrap().unwrap();
-    let range = crate::key::KeyRange::all();
-    let entries = tree.scan(&range, crate::view_store::Direction::Forward, 1);
-    let (key, _) = entries.unwrap().remove(0);
-    let writes = vec![(key, None)];
-    tree.apply(&crate::view_store::Batch { writes, checkpoint })
-        .unwrap();
-    store.flush().unwrap();
-    drop((tree, store));
+    stopped.lose_an_entry();
+    stopped.machine_went_down();
     assert_eq!(stopped.answers_are_right(), 1);
+}
+
+#[test]
+fn entries_that_went_missing_are_noticed_when_the_process_was_killed() {
+    let stopped = Stopped::new();
+    stopped.lose_an_entry();
+    stopped.process_was_killed();
+    let views = open(&stopped.views, &stopped.log);
+    let mut applied = views.applied();
+    runtime()
+        .block_on(applied.wait_for(|_| views.health().rebuilds == 1))
+        .unwrap();
+    catch_up(&views, &stopped.log);
+    let all = views.user_deliveries(user(1), &UserDeliveriesQuery::all(200));
+    assert_eq!(all.unwrap().items.len() as u128, DELIVERIES);
+    stop_and_verify(views, &stopped.views, &stopped.log);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Following the log: over restarts, from other logs, up to what cannot be read.
 
+use std::sync::mpsc;
+
 use domain::delivery::{DeliveryEvent, Status};
 use domain::user::UserEvent;
 use eventstore::{Commit, CommitId, Event, EventType, Expected, Label, Part, SchemaVersion};
@@ -138,6 +140,58 @@ fn views_that_have_seen_more_than_the_log_holds_are_not_opened() {
     catch_up(&views, &long);
     assert!(views.health().is_ready(), "nothing was changed");
     assert_eq!(views.health().rebuilds, 0, "nothing was changed");
+}
+
+#[test]
+fn what_is_asked_for_by_its_id_is_answered_while_the_views_are_being_opened() {
+    let mut log = TestLog::new();
+    log.user(user(1), [UserEvent::UserCreated(contact("ada"))]);
+    booked(&mut log, 1);
+    let (word, held) = mpsc::channel();
+    let folder = ViewFolder::Held(held, Arc::default());
+    let views = Views::start(folder, log.store(), Duration::ZERO).unwrap();
+
+    assert!(!views.are_open());
+    assert_eq!(views.health().reader, ReaderState::Opening);
+    assert!(!views.health().is_ready());
+    assert_eq!(status(&views, 1), Some(Status::Scheduled));
+    assert_eq!(status(&views, 2), None);
+    assert_eq!(user_now(&views, 1).unwrap().live_deliveries, 1);
+    let list = views.user_deliveries(user(1), &UserDeliveriesQuery::all(10));
+    let (position, wanted) = (Position::START, log.head());
+    assert_eq!(list, Err(QueryError::Lagging { position, wanted }));
+
+    word.send(()).unwrap();
+    runtime().block_on(views.opened()).unwrap();
+    assert!(views.are_open());
+    catch_up(&views, &log);
+    let list = views.user_deliveries(user(1), &UserDeliveriesQuery::all(10));
+    assert_eq!(list.unwrap().items.len(), 1);
+}
+
+#[test]
+fn views_that_prove_in_the_background_to_have_seen_more_than_the_log_holds_are_not_opened() {
+    let mut long = TestLog::new();
+    booked(&mut long, 1);
+    booked(&mut long, 2);
+    let store = Arc::<MemoryViewStore>::default();
+    let folder = ViewFolder::Memory(Arc::clone(&store));
+    let views = Views::start(folder, long.store(), Duration::MAX).unwrap();
+    catch_up(&views, &long);
+    drop(views);
+
+    let mut short = TestLog::new();
+    booked(&mut short, 1);
+    let (word, held) = mpsc::channel();
+    let folder = ViewFolder::Held(held, store);
+    let views = Views::start(folder, short.store(), Duration::ZERO).unwrap();
+    word.send(()).unwrap();
+    let refusal = runtime().block_on(views.opened()).unwrap_err();
+    assert!(matches!(refusal, OpenError::Regressed { .. }), "{refusal}");
+    assert!(!views.are_open());
+    assert!(matches!(views.health().reader, ReaderState::Failed(_)));
+    let waited = runtime().block_on(views.wait_for(short.head()));
+    assert_eq!(waited, Err(QueryError::Stopped));
 }
 
 fn append_unreadable(log: &TestLog, number: u128) {

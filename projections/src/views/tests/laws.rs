@@ -8,7 +8,7 @@ use super::*;
 use crate::any_log::{Happening, Service, happenings};
 use crate::key::KeyRange;
 use crate::test_log::{delivery, user};
-use crate::view_store::{Direction, Entry};
+use crate::view_store::{Batch, Direction, Entry, MemoryViewStore, ViewFolder};
 
 /// All entries of all views.
 fn dump(set: &ViewSet) -> Vec<Vec<Entry>> {
@@ -51,6 +51,56 @@ proptest! {
         }
         service.log.feed(&set);
         prop_assert_eq!(dump(&set), dump(&service.log.folded()));
+    }
+
+    /// Law: a check finds what it should whatever is folded in the middle of
+    /// it, and a lost entry wherever it lies.
+    #[test]
+    fn a_check_that_is_overtaken_by_what_is_folded_is_right(
+        happenings in happenings(120),
+        at_once in 1..8_usize,
+        between in 1..4_usize,
+        lost in any::<prop::sample::Index>(),
+    ) {
+        let (before, after) = happenings.split_at(happenings.len() / 2);
+        let mut service = Service::after(before);
+        let mut folder = ViewFolder::Memory(Arc::<MemoryViewStore>::default());
+        let set = service.log.opened(&mut folder);
+        service.log.feed(&set);
+        drop(set);
+
+        let set = service.log.opened(&mut folder);
+        let mut after = after.iter();
+        while !set.is_checked() {
+            for happening in after.by_ref().take(between) {
+                service.happen(happening);
+            }
+            service.log.feed_unseen(&set);
+            set.check_on(at_once).unwrap();
+        }
+        prop_assert_eq!(dump(&set), {
+            let folded = service.log.folded();
+            dump(&folded)
+        });
+
+        let entries: usize = dump(&set).iter().map(Vec::len).sum();
+        if entries > 0 {
+            let mut left = lost.index(entries);
+            for view in set.views() {
+                let entries = view.tree().scan(&KeyRange::all(), Direction::Forward, usize::MAX).unwrap();
+                if let Some((key, _)) = entries.get(left) {
+                    let checkpoint = view.tree().checkpoint().unwrap().unwrap();
+                    let writes = vec![(key.clone(), None)];
+                    view.tree().apply(&Batch { writes, checkpoint }).unwrap();
+                    break;
+                }
+                left -= entries.len();
+            }
+            drop(set);
+            let set = service.log.opened(&mut folder);
+            let checked = std::iter::repeat_with(|| set.check_on(at_once)).take(entries + 20);
+            prop_assert!(checked.collect::<Result<Vec<_>, _>>().is_err());
+        }
     }
 
     /// Law: projecting records again that a view already holds changes nothing.
