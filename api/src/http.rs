@@ -43,6 +43,7 @@ mod deliveries;
 mod user_deliveries;
 mod drone_events;
 mod drones;
+mod feed;
 mod health;
 mod problem_pages;
 
@@ -131,6 +132,8 @@ fn routes(api: Api, config: &Config) -> Router {
             admission::admit_writes,
         ))
         .route_layer(middleware::from_fn(negotiate::json_only))
+        // What chooses its form by itself.
+        .merge(feed::routes())
         .route_layer(middleware::from_fn_with_state(places, front::gate));
     // How the service is can be asked also when there is no place left.
     resources

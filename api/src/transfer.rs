@@ -8,7 +8,7 @@
 mod record;
 // The forms.
 mod ndjson;
-mod cloud_events;
+pub(crate) mod cloud_events;
 // Writing and reading a whole file.
 mod export;
 mod import;

@@ -195,6 +195,11 @@ impl Application {
         &self.environment
     }
 
+    /// The log, for who reads it as it is.
+    pub(crate) fn log(&self) -> &Arc<dyn EventStore> {
+        &self.store
+    }
+
     /// The last position that is visible.
     #[must_use]
     pub fn head(&self) -> Position {

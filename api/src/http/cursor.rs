@@ -72,7 +72,7 @@ impl Issued {
                 "this cursor is of records that were given up when the log was restored or recovered"
             }
         };
-        let detail = format!("{why}; leave cursor out to begin again");
+        let detail = format!("{why}; leave it out to begin again");
         Err(Problem::new(ProblemKind::BadCursor, detail))
     }
 }
@@ -108,9 +108,25 @@ pub fn encode(list: &str, issued: Issued, place: &[u8]) -> String {
 /// # Errors
 /// `bad-cursor` (400) for every other text, saying why.
 pub fn decode(list: &str, log: &dyn EventStore, cursor: &str) -> Result<Vec<u8>, Problem> {
-    let (issued, place) = read(list, cursor).ok_or_else(bad)?;
-    issued.check(log)?;
-    Ok(place)
+    let opened = open(list, log, cursor)?;
+    opened.map(|(_issued, place)| place).ok_or_else(bad)
+}
+
+/// The same with what it was issued for; `None` for a text that [`encode`] did
+/// not make for this list, which the list has its own words for.
+///
+/// # Errors
+/// `bad-cursor` (400) for one of another log, or of records that are gone.
+pub fn open(
+    list: &str,
+    log: &dyn EventStore,
+    cursor: &str,
+) -> Result<Option<(Issued, Vec<u8>)>, Problem> {
+    let opened = read(list, cursor);
+    if let Some((issued, _)) = &opened {
+        issued.check(log)?;
+    }
+    Ok(opened)
 }
 
 /// The problem of a cursor that leads nowhere.

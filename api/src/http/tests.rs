@@ -22,6 +22,7 @@ use crate::ingest::IngestLimits;
 
 mod deliveries;
 mod drone_events;
+mod feed;
 mod users;
 mod wide;
 

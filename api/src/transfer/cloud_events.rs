@@ -18,7 +18,8 @@ use super::record::{
 };
 use super::{BadLine, Header, VERSION};
 
-const SPEC_VERSION: &str = "1.0";
+/// The version of the specification that is kept to.
+pub(crate) const SPEC_VERSION: &str = "1.0";
 const HEADER_TYPE: &str = "airpost.export";
 const CONTENT_TYPE: &str = "application/octet-stream";
 
@@ -121,12 +122,12 @@ pub(super) fn read_header(line: &str) -> Result<Header, BadLine> {
 }
 
 /// Where the events come from: the log, in all its epochs.
-fn source(identity: LogIdentity) -> String {
+pub(crate) fn source(identity: LogIdentity) -> String {
     format!("urn:uuid:{}", identity.log_id)
 }
 
 /// `airpost.delivery.in_transit.v1`.
-fn type_text(category: Category, event_type: EventType, schema: SchemaVersion) -> String {
+pub(crate) fn type_text(category: Category, event_type: EventType, schema: SchemaVersion) -> String {
     let category = category_name(category)
         .map_or_else(|| format!("category_{}", category.get()), str::to_owned);
     let name = type_name(event_type).map_or_else(|| format!("type_{}", event_type.0), snake_case);
@@ -145,7 +146,7 @@ fn snake_case(name: &str) -> String {
 }
 
 /// `delivery-<uuid>`.
-fn subject(stream: StreamId) -> String {
+pub(crate) fn subject(stream: StreamId) -> String {
     match category_name(stream.category) {
         Some(category) => format!("{category}-{}", stream.key),
         None => stream.to_string(),

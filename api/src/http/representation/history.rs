@@ -3,6 +3,7 @@
 use domain::actor::Actor;
 use domain::codec::StoredEvent as _;
 use domain::delivery::{Assignment, DeliveryEvent, Order, Plan, ReleaseEvidence};
+use domain::time::Timestamp;
 use projections::HistoryEntry;
 use serde_json::{Value, json};
 
@@ -27,17 +28,53 @@ pub(crate) fn history(entries: &[HistoryEntry]) -> Value {
 
 fn item(entry: &HistoryEntry) -> Value {
     let event = DeliveryEvent::decode(entry.event_type.0, entry.schema.0, &entry.payload).ok();
-    json!({
-        "sequence": entry.sequence.get(),
-        // An event of a later release is shown as far as it is understood.
-        "type": event.as_ref().map_or("Unknown", |event| event.name()),
-        "event_time": time(entry.event_time),
-        "recorded_at": time(entry.recorded_at),
-        "actor": actor(&entry.actor),
-        "caused_by": entry.caused_by.iter().collect::<Vec<_>>(),
-        "inferred": entry.inferred,
-        "data": event.as_ref().map_or(Value::Null, data),
-    })
+    let frame = Frame {
+        sequence: entry.sequence.get(),
+        event_time: entry.event_time,
+        recorded_at: entry.recorded_at,
+        actor: &entry.actor,
+        caused_by: entry.caused_by.as_deref(),
+        inferred: entry.inferred,
+    };
+    // An event of a later release is shown as far as it is understood.
+    let name = event.as_ref().map_or("Unknown", |event| event.name());
+    frame.around(name, event.as_ref().map_or(Value::Null, data))
+}
+
+/// What is told of every event, whatever happened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame<'a> {
+    /// The how-manieth event of its stream it is, from 1.
+    pub(crate) sequence: u64,
+    /// When it happened.
+    pub(crate) event_time: Timestamp,
+    /// When it was recorded.
+    pub(crate) recorded_at: Timestamp,
+    /// Who acted, as recorded.
+    pub(crate) actor: &'a str,
+    /// What made it happen, if anything named did.
+    pub(crate) caused_by: Option<&'a str>,
+    /// Concluded from a later fact and not reported itself.
+    pub(crate) inferred: bool,
+}
+
+impl Frame<'_> {
+    /// The event, with its name and what it carries.
+    pub(crate) fn around(&self, name: &str, data: Value) -> Value {
+        let mut event = json!({
+            "sequence": self.sequence,
+            "type": name,
+            "event_time": time(self.event_time),
+            "recorded_at": time(self.recorded_at),
+            "actor": actor(self.actor),
+            "caused_by": self.caused_by.iter().collect::<Vec<_>>(),
+            "inferred": self.inferred,
+        });
+        if let Value::Object(members) = &mut event {
+            members.insert("data".to_owned(), data);
+        }
+        event
+    }
 }
 
 fn actor(text: &str) -> Value {
@@ -48,7 +85,7 @@ fn actor(text: &str) -> Value {
 }
 
 /// What an event carries beside its name.
-fn data(event: &DeliveryEvent) -> Value {
+pub(crate) fn data(event: &DeliveryEvent) -> Value {
     match event {
         DeliveryEvent::Created(order) => created(order),
         DeliveryEvent::Scheduled | DeliveryEvent::Cancelled => json!({}),

@@ -1,0 +1,223 @@
+//! `/v1/events` and `/v1/deliveries/{id}/events`: what happened, in the order
+//! of the log, page by page or as it happens.
+//!
+//! The feed reads the log and no view. A cursor is a place in the log; it
+//! stays valid as long as the log does.
+
+use std::convert::Infallible;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::{CONTENT_TYPE, HeaderName, LINK};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use axum::response::Response;
+use axum::routing::get;
+use domain::id::{DeliveryId, UserId};
+use eventstore::{Budget, StreamVersion};
+use serde_json::{Value, json};
+
+use super::Api;
+use super::answer::{at, json as json_answer};
+use super::body::JSON;
+use super::conditional::{EntityTag, Preconditions};
+use super::fields::{Fields, decimal, parsed, read_query};
+use super::negotiate::choose;
+use super::path::{PathId, unknown};
+use super::problem::{Problem, ProblemKind};
+use page::{FeedError, Page, read_page};
+use place::Place;
+use wanted::{Wanted, read_types};
+
+// What is asked for.
+mod place;
+mod wanted;
+// What is shown.
+mod item;
+mod source;
+mod page;
+
+#[cfg(test)]
+mod tests;
+
+/// The media type of several cloud events
+/// (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>, section 4).
+const CLOUD_EVENTS: &str = "application/cloudevents-batch+json";
+
+/// The header in which a browser says how far a stream had come.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// How many events a page has where the client does not say.
+const LIMIT_DEFAULT: usize = 50;
+
+/// Most events on one page.
+const LIMIT_MAX: usize = 200;
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/v1/events", get(all))
+        .route("/v1/deliveries/{id}/events", get(of_delivery))
+}
+
+async fn all(
+    State(api): State<Api>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let asked = read_query(&uri, |query| {
+        let user = query.optional("user", parsed(str::parse::<UserId>));
+        let delivery = query.optional("delivery", parsed(str::parse::<DeliveryId>));
+        Some(read_asked(query, user, delivery))
+    })?;
+    answer(&api, &method, &uri, &headers, asked).await
+}
+
+async fn of_delivery(
+    State(api): State<Api>,
+    id: PathId,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let id: DeliveryId = id.parse("delivery")?;
+    let asked = read_query(&uri, |query| Some(read_asked(query, None, Some(id))))?;
+    if !exists(&api, &asked.wanted)? {
+        return Err(unknown("delivery"));
+    }
+    answer(&api, &method, &uri, &headers, asked).await
+}
+
+/// Whether the log has an event of the one delivery that is wanted.
+fn exists(api: &Api, wanted: &Wanted) -> Result<bool, Problem> {
+    let Some(stream) = wanted.stream() else {
+        return Ok(true);
+    };
+    let budget = Budget {
+        records_max: 1,
+        bytes_max: 1,
+    };
+    let page = api
+        .application
+        .log()
+        .read_stream(stream, StreamVersion::EMPTY, budget);
+    let page = page.map_err(|error| stopped(&error.into()))?;
+    Ok(page.version > StreamVersion::EMPTY)
+}
+
+/// What a client asks for in the address.
+struct Asked {
+    wanted: Wanted,
+    after: Option<String>,
+    limit: usize,
+}
+
+fn read_asked(query: &mut Fields<'_>, user: Option<UserId>, delivery: Option<DeliveryId>) -> Asked {
+    let types = query.optional("types", parsed(read_types));
+    let after = query.optional("after", parsed(|text| Ok::<_, Infallible>(text.to_owned())));
+    let limit = query.optional("limit", decimal(1..=LIMIT_MAX));
+    let wanted = Wanted {
+        types: types.unwrap_or_default(),
+        user,
+        delivery,
+    };
+    Asked {
+        wanted,
+        after,
+        limit: limit.unwrap_or(LIMIT_DEFAULT),
+    }
+}
+
+impl Asked {
+    /// Where to begin: what a stream that broke off had come to is later than
+    /// what its address says.
+    fn place(&self, api: &Api, headers: &HeaderMap) -> Result<Place, Problem> {
+        let last = headers.get(LAST_EVENT_ID).filter(|last| !last.is_empty());
+        let cursor = match last {
+            Some(last) => Some(last.to_str().unwrap_or_default()),
+            None => self.after.as_deref(),
+        };
+        let log = &**api.application.log();
+        cursor.map_or(Ok(Place::START), |cursor| Place::of_cursor(log, cursor))
+    }
+}
+
+async fn answer(
+    api: &Api,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    asked: Asked,
+) -> Result<Response, Problem> {
+    let form = choose(headers, &[JSON, CLOUD_EVENTS])?;
+    let preconditions = Preconditions::of(method, headers)?;
+    let after = asked.place(api, headers)?;
+    let log = api.application.log();
+    let identity = log.identity();
+    let page = read_page(
+        log.clone(),
+        &asked.wanted,
+        after,
+        asked.limit,
+        |happening| {
+            if form == CLOUD_EVENTS {
+                happening.cloud_event(identity)
+            } else {
+                happening.item(identity).map(|(_name, item)| item)
+            }
+        },
+    );
+    let Page {
+        items,
+        next,
+        more,
+        head,
+    } = page.await.map_err(|error| stopped(&error))?;
+    let next = next.cursor(identity);
+    let body = if form == CLOUD_EVENTS {
+        Value::Array(items)
+    } else {
+        json!({ "items": items, "next": next, "more": more })
+    };
+    let tag = EntityTag::of_bytes(body.to_string().as_bytes());
+    let mut response = preconditions.answer(tag, || {
+        let mut response = json_answer(StatusCode::OK, &body);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(form));
+        response
+    });
+    let link = HeaderValue::try_from(link_to(uri, &next));
+    let headers = response.headers_mut();
+    headers.extend(link.ok().map(|link| (LINK, link)));
+    Ok(at(head, response))
+}
+
+/// The feed stands still rather than leave something out: what cannot be shown
+/// is answered again and again, until an operator has looked. Logs the cause.
+fn stopped(error: &FeedError) -> Problem {
+    match error {
+        FeedError::Read(error) => {
+            tracing::error!(%error, "the feed could not read the log");
+            Problem::internal()
+        }
+        FeedError::Unreadable(error) => {
+            tracing::error!(%error, "the feed stands still");
+            let detail = format!(
+                "the event at position {} of the log cannot be read by this release, and the feed leaves nothing out; \
+                 tell the operator, who finds the cause with airpost verify",
+                error.position
+            );
+            Problem::new(ProblemKind::Internal, detail)
+                .with_member("position", json!(error.position.get()))
+        }
+    }
+}
+
+/// The same feed from a cursor on.
+fn link_to(uri: &Uri, next: &str) -> String {
+    let parameters = uri.query().unwrap_or_default().split('&');
+    let kept =
+        parameters.filter(|parameter| !parameter.is_empty() && !parameter.starts_with("after="));
+    let after = format!("after={next}");
+    let query: Vec<&str> = kept.chain([after.as_str()]).collect();
+    format!("<{}?{}>; rel=\"next\"", uri.path(), query.join("&"))
+}

@@ -1,0 +1,137 @@
+//! An event as the feed shows it.
+
+use domain::codec::{DecodeError, StoredEvent as _};
+use domain::delivery::DeliveryEvent;
+use domain::id::{DeliveryId, EventId, UserId};
+use domain::time::Timestamp;
+use domain::user::UserEvent;
+use eventstore::{Event, LogIdentity, Position, Record, StreamVersion, event_id};
+use serde_json::{Map, Value, json};
+
+use super::place::Place;
+use super::wanted::Traits;
+use crate::http::representation::history::{Frame, data};
+use crate::transfer::cloud_events;
+
+/// One event of a record that the feed shows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Happening<'a> {
+    record: &'a Record,
+    event: &'a Event,
+    version: StreamVersion,
+    /// Behind it.
+    pub(super) place: Place,
+}
+
+/// An event that this release cannot read: what follows it must not be shown
+/// as if it were not there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the event at position {position} of the log cannot be read: {why}")]
+pub(super) struct Unreadable {
+    /// Its record's.
+    pub(super) position: Position,
+    /// What is wrong with it.
+    pub(super) why: DecodeError,
+}
+
+/// The events of a record, in order.
+pub(super) fn happenings(record: &Record) -> impl Iterator<Item = Happening<'_>> {
+    let of = record.events.len();
+    let versioned = (1..).zip(record.versioned());
+    versioned.map(move |(taken, (version, event))| Happening {
+        record,
+        event,
+        version,
+        place: Place::within(record.position, taken, of),
+    })
+}
+
+impl Happening<'_> {
+    /// What filters ask about.
+    pub(super) fn traits(&self) -> Traits {
+        Traits::of(self.record, self.event.event_type)
+    }
+
+    /// Its name, and all of it as JSON. Of users there are ids and no more:
+    /// whoever may read the feed need not be one who may read contacts.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(super) fn item(&self, identity: LogIdentity) -> Result<(&'static str, Value), Unreadable> {
+        let (name, data) = self.content().map_err(|why| Unreadable {
+            position: self.record.position,
+            why,
+        })?;
+        let Traits { user, delivery, .. } = self.traits();
+        let id = EventId::from_uuid(event_id(self.record.stream, self.version));
+        let mut item = Map::new();
+        let cursor = self.place.cursor(identity);
+        item.insert("cursor".to_owned(), Value::String(cursor));
+        item.insert("id".to_owned(), json!(id.to_string()));
+        let delivery = delivery.map(|id| DeliveryId::from_uuid(id).to_string());
+        item.insert("delivery_id".to_owned(), json!(delivery));
+        let user = user.map(|id| UserId::from_uuid(id).to_string());
+        item.insert("user_id".to_owned(), json!(user));
+        let frame = Frame {
+            sequence: self.version.get(),
+            event_time: instant(self.event.event_time_us),
+            recorded_at: instant(self.record.recorded_at_us),
+            actor: self.record.actor.as_str(),
+            caused_by: self.event.cause.as_ref().map(eventstore::Label::as_str),
+            inferred: self.event.inferred,
+        };
+        if let Value::Object(members) = frame.around(name, data) {
+            item.extend(members);
+        }
+        Ok((name, Value::Object(item)))
+    }
+
+    fn content(&self) -> Result<(&'static str, Value), DecodeError> {
+        let Event {
+            event_type,
+            schema,
+            payload,
+            ..
+        } = self.event;
+        if self.traits().delivery.is_some() {
+            let event = DeliveryEvent::decode(event_type.0, schema.0, payload)?;
+            return Ok((event.name(), data(&event)));
+        }
+        let known = UserEvent::TYPES
+            .iter()
+            .find(|known| known.number == event_type.0);
+        let event_type = event_type.0;
+        let known = known.ok_or(DecodeError::UnknownType { event_type })?;
+        Ok((known.name, json!({})))
+    }
+
+    /// The same as a cloud event, with the item as its data. Type, source,
+    /// subject and id are those of the event in an export.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(super) fn cloud_event(&self, identity: LogIdentity) -> Result<Value, Unreadable> {
+        let (_, item) = self.item(identity)?;
+        let Record { stream, .. } = self.record;
+        let Event {
+            event_type, schema, ..
+        } = self.event;
+        Ok(json!({
+            "specversion": cloud_events::SPEC_VERSION,
+            "id": event_id(*stream, self.version),
+            "source": cloud_events::source(identity),
+            "type": cloud_events::type_text(stream.category, *event_type, *schema),
+            "subject": cloud_events::subject(*stream),
+            "time": item.get("event_time"),
+            "datacontenttype": "application/json",
+            "cursor": item.get("cursor"),
+            "data": item,
+        }))
+    }
+}
+
+/// The store takes any number; what no calendar has is shown as its nearest end.
+fn instant(micros: i64) -> Timestamp {
+    let micros = micros.clamp(Timestamp::MIN.micros(), Timestamp::MAX.micros());
+    Timestamp::from_micros(micros).expect("it was just brought within the bounds")
+}

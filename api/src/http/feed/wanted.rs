@@ -1,0 +1,126 @@
+//! Which events a reader of the feed wants.
+
+use domain::codec::{self, StoredEvent as _};
+use domain::delivery::DeliveryEvent;
+use domain::id::{DeliveryId, UserId};
+use domain::stream::{Category as Known, StreamName};
+use domain::user::UserEvent;
+use eventstore::{Category, EventType, Filter, Record, StreamId};
+use uuid::Uuid;
+
+/// A filter; what is absent or empty lets everything through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Events of these types.
+    pub(super) types: Vec<EventType>,
+    /// Of this user, and of their deliveries.
+    pub(super) user: Option<UserId>,
+    /// Of this delivery.
+    pub(super) delivery: Option<DeliveryId>,
+}
+
+/// What a filter asks about an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Traits {
+    /// What happened.
+    pub(super) event_type: EventType,
+    /// Whose it is.
+    pub(super) user: Option<Uuid>,
+    /// The delivery it happened to.
+    pub(super) delivery: Option<Uuid>,
+}
+
+const DELIVERY: Category = Category::new(Known::Delivery.number());
+const USER: Category = Category::new(Known::User.number());
+
+impl Traits {
+    /// Of an event of a record that the feed shows.
+    pub(super) fn of(record: &Record, event_type: EventType) -> Self {
+        let is_delivery = record.stream.category == DELIVERY;
+        let user = record
+            .owner
+            .or_else(|| (!is_delivery).then_some(record.stream.key));
+        Self {
+            event_type,
+            user,
+            delivery: is_delivery.then_some(record.stream.key),
+        }
+    }
+}
+
+impl Wanted {
+    /// The records that hold all events that are wanted, and others.
+    pub(super) fn filter(&self) -> Filter {
+        Filter {
+            categories: vec![DELIVERY, USER],
+            event_types: self.types.clone(),
+            owner: self.user.map(UserId::uuid),
+        }
+    }
+
+    /// The stream that holds all events that are wanted, if it is one.
+    pub(super) fn stream(&self) -> Option<StreamId> {
+        let name = StreamName::delivery(self.delivery?);
+        Some(StreamId::new(DELIVERY, name.key))
+    }
+
+    /// Whether an event is wanted.
+    pub(super) fn wants(&self, traits: &Traits) -> bool {
+        (self.types.is_empty() || self.types.contains(&traits.event_type))
+            && self.user.is_none_or(|id| traits.user == Some(id.uuid()))
+            && self
+                .delivery
+                .is_none_or(|id| traits.delivery == Some(id.uuid()))
+    }
+}
+
+/// The types of all events that the feed shows.
+pub(super) fn types() -> impl Iterator<Item = &'static codec::EventType> {
+    DeliveryEvent::TYPES.iter().chain(UserEvent::TYPES)
+}
+
+/// One type by its name, or several between commas.
+///
+/// # Errors
+/// The names that are known.
+pub(super) fn read_types(text: &str) -> Result<Vec<EventType>, String> {
+    let find = |name| types().find(|known| known.name == name);
+    let found: Option<Vec<_>> = text.split(',').map(find).collect();
+    let numbers = |found: Vec<&codec::EventType>| {
+        let numbers = found.iter().map(|known| EventType(known.number));
+        numbers.collect()
+    };
+    found.map(numbers).ok_or_else(|| {
+        let names: Vec<_> = types().map(|known| known.name).collect();
+        format!(
+            "expected some of {}, with commas between them",
+            names.join(", ")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_that_is_not_known_is_answered_with_all_that_are() {
+        assert_eq!(read_types("Created").map(|types| types.len()), Ok(1));
+        assert_eq!(
+            read_types("InTransit,UserCreated").map(|types| types.len()),
+            Ok(2)
+        );
+        for text in [
+            "",
+            "Created,",
+            "created",
+            "FactReceived",
+            "Created, Cancelled",
+        ] {
+            let known = read_types(text).unwrap_err();
+            assert!(known.contains("DeliveryComplete"), "{text}: {known}");
+            assert!(known.contains("UserSuspended"), "{text}: {known}");
+            assert!(!known.contains("FactReceived"), "{text}: {known}");
+        }
+    }
+}
