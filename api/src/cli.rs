@@ -76,7 +76,8 @@ enum Command {
     /// Write the log as lines of JSON, a record or a cloud event each; beside a running service
     /// or without one. An interrupted export into a file is gone on with
     Export(transfer::ExportOptions),
-    /// Make a data folder from an export; an interrupted import is gone on with
+    /// Make a data folder from an export; an interrupted import is gone on with. It takes about
+    /// 110 bytes of memory for every stream, beside 80 MiB
     Import(transfer::ImportOptions),
 }
 
