@@ -269,7 +269,8 @@ pub(super) fn rebuild(options: &FolderOptions) -> anyhow::Result<ExitCode> {
     let built = match built {
         Ok(built) => built,
         Err(error) => {
-            rebuilding.give_up()?;
+            // Were something left of it, it would be in nobody's way.
+            let _ = rebuilding.give_up();
             let why = "the views that were there are as they were; airpost verify says more";
             return Err(anyhow::Error::new(error).context(why));
         }
