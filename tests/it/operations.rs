@@ -454,7 +454,9 @@ async fn a_log_without_its_end_goes_on_only_for_whoever_accepts_that_and_old_tok
     std::fs::write(&segment, cut).expect("it can be written");
 
     is_refused_naming_what_helps(data).await;
-    ended(run(&[&"verify", &"--data", &data]).await, 3);
+    let told = ended(run(&[&"verify", &"--data", &data]).await, 3);
+    let torn = "at the end are no whole block";
+    assert!(told.stdout.contains(torn), "{}", told.stdout);
     let told = ended(run(&[&"recover", &"--data", &data]).await, 3);
     assert!(
         told.stdout.contains("missing: 1 acknowledged"),
