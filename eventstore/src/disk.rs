@@ -2,11 +2,13 @@
 //! tests can make each of them fail.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, FileType, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+
+use rustix::fs::OFlags;
 
 use crate::error::OpenError;
 
@@ -20,9 +22,9 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     fn names(&self, folder: &Path) -> io::Result<Vec<String>>;
     /// An empty file to write and read; one that was there is emptied.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
-    /// A file to write and read.
+    /// A file to write and read; never waits for anybody.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
-    /// A file to read.
+    /// A file to read; never waits for anybody.
     fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// Puts a file in another one's place.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
@@ -109,17 +111,17 @@ impl Disk for RealDisk {
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(true);
-        Ok(Arc::new(file.open(path)?))
+        options.read(true).write(true).create(true).truncate(true);
+        Ok(Arc::new(open_file(&mut options, path)?))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let file = open_file(OpenOptions::new().read(true).write(true), path)?;
         Ok(Arc::new(file))
     }
 
     fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(File::open(path)?))
+        Ok(Arc::new(open_file(OpenOptions::new().read(true), path)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -131,13 +133,57 @@ impl Disk for RealDisk {
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+        let mut options = OpenOptions::new();
+        let folder = options.read(true).custom_flags(flags(OFlags::DIRECTORY));
+        folder.open(path)?.sync_all()
     }
 
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         let space = rustix::fs::statvfs(path)?;
         Ok(space.f_bavail.saturating_mul(space.f_frsize))
     }
+}
+
+/// Opens a file, and nothing else that has its name: to open a named pipe may
+/// wait for ever for somebody at its other end.
+pub(crate) fn open_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let opened = options.custom_flags(flags(OFlags::NONBLOCK)).open(path);
+    let metadata = match &opened {
+        Ok(file) => file.metadata(),
+        // Folders, sockets and devices are refused in words that do not say so.
+        Err(_) => fs::metadata(path),
+    };
+    match metadata {
+        Ok(metadata) if !metadata.is_file() => Err(no_file(path, metadata.file_type())),
+        Ok(_) | Err(_) => opened,
+    }
+}
+
+fn flags(flags: OFlags) -> i32 {
+    flags.bits().cast_signed()
+}
+
+fn no_file(path: &Path, is: FileType) -> io::Error {
+    let is = if is.is_dir() {
+        "a folder"
+    } else if is.is_fifo() {
+        "a named pipe"
+    } else if is.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    };
+    let path = path.display();
+    let why = format!("{path} is {is} and not a file: move it away");
+    io::Error::new(NO_FILE, why)
+}
+
+/// No error of the operating system is of this kind.
+const NO_FILE: io::ErrorKind = io::ErrorKind::InvalidData;
+
+/// Whether something else than a file has the name.
+pub(crate) fn is_no_file(error: &io::Error) -> bool {
+    error.kind() == NO_FILE
 }
 
 impl DiskFile for File {

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use file::{CodeFingerprint, Snapshot};
 
-use crate::disk::{Disk, RealDisk, create_folders};
+use crate::disk::{Disk, RealDisk, create_folders, is_no_file};
 use crate::error::ReadError;
 use crate::event::Record;
 use crate::history::Standing;
@@ -195,8 +195,13 @@ impl SnapshotStore {
                 continue;
             };
             let path = folder.join(&name);
-            let length = disk.open_to_read(&path).and_then(|file| file.len());
-            let bytes = length.map_err(failed("looking at", &path))?;
+            let bytes = match disk.open_to_read(&path).and_then(|file| file.len()) {
+                Err(error) if is_no_file(&error) => {
+                    tracing::warn!(%error, "what has a snapshot's name is left alone");
+                    continue;
+                }
+                length => length.map_err(failed("looking at", &path))?,
+            };
             let older = shelf.put(stream, number, bytes);
             leftovers.extend(older.map(|number| name_of(number, stream)));
         }

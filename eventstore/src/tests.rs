@@ -25,4 +25,5 @@ mod recovery_cuts;
 mod recovery_faults;
 mod indexes;
 mod verification;
+mod no_files;
 mod format;

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::disk::{RealDisk, create_folders, failed};
+use crate::disk::{RealDisk, create_folders, failed, open_file};
 use crate::error::OpenError;
 
 const LOCK_NAME: &str = "lock";
@@ -34,8 +34,8 @@ impl DataLock {
         create_folders(&RealDisk, data_folder).map_err(failed("creating", data_folder))?;
         let path = data_folder.join(LOCK_NAME);
         let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(false);
-        let file = options.open(&path).map_err(failed("opening", &path))?;
+        options.read(true).write(true).create(true).truncate(false);
+        let file = open_file(&mut options, &path).map_err(failed("opening", &path))?;
         match file.try_lock() {
             Ok(()) => {
                 // On a full disk the folder is still to be opened, if only to be read.

@@ -12,7 +12,7 @@ use super::segment::{
     BadHeader, FIRST_BLOCK_OFFSET, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, corruption,
     index_name, position_of_name,
 };
-use crate::disk::{Disk, RealDisk};
+use crate::disk::{Disk, RealDisk, is_no_file};
 use crate::error::{Corruption, ReadError};
 use crate::history::{LogHistory, Standing};
 use crate::index::{self, IndexError, IndexFile, MemoryIndex, SegmentEnd};
@@ -329,7 +329,14 @@ impl<'a> Verification<'a> {
         if !self.disk.exists(&path)? {
             return Ok(());
         }
-        let file = self.disk.open_to_read(&path)?;
+        let file = match self.disk.open_to_read(&path) {
+            Err(error) if is_no_file(&error) => {
+                let why = "what has its name is not a file";
+                self.find(corruption(&path, 0, why), DELETE_INDEX);
+                return Ok(());
+            }
+            opened => opened?,
+        };
         // The bytes that would be written now say the same; that is told at
         // once, where looking every stream up reads a block for each.
         let expected = index::encode(memory, end);
