@@ -72,6 +72,9 @@ impl JournalReader {
         if scan.stopped.is_some() {
             refuse_intact_block_behind(&last, &scan, length)?;
         }
+        if let Some(damaged) = found.damaged_header(&last, &scan) {
+            return Err(OpenError::CorruptEnd(damaged));
+        }
         let tail = scan.segment_end(&last);
         found.whole.push(last);
         let segments = found.whole;

@@ -20,7 +20,7 @@ use super::scan::{Scan, scan};
 use super::sealed::{Sealed, SealedIndex};
 use super::segment::{
     BadHeader, FIRST_BLOCK_OFFSET, FORMAT_VERSION, SEGMENT_HEADER_BYTES, Segment, SegmentHeader,
-    corruption, index_name, position_of_name,
+    TornHeader, corruption, index_name, position_of_name,
 };
 use super::torn::{self, Torn};
 use super::writer::{Tip, create_segment};
@@ -55,12 +55,12 @@ pub(crate) fn recover(
         let known = known.filter(|known| known.position > Position::START);
         refuse_unfinished(disk, folder)?;
         refuse_regression(known.as_ref(), Position::START)?;
-        remove_torn_header(disk, found.torn_header.as_deref())?;
+        remove_torn_header(disk, found.torn_header.as_ref())?;
         return begin_log(disk, folder, options.new_log_id);
     };
     check_order(&found.whole, &last)?;
     let history = history_of(&found.whole, &last);
-    let sealed = open_sealed(disk, folder, found.whole, &last)?;
+    let sealed = open_sealed(disk, folder, std::mem::take(&mut found.whole), &last)?;
     let before = sealed
         .last()
         .map_or(i64::MIN, |sealed| sealed.end.recorded_at_us);
@@ -71,9 +71,12 @@ pub(crate) fn recover(
     if scan.stopped.is_some() {
         refuse_intact_block_behind(&last, &scan, length)?;
     }
+    if let Some(damaged) = found.damaged_header(&last, &scan) {
+        return Err(OpenError::CorruptEnd(damaged));
+    }
 
     // From here on the disk is changed.
-    remove_torn_header(disk, found.torn_header.as_deref())?;
+    remove_torn_header(disk, found.torn_header.as_ref())?;
     if let Some(why) = scan.stopped {
         torn::cut(disk, folder, &last, (scan.end, length), (Torn::Write, why))?;
     }
@@ -111,8 +114,18 @@ fn ready(
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) whole: Vec<Segment>,
-    /// A last segment that was being created when everything stopped.
-    pub(crate) torn_header: Option<PathBuf>,
+    /// A last segment that was being created when everything stopped, or so it seems.
+    pub(crate) torn_header: Option<TornHeader>,
+}
+
+impl Found {
+    /// What is wrong with the header behind the last whole segment, if it is
+    /// not just unfinished.
+    pub(crate) fn damaged_header(&self, last: &Segment, scan: &Scan) -> Option<Corruption> {
+        let end = scan.segment_end(last);
+        let expected = SegmentHeader::following(last.header.identity, &end);
+        self.torn_header.as_ref()?.damage(&expected)
+    }
 }
 
 /// Opens every segment and reads its header.
@@ -143,7 +156,9 @@ fn find_segments_with(
     let last = segments.len().saturating_sub(1);
     for (number, (first, path)) in segments.into_iter().enumerate() {
         let file = open(&path).map_err(failed("opening", &path))?;
-        let header = match read_header(file.as_ref(), &path)? {
+        let bytes = file.read_range(0, SEGMENT_HEADER_BYTES);
+        let bytes = bytes.map_err(failed("reading", &path))?;
+        let header = match SegmentHeader::decode(&bytes) {
             Ok(header) => header,
             Err(BadHeader::Version(version)) => {
                 return Err(OpenError::Format {
@@ -155,7 +170,12 @@ fn find_segments_with(
             Err(BadHeader::Damaged(why)) => {
                 let length = file.len().map_err(failed("measuring", &path))?;
                 if number == last && length <= FIRST_BLOCK_OFFSET {
-                    found.torn_header = Some(path);
+                    found.torn_header = Some(TornHeader {
+                        path,
+                        file,
+                        first_position: first,
+                        bytes,
+                    });
                     continue;
                 }
                 return Err(corruption(&path, 0, why).into());
@@ -168,15 +188,6 @@ fn find_segments_with(
         found.whole.push(Segment { path, file, header });
     }
     Ok(found)
-}
-
-fn read_header(
-    file: &dyn DiskFile,
-    path: &Path,
-) -> Result<Result<SegmentHeader, BadHeader>, OpenError> {
-    let bytes = file.read_range(0, SEGMENT_HEADER_BYTES);
-    let bytes = bytes.map_err(failed("reading", path))?;
-    Ok(SegmentHeader::decode(&bytes))
 }
 
 /// What the headers alone must say: one log, from its first record on.
@@ -432,8 +443,8 @@ fn make_durable(
         .map_err(failed("making durable the names in", folder))
 }
 
-fn remove_torn_header(disk: &dyn Disk, path: Option<&Path>) -> Result<(), OpenError> {
-    let Some(path) = path else {
+fn remove_torn_header(disk: &dyn Disk, header: Option<&TornHeader>) -> Result<(), OpenError> {
+    let Some(TornHeader { path, .. }) = header else {
         return Ok(());
     };
     tracing::warn!(file = %path.display(), "removing a segment whose header was not finished");

@@ -15,6 +15,7 @@
 //! ```
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use uuid::Uuid;
 use super::block::{BLOCK_HEADER_BYTES, Block, Chain, claimed_length, take};
 use crate::disk::DiskFile;
 use crate::error::{Corruption, ReadError};
+use crate::index::SegmentEnd;
 use crate::position::{LogIdentity, Position};
 
 /// The format version this crate writes, and the only one it reads.
@@ -32,6 +34,10 @@ pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
 /// The same, as an offset.
 pub(crate) const FIRST_BLOCK_OFFSET: u64 = SEGMENT_HEADER_BYTES as u64;
 const MAGIC: [u8; 8] = *b"AIRPOSTJ";
+/// Where the epoch lies in a header.
+const EPOCH: Range<usize> = 12..16;
+/// Where the magic, the log id, the first position and the chain lie.
+const OTHER_FIELDS: [Range<usize>; 4] = [0..8, 16..32, 32..40, 40..56];
 
 /// What a segment says about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +59,15 @@ pub(crate) enum BadHeader {
 }
 
 impl SegmentHeader {
+    /// Of the segment behind a place, in the same epoch.
+    pub(crate) fn following(identity: LogIdentity, end: &SegmentEnd) -> Self {
+        Self {
+            identity,
+            first_position: end.next_position,
+            chain: end.chain,
+        }
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(SEGMENT_HEADER_BYTES);
         bytes.extend_from_slice(&MAGIC);
@@ -140,6 +155,46 @@ impl Segment {
             BlockError::Io(error) => unreadable(&self.path, &error),
             BlockError::Invalid { offset, why } => self.corrupt(offset, why).into(),
         }
+    }
+}
+
+/// A last segment without a block whose header cannot be read: most likely it
+/// was being created when everything stopped.
+#[derive(Debug)]
+pub(crate) struct TornHeader {
+    pub(crate) path: PathBuf,
+    pub(crate) file: Arc<dyn DiskFile>,
+    /// As its name says.
+    pub(crate) first_position: Position,
+    /// Of the header, as far as they are there.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl TornHeader {
+    /// Why it is no unfinished segment behind an end that the next one would
+    /// have followed with this header.
+    ///
+    /// A segment is created once all before it is durable. One that begins an
+    /// epoch gets its name only when it is whole: if it were removed, the log
+    /// would go on in the epoch that was given up. Such a one is known by what
+    /// is left of it: another epoch, and else what the header would say, but
+    /// for one field. If less is left, only the head file tells of the epoch.
+    pub(crate) fn damage(&self, expected: &SegmentHeader) -> Option<Corruption> {
+        if self.first_position != expected.first_position {
+            let acknowledged = self.first_position.get().saturating_sub(1);
+            let why = format!("position {acknowledged} before it was acknowledged and is missing");
+            return Some(corruption(&self.path, 0, why));
+        }
+        let expected = expected.encode();
+        let is_same = |field: &Range<usize>| {
+            let there = self.bytes.get(field.clone());
+            there.is_some() && there == expected.get(field.clone())
+        };
+        let same = OTHER_FIELDS.iter().filter(|field| is_same(field)).count();
+        let is_whole = self.bytes.len() == SEGMENT_HEADER_BYTES;
+        let began_an_epoch = is_whole && !is_same(&EPOCH) && same + 1 >= OTHER_FIELDS.len();
+        let why = "the header's checksum does not hold, and it began an epoch";
+        began_an_epoch.then(|| corruption(&self.path, 0, why))
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::segment::Segment;
-use crate::disk::{Disk, create_folders, failed};
+use super::segment::{Segment, TornHeader};
+use crate::disk::{Disk, DiskFile, create_folders, failed};
 use crate::error::OpenError;
+use crate::position::Position;
 
 /// Its name in the journal's folder.
 const TORN_NAME: &str = "torn";
@@ -30,7 +31,8 @@ pub(crate) fn cut(
     (end, length): (u64, u64),
     (torn, why): (Torn, &str),
 ) -> Result<(), OpenError> {
-    let kept = keep(disk, folder, segment, (end, length), torn)?;
+    let from = (segment.file.as_ref(), segment.first_position());
+    let kept = keep(disk, folder, from, (end, length), torn)?;
     let file = segment.path.display();
     let bytes = length - end;
     match torn {
@@ -48,11 +50,25 @@ pub(crate) fn cut(
         .map_err(failed("cutting the end off", &segment.path))
 }
 
+/// Keeps a damaged header, before it is given up.
+pub(crate) fn keep_header(
+    disk: &dyn Disk,
+    folder: &Path,
+    header: &TornHeader,
+) -> Result<(), OpenError> {
+    let from = (header.file.as_ref(), header.first_position);
+    let length = header.bytes.len() as u64;
+    let kept = keep(disk, folder, from, (0, length), Torn::Records)?;
+    let file = header.path.display();
+    tracing::warn!(%file, kept, "giving up a segment whose header is damaged");
+    Ok(())
+}
+
 /// Gives the name of the file that has the bytes; empty if there are enough of them.
 fn keep(
     disk: &dyn Disk,
     folder: &Path,
-    segment: &Segment,
+    (file, first): (&dyn DiskFile, Position),
     (end, length): (u64, u64),
     what: Torn,
 ) -> Result<String, OpenError> {
@@ -62,22 +78,22 @@ fn keep(
     if there >= TORN_FILES_MAX && what == Torn::Write {
         return Ok(String::new());
     }
-    let first = segment.first_position().get();
+    let first = first.get();
     let name = format!("{first:020}-{end}-{there}.bytes");
     let path = torn.join(&name);
     let write = || {
-        let file = disk.create(&path)?;
+        let kept = disk.create(&path)?;
         let mut from = end;
         while from < length {
             let bytes = usize::try_from(length - from).unwrap_or(CHUNK_BYTES);
-            let bytes = segment.file.read_range(from, bytes.min(CHUNK_BYTES))?;
+            let bytes = file.read_range(from, bytes.min(CHUNK_BYTES))?;
             if bytes.is_empty() {
                 break;
             }
-            file.write_all_at(&bytes, from - end)?;
+            kept.write_all_at(&bytes, from - end)?;
             from += bytes.len() as u64;
         }
-        file.sync_data()?;
+        kept.sync_data()?;
         disk.sync_folder(&torn)
     };
     write().map_err(failed("keeping a torn end in", &path))?;

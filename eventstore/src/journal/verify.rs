@@ -9,8 +9,8 @@ use super::head_file::{HEAD_NAME, HeadFile, KnownHead, read_head};
 use super::recovery::{damage_behind, links};
 use super::scan::{Scan, scan};
 use super::segment::{
-    BadHeader, FIRST_BLOCK_OFFSET, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, corruption,
-    index_name, position_of_name,
+    BadHeader, FIRST_BLOCK_OFFSET, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, TornHeader,
+    corruption, index_name, position_of_name,
 };
 use crate::disk::{Disk, RealDisk, is_no_file};
 use crate::error::{Corruption, ReadError};
@@ -186,7 +186,7 @@ impl<'a> Verification<'a> {
         let mut before: Option<SegmentEnd> = None;
         for candidate in candidates {
             let done = self.report.bytes;
-            let Some(segment) = self.header(candidate)? else {
+            let Some(segment) = self.header(candidate, before.as_ref())? else {
                 before = None;
                 continue;
             };
@@ -198,7 +198,11 @@ impl<'a> Verification<'a> {
         Ok(())
     }
 
-    fn header(&mut self, candidate: &Candidate) -> io::Result<Option<Segment>> {
+    fn header(
+        &mut self,
+        candidate: &Candidate,
+        before: Option<&SegmentEnd>,
+    ) -> io::Result<Option<Segment>> {
         let path = &candidate.path;
         let file = self.disk.open_to_read(path)?;
         let bytes = file.read_range(0, SEGMENT_HEADER_BYTES)?;
@@ -214,7 +218,18 @@ impl<'a> Verification<'a> {
             Err(BadHeader::Damaged(_))
                 if candidate.is_last && candidate.length <= FIRST_BLOCK_OFFSET =>
             {
-                self.report.in_flight_bytes += candidate.length;
+                let header = TornHeader {
+                    path: path.clone(),
+                    file,
+                    first_position: candidate.first,
+                    bytes,
+                };
+                let expected = self.report.identity.zip(before);
+                let expected = expected.map(|(id, end)| SegmentHeader::following(id, end));
+                match expected.and_then(|expected| header.damage(&expected)) {
+                    Some(damaged) => self.find(damaged, RESTORE_OR_RECOVER),
+                    None => self.report.in_flight_bytes += candidate.length,
+                }
                 return Ok(None);
             }
             Err(BadHeader::Damaged(why)) => (why.to_owned(), RESTORE),

@@ -13,7 +13,7 @@ use crate::error::{Corruption, OpenError};
 use crate::history::{LogHistory, Standing, epoch_after};
 use crate::journal::block::{Block, Chain};
 use crate::journal::head_file::KnownHead;
-use crate::journal::segment::{FIRST_BLOCK_OFFSET, SegmentHeader, segment_name};
+use crate::journal::segment::{FIRST_BLOCK_OFFSET, SegmentHeader, TornHeader, segment_name};
 use crate::journal::torn::{self, Torn};
 use crate::limits::BLOCK_BYTES_MAX;
 use crate::position::{LogIdentity, Position};
@@ -163,7 +163,7 @@ pub(crate) fn recover_on(
         last,
         scan,
         length,
-        torn_header,
+        header,
     } = assessed;
     if !loss.is_any() {
         // A recovery that was killed at its very end may not be durable yet.
@@ -176,7 +176,10 @@ pub(crate) fn recover_on(
         ..loss.identity
     };
     note_loss(disk, folder, (&loss, identity), (&last, &scan))?;
-    remove_torn_header(disk, torn_header.as_deref())?;
+    if let Some((header, true)) = &header {
+        torn::keep_header(disk, folder, header)?;
+    }
+    remove_torn_header(disk, header.as_ref().map(|(header, _)| header))?;
     if length > scan.end {
         let why = scan.stopped.unwrap_or_default();
         torn::cut(
@@ -258,7 +261,8 @@ struct Assessed {
     last: Segment,
     scan: Scan,
     length: u64,
-    torn_header: Option<std::path::PathBuf>,
+    /// What lies behind it, and whether it is damaged and not unfinished.
+    header: Option<(TornHeader, bool)>,
 }
 
 fn assess_on(
@@ -286,6 +290,12 @@ fn assess_on(
         identity: known.identity,
         position: known.position,
     }));
+    let damaged_header = found.damaged_header(&last, &scan);
+    known.extend(found.torn_header.as_ref().map(|header| Witness {
+        name: "the name of the last segment".to_owned(),
+        identity,
+        position: Position::new(header.first_position.get().saturating_sub(1)),
+    }));
     let behind = intact_behind(&last, &scan, length);
     let behind = behind.map_err(failed("reading", &last.path))?;
     known.extend(behind.map(|position| Witness {
@@ -298,25 +308,28 @@ fn assess_on(
     let epoch = epochs.map(|witness| witness.identity.epoch).max();
     let witnesses = ahead(&history, known, head);
     let is_damaged = length - scan.end > BLOCK_BYTES_MAX as u64 || !witnesses.is_empty();
-    let damage = scan.stopped.filter(|_| is_damaged);
+    let damaged_end = scan.stopped.filter(|_| is_damaged);
+    let damaged_end = damaged_end.map(|why| (last.corrupt(scan.end, why), length - scan.end));
+    let header = found.torn_header.map(|header| {
+        let is_damaged = damaged_header.is_some();
+        (header, is_damaged)
+    });
+    let damage = damaged_end.or(damaged_header.map(|why| (why, FIRST_BLOCK_OFFSET)));
+    let (damage, damaged_bytes) = damage.unzip();
     Ok(Assessed {
         loss: Loss {
             identity,
             head,
             witnesses,
-            damage: damage.map(|why| last.corrupt(scan.end, why)),
-            damaged_bytes: if damage.is_some() {
-                length - scan.end
-            } else {
-                0
-            },
+            damage,
+            damaged_bytes: damaged_bytes.unwrap_or_default(),
             // Also behind an epoch of which nothing is left here.
             next_epoch: epoch_after(epoch.unwrap_or_default().max(identity.epoch), now_us),
         },
         last,
         scan,
         length,
-        torn_header: found.torn_header,
+        header,
     })
 }
 

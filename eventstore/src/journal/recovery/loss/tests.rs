@@ -235,3 +235,50 @@ fn given_an_interruption_between_any_two_steps_it_is_completed_by_doing_it_again
         (identity(2), 3)
     );
 }
+
+#[test]
+fn given_a_rotten_header_of_the_segment_that_began_an_epoch_it_is_not_taken_for_unfinished() {
+    let whole = journal_of(3);
+    let records = everything(&open(whole.path(), 1 << 20));
+    let witnesses = [view(1, 5)];
+    recover_with_loss(whole.path(), &witnesses, 0, &mut |_, _| ()).unwrap();
+    fs::remove_file(whole.path().join("head")).unwrap();
+    for byte in 0..64 {
+        let folder = copy_of(whole.path());
+        let segment = files(folder.path(), ".seg").pop().unwrap();
+        assert_eq!(fs::read(&segment).unwrap().len(), 64);
+        flip(&segment, byte);
+        let rotten = fs::read(&segment).unwrap();
+        let before = contents(folder.path());
+        refuses_to_open(folder.path());
+        let read = crate::JournalReader::open(folder.path());
+        assert!(matches!(read, Err(OpenError::CorruptEnd(_))));
+        assert_eq!(contents(folder.path()), before, "byte {byte}");
+
+        let loss = recover(folder.path());
+        let damage = loss.damage.as_ref().map(|damage| &damage.file);
+        assert_eq!((damage, loss.damaged_bytes), (Some(&segment), 64));
+        let kept = files(&folder.path().join("torn"), ".bytes");
+        assert_eq!(fs::read(&kept[0]).unwrap(), rotten);
+        goes_on_behind(folder.path(), 3, &records);
+    }
+}
+
+#[test]
+fn given_an_unfinished_segment_behind_a_missing_end_then_its_name_tells_of_the_end() {
+    let folder = journal_of(3);
+    fs::remove_file(folder.path().join("head")).unwrap();
+    let next = folder.path().join(segment_name(Position::new(9)));
+    fs::write(&next, [0; 7]).unwrap();
+    refuses_to_open(folder.path());
+    let loss = assess(folder.path(), &[]).unwrap();
+    assert_eq!((loss.head.get(), loss.known_to().get()), (3, 8));
+    recover(folder.path());
+    assert!(!next.exists());
+    // Right behind the end it is nothing but unfinished.
+    let folder = journal_of(3);
+    let next = folder.path().join(segment_name(Position::new(4)));
+    fs::write(&next, [0; 64]).unwrap();
+    assert!(!assess(folder.path(), &[]).unwrap().is_any());
+    assert_eq!(everything(&open(folder.path(), 1 << 20)).len(), 3);
+}
