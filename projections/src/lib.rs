@@ -12,6 +12,7 @@ mod stored;
 mod overlay;
 mod projection;
 mod view;
+mod slot;
 
 // The questions.
 mod progress;
@@ -25,6 +26,7 @@ mod waiting_sessions;
 mod live;
 
 // Following the log.
+mod feeding;
 mod view_set;
 mod opening;
 mod shared;
@@ -45,6 +47,7 @@ pub use progress::Eta;
 pub use projection::{Halt, Undecodable};
 pub use rebuild::{Advance, RebuildError, rebuild};
 pub use shared::ReaderState;
+pub use slot::{RebuildId, RebuildStatus};
 pub use user::UserRow;
 pub use user_deliveries::{
     ListedDelivery, PAGE_ITEMS_MAX, PAGE_SCAN_ROWS_MAX, PageKey, UserDeliveriesPage,

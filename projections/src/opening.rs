@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use eventstore::{LogHistory, Position};
 
 use crate::view::ViewOpenError;
-use crate::view_set::ViewSet;
+use crate::view_set::{Projections, ViewSet};
 use crate::view_store::{ViewFolder, ViewStoreError};
 
 /// Why the views could not be opened.
@@ -48,6 +48,7 @@ pub enum OpenError {
 /// With `damage` they are known to be damaged, and otherwise they may prove to
 /// be: then they are set aside, saying so, and new ones are begun.
 pub(crate) fn open_views(
+    projections: Projections,
     folder: &mut ViewFolder,
     history: &LogHistory,
     head: Position,
@@ -55,7 +56,7 @@ pub(crate) fn open_views(
 ) -> Result<ViewSet, OpenError> {
     let damage = match damage {
         Some(damage) => damage.clone(),
-        None => match try_open(folder, history, head) {
+        None => match try_open(projections, folder, history, head) {
             Ok(set) => return Ok(set),
             Err(ViewOpenError::Damaged(
                 error @ (ViewStoreError::InUse { .. } | ViewStoreError::NoRoom { .. }),
@@ -72,7 +73,7 @@ pub(crate) fn open_views(
         Ok(kept) => report(&damage, kept),
         Err(source) => return Err(OpenError::NotSetAside { damage, source }),
     }
-    match try_open(folder, history, head) {
+    match try_open(projections, folder, history, head) {
         Ok(set) => Ok(set),
         Err(ViewOpenError::Damaged(error)) => Err(OpenError::Unusable(error)),
         Err(ViewOpenError::Ahead { view, seen }) => Err(OpenError::Regressed { view, seen, head }),
@@ -80,11 +81,12 @@ pub(crate) fn open_views(
 }
 
 fn try_open(
+    projections: Projections,
     folder: &mut ViewFolder,
     history: &LogHistory,
     head: Position,
 ) -> Result<ViewSet, ViewOpenError> {
-    ViewSet::open(folder.open()?, history, head)
+    ViewSet::open(projections, folder.open()?, history, head)
 }
 
 fn report(damage: &ViewStoreError, kept: Option<PathBuf>) {

@@ -27,6 +27,14 @@ pub(crate) trait Projection: Send + Sync {
     /// Grows whenever the same records give other entries: the view is then built anew.
     fn version(&self) -> u32;
 
+    /// The code of the version before, for as long as a release brings it along:
+    /// the view that it has built then goes on answering and following the log
+    /// until the new one is there. The queries of this release must be able to
+    /// read the entries of both.
+    fn retired(&self) -> Option<&'static dyn Projection> {
+        None
+    }
+
     /// The categories of the streams it folds.
     fn categories(&self) -> &'static [Category];
 

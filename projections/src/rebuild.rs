@@ -6,7 +6,7 @@ use eventstore::{EventStore, Position};
 
 use crate::opening::{OpenError, open_views};
 use crate::projection::Halt;
-use crate::view_set::ViewSet;
+use crate::view_set::{PROJECTIONS, ViewSet};
 use crate::view_store::ViewFolder;
 use crate::views::ViewsOptions;
 
@@ -62,14 +62,14 @@ pub fn rebuild(
     let mut folder = ViewFolder::disk(folder, options.cache_bytes);
     folder.clear().map_err(RebuildError::NotRemoved)?;
     let head = *log.head().borrow();
-    let set = open_views(&mut folder, &log.history(), head, None)?;
+    let set = open_views(PROJECTIONS, &mut folder, &log.history(), head, None)?;
     build(&set, log, head, progress)?;
     let flushed = set.flush().map_err(|error| failed(&error));
     flushed?;
     drop(set);
     // The engine notes where everything lies whenever it is opened, and reads
     // all that was written since then: now, so that the next start need not.
-    let reopened = open_views(&mut folder, &log.history(), head, None)?;
+    let reopened = open_views(PROJECTIONS, &mut folder, &log.history(), head, None)?;
     drop(reopened);
     folder.mark_clean().map_err(|error| failed(&error))?;
     Ok(head)

@@ -13,9 +13,10 @@ use std::time::Duration;
 use eventstore::{EventStore, Position, ReadError};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use crate::feeding::FeedError;
 use crate::shared::{Control, ReaderState, Shared};
-use crate::view_set::FeedError;
 use crate::view_store::{ViewStoreError, panic_words};
 
 /// How often damaged views are built anew without having reached the head
@@ -31,6 +32,10 @@ const CHECKED_AT_ONCE: usize = 1_000;
 
 /// The pause after that: checking takes some fifth of the thread's time.
 const CHECK_PAUSE: Duration = Duration::from_millis(5);
+
+/// A rebuild takes one part in so many of the time: the other is left to the
+/// log's writer and whoever asks, on a machine with few processors.
+const BUILD_SHARE: u32 = 2;
 
 /// The running thread. It ends when it is told to by [`Shared::stop`].
 #[derive(Debug)]
@@ -50,11 +55,23 @@ enum Pause {
     Hole(FeedError),
 }
 
+impl From<FeedError> for Pause {
+    fn from(error: FeedError) -> Self {
+        match error {
+            FeedError::Views(error) => Self::Damaged(error),
+            FeedError::Log(error) => Self::LogFailed(error),
+            FeedError::Hole { .. } => Self::Hole(error),
+        }
+    }
+}
+
 struct Follower {
     shared: Arc<Shared>,
     log: Arc<dyn EventStore>,
     runtime: Runtime,
     opened: Option<SyncSender<()>>,
+    /// Before that no view is built on.
+    build_after: Instant,
     head: watch::Receiver<Position>,
     control: watch::Receiver<Control>,
     rebuilds_in_a_row: u32,
@@ -77,6 +94,7 @@ impl Runner {
             log,
             runtime,
             opened: Some(opened),
+            build_after: Instant::now(),
             rebuilds_in_a_row: 0,
         };
         let thread = Builder::new()
@@ -169,24 +187,46 @@ impl Follower {
                 Ok(None) => {
                     self.rebuilds_in_a_row = 0;
                     self.shared.publish();
-                    let goes_on = if is_marked {
-                        self.wait()
-                    } else {
-                        if let Err(error) = self.shared.set().check_on(CHECKED_AT_ONCE) {
-                            return Pause::Damaged(error);
-                        }
-                        is_marked = self.note_if_checked();
-                        self.wait_at_most(CHECK_PAUSE)
+                    let goes_on = match self.work_beside(&mut is_marked) {
+                        Ok(None) => self.wait(),
+                        Ok(Some(pause)) => self.wait_at_most(pause),
+                        Err(error) => return error.into(),
                     };
                     if !goes_on {
                         return Pause::Stopped;
                     }
                 }
-                Err(FeedError::Views(error)) => return Pause::Damaged(error),
-                Err(FeedError::Log(error)) => return Pause::LogFailed(error),
-                Err(hole @ FeedError::Hole { .. }) => return Pause::Hole(hole),
+                Err(error) => return error.into(),
             }
         }
+    }
+
+    /// Does some of what is to be done beside following the log, while nothing
+    /// is to be followed, and says how long to leave it alone after that;
+    /// nothing if there is no more of it.
+    fn work_beside(&mut self, is_marked: &mut bool) -> Result<Option<Duration>, FeedError> {
+        let set = self.shared.set();
+        if !*is_marked {
+            set.check_on(CHECKED_AT_ONCE)?;
+            *is_marked = self.note_if_checked();
+            return Ok(Some(CHECK_PAUSE));
+        }
+        self.shared.begin_rebuilds()?;
+        if !set.has_work() {
+            return Ok(None);
+        }
+        let now = Instant::now();
+        if let Some(left) = self
+            .build_after
+            .checked_duration_since(now)
+            .filter(|left| !left.is_zero())
+        {
+            return Ok(Some(left));
+        }
+        self.shared.build_on(&*self.log)?;
+        let took = now.elapsed();
+        self.build_after = now + took * BUILD_SHARE;
+        Ok(Some(Duration::ZERO))
     }
 
     /// Notes that all entries are known to be in order, if they are.

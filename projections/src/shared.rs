@@ -2,11 +2,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use eventstore::{LogHistory, Position};
+use eventstore::{EventStore, LogHistory, Position};
 use tokio::sync::watch;
 
+use crate::feeding::FeedError;
 use crate::opening::{OpenError, open_views};
-use crate::view_set::ViewSet;
+use crate::slot::{RebuildId, RebuildStatus};
+use crate::view_set::{Projections, ViewSet};
 use crate::view_store::{ViewFolder, ViewStoreError};
 
 /// What is wanted of the thread that feeds the views.
@@ -14,7 +16,8 @@ use crate::view_store::{ViewFolder, ViewStoreError};
 pub(crate) struct Control {
     /// It shall end.
     pub(crate) stop: bool,
-    /// Grows when there is damage to look after.
+    /// Grows when there is something to look after: damage, or a rebuild that
+    /// was asked for.
     alarms: u64,
 }
 
@@ -34,12 +37,15 @@ pub enum ReaderState {
 /// The current views, and how far they are.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    projections: Projections,
     history: LogHistory,
     /// Exchanged as a whole when the views are built anew.
     set: RwLock<Arc<ViewSet>>,
     folder: Mutex<ViewFolder>,
     applied: watch::Sender<Position>,
     opening: watch::Sender<Opening>,
+    /// Told whenever a rebuild comes on or ends.
+    rebuilding: watch::Sender<()>,
     ended: watch::Sender<bool>,
     control: watch::Sender<Control>,
     state: Mutex<State>,
@@ -61,6 +67,8 @@ struct State {
     reader: ReaderState,
     refusal: Option<OpenError>,
     damage: Option<Damage>,
+    /// Views that are to be built anew, each at most once.
+    rebuilds_wanted: Vec<(&'static str, RebuildId)>,
     /// Lists are not answered before the views have reached this: the head when
     /// they were opened or begun anew.
     floor: Position,
@@ -80,19 +88,27 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     /// Views that are to be opened, of a log that ends at `head`. Until they
     /// are they show nothing.
-    pub(crate) fn new(history: LogHistory, head: Position, folder: ViewFolder) -> Self {
+    pub(crate) fn new(
+        projections: Projections,
+        history: LogHistory,
+        head: Position,
+        folder: ViewFolder,
+    ) -> Self {
         Self {
             applied: watch::Sender::new(Position::START),
-            set: RwLock::new(Arc::new(ViewSet::unopened(&history))),
+            set: RwLock::new(Arc::new(ViewSet::unopened(projections, &history))),
+            projections,
             history,
             folder: Mutex::new(folder),
             opening: watch::Sender::new(Opening::UnderWay),
+            rebuilding: watch::Sender::new(()),
             ended: watch::Sender::new(false),
             control: watch::Sender::new(Control::default()),
             state: Mutex::new(State {
                 reader: ReaderState::Opening,
                 refusal: None,
                 damage: None,
+                rebuilds_wanted: Vec::new(),
                 floor: head,
                 rebuilds: 0,
             }),
@@ -108,7 +124,9 @@ impl Shared {
     /// Opens the views, of a log that ends at `head`, and shows them. Says
     /// whether they are there; whoever waits for that is told in any case.
     pub(crate) fn open_views(&self, head: Position) -> bool {
-        let opened = open_views(&mut locked(&self.folder), &self.history, head, None);
+        let mut folder = locked(&self.folder);
+        let opened = open_views(self.projections, &mut folder, &self.history, head, None);
+        drop(folder);
         match opened {
             Ok(set) => {
                 self.show(set);
@@ -216,6 +234,56 @@ impl Shared {
         Arc::ptr_eq(&damage.set, &self.set()).then_some(damage.error)
     }
 
+    /// Asks for a view to be built anew. One rebuild answers all who ask before
+    /// it begins: the id of the one that will is returned, nothing if there is
+    /// no such view.
+    pub(crate) fn want_rebuild(&self, name: &str, id: RebuildId) -> Option<RebuildId> {
+        let mut projections = self.projections.iter();
+        let name = projections.find(|it| it.name() == name)?.name();
+        if let Some(id) = self.set().rebuild_under_way(name) {
+            return Some(id);
+        }
+        let mut state = locked(&self.state);
+        if let Some((_, id)) = state.rebuilds_wanted.iter().find(|(it, _)| *it == name) {
+            return Some(*id);
+        }
+        state.rebuilds_wanted.push((name, id));
+        drop(state);
+        self.control.send_modify(|control| control.alarms += 1);
+        Some(id)
+    }
+
+    /// Begins what was asked for.
+    pub(crate) fn begin_rebuilds(&self) -> Result<(), ViewStoreError> {
+        let wanted = std::mem::take(&mut locked(&self.state).rebuilds_wanted);
+        let set = self.set();
+        wanted
+            .into_iter()
+            .try_for_each(|(name, id)| set.begin_rebuild(name, id))
+    }
+
+    /// Builds on what is being built, for a page.
+    pub(crate) fn build_on(&self, log: &dyn EventStore) -> Result<(), FeedError> {
+        let built = self.set().build_on(log);
+        self.rebuilding.send_replace(());
+        built
+    }
+
+    /// Told whenever a rebuild comes on or ends.
+    pub(crate) fn rebuilding(&self) -> watch::Receiver<()> {
+        self.rebuilding.subscribe()
+    }
+
+    /// What became of a rebuild; nothing if it is not known.
+    pub(crate) fn rebuild_status(&self, id: RebuildId) -> Option<(&'static str, RebuildStatus)> {
+        if let Some(known) = self.set().rebuild_status(id) {
+            return Some(known);
+        }
+        let state = locked(&self.state);
+        let waiting = state.rebuilds_wanted.iter().find(|(_, it)| *it == id);
+        waiting.map(|(name, _)| (*name, RebuildStatus::Waiting))
+    }
+
     /// Sets the views aside and begins new ones, of a log that ends at `head`.
     pub(crate) fn replace_views(
         &self,
@@ -223,7 +291,13 @@ impl Shared {
         head: Position,
     ) -> Result<(), OpenError> {
         let mut folder = locked(&self.folder);
-        let set = open_views(&mut folder, &self.history, head, Some(damage))?;
+        let set = open_views(
+            self.projections,
+            &mut folder,
+            &self.history,
+            head,
+            Some(damage),
+        )?;
         {
             let mut state = locked(&self.state);
             // Before the new views can be seen, so that no list is answered from them too early.

@@ -23,7 +23,7 @@ use eventstore::{
 };
 use uuid::Uuid;
 
-use crate::view_set::ViewSet;
+use crate::view_set::{PROJECTIONS, Projections, ViewSet};
 use crate::view_store::{MemoryViewStore, ViewFolder};
 
 /// A log, and a clock that goes on by a second with every commit.
@@ -156,8 +156,13 @@ impl TestLog {
 
     /// The views in a folder.
     pub(crate) fn opened(&self, folder: &mut ViewFolder) -> ViewSet {
+        self.opened_with(PROJECTIONS, folder)
+    }
+
+    /// The views of these projections in a folder.
+    pub(crate) fn opened_with(&self, projections: Projections, folder: &mut ViewFolder) -> ViewSet {
         let opened = folder.open().unwrap();
-        ViewSet::open(opened, &self.store.history(), self.head()).unwrap()
+        ViewSet::open(projections, opened, &self.store.history(), self.head()).unwrap()
     }
 
     /// Brings views to the head.

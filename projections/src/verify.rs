@@ -12,7 +12,8 @@ use eventstore::{EventStore, LogHistory, Position, Standing, Witness};
 use crate::key::KeyRange;
 use crate::projection::Halt;
 use crate::rebuild::Advance;
-use crate::view::{View, tree_name};
+use crate::slot::serving_tree;
+use crate::view::View;
 use crate::view_set::{PROJECTIONS, ViewSet};
 use crate::view_store::{
     Checkpoint, Digest, Direction, Entry, Left, OpenedStore, ViewFolder, ViewStore, ViewTree,
@@ -148,7 +149,11 @@ pub fn witnesses(folder: &Path, options: ViewsOptions) -> Result<Vec<Witness>, V
     let OpenedStore { store, left } = stored.open().map_err(VerifyError::new)?;
     let mut witnesses = Vec::new();
     for projection in PROJECTIONS {
-        let tree = store.open_tree(&tree_name(projection));
+        let serving = serving_tree(&*store, *projection).map_err(VerifyError::new)?;
+        let Some((_, name)) = serving else {
+            continue;
+        };
+        let tree = store.open_tree(&name);
         let checkpoint = tree.and_then(|tree| tree.checkpoint());
         let checkpoint = checkpoint.map_err(VerifyError::new)?;
         witnesses.extend(checkpoint.map(|checkpoint| Witness {
@@ -190,7 +195,13 @@ pub(crate) fn compare(
     let mut verification = Verification::default();
     let mut trees = Vec::new();
     for projection in PROJECTIONS {
-        let tree = store.open_tree(&tree_name(projection));
+        let serving = serving_tree(store, *projection).map_err(VerifyError::new)?;
+        // What another release has built this one builds anew.
+        let Some((_, name)) = serving.filter(|(code, _)| code.version() == projection.version())
+        else {
+            continue;
+        };
+        let tree = store.open_tree(&name);
         let tree = tree.map_err(VerifyError::new)?;
         let checkpoint = tree.checkpoint().map_err(VerifyError::new)?;
         let position = judge(projection.name(), checkpoint, &history, head);
@@ -203,7 +214,7 @@ pub(crate) fn compare(
         }
     }
     let opened = fresh.open().map_err(VerifyError::new)?;
-    let fold = ViewSet::open(opened, &history, head).map_err(VerifyError::new)?;
+    let fold = ViewSet::open(PROJECTIONS, opened, &history, head).map_err(VerifyError::new)?;
     let last = |view: &View| {
         let found = trees.iter().find(|(name, ..)| *name == view.name());
         found.map_or(Position::START, |(_, _, position, _)| *position)
@@ -239,7 +250,8 @@ fn feed(
 ) -> Result<(), VerifyError> {
     let head = *log.head().borrow();
     while fold.feed(log, &last).map_err(VerifyError::new)?.is_some() {
-        let position = fold.views().map(View::position).into_iter().max();
+        let views = fold.views().into_iter();
+        let position = views.map(|view| view.position()).max();
         let position = position.unwrap_or(head);
         progress(Advance { position, head });
     }

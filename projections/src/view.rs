@@ -21,6 +21,7 @@ use crate::view_store::{
 #[derive(Debug)]
 pub(crate) struct View {
     projection: &'static dyn Projection,
+    tree_name: String,
     tree: Arc<dyn ViewTree>,
     /// Held for writing only while a batch is applied.
     gate: RwLock<Checkpoint>,
@@ -40,6 +41,7 @@ impl std::fmt::Debug for dyn Projection {
 /// A view that stands still while it is held. Short-lived: it keeps the writer waiting.
 #[derive(Debug)]
 pub(crate) struct Reading<'v> {
+    projection: &'static dyn Projection,
     tree: &'v dyn ViewTree,
     position: Position,
     _still: RwLockReadGuard<'v, Checkpoint>,
@@ -50,6 +52,11 @@ impl<'v> Reading<'v> {
     /// while it is not known to be in order.
     pub(crate) fn position(&self) -> Position {
         self.position
+    }
+
+    /// The code that wrote it, to fold on with.
+    pub(crate) fn projection(&self) -> &'static dyn Projection {
+        self.projection
     }
 
     /// The view as it is, to fold on.
@@ -108,13 +115,13 @@ impl View {
     /// with it, it reads as if it were empty until then.
     pub(crate) fn open(
         projection: &'static dyn Projection,
+        tree_name: String,
         store: &dyn ViewStore,
         left: Left,
         history: &LogHistory,
         head: Position,
     ) -> Result<Self, ViewOpenError> {
-        let name = tree_name(projection);
-        let mut tree = store.open_tree(&name)?;
+        let mut tree = store.open_tree(&tree_name)?;
         let found = tree.checkpoint()?;
         let kept = match found {
             Some(found) => keep(projection, found, history, head)?,
@@ -122,11 +129,11 @@ impl View {
         };
         if found.is_some() && kept.is_none() {
             drop(tree);
-            store.remove_tree(&name)?;
-            tree = store.open_tree(&name)?;
+            store.remove_tree(&tree_name)?;
+            tree = store.open_tree(&tree_name)?;
         } else if found.is_none() && head > Position::START {
             tracing::info!(
-                view = name,
+                view = tree_name,
                 "the view is built from the beginning of the log"
             );
         }
@@ -139,6 +146,7 @@ impl View {
         let is_shown = is_checked || left == Left::ByItsProcess;
         Ok(Self {
             projection,
+            tree_name,
             tree,
             gate: RwLock::new(checkpoint),
             is_shown: AtomicBool::new(is_shown),
@@ -147,10 +155,28 @@ impl View {
         })
     }
 
+    /// Begins a view in a tree that nothing is in.
+    pub(crate) fn create(
+        projection: &'static dyn Projection,
+        tree_name: String,
+        store: &dyn ViewStore,
+        history: &LogHistory,
+    ) -> Result<Self, ViewStoreError> {
+        let tree = store.open_tree(&tree_name)?;
+        Ok(Self {
+            tree_name,
+            tree,
+            is_shown: AtomicBool::new(true),
+            check: Mutex::new(None),
+            ..Self::unopened(projection, history)
+        })
+    }
+
     /// The view of a store that is not open yet: it shows nothing.
     pub(crate) fn unopened(projection: &'static dyn Projection, history: &LogHistory) -> Self {
         Self {
             projection,
+            tree_name: String::new(),
             tree: Arc::new(NoTree),
             gate: RwLock::new(Checkpoint {
                 identity: history.identity(),
@@ -166,6 +192,11 @@ impl View {
     /// What it is called.
     pub(crate) fn name(&self) -> &'static str {
         self.projection.name()
+    }
+
+    /// What its tree is called.
+    pub(crate) fn tree_name(&self) -> &str {
+        &self.tree_name
     }
 
     /// The layout of its entries.
@@ -203,6 +234,7 @@ impl View {
             (&NoTree, Position::START)
         };
         Reading {
+            projection: self.projection,
             tree,
             position,
             _still: still,
@@ -373,11 +405,6 @@ pub(crate) fn project(
             why: panic_words(&*panic),
         })),
     }
-}
-
-/// The tree of a projection's current version.
-pub(crate) fn tree_name(projection: &dyn Projection) -> String {
-    format!("{}-v{}", projection.name(), projection.version())
 }
 
 /// Whether a tree is just begun: then there is nothing to be checked.

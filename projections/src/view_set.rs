@@ -1,20 +1,25 @@
-//! All views of one store, and the one way in which records get into them.
+//! All views of one store.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use eventstore::{Budget, EventStore, Filter, LogHistory, Page, Position, ReadError};
+use eventstore::{EventStore, LogHistory, Page, Position};
 
 use crate::delivery_history::DeliveryHistory;
 use crate::delivery_status::DeliveryStatus;
-use crate::projection::{Facts, Halt, Projection};
+use crate::feeding::{FeedError, feed};
+use crate::projection::Projection;
+use crate::slot::{RebuildId, RebuildStatus, Slot};
 use crate::user::User;
 use crate::user_deliveries::UserDeliveries;
-use crate::view::{View, ViewOpenError, tree_name};
-use crate::view_store::{BATCH_KEYS, MemoryViewStore, OpenedStore, ViewStore, ViewStoreError};
+use crate::view::{View, ViewOpenError};
+use crate::view_store::{MemoryViewStore, OpenedStore, ViewStore, ViewStoreError};
 use crate::waiting_sessions::WaitingSessions;
 
+/// Some projections.
+pub(crate) type Projections = &'static [&'static dyn Projection];
+
 /// Every projection there is.
-pub(crate) const PROJECTIONS: [&dyn Projection; 5] = [
+pub(crate) const PROJECTIONS: Projections = &[
     &DeliveryStatus,
     &DeliveryHistory,
     &User,
@@ -26,110 +31,101 @@ pub(crate) const PROJECTIONS: [&dyn Projection; 5] = [
 #[derive(Debug)]
 pub(crate) struct ViewSet {
     store: Arc<dyn ViewStore>,
-    pub(crate) delivery_status: View,
-    pub(crate) delivery_history: View,
-    pub(crate) user: View,
-    pub(crate) user_deliveries: View,
-    pub(crate) waiting_sessions: View,
-}
-
-/// Why records did not get into the views.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum FeedError {
-    /// The views are damaged.
-    #[error(transparent)]
-    Views(#[from] ViewStoreError),
-    /// The log was not read.
-    #[error(transparent)]
-    Log(#[from] ReadError),
-    /// The log left something out.
-    #[error(
-        "the log is not read without a gap: position {expected} was to come and {found} came; verify the log"
-    )]
-    Hole {
-        /// What was to come.
-        expected: Position,
-        /// What came.
-        found: Position,
-    },
+    history: LogHistory,
+    slots: Vec<Slot>,
+    /// Views that were replaced, until their last reader is done.
+    replaced: Mutex<Vec<Arc<View>>>,
 }
 
 impl ViewSet {
     /// Opens every view of a log that has this history and ends at `head`; trees of other
     /// projections and of other versions are removed.
     pub(crate) fn open(
+        projections: Projections,
         opened: OpenedStore,
         history: &LogHistory,
         head: Position,
     ) -> Result<Self, ViewOpenError> {
         let OpenedStore { store, left } = opened;
-        let view = |projection| View::open(projection, &*store, left, history, head);
-        let set = Self {
-            delivery_status: view(&DeliveryStatus)?,
-            delivery_history: view(&DeliveryHistory)?,
-            user: view(&User)?,
-            user_deliveries: view(&UserDeliveries)?,
-            waiting_sessions: view(&WaitingSessions)?,
-            store: Arc::clone(&store),
-        };
+        let slots = projections
+            .iter()
+            .map(|projection| Slot::open(*projection, &*store, left, history, head))
+            .collect::<Result<Vec<_>, _>>()?;
+        let used: Vec<String> = slots.iter().flat_map(Slot::tree_names).collect();
         for name in store.tree_names()? {
-            if !PROJECTIONS
-                .iter()
-                .any(|current| tree_name(*current) == name)
-            {
+            if !used.contains(&name) {
                 tracing::info!(view = name, "the view is of another release: it is removed");
                 store.remove_tree(&name)?;
             }
         }
-        Ok(set)
+        Ok(Self {
+            store,
+            history: history.clone(),
+            slots,
+            replaced: Mutex::default(),
+        })
     }
 
     /// Views of a log with this history that show nothing: those of a store
     /// that is not open yet.
-    pub(crate) fn unopened(history: &LogHistory) -> Self {
-        let view = |projection| View::unopened(projection, history);
+    pub(crate) fn unopened(projections: Projections, history: &LogHistory) -> Self {
+        let slots = projections.iter();
         Self {
-            delivery_status: view(&DeliveryStatus),
-            delivery_history: view(&DeliveryHistory),
-            user: view(&User),
-            user_deliveries: view(&UserDeliveries),
-            waiting_sessions: view(&WaitingSessions),
             store: Arc::<MemoryViewStore>::default(),
+            history: history.clone(),
+            slots: slots.map(|it| Slot::unopened(*it, history)).collect(),
+            replaced: Mutex::default(),
         }
     }
 
-    /// Every view.
-    pub(crate) fn views(&self) -> [&View; 5] {
-        [
-            &self.delivery_status,
-            &self.delivery_history,
-            &self.user,
-            &self.user_deliveries,
-            &self.waiting_sessions,
-        ]
+    /// The view that answers a question.
+    pub(crate) fn view(&self, projection: &dyn Projection) -> Arc<View> {
+        let slot = self.slot(projection.name());
+        slot.expect("only what every set of views holds is asked for")
+            .serving()
+    }
+
+    fn slot(&self, name: &str) -> Option<&Slot> {
+        let mut slots = self.slots.iter();
+        slots.find(|slot| slot.projection().name() == name)
+    }
+
+    /// Every view that answers.
+    pub(crate) fn views(&self) -> Vec<Arc<View>> {
+        self.slots.iter().map(Slot::serving).collect()
+    }
+
+    /// Every view that is being built beside one of them.
+    pub(crate) fn building(&self) -> Vec<Arc<View>> {
+        self.slots.iter().filter_map(Slot::building).collect()
+    }
+
+    fn all(&self) -> impl Iterator<Item = Arc<View>> {
+        self.views().into_iter().chain(self.building())
     }
 
     /// The record up to which every view holds all, and shows it.
     pub(crate) fn applied(&self) -> Position {
-        let positions = self.views().map(|view| view.read().position());
-        positions.into_iter().min().unwrap_or(Position::START)
+        let views = self.views().into_iter();
+        let positions = views.map(|view| view.read().position());
+        positions.min().unwrap_or(Position::START)
     }
 
     /// Holds some more entries, at most so many, against their view's checkpoint,
     /// where that is to be done; [`ViewSet::is_checked`] says when it is done.
     pub(crate) fn check_on(&self, entries_max: usize) -> Result<(), ViewStoreError> {
-        let unchecked = self.views().into_iter().find(|view| !view.is_checked());
+        let unchecked = self.all().find(|view| !view.is_checked());
         unchecked.map_or(Ok(()), |view| view.check_on(entries_max))
     }
 
     /// Whether all of them are shown.
     pub(crate) fn is_shown(&self) -> bool {
-        self.views().into_iter().all(View::is_shown)
+        self.views().iter().all(|view| view.is_shown())
     }
 
     /// Whether all of them are known to be in order.
     pub(crate) fn is_checked(&self) -> bool {
-        self.views().into_iter().all(View::is_checked)
+        self.all().all(|view| view.is_checked())
     }
 
     /// Hands everything to the disk.
@@ -142,84 +138,80 @@ impl ViewSet {
         self.store.size_bytes()
     }
 
-    /// Feeds one page of the log to the views that are not halted, each no
-    /// farther than to its `last`. `None` if they all are there.
+    /// Feeds one page of the log to the views that answer, each no farther than
+    /// to its `last`. `None` if they all are there, or stand still.
     pub(crate) fn feed(
         &self,
         log: &dyn EventStore,
         last: impl Fn(&View) -> Position,
     ) -> Result<Option<Page>, FeedError> {
-        let hungry: Vec<(&View, Position)> = self
-            .views()
-            .into_iter()
-            .map(|view| (view, last(view)))
-            .filter(|(view, last)| view.halt().is_none() && view.position() < *last)
-            .collect();
-        let Some(after) = hungry.iter().map(|(view, _)| view.position()).min() else {
-            return Ok(None);
-        };
-        let page = log.read_all(after, &Filter::everything(), Budget::PAGE)?;
-        check_contiguous(after, &page)?;
-        let facts: Vec<Facts> = page.records.iter().map(Facts::of).collect();
-        for (view, last) in hungry {
-            feed_view(view, &page, &facts, last)?;
-        }
-        Ok(Some(page))
+        let views = self.views().into_iter();
+        feed(
+            log,
+            views.map(|view| {
+                let last = last(&view);
+                (view, last)
+            }),
+        )
     }
-}
 
-/// A page begins right after `after` and leaves nothing out.
-fn check_contiguous(after: Position, page: &Page) -> Result<(), FeedError> {
-    let mut expected = after.next();
-    for record in &page.records {
-        if record.position != expected {
-            let found = record.position;
-            return Err(FeedError::Hole { expected, found });
-        }
-        expected = expected.next();
+    /// Begins to build a view anew beside the one that answers. Nothing happens
+    /// where there is no such view.
+    pub(crate) fn begin_rebuild(&self, name: &str, id: RebuildId) -> Result<(), ViewStoreError> {
+        let slot = self.slot(name);
+        slot.map_or(Ok(()), |slot| {
+            slot.begin_rebuild(id, &*self.store, &self.history)
+        })
     }
-    if page.scanned_to.next() == expected && page.scanned_to > after {
+
+    /// Feeds one page of the log to the views that are being built, and lets
+    /// those answer that have come as far as the ones they replace.
+    pub(crate) fn build_on(&self, log: &dyn EventStore) -> Result<(), FeedError> {
+        let building = self.slots.iter().filter_map(|slot| {
+            let view = slot.building().filter(|view| view.is_checked())?;
+            // A view that stands still is overtaken: what it could not fold the new one may.
+            let last = slot.serving().position();
+            Some((view, last))
+        });
+        feed(log, building)?;
+        for slot in &self.slots {
+            let replaced = slot.settle(&*self.store)?;
+            self.replaced().extend(replaced);
+        }
+        self.sweep()?;
         Ok(())
-    } else {
-        let found = page.scanned_to.next();
-        Err(FeedError::Hole { expected, found })
     }
-}
 
-/// Folds a page into one view: whole positions, batch by batch.
-fn feed_view(
-    view: &View,
-    page: &Page,
-    facts: &[Facts],
-    last: Position,
-) -> Result<(), ViewStoreError> {
-    let from = view.position();
-    let mut overlay = view.begin();
-    let mut reached = from;
-    for (record, facts) in page.records.iter().zip(facts) {
-        if record.position <= from {
-            continue;
+    /// Removes the trees of views that were replaced and that nobody reads any more.
+    fn sweep(&self) -> Result<(), ViewStoreError> {
+        let mut replaced = self.replaced();
+        let unread = replaced.extract_if(.., |view| Arc::strong_count(view) == 1);
+        for view in unread.collect::<Vec<_>>() {
+            let name = view.tree_name().to_owned();
+            drop(view);
+            self.store.remove_tree(&name)?;
         }
-        if record.position > last {
-            break;
-        }
-        if let Err(halt) = view.project(&mut overlay, record, facts)? {
-            if let Halt::Panicked { .. } = halt {
-                // The record may be folded in half: nothing since the last batch is kept.
-                overlay = view.begin();
-                reached = view.position();
-            }
-            view.halt_because(halt);
-            break;
-        }
-        reached = record.position;
-        if overlay.len() >= BATCH_KEYS {
-            view.commit(overlay, reached)?;
-            overlay = view.begin();
-        }
+        Ok(())
     }
-    if reached > view.position() {
-        view.commit(overlay, reached)?;
+
+    /// The rebuild of a view that somebody asked for and that is under way.
+    pub(crate) fn rebuild_under_way(&self, name: &str) -> Option<RebuildId> {
+        self.slot(name)?.rebuild_under_way()
     }
-    Ok(())
+
+    /// Whether a view is being built, or one that was replaced is to be removed.
+    pub(crate) fn has_work(&self) -> bool {
+        let mut slots = self.slots.iter();
+        slots.any(|slot| slot.building().is_some()) || !self.replaced().is_empty()
+    }
+
+    /// What became of a rebuild; nothing if it is not known.
+    pub(crate) fn rebuild_status(&self, id: RebuildId) -> Option<(&'static str, RebuildStatus)> {
+        let mut slots = self.slots.iter();
+        slots.find_map(|slot| Some((slot.projection().name(), slot.rebuild_status(id)?)))
+    }
+
+    fn replaced(&self) -> MutexGuard<'_, Vec<Arc<View>>> {
+        self.replaced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

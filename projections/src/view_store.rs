@@ -99,6 +99,13 @@ pub(crate) trait ViewStore: Send + Sync + fmt::Debug {
     /// The names of the trees that are there.
     fn tree_names(&self) -> Result<Vec<String>, ViewStoreError>;
 
+    /// What was noted beside the trees under this name.
+    fn note(&self, name: &str) -> Result<Option<Vec<u8>>, ViewStoreError>;
+
+    /// Notes something beside the trees, in the place of what was noted under
+    /// this name: as a whole or not at all, over a crash too.
+    fn set_note(&self, name: &str, note: &[u8]) -> Result<(), ViewStoreError>;
+
     /// Hands everything applied so far to the disk.
     fn flush(&self) -> Result<(), ViewStoreError>;
 

@@ -19,12 +19,13 @@ use crate::overlay::Overlay;
 use crate::projection::{Facts, Halt, Projection};
 use crate::runner::Runner;
 use crate::shared::{Opening, ReaderState, Shared};
+use crate::slot::{RebuildId, RebuildStatus};
 use crate::user::{self, User, UserRow};
-use crate::user_deliveries::{self, UserDeliveriesPage, UserDeliveriesQuery};
+use crate::user_deliveries::{self, UserDeliveries, UserDeliveriesPage, UserDeliveriesQuery};
 use crate::view::{Reading, View, project};
-use crate::view_set::ViewSet;
+use crate::view_set::{PROJECTIONS, Projections, ViewSet};
 use crate::view_store::{MemoryViewStore, ViewFolder, ViewStoreError};
-use crate::waiting_sessions::{self, Deadlines, DueSession};
+use crate::waiting_sessions::{self, Deadlines, DueSession, WaitingSessions};
 
 #[cfg(test)]
 mod tests;
@@ -179,7 +180,17 @@ impl Views {
         log: Arc<dyn EventStore>,
         open_wait: Duration,
     ) -> Result<Self, OpenError> {
-        let shared = Shared::new(log.history(), *log.head().borrow(), folder);
+        Self::start_with(PROJECTIONS, folder, log, open_wait)
+    }
+
+    pub(crate) fn start_with(
+        projections: Projections,
+        folder: ViewFolder,
+        log: Arc<dyn EventStore>,
+        open_wait: Duration,
+    ) -> Result<Self, OpenError> {
+        let head = *log.head().borrow();
+        let shared = Shared::new(projections, log.history(), head, folder);
         let shared = Arc::new(shared);
         let (runner, is_opened) =
             Runner::start(Arc::clone(&shared), Arc::clone(&log)).map_err(OpenError::NotStarted)?;
@@ -236,10 +247,11 @@ impl Views {
     /// [`QueryError`], but never `Lagging`.
     pub fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>, QueryError> {
         self.query(|set| {
-            let view = set.delivery_status.read();
+            let view = set.view(&DeliveryStatus);
+            let view = view.read();
             let mut overlay = view.overlay();
             let after = delivery_status::sequence(&overlay, id)?;
-            self.fold_stream(&mut overlay, &DeliveryStatus, id, after)?;
+            self.fold_stream(&mut overlay, view.projection(), id, after)?;
             Ok(delivery_status::delivery(&overlay, id)?)
         })
     }
@@ -251,10 +263,11 @@ impl Views {
     /// [`QueryError`], but never `Lagging`.
     pub fn history(&self, id: DeliveryId) -> Result<Option<Vec<HistoryEntry>>, QueryError> {
         self.query(|set| {
-            let view = set.delivery_history.read();
+            let view = set.view(&DeliveryHistory);
+            let view = view.read();
             let mut overlay = view.overlay();
             let after = delivery_history::sequence(&overlay, id)?;
-            self.fold_stream(&mut overlay, &DeliveryHistory, id, after)?;
+            self.fold_stream(&mut overlay, view.projection(), id, after)?;
             let history = delivery_history::history(&overlay, id)?;
             Ok(Some(history).filter(|history| !history.is_empty()))
         })
@@ -273,7 +286,8 @@ impl Views {
         external_id: &ExternalId,
     ) -> Result<Option<DeliveryId>, QueryError> {
         self.query(|set| {
-            let view = self.caught_up(&set.delivery_status)?;
+            let view = set.view(&DeliveryStatus);
+            let view = self.caught_up(&view)?;
             let found = delivery_status::by_external_id(&view.overlay(), user, external_id)?;
             Ok(found)
         })
@@ -311,13 +325,15 @@ impl Views {
         self.query(|set| {
             if let Some(external_id) = &query.external_id {
                 // The index finds it at once where scanning might take many pages.
-                let status = self.caught_up(&set.delivery_status)?;
+                let status = set.view(&DeliveryStatus);
+                let status = self.caught_up(&status)?;
                 let id = delivery_status::by_external_id(&status.overlay(), user, external_id)?;
                 drop(status);
                 let Some(id) = id else {
                     return Ok(UserDeliveriesPage::empty());
                 };
-                let list = self.caught_up(&set.user_deliveries)?;
+                let list = set.view(&UserDeliveries);
+                let list = self.caught_up(&list)?;
                 return Ok(user_deliveries::page_of_one(
                     &list.overlay(),
                     user,
@@ -325,7 +341,8 @@ impl Views {
                     id,
                 )?);
             }
-            let view = self.caught_up(&set.user_deliveries)?;
+            let view = set.view(&UserDeliveries);
+            let view = self.caught_up(&view)?;
             Ok(user_deliveries::page(&view.overlay(), user, query)?)
         })
     }
@@ -336,7 +353,8 @@ impl Views {
     /// [`QueryError`]; `Lagging` while the views are being built.
     pub fn due_sessions(&self, deadlines: Deadlines) -> Result<Vec<DueSession>, QueryError> {
         self.query(|set| {
-            let view = self.caught_up(&set.waiting_sessions)?;
+            let view = set.view(&WaitingSessions);
+            let view = self.caught_up(&view)?;
             Ok(waiting_sessions::due(&view.overlay(), deadlines)?)
         })
     }
@@ -384,8 +402,31 @@ impl Views {
             ready_at: self.shared.floor(),
             reader: self.shared.state(),
             rebuilds: self.shared.rebuilds(),
-            views: set.views().map(health).into(),
+            views: set.views().iter().map(|view| health(view)).collect(),
         }
+    }
+
+    /// Asks for a view to be built anew beside the one that answers, which goes
+    /// on answering and following the log until the new one is as far; then
+    /// that takes its place at once. It goes on after a restart. What is
+    /// returned names the rebuild: another one's name if one is under way
+    /// already; nothing if no view is called so.
+    #[must_use]
+    pub fn rebuild(&self, view: &str, id: RebuildId) -> Option<RebuildId> {
+        self.shared.want_rebuild(view, id)
+    }
+
+    /// Told whenever a rebuild comes on or ends: a time to ask for its status.
+    #[must_use]
+    pub fn rebuilds(&self) -> watch::Receiver<()> {
+        self.shared.rebuilding()
+    }
+
+    /// What became of a rebuild, and of which view; nothing if it is not
+    /// known, or if another one of the same view came after it.
+    #[must_use]
+    pub fn rebuild_status(&self, id: RebuildId) -> Option<(&'static str, RebuildStatus)> {
+        self.shared.rebuild_status(id)
     }
 
     /// What the views take, bytes, roughly.
@@ -413,9 +454,10 @@ impl Views {
 
     fn user_if_near(&self, id: UserId) -> Result<Option<UserRow>, QueryError> {
         self.query(|set| {
-            let view = set.user.read();
+            let view = set.view(&User);
+            let view = view.read();
             let mut overlay = view.overlay();
-            self.fold_owner(&mut overlay, id, view.position())?;
+            self.fold_owner(&mut overlay, view.projection(), id, view.position())?;
             Ok(user::user(&overlay, id)?)
         })
     }
@@ -471,6 +513,7 @@ impl Views {
     fn fold_owner(
         &self,
         overlay: &mut Overlay<'_>,
+        projection: &dyn Projection,
         id: UserId,
         mut after: Position,
     ) -> Result<(), QueryError> {
@@ -488,7 +531,7 @@ impl Views {
         while after < head {
             let page = self.log.read_all(after, &filter, Budget::PAGE)?;
             for record in &page.records {
-                fold(overlay, &User, record)?;
+                fold(overlay, projection, record)?;
             }
             if page.scanned_to <= after {
                 break;

@@ -13,7 +13,8 @@ use eventstore::{Budget, EventStore};
 
 fn shown(log: &TestLog, number: u128) -> Vec<HistoryEntry> {
     let set = log.folded();
-    let view = set.delivery_history.read();
+    let answering = set.view(&DeliveryHistory);
+    let view = answering.read();
     history(&view.overlay(), delivery(number)).unwrap()
 }
 
@@ -86,7 +87,8 @@ fn a_long_history_goes_on_in_the_next_chunk_and_no_value_is_too_large() {
     }
     assert_eq!(shown(&service.log, 1).len(), 82);
     let set = service.log.folded();
-    let view = set.delivery_history.read();
+    let answering = set.view(&DeliveryHistory);
+    let view = answering.read();
     let chunks = Key::row().id(delivery(1).uuid().as_bytes()).prefix();
     let chunks = view
         .overlay()

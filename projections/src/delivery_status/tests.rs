@@ -11,7 +11,8 @@ use crate::test_log::{Appending, TestLog, assigned, at, created, delivery, missi
 
 fn row(log: &TestLog, number: u128) -> DeliveryRow {
     let set = log.folded();
-    let view = set.delivery_status.read();
+    let answering = set.view(&DeliveryStatus);
+    let view = answering.read();
     super::delivery(&view.overlay(), delivery(number))
         .unwrap()
         .unwrap()
@@ -43,7 +44,8 @@ proptest! {
             log.append(vec![part]);
             log.feed(&set);
             folded = Delivery::evolve(folded, &occurrence);
-            let view = set.delivery_status.read();
+            let answering = set.view(&DeliveryStatus);
+    let view = answering.read();
             let row = super::delivery(&view.overlay(), delivery(0)).unwrap().unwrap();
             let folded = folded.as_ref().unwrap();
 
@@ -82,7 +84,8 @@ fn an_order_too_large_for_a_value_is_kept_and_its_leftover_goes_when_it_shrinks(
     let pieces = |log: &TestLog| {
         let set = log.folded();
         let of_delivery = Key::row().id(delivery(1).uuid().as_bytes()).prefix();
-        let view = set.delivery_status.read();
+        let answering = set.view(&DeliveryStatus);
+        let view = answering.read();
         let entries = view.overlay().scan(&of_delivery, Direction::Forward, 10);
         entries.unwrap().len() - 1
     };

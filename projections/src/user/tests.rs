@@ -6,11 +6,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::any_log::{Happening, Service, UserStep, happenings};
 use crate::delivery_status::DeliveryRow;
+use crate::delivery_status::DeliveryStatus;
 use crate::test_log::{TestLog, assigned, at, contact, created, delivery, mission, user};
 use crate::view_set::ViewSet;
 
 fn row_in(set: &ViewSet, number: u128) -> Option<UserRow> {
-    let view = set.user.read();
+    let answering = set.view(&User);
+    let view = answering.read();
     super::user(&view.overlay(), user(number)).unwrap()
 }
 
@@ -19,7 +21,8 @@ fn row(log: &TestLog, number: u128) -> UserRow {
 }
 
 fn deliveries_of(set: &ViewSet, number: u128) -> Vec<DeliveryRow> {
-    let view = set.delivery_status.read();
+    let answering = set.view(&DeliveryStatus);
+    let view = answering.read();
     let overlay = view.overlay();
     let all = (0..6).map(|n| crate::delivery_status::delivery(&overlay, delivery(n)).unwrap());
     all.flatten()

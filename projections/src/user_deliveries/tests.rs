@@ -7,7 +7,8 @@ use crate::test_log::{TestLog, at, created, delivery, order, user};
 use crate::view_set::ViewSet;
 
 fn page_in(set: &ViewSet, query: &UserDeliveriesQuery) -> UserDeliveriesPage {
-    let view = set.user_deliveries.read();
+    let answering = set.view(&UserDeliveries);
+    let view = answering.read();
     page(&view.overlay(), user(1), query).unwrap()
 }
 
@@ -128,7 +129,8 @@ fn an_external_id_is_found_without_scanning_and_only_where_the_rest_fits() {
         [DeliveryEvent::Created(Box::new(named))],
     );
     let set = log.folded();
-    let view = set.user_deliveries.read();
+    let answering = set.view(&UserDeliveries);
+    let view = answering.read();
     let find = |change: &dyn Fn(&mut UserDeliveriesQuery)| {
         let mut query = UserDeliveriesQuery::all(10);
         query.external_id = Some(name.clone());

@@ -12,6 +12,7 @@ use crate::key::KeyRange;
 #[derive(Debug, Default)]
 pub(crate) struct MemoryViewStore {
     trees: Mutex<HashMap<String, Arc<MemoryTree>>>,
+    notes: Mutex<HashMap<String, Vec<u8>>>,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +43,15 @@ impl ViewStore for MemoryViewStore {
 
     fn tree_names(&self) -> Result<Vec<String>, ViewStoreError> {
         Ok(locked(&self.trees).keys().cloned().collect())
+    }
+
+    fn note(&self, name: &str) -> Result<Option<Vec<u8>>, ViewStoreError> {
+        Ok(locked(&self.notes).get(name).cloned())
+    }
+
+    fn set_note(&self, name: &str, note: &[u8]) -> Result<(), ViewStoreError> {
+        locked(&self.notes).insert(name.to_owned(), note.to_vec());
+        Ok(())
     }
 
     fn flush(&self) -> Result<(), ViewStoreError> {

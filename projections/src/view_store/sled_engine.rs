@@ -114,6 +114,15 @@ impl ViewStore for SledViewStore {
             .collect())
     }
 
+    fn note(&self, name: &str) -> Result<Option<Vec<u8>>, ViewStoreError> {
+        let note = guarded("reading", || self.db.get(name))?;
+        Ok(note.map(|note| note.to_vec()))
+    }
+
+    fn set_note(&self, name: &str, note: &[u8]) -> Result<(), ViewStoreError> {
+        guarded("writing", || self.db.insert(name, note)).map(drop)
+    }
+
     fn flush(&self) -> Result<(), ViewStoreError> {
         guarded("flushing", || self.db.flush()).map(drop)
     }

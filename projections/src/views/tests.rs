@@ -4,6 +4,7 @@ mod damage;
 mod epochs;
 mod following;
 mod laws;
+mod rebuilds;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -11,7 +11,8 @@ use crate::test_log::{Appending, TestLog, at, mission, stream_id};
 
 fn due_at(log: &TestLog, held: Timestamp, parked: Timestamp) -> Vec<DueSession> {
     let set = log.folded();
-    let view = set.waiting_sessions.read();
+    let answering = set.view(&WaitingSessions);
+    let view = answering.read();
     due(
         &view.overlay(),
         Deadlines {

@@ -8,6 +8,7 @@ use domain::delivery::{DeliveryEvent, Status};
 use super::*;
 use crate::rebuild::rebuild;
 use crate::test_log::{created, delivery, user};
+use crate::user_deliveries::UserDeliveries;
 use crate::verify::Difference;
 
 const DELIVERIES: u128 = 50;
@@ -149,10 +150,13 @@ fn a_view_that_is_not_checked_shows_nothing_and_one_that_is_shows_all() {
     let head = stopped.log.head();
     let mut folder = crate::view_store::ViewFolder::disk(&stopped.views, OPTIONS.cache_bytes);
     let opened = folder.open().unwrap();
-    let set = crate::view_set::ViewSet::open(opened, &stopped.log.store().history(), head).unwrap();
+    let set =
+        crate::view_set::ViewSet::open(PROJECTIONS, opened, &stopped.log.store().history(), head)
+            .unwrap();
 
     let shown = || {
-        let reading = set.delivery_status.read();
+        let answering = set.view(&DeliveryStatus);
+        let reading = answering.read();
         let row = crate::delivery_status::delivery(&reading.overlay(), delivery(1)).unwrap();
         (reading.position(), row.is_some())
     };
@@ -255,7 +259,8 @@ fn damage_that_shows_while_running_is_mended_while_running() {
     let views = Views::in_memory(log.store()).unwrap();
     catch_up(&views, &log);
     let set = views.shared.set();
-    let tree = set.user_deliveries.tree();
+    let answering = set.view(&UserDeliveries);
+    let tree = answering.tree();
     let checkpoint = tree.checkpoint().unwrap().unwrap();
     let range = crate::key::KeyRange::all();
     let entries = tree.scan(&range, crate::view_store::Direction::Forward, 1);

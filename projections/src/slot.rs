@@ -1,0 +1,383 @@
+//! A question and its views: the one that answers, and the one that is being
+//! built beside it, to take its place.
+//!
+//! ```text
+//! delivery_status-v2        the first view of version 2
+//! delivery_status-v2-3      the one of its third rebuild
+//! note delivery_status      which of them answers, and which is being built
+//! ```
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use eventstore::{LogHistory, Position};
+use serde::{Deserialize, Serialize};
+
+use crate::projection::Projection;
+use crate::stored::{from_bytes, to_bytes};
+use crate::view::{View, ViewOpenError};
+use crate::view_store::{Left, ViewStore, ViewStoreError};
+
+/// Names a rebuild that somebody asked for: a UUID's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RebuildId(pub [u8; 16]);
+
+/// A tree that holds one build of a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Build {
+    /// The layout of its entries.
+    version: u32,
+    /// How many were begun before it.
+    generation: u32,
+}
+
+impl Build {
+    const fn first(version: u32) -> Self {
+        Self {
+            version,
+            generation: 0,
+        }
+    }
+
+    /// What its tree is called.
+    pub(crate) fn tree_name(self, projection: &dyn Projection) -> String {
+        let (name, version) = (projection.name(), self.version);
+        match self.generation {
+            0 => format!("{name}-v{version}"),
+            generation => format!("{name}-v{version}-{generation}"),
+        }
+    }
+}
+
+/// What is noted of a question beside its trees, and moved as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Note {
+    serving: Build,
+    building: Option<NotedRebuild>,
+    /// The last rebuild that came to its end.
+    done: Option<RebuildId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct NotedRebuild {
+    build: Build,
+    /// Who asked for it; nobody where a new release did.
+    id: Option<RebuildId>,
+}
+
+impl Note {
+    /// Of a question that nothing is noted of yet.
+    fn new(projection: &dyn Projection) -> Self {
+        Self {
+            serving: Build::first(projection.version()),
+            building: None,
+            done: None,
+        }
+    }
+
+    fn read(
+        store: &dyn ViewStore,
+        projection: &dyn Projection,
+    ) -> Result<Option<Self>, ViewStoreError> {
+        let note = store.note(projection.name())?;
+        note.map(|bytes| from_bytes(&bytes)).transpose()
+    }
+
+    fn write(
+        &self,
+        store: &dyn ViewStore,
+        projection: &dyn Projection,
+    ) -> Result<(), ViewStoreError> {
+        store.set_note(projection.name(), &to_bytes(self))
+    }
+}
+
+/// The code that can read and go on writing a build, and the name of its tree;
+/// nothing where this release has no such code.
+pub(crate) fn serving_tree(
+    store: &dyn ViewStore,
+    projection: &'static dyn Projection,
+) -> Result<Option<(&'static dyn Projection, String)>, ViewStoreError> {
+    let note = Note::read(store, projection)?;
+    let build = note.unwrap_or_else(|| Note::new(projection)).serving;
+    let code = code_of(projection, build);
+    Ok(code.map(|code| (code, build.tree_name(projection))))
+}
+
+fn code_of(projection: &'static dyn Projection, build: Build) -> Option<&'static dyn Projection> {
+    if build.version == projection.version() {
+        return Some(projection);
+    }
+    let retired = projection.retired()?;
+    (build.version == retired.version()).then_some(retired)
+}
+
+/// One question.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    projection: &'static dyn Projection,
+    serving: RwLock<Arc<View>>,
+    rebuild: Mutex<Rebuilds>,
+}
+
+#[derive(Debug)]
+struct Rebuilds {
+    note: Note,
+    building: Option<Arc<View>>,
+    /// The last rebuild that was given up, and why.
+    failed: Option<(RebuildId, String)>,
+}
+
+/// What became of a rebuild.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RebuildStatus {
+    /// It was asked for and has not begun.
+    Waiting,
+    /// It is under way.
+    Running {
+        /// The record up to which the new view holds all.
+        position: Position,
+    },
+    /// The new view answers.
+    Succeeded,
+    /// It was given up: the old view goes on answering.
+    Failed {
+        /// Why.
+        why: String,
+    },
+}
+
+impl Slot {
+    /// Opens the views of a question, or begins the one that answers it.
+    ///
+    /// Where it was built by an earlier version whose code this release still
+    /// has, it goes on answering and the new version is built beside it. Where
+    /// the code is gone it is begun anew.
+    pub(crate) fn open(
+        projection: &'static dyn Projection,
+        store: &dyn ViewStore,
+        left: Left,
+        history: &LogHistory,
+        head: Position,
+    ) -> Result<Self, ViewOpenError> {
+        let found = Note::read(store, projection)?;
+        let mut note = found.unwrap_or_else(|| Note::new(projection));
+        let code = code_of(projection, note.serving).unwrap_or_else(|| {
+            tracing::info!(
+                view = projection.name(),
+                version = projection.version(),
+                "the view is of a release whose layout this one cannot read: it is built anew"
+            );
+            note = Note {
+                serving: Build::first(projection.version()),
+                building: None,
+                ..note
+            };
+            projection
+        });
+        let outdated = |rebuild: &NotedRebuild| rebuild.build.version != projection.version();
+        if note.building.as_ref().is_some_and(outdated) {
+            note.building = None;
+        }
+        if note.serving.version != projection.version() && note.building.is_none() {
+            tracing::info!(
+                view = projection.name(),
+                old = note.serving.version,
+                new = projection.version(),
+                "a new version of the view is built beside the old one, which serves until then"
+            );
+            note.building = Some(NotedRebuild {
+                build: Build::first(projection.version()),
+                id: None,
+            });
+        }
+        let open = |code, build: Build| {
+            View::open(
+                code,
+                build.tree_name(projection),
+                store,
+                left,
+                history,
+                head,
+            )
+        };
+        let serving = open(code, note.serving)?;
+        let building = note.building.map(|rebuild| open(projection, rebuild.build));
+        let building = building.transpose()?.map(Arc::new);
+        if Some(note) != found {
+            note.write(store, projection)?;
+        }
+        Ok(Self {
+            projection,
+            serving: RwLock::new(Arc::new(serving)),
+            rebuild: Mutex::new(Rebuilds {
+                note,
+                building,
+                failed: None,
+            }),
+        })
+    }
+
+    /// The question of a store that is not open yet.
+    pub(crate) fn unopened(projection: &'static dyn Projection, history: &LogHistory) -> Self {
+        let note = Note::new(projection);
+        Self {
+            projection,
+            serving: RwLock::new(Arc::new(View::unopened(projection, history))),
+            rebuild: Mutex::new(Rebuilds {
+                note,
+                building: None,
+                failed: None,
+            }),
+        }
+    }
+
+    /// The code of its current version.
+    pub(crate) fn projection(&self) -> &'static dyn Projection {
+        self.projection
+    }
+
+    /// The view that answers.
+    pub(crate) fn serving(&self) -> Arc<View> {
+        let serving = self.serving.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&serving)
+    }
+
+    /// The view that is being built, if one is.
+    pub(crate) fn building(&self) -> Option<Arc<View>> {
+        self.rebuilds().building.clone()
+    }
+
+    /// The names of its trees.
+    pub(crate) fn tree_names(&self) -> Vec<String> {
+        let mut names = vec![self.serving().tree_name().to_owned()];
+        names.extend(self.building().map(|view| view.tree_name().to_owned()));
+        names
+    }
+
+    /// Begins to build a new view beside the one that answers. If one is being
+    /// built already, that is the one.
+    pub(crate) fn begin_rebuild(
+        &self,
+        id: RebuildId,
+        store: &dyn ViewStore,
+        history: &LogHistory,
+    ) -> Result<(), ViewStoreError> {
+        let mut rebuilds = self.rebuilds();
+        if rebuilds.building.is_some() {
+            if let Some(rebuild) = &mut rebuilds.note.building {
+                // One that a new release began has no name yet.
+                rebuild.id.get_or_insert(id);
+            }
+            return rebuilds.note.write(store, self.projection);
+        }
+        let (version, serving) = (self.projection.version(), rebuilds.note.serving);
+        let generation = serving.generation + 1;
+        let build = Build {
+            version,
+            generation,
+        };
+        let name = build.tree_name(self.projection);
+        // Whatever is left of one that was given up.
+        store.remove_tree(&name)?;
+        let view = View::create(self.projection, name, store, history)?;
+        let note = Note {
+            building: Some(NotedRebuild {
+                build,
+                id: Some(id),
+            }),
+            ..rebuilds.note
+        };
+        note.write(store, self.projection)?;
+        tracing::info!(
+            view = self.projection.name(),
+            generation,
+            "the view is built anew beside the one that serves"
+        );
+        rebuilds.note = note;
+        rebuilds.building = Some(Arc::new(view));
+        Ok(())
+    }
+
+    /// Lets the new view answer if it has come as far as the old one, which is
+    /// then handed back. A new view that stands still is given up and handed
+    /// back instead.
+    pub(crate) fn settle(
+        &self,
+        store: &dyn ViewStore,
+    ) -> Result<Option<Arc<View>>, ViewStoreError> {
+        let mut rebuilds = self.rebuilds();
+        let Some(new) = rebuilds.building.clone() else {
+            return Ok(None);
+        };
+        let old = self.serving();
+        let id = rebuilds.note.building.and_then(|rebuild| rebuild.id);
+        if let Some(halt) = new.halt() {
+            // Where the old one stands still too there is nothing to go back to, and nothing lost.
+            tracing::error!(view = self.projection.name(), error = %halt, "building the view anew is given up; the old one goes on serving");
+            let note = Note {
+                building: None,
+                ..rebuilds.note
+            };
+            note.write(store, self.projection)?;
+            *rebuilds = Rebuilds {
+                note,
+                building: None,
+                failed: id.map(|id| (id, halt.to_string())),
+            };
+            return Ok(Some(new));
+        }
+        if !new.is_checked() || new.position() < old.position() {
+            return Ok(None);
+        }
+        // What is noted must not outlive what it tells of.
+        store.flush()?;
+        let serving = rebuilds
+            .note
+            .building
+            .map_or(rebuilds.note.serving, |rebuild| rebuild.build);
+        let note = Note {
+            serving,
+            building: None,
+            done: id.or(rebuilds.note.done),
+        };
+        note.write(store, self.projection)?;
+        *self.serving.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
+        tracing::info!(view = self.projection.name(), position = %new.position(), "the view that was built anew serves now");
+        *rebuilds = Rebuilds {
+            note,
+            building: None,
+            failed: None,
+        };
+        Ok(Some(old))
+    }
+
+    /// The rebuild that somebody asked for and that is under way.
+    pub(crate) fn rebuild_under_way(&self) -> Option<RebuildId> {
+        self.rebuilds().note.building?.id
+    }
+
+    /// What became of a rebuild of this view; nothing if it is none.
+    pub(crate) fn rebuild_status(&self, id: RebuildId) -> Option<RebuildStatus> {
+        let rebuilds = self.rebuilds();
+        let running = rebuilds.note.building.and_then(|rebuild| rebuild.id) == Some(id);
+        if let (true, Some(view)) = (running, &rebuilds.building) {
+            return Some(RebuildStatus::Running {
+                position: view.position(),
+            });
+        }
+        if rebuilds.note.done == Some(id) {
+            return Some(RebuildStatus::Succeeded);
+        }
+        let failed = rebuilds
+            .failed
+            .as_ref()
+            .filter(|(failed, _)| *failed == id)?;
+        Some(RebuildStatus::Failed {
+            why: failed.1.clone(),
+        })
+    }
+
+    fn rebuilds(&self) -> MutexGuard<'_, Rebuilds> {
+        self.rebuild.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
