@@ -348,6 +348,18 @@ impl Log {
         Ok((version, found))
     }
 
+    /// The stream's version in the sealed segments alone; `None` if only the
+    /// disk tells.
+    pub(crate) fn sealed_version_in_memory(&self, stream: StreamId) -> Option<StreamVersion> {
+        for sealed in self.sealed().iter().rev() {
+            match sealed.version_in_memory(stream) {
+                Some(StreamVersion::EMPTY) => {}
+                version_or_disk => return version_or_disk,
+            }
+        }
+        Some(StreamVersion::EMPTY)
+    }
+
     /// The stream's version in the sealed segments alone.
     pub(crate) fn sealed_version(&self, stream: StreamId) -> Result<StreamVersion, ReadError> {
         sealed_version(&self.sealed(), stream)

@@ -72,6 +72,15 @@ impl Sealed {
         }
     }
 
+    /// The stream's version here, 0 if it has no record here; `None` if only
+    /// the disk tells.
+    pub(crate) fn version_in_memory(&self, stream: StreamId) -> Option<StreamVersion> {
+        match self.index() {
+            SealedIndex::Memory(index) => Some(index.version(stream).unwrap_or_default()),
+            SealedIndex::File(index) => (!index.may_hold(stream)).then_some(StreamVersion::EMPTY),
+        }
+    }
+
     fn index_error(&self, error: IndexError) -> ReadError {
         let path = self
             .segment

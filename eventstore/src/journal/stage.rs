@@ -71,23 +71,70 @@ struct SealedVersions {
 const SEALED_VERSIONS_MAX: usize = 65_536;
 
 impl SealedVersions {
-    /// The stream's version in the log, the active segment included.
-    fn version(&mut self, log: &Log, stream: StreamId) -> Result<StreamVersion, ReadError> {
+    /// The stream's version in the log, the active segment included; `None` if
+    /// only the disk tells.
+    fn version(&mut self, log: &Log, stream: StreamId) -> Option<StreamVersion> {
         let (active, segments) = log.active_version(stream);
-        if let Some(version) = active {
-            return Ok(version);
+        if active.is_some() {
+            return active;
         }
+        self.make_ready(segments);
+        if let Some(version) = self.versions.get(&stream) {
+            return Some(*version);
+        }
+        let version = log.sealed_version_in_memory(stream)?;
+        self.versions.insert(stream, version);
+        Some(version)
+    }
+
+    fn make_ready(&mut self, segments: usize) {
         if self.segments != segments || self.versions.len() >= SEALED_VERSIONS_MAX {
             self.versions.clear();
             self.segments = segments;
         }
-        if let Some(version) = self.versions.get(&stream) {
-            return Ok(*version);
-        }
-        let version = log.sealed_version(stream)?;
-        self.versions.insert(stream, version);
-        Ok(version)
     }
+
+    fn note(&mut self, cold: ColdVersions) {
+        // A segment that was sealed since may hold younger records.
+        if cold.segments >= self.segments {
+            self.make_ready(cold.segments);
+            self.versions.extend(cold.versions);
+        }
+    }
+}
+
+/// Versions that were read from the disk.
+struct ColdVersions {
+    /// So many segments were sealed before that.
+    segments: usize,
+    versions: Vec<(StreamId, StreamVersion)>,
+}
+
+impl ColdVersions {
+    fn read(commit: &AdmittedCommit, log: &Log) -> Result<Self, ReadError> {
+        let mut cold = Self {
+            segments: usize::MAX,
+            versions: Vec::with_capacity(commit.parts.len()),
+        };
+        for part in &commit.parts {
+            let (active, segments) = log.active_version(part.stream);
+            cold.segments = cold.segments.min(segments);
+            if active.is_none() {
+                let version = log.sealed_version(part.stream)?;
+                cold.versions.push((part.stream, version));
+            }
+        }
+        Ok(cold)
+    }
+}
+
+/// What is done about a version that only the disk tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cold {
+    /// It is read while others append.
+    Leave,
+    /// It is read at once: that was done before, and a segment was sealed since.
+    Read,
 }
 
 /// What the writer is given to do.
@@ -120,6 +167,8 @@ enum Verdict {
     Wait(Result<Appended, AppendError>),
     /// It was answered from what is durable.
     Now(Result<Appended, AppendError>),
+    /// The disk must be read first.
+    Cold,
 }
 
 impl Stage {
@@ -150,21 +199,12 @@ impl Stage {
         self.state.lock().ok()
     }
 
-    /// Stages a commit, or answers it at once if that needs no write.
-    pub(crate) fn append(
-        &self,
-        commit: &AdmittedCommit,
-        answer: Answer,
-        log: &Log,
-    ) -> Result<(), AppendError> {
-        let unavailable = |why: &str| AppendError::Unavailable {
-            why: why.to_owned(),
-        };
-        let mut state = self.state().ok_or_else(|| unavailable(BROKEN))?;
+    /// The state, if it takes a commit of so many bytes.
+    fn accepting(&self, bytes: usize) -> Result<MutexGuard<'_, State>, AppendError> {
+        let state = self.state().ok_or_else(|| unavailable(BROKEN))?;
         if let Some(why) = &state.refusing {
             return Err(unavailable(why));
         }
-        let bytes = commit.block_bytes_max();
         let is_full = state.commits >= self.commits_max
             || (state.bytes > 0 && state.bytes + bytes > self.bytes_max);
         if is_full {
@@ -172,9 +212,35 @@ impl Stage {
                 retry_after: RETRY_AFTER,
             });
         }
-        let verdict = state
-            .judge(commit, log)
-            .map_err(|error| unavailable(&error.to_string()))?;
+        Ok(state)
+    }
+
+    /// Stages a commit, or answers it at once if that needs no write.
+    ///
+    /// The version of a stream that only the disk tells is read while others
+    /// append. Under the lock the disk is read for a commit alone that is sent
+    /// again, or conflicts, on a stream of sealed segments: a few pages that
+    /// whoever loaded the stream has just had read.
+    pub(crate) fn append(
+        &self,
+        commit: &AdmittedCommit,
+        answer: Answer,
+        log: &Log,
+    ) -> Result<(), AppendError> {
+        let bytes = commit.block_bytes_max();
+        let mut state = self.accepting(bytes)?;
+        let mut verdict = state
+            .judge(commit, log, Cold::Leave)
+            .map_err(|error| unread(&error))?;
+        if matches!(verdict, Verdict::Cold) {
+            drop(state);
+            let cold = ColdVersions::read(commit, log).map_err(|error| unread(&error))?;
+            state = self.accepting(bytes)?;
+            state.sealed.note(cold);
+            verdict = state
+                .judge(commit, log, Cold::Read)
+                .map_err(|error| unread(&error))?;
+        }
         let (result, bytes) = match verdict {
             Verdict::Now(result) => {
                 drop(answer.send(result));
@@ -182,6 +248,7 @@ impl Stage {
             }
             Verdict::Wait(result) => (Some(result), 0),
             Verdict::Stage => (None, bytes),
+            Verdict::Cold => return Err(unavailable("a version was not read")),
         };
         let group = state.group_with_room(bytes);
         let before = group.load();
@@ -280,6 +347,16 @@ impl Stage {
     }
 }
 
+fn unavailable(why: &str) -> AppendError {
+    AppendError::Unavailable {
+        why: why.to_owned(),
+    }
+}
+
+fn unread(error: &ReadError) -> AppendError {
+    unavailable(&error.to_string())
+}
+
 impl State {
     fn drain(&mut self) -> VecDeque<Group> {
         self.commits = 0;
@@ -318,12 +395,19 @@ impl State {
         self.groups.back_mut().expect("one was just pushed")
     }
 
-    fn judge(&mut self, commit: &AdmittedCommit, log: &Log) -> Result<Verdict, ReadError> {
-        if let Some(first) = self.first_answer(commit, log)? {
+    fn judge(
+        &mut self,
+        commit: &AdmittedCommit,
+        log: &Log,
+        cold: Cold,
+    ) -> Result<Verdict, ReadError> {
+        if let Some(first) = self.first_answer(commit, log, cold)? {
             return Ok(first);
         }
         for part in &commit.parts {
-            let (actual, is_staged) = self.version(part.stream, log)?;
+            let Some((actual, is_staged)) = self.version(part.stream, log, cold)? else {
+                return Ok(Verdict::Cold);
+            };
             if actual == part.expected {
                 continue;
             }
@@ -346,13 +430,25 @@ impl State {
         groups.chain(self.in_flight.as_deref())
     }
 
-    /// The stream's version with what is staged, and whether any of it is.
-    fn version(&mut self, stream: StreamId, log: &Log) -> Result<(StreamVersion, bool), ReadError> {
+    /// The stream's version with what is staged, and whether any of it is;
+    /// `None` if the disk must be read for it and is not to be read now.
+    fn version(
+        &mut self,
+        stream: StreamId,
+        log: &Log,
+        cold: Cold,
+    ) -> Result<Option<(StreamVersion, bool)>, ReadError> {
         let staged = self.staged().find_map(|staged| staged.version(stream));
         if let Some(version) = staged {
-            return Ok((version, true));
+            return Ok(Some((version, true)));
         }
-        Ok((self.sealed.version(log, stream)?, false))
+        let known = self.sealed.version(log, stream);
+        let version = match (known, cold) {
+            (Some(version), _) => version,
+            (None, Cold::Leave) => return Ok(None),
+            (None, Cold::Read) => log.sealed_version(stream)?,
+        };
+        Ok(Some((version, false)))
     }
 
     /// What the commit was answered when it came first, if it did.
@@ -360,11 +456,14 @@ impl State {
         &mut self,
         commit: &AdmittedCommit,
         log: &Log,
+        cold: Cold,
     ) -> Result<Option<Verdict>, ReadError> {
         let Some(part) = commit.parts.iter().find(|part| part.events > 0) else {
             return Ok(None);
         };
-        let (actual, _) = self.version(part.stream, log)?;
+        let Some((actual, _)) = self.version(part.stream, log, cold)? else {
+            return Ok(Some(Verdict::Cold));
+        };
         if actual <= part.expected {
             return Ok(None);
         }

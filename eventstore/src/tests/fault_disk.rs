@@ -163,16 +163,7 @@ impl FaultDisk {
         let mut state = self.state();
         state.calls.push((call, path.to_owned()));
         self.0.1.notify_all();
-        if state.held == Some(call) {
-            state.waiting += 1;
-            self.0.1.notify_all();
-            state = self
-                .0
-                .1
-                .wait_while(state, |state| state.held == Some(call))
-                .unwrap();
-            state.waiting -= 1;
-        }
+        state = self.wait_if_held(state, call);
         let fault = state.fault.as_mut()?;
         let is_meant =
             fault.call.is_none_or(|meant| meant == call) && ends_with(path, fault.suffix);
@@ -189,6 +180,21 @@ impl FaultDisk {
             Effect::Fails(_) | Effect::Short(_) => fault.times -= 1,
         }
         Some(effect)
+    }
+
+    fn wait_if_held<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        call: Call,
+    ) -> MutexGuard<'a, State> {
+        if state.held == Some(call) {
+            state.waiting += 1;
+            self.0.1.notify_all();
+            let held = |state: &mut State| state.held == Some(call);
+            state = self.0.1.wait_while(state, held).unwrap();
+            state.waiting -= 1;
+        }
+        state
     }
 
     /// A call that is done whole or not at all.
@@ -269,6 +275,8 @@ struct FaultFile {
 
 impl DiskFile for FaultFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        // Reads are not noted, and do not fail here.
+        drop(self.disk.wait_if_held(self.disk.state(), Call::Read));
         self.file.read_at(buffer, offset)
     }
 

@@ -1,12 +1,15 @@
 //! Index files say what their segments say, or are built again.
 
 use std::fs;
+use std::sync::Arc;
 
+use super::fault_disk::{Call, FaultDisk};
 use super::given::{
-    ALL, append, commit, copy_of, everything, files, flip, journal_with, memory, open, part,
-    single, stream, version,
+    ALL, append, commit, copy_of, everything, files, flip, journal_with, memory, open, options,
+    part, single, stream, version,
 };
 use crate::error::{AppendError, ReadError};
+use crate::journal::Journal;
 use crate::position::StreamVersion;
 use crate::store::{EventStore, Outcome};
 
@@ -134,4 +137,29 @@ fn given_more_streams_and_longer_ones_than_an_index_block_holds_all_are_found() 
         );
     }
     assert_eq!(everything(&journal), everything(oracle.store.as_ref()));
+}
+
+#[test]
+fn given_an_append_that_waits_for_an_index_then_others_append_meanwhile() {
+    let folder = journal_with(8, 300);
+    let disk = FaultDisk::default();
+    let journal = Journal::open_on(Arc::new(disk.clone()), folder.path(), options(1 << 20));
+    let journal = journal.unwrap();
+    let cold = version(&journal, stream(1)).get();
+    std::thread::scope(|scope| {
+        let hold = disk.hold(Call::Read);
+        let waits = scope.spawn(|| append(&journal, single(90, 1, cold)));
+        disk.until_somebody_waits();
+        let fresh = append(&journal, single(91, 900, 0)).unwrap();
+        assert_eq!(fresh.position().get(), 9, "it was not waited for");
+        append(&journal, single(92, 900, 1)).unwrap();
+        drop(hold);
+        let late = waits.join().unwrap().unwrap();
+        assert_eq!(late.position().get(), 11);
+    });
+    // What was read is known from then on, and right.
+    let stale = append(&journal, single(93, 1, cold)).unwrap_err();
+    let actual = StreamVersion::new(cold + 1);
+    let stream = stream(1);
+    assert_eq!(stale, AppendError::Conflict { stream, actual });
 }
