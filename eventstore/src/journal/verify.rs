@@ -70,6 +70,10 @@ const RESTORE_ALL: &str = "acknowledged records are missing: restore the journal
 /// in flight. It cannot tell records that were never written, nor a log that
 /// somebody wrote anew with a right chain, but against a noted chain.
 ///
+/// Memory: 57 to 113 bytes for each stream of the log (measured with 0.9 to 2
+/// million of them; the most is while the table that holds their versions
+/// doubles), so some 110 MB for a million streams; and one segment's index.
+///
 /// # Errors
 /// When the operating system refuses to read; damage is a finding, not an error.
 pub fn verify(folder: &Path, progress: &mut dyn FnMut(u64, u64)) -> io::Result<VerifyReport> {
@@ -124,7 +128,8 @@ struct Verification<'a> {
     disk: &'a dyn Disk,
     folder: &'a Path,
     report: VerifyReport,
-    /// Every stream's version up to the segment being read.
+    /// Every stream's version up to the segment being read. What grows with the
+    /// log: an entry has 32 bytes, and the table is at least 7/16 full.
     versions: HashMap<StreamId, StreamVersion>,
     recorded_at_us: i64,
     bytes_all: u64,

@@ -123,3 +123,9 @@ fn given_two_copies_of_a_log_the_chain_says_whether_they_agree() {
     }
     assert_ne!(verified(copy.path()).chain, verified(folder.path()).chain);
 }
+
+#[test]
+fn given_a_stream_a_check_remembers_32_bytes_of_it_as_its_documentation_counts() {
+    let entry = size_of::<(crate::StreamId, crate::StreamVersion)>();
+    assert_eq!(entry, 32);
+}
