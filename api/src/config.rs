@@ -92,6 +92,12 @@ pub struct HttpLimits {
           value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub connections_max: u64,
 
+    /// Open streams of events; over it 503. Each is a connection, and holds some 200 KiB if
+    /// its client does not read.
+    #[arg(long, env = "AIRPOST_STREAMS_MAX", value_name = "N", default_value_t = 1000,
+          value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    pub streams_max: u64,
+
     /// All header lines of a request together, bytes; over it 431.
     #[arg(long, env = "AIRPOST_HEADERS_BYTES_MAX", value_name = "BYTES", default_value_t = 16 * 1024,
           value_parser = clap::value_parser!(u64).range(1024..=32 * 1024))]
@@ -225,6 +231,7 @@ impl Default for HttpLimits {
             bodies_mib_max: 256,
             requests_max: 1024,
             connections_max: 10_000,
+            streams_max: 1000,
             headers_bytes_max: 16 * 1024,
             headers_time_ms: 10_000,
             body_idle_ms: 15_000,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::{Router, middleware};
 use domain::time::DurationS;
 use projections::{LiveDrones, Views};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tower::Layer as _;
 
 use crate::application::Application;
@@ -73,6 +73,7 @@ struct Api {
     views: Arc<Views>,
     live: Arc<LiveDrones>,
     metrics: Metrics,
+    streams: feed::Streams,
     /// For bodies of the usual size, and for batches of drone events; both
     /// share one budget of memory.
     bodies: BodyReader,
@@ -86,9 +87,10 @@ impl Api {
     }
 }
 
-/// The whole interface over some services, ready for [`server::run`].
+/// The whole interface over some services, ready for [`server::run`]. Open
+/// streams end when `stopping` becomes true, or nobody can say so any more.
 #[must_use]
-pub fn interface(services: Services, config: &Config) -> Front {
+pub fn interface(services: Services, config: &Config, stopping: watch::Receiver<bool>) -> Front {
     let Services {
         application,
         ingest,
@@ -97,7 +99,9 @@ pub fn interface(services: Services, config: &Config) -> Front {
         metrics,
     } = services;
     let bodies = BodyReader::new(&config.http);
+    let streams = feed::Streams::new(application.log(), &config.http, stopping);
     let api = Api {
+        streams,
         batches: bodies.with_bytes_max(config.http.batch_bytes_max),
         bodies,
         skew_max: config.ingest.clock_skew(),

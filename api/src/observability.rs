@@ -73,6 +73,16 @@ pub const HTTP_OVERLOADED: &str = "airpost_http_overloaded_total";
 /// Counts panics that were caught while answering.
 pub const HTTP_PANICS: &str = "airpost_http_panics_total";
 
+/// How many streams of events are open.
+pub const FEED_STREAMS: &str = "airpost_feed_streams";
+/// Counts events that were handed to streams.
+pub const FEED_EVENTS: &str = "airpost_feed_events_total";
+/// Counts how often a stream that had been at the head fell so far behind that
+/// it went on from the log.
+pub const FEED_SLOW: &str = "airpost_feed_slow_total";
+/// Counts streams that ended since an event or the log could not be read.
+pub const FEED_HALTED: &str = "airpost_feed_halted_total";
+
 /// The position of the last durable record of the log.
 pub const LOG_POSITION: &str = "airpost_log_position";
 /// 1 while appends are taken, 0 while they are not.
@@ -192,7 +202,23 @@ fn describe() {
         Unit::Count,
         "views damaged and begun anew since the start"
     );
+    describe_feed();
     describe_snapshots();
+}
+
+fn describe_feed() {
+    describe_gauge!(FEED_STREAMS, Unit::Count, "open streams of events");
+    describe_counter!(FEED_EVENTS, Unit::Count, "events handed to streams");
+    describe_counter!(
+        FEED_SLOW,
+        Unit::Count,
+        "streams that fell behind and went on from the log"
+    );
+    describe_counter!(
+        FEED_HALTED,
+        Unit::Count,
+        "streams that ended at what could not be read"
+    );
 }
 
 fn describe_snapshots() {

@@ -197,7 +197,7 @@ impl Opened {
         );
         let upkeep = tokio::spawn(services.metrics.clone().run_upkeep(until(ending.clone())));
         let environment = services.application.environment().clone();
-        let interface = http::interface(services.clone(), config);
+        let interface = http::interface(services.clone(), config, ending.clone());
         let settings = http::server::ServerSettings::new(config, environment);
         http::server::run(listener, interface, settings, until(ending)).await;
         // Both end by themselves at the same signal; a panic of theirs shows here.

@@ -8,9 +8,9 @@ use std::convert::Infallible;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::{CONTENT_TYPE, HeaderName, LINK};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, LINK};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use domain::id::{DeliveryId, UserId};
 use eventstore::{Budget, StreamVersion};
@@ -35,6 +35,11 @@ mod wanted;
 mod item;
 mod source;
 mod page;
+// The same as it happens.
+mod frame;
+mod stream;
+
+pub(super) use stream::Streams;
 
 #[cfg(test)]
 mod tests;
@@ -42,6 +47,12 @@ mod tests;
 /// The media type of several cloud events
 /// (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>, section 4).
 const CLOUD_EVENTS: &str = "application/cloudevents-batch+json";
+
+/// The media type of a stream of events.
+const EVENT_STREAM: &str = "text/event-stream";
+
+/// Asks a proxy to pass on at once what it is handed.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The header in which a browser says how far a stream had come.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -148,9 +159,12 @@ async fn answer(
     headers: &HeaderMap,
     asked: Asked,
 ) -> Result<Response, Problem> {
-    let form = choose(headers, &[JSON, CLOUD_EVENTS])?;
-    let preconditions = Preconditions::of(method, headers)?;
+    let form = choose(headers, &[JSON, CLOUD_EVENTS, EVENT_STREAM])?;
     let after = asked.place(api, headers)?;
+    if form == EVENT_STREAM {
+        return stream(api, asked.wanted, after);
+    }
+    let preconditions = Preconditions::of(method, headers)?;
     let log = api.application.log();
     let identity = log.identity();
     let page = read_page(
@@ -189,6 +203,17 @@ async fn answer(
     let headers = response.headers_mut();
     headers.extend(link.ok().map(|link| (LINK, link)));
     Ok(at(head, response))
+}
+
+fn stream(api: &Api, wanted: Wanted, after: Place) -> Result<Response, Problem> {
+    let position = api.application.head();
+    let body = api.streams.open(wanted, after)?;
+    let headers = [
+        (CONTENT_TYPE, EVENT_STREAM),
+        (CACHE_CONTROL, "no-store"),
+        (ACCEL_BUFFERING, "no"),
+    ];
+    Ok(at(position, (headers, body).into_response()))
 }
 
 /// The feed stands still rather than leave something out: what cannot be shown

@@ -23,6 +23,7 @@ use crate::ingest::IngestLimits;
 mod deliveries;
 mod drone_events;
 mod feed;
+mod streams;
 mod users;
 mod wide;
 
@@ -33,6 +34,8 @@ const NOW_US: i64 = 1_795_219_200_000_000;
 struct Scene {
     front: Front,
     log: Arc<MemoryEventStore>,
+    /// Ends open streams.
+    stop: watch::Sender<bool>,
 }
 
 /// An answer that was read whole.
@@ -54,6 +57,18 @@ impl Scene {
     }
 
     fn over(log: Arc<MemoryEventStore>, now_us: i64) -> Self {
+        Self::with_config(log, now_us, &config())
+    }
+
+    /// With other settings.
+    fn with(set: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config();
+        set(&mut config);
+        let log = Arc::new(MemoryEventStore::new(Uuid::nil()));
+        Self::with_config(log, NOW_US, &config)
+    }
+
+    fn with_config(log: Arc<MemoryEventStore>, now_us: i64, config: &Config) -> Self {
         let environment = Environment::fixed(now_us);
         let application = Application::new(log.clone(), environment, Thresholds::default());
         let limits = IngestLimits {
@@ -68,9 +83,11 @@ impl Scene {
             metrics: Metrics::detached().unwrap(),
             application,
         };
+        let (stop, stopping) = watch::channel(false);
         Self {
-            front: interface(services, &config()),
+            front: interface(services, config, stopping),
             log,
+            stop,
         }
     }
 

@@ -127,7 +127,11 @@ pub(crate) fn source(identity: LogIdentity) -> String {
 }
 
 /// `airpost.delivery.in_transit.v1`.
-pub(crate) fn type_text(category: Category, event_type: EventType, schema: SchemaVersion) -> String {
+pub(crate) fn type_text(
+    category: Category,
+    event_type: EventType,
+    schema: SchemaVersion,
+) -> String {
     let category = category_name(category)
         .map_or_else(|| format!("category_{}", category.get()), str::to_owned);
     let name = type_name(event_type).map_or_else(|| format!("type_{}", event_type.0), snake_case);

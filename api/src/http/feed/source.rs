@@ -11,6 +11,10 @@ use super::wanted::Wanted;
 /// bytes: some milliseconds of work, after which others have their turn.
 const SCAN_BYTES: usize = 1024 * 1024;
 
+/// How many records of a stream are read at a time, at least: nearly every
+/// delivery has fewer events.
+const STREAM_RECORDS_MIN: usize = 256;
+
 /// Reads on from a place. Remembers nothing but where a stream was.
 #[derive(Clone, Debug)]
 pub(super) struct Source(Kind);
@@ -23,6 +27,8 @@ enum Kind {
         stream: StreamId,
         /// Read so far.
         version: StreamVersion,
+        /// The place that lies behind it.
+        to: Place,
     },
 }
 
@@ -46,12 +52,12 @@ impl Source {
             Some(stream) => Kind::Stream {
                 stream,
                 version: StreamVersion::EMPTY,
+                to: Place::START,
             },
         })
     }
 
-    /// Reads what follows a place, about so many records. Not before a place
-    /// that was asked for earlier.
+    /// Reads what follows a place, about so many records.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -74,22 +80,52 @@ impl Source {
                     head: page.head,
                 })
             }
-            Kind::Stream { stream, version } => {
-                // Before the stream, so that it promises no more than was read.
-                let head = *log.head().borrow();
-                let page = log.read_stream(*stream, *version, budget)?;
-                *version = page.read_to;
-                let last = page.records.last().map(|record| record.position);
-                let is_whole = page.read_to >= page.version;
-                let to = last.max(is_whole.then_some(head));
-                let mut records = page.records;
-                records.retain(|record| record.position > from.after());
-                Ok(Stretch {
-                    records,
-                    to: to.map_or(from, Place::behind).max(from),
-                    head,
-                })
+            Kind::Stream {
+                stream,
+                version,
+                to,
+            } => {
+                if from < *to {
+                    // Not all that was read was taken.
+                    *version = StreamVersion::EMPTY;
+                }
+                let stretch = read_stream(log, *stream, version, from, budget)?;
+                *to = stretch.to;
+                Ok(stretch)
             }
         }
+    }
+}
+
+/// Reads a stream on until there is something behind the place, or its end.
+fn read_stream(
+    log: &dyn EventStore,
+    stream: StreamId,
+    version: &mut StreamVersion,
+    from: Place,
+    budget: Budget,
+) -> Result<Stretch, ReadError> {
+    let budget = Budget {
+        records_max: budget.records_max.max(STREAM_RECORDS_MIN),
+        ..budget
+    };
+    // Before the stream, so that it promises no more than was read.
+    let head = *log.head().borrow();
+    loop {
+        let page = log.read_stream(stream, *version, budget)?;
+        *version = page.read_to;
+        let is_whole = page.read_to >= page.version;
+        let mut records = page.records;
+        records.retain(|record| record.position > from.after());
+        if records.is_empty() && !is_whole {
+            continue;
+        }
+        let last = records.last().map(|record| record.position);
+        let to = last.max(is_whole.then_some(head));
+        return Ok(Stretch {
+            records,
+            to: to.map_or(from, Place::behind).max(from),
+            head,
+        });
     }
 }

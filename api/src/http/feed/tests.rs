@@ -241,6 +241,22 @@ proptest! {
 }
 
 #[test]
+fn a_delivery_of_many_events_is_read_on_from_each_of_them() {
+    run(async {
+        let scribe = Scribe::new();
+        for _ in 0..600 {
+            let kinds = vec![1];
+            scribe.write(&Write::Delivery { number: 1, kinds }).await;
+        }
+        let wanted = Wanted {
+            delivery: Some(delivery(1)),
+            ..Wanted::default()
+        };
+        assert_eq!(scribe.paged(&wanted, &[1]).await.len(), 600);
+    });
+}
+
+#[test]
 fn an_event_of_a_user_shows_ids_and_nothing_else() {
     run(async {
         let scribe = Scribe::new();
