@@ -26,6 +26,7 @@ mod command;
 mod decide;
 mod report;
 mod evolve;
+mod as_of;
 mod payload;
 mod snapshot;
 
@@ -39,6 +40,7 @@ pub use command::{
     DeliveryCommand, DeliveryRejection, Ending, LoadVerdict, Nearness, Report, Reported, ReturnedTo,
 };
 
+pub use as_of::{effective_times, happened_by};
 pub(crate) use event::words;
 pub use event::{
     Anomaly, Assignment, AttemptFailure, CancelReason, CancellationRefusal, DeliveryEvent, Failure,

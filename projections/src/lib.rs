@@ -35,6 +35,9 @@ mod runner;
 // The front.
 mod views;
 
+// The same questions about another time.
+mod time_travel;
+
 // Without a service: building anew, and comparing with a fresh fold.
 mod rebuild;
 mod verify;
@@ -48,6 +51,7 @@ pub use projection::{Halt, Undecodable};
 pub use rebuild::{Advance, RebuildError, rebuild};
 pub use shared::ReaderState;
 pub use slot::{RebuildId, RebuildStatus};
+pub use time_travel::{Found, KnownAt, Moment, Past};
 pub use user::UserRow;
 pub use user_deliveries::{
     ListedDelivery, PAGE_ITEMS_MAX, PAGE_SCAN_ROWS_MAX, PageKey, UserDeliveriesPage,

@@ -15,6 +15,7 @@ mod flight;
 mod trouble;
 mod cancelling;
 mod late;
+mod as_of;
 mod classification;
 mod properties;
 mod storing;
