@@ -16,8 +16,8 @@ use crate::service::Folders;
 /// Only what bears a name that we give is removed. Whatever else lies in these
 /// folders stays, and so do the folders then.
 pub(super) fn remove_derived(folders: &Folders) -> anyhow::Result<()> {
-    remove_named(&folders.views, is_of_views)?;
-    remove_named(&folders.snapshots, is_of_snapshots)
+    remove_named(&folders.views, &is_of_views)?;
+    remove_named(&folders.snapshots, &is_of_snapshots)
 }
 
 /// The name, in the views' folder, of views that are being built anew: they
@@ -26,6 +26,12 @@ const REBUILDING: &str = "rebuilding";
 
 /// The mark of views that were left in good order.
 const CLEAN: &str = "clean";
+
+/// The mark of views that were found to be in order, and when.
+const BOOT: &str = "boot";
+
+/// What the name of a store's folder begins with, before its number.
+const STORE: &str = "store-";
 
 /// Where views are built anew while the ones before still lie in their place.
 #[derive(Debug)]
@@ -57,26 +63,37 @@ impl Rebuilding {
     }
 
     /// Puts views that are complete and closed into their place. Interrupted,
-    /// there are no views, or not all: the next start builds them.
+    /// the former ones are there, or these.
     pub(super) fn install(self) -> anyhow::Result<()> {
         let Self { views, folder } = &self;
-        let is_of_former = |name: &str| is_of_views(name) && name != REBUILDING;
-        remove_each(views, is_of_former)?;
         let doing = || format!("putting {} into its place", folder.display());
-        let built = named(folder, is_of_views).with_context(doing)?;
-        // The mark comes last: it speaks of all the others.
-        let (marks, stores): (Vec<_>, Vec<_>) =
-            built.into_iter().partition(|path| path.ends_with(CLEAN));
-        for path in stores.iter().chain(&marks) {
-            let name = path.file_name().unwrap_or_default();
-            fs::rename(path, views.join(name)).with_context(doing)?;
-            sync(views)?;
+        // A number of its own: what is left of a former store may still write
+        // into its own folder for a moment, and the highest one is opened.
+        let former = named(views, &is_of_views).with_context(doing)?;
+        let highest = former.iter().filter_map(|path| number_of(path)).max();
+        let number = highest.unwrap_or_default().saturating_add(1);
+        let store = format!("{STORE}{number}");
+        let built = named(folder, &is_of_views).with_context(doing)?;
+        for path in built.iter().filter(|path| number_of(path).is_some()) {
+            fs::rename(path, views.join(&store)).with_context(doing)?;
         }
+        sync(views).with_context(doing)?;
+        remove_each(views, &|name| {
+            is_of_views(name) && name != store && name != REBUILDING
+        })?;
+        fs::rename(folder.join(CLEAN), views.join(CLEAN)).with_context(doing)?;
+        sync(views).with_context(doing)?;
         self.give_up()
     }
 }
 
-fn remove_named(folder: &Path, is_ours: fn(&str) -> bool) -> anyhow::Result<()> {
+/// The number in the name of a store's folder.
+fn number_of(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?;
+    name.strip_prefix(STORE)?.parse().ok()
+}
+
+fn remove_named(folder: &Path, is_ours: &dyn Fn(&str) -> bool) -> anyhow::Result<()> {
     remove_each(folder, is_ours)?;
     match fs::remove_dir(folder) {
         // It holds something of others, or is a link to a folder elsewhere.
@@ -95,7 +112,7 @@ fn remove_named(folder: &Path, is_ours: fn(&str) -> bool) -> anyhow::Result<()> 
 }
 
 /// Durably, so that nothing comes back beside the new log after a power cut.
-fn remove_each(folder: &Path, is_ours: fn(&str) -> bool) -> anyhow::Result<()> {
+fn remove_each(folder: &Path, is_ours: &dyn Fn(&str) -> bool) -> anyhow::Result<()> {
     for path in named(folder, is_ours).with_context(|| folder.display().to_string())? {
         remove(&path).with_context(|| format!("removing {}", path.display()))?;
     }
@@ -109,7 +126,7 @@ fn sync(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
-fn named(folder: &Path, is_ours: fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
+fn named(folder: &Path, is_ours: &dyn Fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -133,11 +150,11 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// `store-<number>` is a database, `clean` says that it was left in good order,
-/// `rebuilding` has what an interrupted rebuild has left.
+/// `store-<number>` is a database, `clean` and `boot` say how it was left and
+/// found, `rebuilding` has what an interrupted rebuild has left.
 fn is_of_views(name: &str) -> bool {
-    let number = name.strip_prefix("store-");
-    name == CLEAN || name == REBUILDING || number.is_some_and(is_written::<u64>)
+    let number = name.strip_prefix(STORE);
+    [CLEAN, BOOT, REBUILDING].contains(&name) || number.is_some_and(is_written::<u64>)
 }
 
 /// `<number>-<category>-<stream's key>.snap`; one that was being written ends in `.new`.
@@ -263,6 +280,37 @@ mod tests {
         }
         let left: Vec<_> = fs::read_dir(&folders.snapshots).unwrap().collect();
         assert_eq!(left.len(), 1);
+    }
+
+    #[test]
+    fn given_views_built_anew_they_alone_are_left_under_a_number_of_their_own() {
+        let data = TempDir::new().unwrap();
+        let folders = Folders::of(data.path());
+        let rebuilding = Rebuilding::beside(&folders);
+        for (number, given) in [(1, vec![]), (2, vec!["store-1"]), (13, vec!["store-12"])] {
+            let given = given.into_iter().map(|name| folders.views.join(name));
+            for store in given.chain([rebuilding.folder().join("store-1")]) {
+                fs::create_dir_all(&store).unwrap();
+                fs::write(store.join("db"), store.to_str().unwrap()).unwrap();
+            }
+            for mark in [
+                folders.views.join("boot"),
+                rebuilding.folder().join("clean"),
+            ] {
+                fs::write(mark, "").unwrap();
+            }
+            fs::write(folders.views.join("notes.txt"), "mine").unwrap();
+            Rebuilding::beside(&folders).install().unwrap();
+            let store = format!("store-{number}");
+            let mut left: Vec<_> = fs::read_dir(&folders.views)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            left.sort();
+            assert_eq!(left, ["clean", "notes.txt", &store]);
+            let db = fs::read_to_string(folders.views.join(store).join("db")).unwrap();
+            assert!(db.contains("rebuilding"), "{db}");
+        }
     }
 
     #[test]
