@@ -130,6 +130,22 @@ async fn verify_and_rebuild_find_a_sound_folder_sound() {
 }
 
 #[tokio::test]
+async fn a_start_that_has_views_to_build_does_not_warn_of_sessions() {
+    let (folder, mut chance) = (scratch(), chance());
+    let server = airpost().serve(folder.path()).await;
+    let order = Order::place(&server.client(), &Recording::load(268), &mut chance).await;
+    report(&server.client(), &order.events()).await;
+    server.stop().await;
+    for _ in 0..3 {
+        std::fs::remove_dir_all(folder.path().join("views")).expect("they can be removed");
+        let server = airpost().serve(folder.path()).await;
+        let log = server.log();
+        assert!(!log.contains("drone sessions do not move on"), "{log}");
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn the_demonstration_flies_a_delivery_to_its_end_and_prints_what_to_try() {
     let demo = airpost()
         .start(["demo", "--listen", "127.0.0.1:0", "--speed", "100"])
