@@ -87,7 +87,9 @@ impl ImportPlace {
     /// Puts the journal, which is closed and complete, into its place, durably.
     ///
     /// # Errors
-    /// When the operating system refuses; then it can be called again.
+    /// When the operating system refuses. Then it is imported again, but where
+    /// the place is told to be taken: the journal is there, and opening it
+    /// makes that durable.
     pub fn install(self) -> Result<(), OpenError> {
         let Self { journal, staging } = self;
         let parent = journal
