@@ -401,6 +401,13 @@ pub(crate) fn sequence(
     Ok(row.map_or(StreamVersion::EMPTY, |row| row.sequence))
 }
 
+/// A delivery's status, as far as the view knows; nothing of one it does not know.
+pub(crate) fn status(view: &Overlay<'_>, id: DeliveryId) -> Result<Option<Status>, ViewStoreError> {
+    let row = view.get(&row_key(id.uuid().as_bytes()))?;
+    let row = row.map(|bytes| from_bytes::<StoredRow>(&bytes));
+    Ok(row.transpose()?.map(|row| row.progress.status))
+}
+
 /// A delivery.
 pub(crate) fn delivery(
     view: &Overlay<'_>,

@@ -20,6 +20,7 @@ mod delivery_status;
 mod delivery_history;
 mod user;
 mod user_deliveries;
+mod deliveries;
 mod waiting_sessions;
 
 // The question whose answer is never in the log.
@@ -42,6 +43,7 @@ mod time_travel;
 mod rebuild;
 mod verify;
 
+pub use deliveries::{DeliveriesPage, DeliveriesQuery};
 pub use delivery_history::HistoryEntry;
 pub use delivery_status::{Cancellation, DeliveryRow, Milestones, MissionRow};
 pub use live::{DroneName, LIVE_DRONES_MAX, LiveDrones, Observation};

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use eventstore::{EventStore, LogHistory, Page, Position};
 
+use crate::deliveries::Deliveries;
 use crate::delivery_history::DeliveryHistory;
 use crate::delivery_status::DeliveryStatus;
 use crate::feeding::{FeedError, feed};
@@ -24,6 +25,7 @@ pub(crate) const PROJECTIONS: Projections = &[
     &DeliveryHistory,
     &User,
     &UserDeliveries,
+    &Deliveries,
     &WaitingSessions,
 ];
 

@@ -27,6 +27,9 @@ use crate::view_set::{PROJECTIONS, Projections, ViewSet};
 use crate::view_store::{MemoryViewStore, ViewFolder, ViewStoreError};
 use crate::waiting_sessions::{self, Deadlines, DueSession, WaitingSessions};
 
+// The questions of those who keep the service going.
+mod questions;
+
 #[cfg(test)]
 mod tests;
 

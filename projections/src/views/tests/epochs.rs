@@ -148,7 +148,7 @@ fn views_tell_how_far_they_have_seen_and_are_left_as_they_are() {
     drop(views);
     for _ in 0..2 {
         let seen = witnesses(&views_folder, OPTIONS).unwrap();
-        assert_eq!(seen.len(), 5);
+        assert_eq!(seen.len(), PROJECTIONS.len());
         assert!(seen.iter().all(|seen| seen.position == log.head()));
     }
     assert!(views_folder.join("clean").exists());
