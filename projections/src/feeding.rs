@@ -56,7 +56,7 @@ pub(crate) fn feed(
 }
 
 /// A page begins right after `after` and leaves nothing out.
-fn check_contiguous(after: Position, page: &Page) -> Result<(), FeedError> {
+pub(crate) fn check_contiguous(after: Position, page: &Page) -> Result<(), FeedError> {
     let mut expected = after.next();
     for record in &page.records {
         if record.position != expected {

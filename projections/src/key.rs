@@ -67,6 +67,11 @@ impl Key {
         Self(key)
     }
 
+    /// Its bytes.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The key itself.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0

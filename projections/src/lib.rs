@@ -28,6 +28,7 @@ mod live;
 
 // Following the log.
 mod feeding;
+mod gathering;
 mod view_set;
 mod opening;
 mod shared;

@@ -4,35 +4,86 @@
 //! not reached yet. So both see a view in the same way, and a projection
 //! cannot tell them apart.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use crate::key::{Key, KeyRange};
 use crate::view_store::{Direction, Entry, VALUE_BYTES_MAX, ViewStoreError, ViewTree};
 
+/// Bytes that an entry takes beside its key and its value, roughly.
+const ENTRY_BYTES: usize = 96;
+
 /// Reads through its own writes to the view below, which it never changes.
 #[derive(Debug)]
 pub(crate) struct Overlay<'v> {
-    below: &'v dyn ViewTree,
-    writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    below: Below<'v>,
+    writes: Writes,
+    /// What was read of the view below, if it is kept: for an overlay that
+    /// takes in many records.
+    known: Option<RefCell<Known>>,
+    bytes: usize,
 }
+
+/// Values that were read, or that there are none.
+pub(crate) type Known = HashMap<Vec<u8>, Option<Vec<u8>>>;
+
+#[derive(Debug)]
+enum Below<'v> {
+    Held(&'v dyn ViewTree),
+    Shared(Arc<dyn ViewTree>),
+}
+
+impl Below<'_> {
+    fn tree(&self) -> &dyn ViewTree {
+        match self {
+            Self::Held(tree) => *tree,
+            Self::Shared(tree) => &**tree,
+        }
+    }
+}
+
+/// Keys with what is to be written, if anything is to be left there.
+pub(crate) type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 impl<'v> Overlay<'v> {
     /// The view as it is.
     pub(crate) fn new(below: &'v dyn ViewTree) -> Self {
         Self {
-            below,
+            below: Below::Held(below),
             writes: BTreeMap::new(),
+            known: None,
+            bytes: 0,
+        }
+    }
+
+    /// The same, to collect what many records write: nothing below is read twice.
+    pub(crate) fn gathering(below: Arc<dyn ViewTree>) -> Overlay<'static> {
+        Overlay {
+            below: Below::Shared(below),
+            writes: BTreeMap::new(),
+            known: Some(RefCell::default()),
+            bytes: 0,
         }
     }
 
     /// The value of a key.
     pub(crate) fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, ViewStoreError> {
-        let key = key.clone().into_bytes();
-        match self.writes.get(&key) {
-            Some(written) => Ok(written.clone()),
-            None => self.below.get(&key),
+        if let Some(written) = self.writes.get(key.as_bytes()) {
+            return Ok(written.clone());
         }
+        let Some(known) = &self.known else {
+            return self.below.tree().get(key.as_bytes());
+        };
+        if let Some(known) = known.borrow().get(key.as_bytes()) {
+            return Ok(known.clone());
+        }
+        let value = self.below.tree().get(key.as_bytes())?;
+        known
+            .borrow_mut()
+            .insert(key.as_bytes().to_vec(), value.clone());
+        Ok(value)
     }
 
     /// The first entries of a range, at most `limit`.
@@ -55,6 +106,7 @@ impl<'v> Overlay<'v> {
         // Each removed key may hide one entry below.
         let below = self
             .below
+            .tree()
             .scan(range, direction, limit.saturating_add(removed))?;
         let below = below
             .into_iter()
@@ -78,12 +130,23 @@ impl<'v> Overlay<'v> {
             "a value of {} bytes: at most {VALUE_BYTES_MAX} go into a view",
             value.len()
         );
-        self.writes.insert(key.into_bytes(), Some(value));
+        self.write(key, Some(value));
     }
 
     /// Takes a key away, if it is there.
     pub(crate) fn remove(&mut self, key: Key) {
-        self.writes.insert(key.into_bytes(), None);
+        self.write(key, None);
+    }
+
+    fn write(&mut self, key: Key, value: Option<Vec<u8>>) {
+        let size = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
+        let key = key.into_bytes();
+        self.bytes += size(&value);
+        let key_bytes = key.len();
+        match self.writes.insert(key, value) {
+            Some(before) => self.bytes -= size(&before),
+            None => self.bytes += key_bytes + ENTRY_BYTES,
+        }
     }
 
     /// How many keys were written.
@@ -91,9 +154,17 @@ impl<'v> Overlay<'v> {
         self.writes.len()
     }
 
-    /// Everything written.
-    pub(crate) fn into_writes(self) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
-        self.writes
+    /// What it takes in memory, bytes, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        let known = self.known.as_ref().map(|known| known.borrow().len());
+        // Most of what is read below is not there, or is written soon.
+        self.bytes + known.unwrap_or_default() * 2 * ENTRY_BYTES
+    }
+
+    /// Everything written, and what is known of the values below.
+    pub(crate) fn into_written(self) -> (Writes, Known) {
+        let known = self.known.map(RefCell::into_inner).unwrap_or_default();
+        (self.writes, known)
     }
 }
 
@@ -118,6 +189,7 @@ mod tests {
             .into_iter()
             .map(|(number, value)| (key(number).into_bytes(), value.map(|value| vec![value])));
         let checkpoint = Checkpoint {
+            is_amid_stash: false,
             identity: LogIdentity {
                 log_id: Uuid::nil(),
                 epoch: 1,

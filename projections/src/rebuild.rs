@@ -83,9 +83,8 @@ pub(crate) fn build(
     progress: &mut dyn FnMut(Advance),
 ) -> Result<(), RebuildError> {
     while set
-        .feed(log, |_| head)
+        .feed_from_afar(log, head)
         .map_err(|error| failed(&error))?
-        .is_some()
     {
         let position = set.applied();
         progress(Advance { position, head });

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use eventstore::{LogHistory, Position, Record, Standing};
 
+use crate::gathering::resume;
 use crate::key::KeyRange;
 use crate::overlay::Overlay;
 use crate::projection::{Facts, Halt, Projection};
@@ -65,6 +66,17 @@ impl<'v> Reading<'v> {
     }
 }
 
+/// What becomes of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// Its key.
+    pub(crate) key: Vec<u8>,
+    /// Its value before, if it was there.
+    pub(crate) old: Option<Vec<u8>>,
+    /// Its value after that, if it is there.
+    pub(crate) new: Option<Vec<u8>>,
+}
+
 /// A check of a view's entries, which go on changing meanwhile.
 #[derive(Debug)]
 struct Check {
@@ -122,7 +134,10 @@ impl View {
         head: Position,
     ) -> Result<Self, ViewOpenError> {
         let mut tree = store.open_tree(&tree_name)?;
-        let found = tree.checkpoint()?;
+        let found = match tree.checkpoint()? {
+            Some(found) if found.is_amid_stash => resume(store, &*tree, &tree_name, found)?,
+            found => found,
+        };
         let kept = match found {
             Some(found) => keep(projection, found, history, head)?,
             None => None,
@@ -137,11 +152,7 @@ impl View {
                 "the view is built from the beginning of the log"
             );
         }
-        let checkpoint = kept.unwrap_or(Checkpoint {
-            identity: history.identity(),
-            position: Position::START,
-            digest: Digest::default(),
-        });
+        let checkpoint = kept.unwrap_or_else(|| Checkpoint::start(history.identity()));
         let is_checked = left == Left::InGoodOrder || holds_nothing(&*tree, &checkpoint)?;
         let is_shown = is_checked || left == Left::ByItsProcess;
         Ok(Self {
@@ -178,11 +189,7 @@ impl View {
             projection,
             tree_name: String::new(),
             tree: Arc::new(NoTree),
-            gate: RwLock::new(Checkpoint {
-                identity: history.identity(),
-                position: Position::START,
-                digest: Digest::default(),
-            }),
+            gate: RwLock::new(Checkpoint::start(history.identity())),
             is_shown: AtomicBool::new(false),
             check: Mutex::new(Some(Check::begin())),
             halt: RwLock::new(None),
@@ -311,39 +318,75 @@ impl View {
         written: Overlay<'_>,
         position: Position,
     ) -> Result<(), ViewStoreError> {
-        let mut checkpoint = *self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let changes = self.changes(written)?;
+        let noted = self.checkpoint();
         assert!(
-            checkpoint.position <= position,
+            noted.position <= position,
             "a view never goes back: from {} to {position}",
-            checkpoint.position
+            noted.position
         );
-        checkpoint.position = position;
+        self.apply(changes, Checkpoint { position, ..noted })
+    }
+
+    /// What is changed by what was written, in the order of the keys.
+    pub(crate) fn changes(&self, written: Overlay<'_>) -> Result<Vec<Change>, ViewStoreError> {
+        let (writes, mut known) = written.into_written();
+        let changes = writes.into_iter().filter_map(|(key, new)| {
+            let known = known.remove(&key);
+            let old = known.map_or_else(|| self.tree.get(&key), Ok);
+            old.map(|old| (old != new).then_some(Change { key, old, new }))
+                .transpose()
+        });
+        changes.collect()
+    }
+
+    /// Where it is.
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        *self.gate.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Applies some changes at once and moves the checkpoint; its digest follows
+    /// from the changes. For the thread that feeds it.
+    pub(crate) fn apply(
+        &self,
+        changes: Vec<Change>,
+        mut checkpoint: Checkpoint,
+    ) -> Result<(), ViewStoreError> {
+        checkpoint.digest = self.checkpoint().digest;
         let mut checking = self.checking();
-        let mut toggle = |key: &[u8], value: &[u8]| {
-            checkpoint.digest.toggle(key, value);
-            if let Some(check) = &mut *checking {
-                check.toggle(key, value);
+        let mut writes = Vec::with_capacity(changes.len());
+        for Change { key, old, new } in changes {
+            for value in old.iter().chain(&new) {
+                checkpoint.digest.toggle(&key, value);
+                if let Some(check) = &mut *checking {
+                    check.toggle(&key, value);
+                }
             }
-        };
-        let mut writes = Vec::with_capacity(written.len());
-        for (key, value) in written.into_writes() {
-            let old = self.tree.get(&key)?;
-            if old == value {
-                continue;
-            }
-            if let Some(old) = old {
-                toggle(&key, &old);
-            }
-            if let Some(new) = &value {
-                toggle(&key, new);
-            }
-            writes.push((key, value));
+            writes.push((key, new));
         }
+        drop(checking);
         let batch = Batch { writes, checkpoint };
         let mut gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
         self.tree.apply(&batch)?;
         *gate = checkpoint;
         Ok(())
+    }
+
+    /// Shows nothing of it any more, and waits for whoever reads it.
+    pub(crate) fn hide(&self) {
+        self.is_shown.store(false, Ordering::Release);
+        drop(self.gate.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Shows it again, unless it was to be checked first.
+    pub(crate) fn show_again(&self, was_shown: bool) {
+        let is_shown = was_shown || self.is_checked();
+        self.is_shown.store(is_shown, Ordering::Release);
+    }
+
+    /// Writes to come, on top of it, that many records make. For the thread that feeds it.
+    pub(crate) fn gather(&self) -> Overlay<'static> {
+        Overlay::gathering(Arc::clone(&self.tree))
     }
 }
 

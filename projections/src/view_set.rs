@@ -7,7 +7,8 @@ use eventstore::{EventStore, LogHistory, Page, Position};
 use crate::deliveries::Deliveries;
 use crate::delivery_history::DeliveryHistory;
 use crate::delivery_status::DeliveryStatus;
-use crate::feeding::{FeedError, feed};
+use crate::feeding::{FeedError, Hungry, feed};
+use crate::gathering::Gatherer;
 use crate::projection::Projection;
 use crate::slot::{RebuildId, RebuildStatus, Slot};
 use crate::user::User;
@@ -35,6 +36,8 @@ pub(crate) struct ViewSet {
     store: Arc<dyn ViewStore>,
     history: LogHistory,
     slots: Vec<Slot>,
+    /// Feeds the views that are far behind.
+    gatherer: Mutex<Gatherer>,
     /// Views that were replaced, until their last reader is done.
     replaced: Mutex<Vec<Arc<View>>>,
 }
@@ -64,6 +67,7 @@ impl ViewSet {
             store,
             history: history.clone(),
             slots,
+            gatherer: Mutex::default(),
             replaced: Mutex::default(),
         })
     }
@@ -76,6 +80,7 @@ impl ViewSet {
             store: Arc::<MemoryViewStore>::default(),
             history: history.clone(),
             slots: slots.map(|it| Slot::unopened(*it, history)).collect(),
+            gatherer: Mutex::default(),
             replaced: Mutex::default(),
         }
     }
@@ -157,6 +162,22 @@ impl ViewSet {
         )
     }
 
+    /// Feeds the views that answer, which are far behind; not beside
+    /// [`ViewSet::build_on`]. `false` if they all are there, or stand still.
+    pub(crate) fn feed_from_afar(
+        &self,
+        log: &dyn EventStore,
+        last: Position,
+    ) -> Result<bool, FeedError> {
+        let views = self.views().into_iter().map(|view| (view, last));
+        self.gather(log, &views.collect::<Vec<_>>())
+    }
+
+    fn gather(&self, log: &dyn EventStore, views: &[Hungry]) -> Result<bool, FeedError> {
+        let mut gatherer = self.gatherer.lock().unwrap_or_else(PoisonError::into_inner);
+        gatherer.go_on(log, &*self.store, views)
+    }
+
     /// Begins to build a view anew beside the one that answers. Nothing happens
     /// where there is no such view.
     pub(crate) fn begin_rebuild(&self, name: &str, id: RebuildId) -> Result<(), ViewStoreError> {
@@ -175,7 +196,7 @@ impl ViewSet {
             let last = slot.serving().position();
             Some((view, last))
         });
-        feed(log, building)?;
+        self.gather(log, &building.collect::<Vec<_>>())?;
         for slot in &self.slots {
             let replaced = slot.settle(&*self.store)?;
             self.replaced().extend(replaced);

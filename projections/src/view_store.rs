@@ -42,6 +42,21 @@ pub(crate) struct Checkpoint {
     pub(crate) position: Position,
     /// The [`Digest`] of all its entries.
     pub(crate) digest: Digest,
+    /// It holds some entries of what was stashed and lacks others: all of it is
+    /// to be applied again.
+    pub(crate) is_amid_stash: bool,
+}
+
+impl Checkpoint {
+    /// Of a view of this log that holds nothing.
+    pub(crate) fn start(identity: LogIdentity) -> Self {
+        Self {
+            identity,
+            position: Position::START,
+            digest: Digest::default(),
+            is_amid_stash: false,
+        }
+    }
 }
 
 /// The XOR of a hash of every entry of a tree: so it follows a batch at the
@@ -52,6 +67,13 @@ pub(crate) struct Checkpoint {
 pub(crate) struct Digest(u64);
 
 impl Digest {
+    /// A hash of some bytes.
+    pub(crate) fn of(bytes: &[u8]) -> u64 {
+        let mut digest = Self::default();
+        digest.toggle(&[], bytes);
+        digest.0
+    }
+
     /// Takes an entry in, or out again.
     pub(crate) fn toggle(&mut self, key: &[u8], value: &[u8]) {
         // FNV-1a over both, the key's length between them, then a finaliser so
@@ -105,6 +127,17 @@ pub(crate) trait ViewStore: Send + Sync + fmt::Debug {
     /// Notes something beside the trees, in the place of what was noted under
     /// this name: as a whole or not at all, over a crash too.
     fn set_note(&self, name: &str, note: &[u8]) -> Result<(), ViewStoreError>;
+
+    /// Puts aside what is to be applied to a tree in many batches, in the place
+    /// of what was stashed for it before: so that it can be applied again after
+    /// a crash in the middle. It need not outlive the machine's going down.
+    fn stash(&self, tree: &str, writes: &[u8]) -> Result<(), ViewStoreError>;
+
+    /// What was stashed for a tree, if it was; after a crash it may be damaged.
+    fn stashed(&self, tree: &str) -> Result<Option<Vec<u8>>, ViewStoreError>;
+
+    /// Forgets what was stashed for a tree.
+    fn drop_stash(&self, tree: &str) -> Result<(), ViewStoreError>;
 
     /// Hands everything applied so far to the disk.
     fn flush(&self) -> Result<(), ViewStoreError>;

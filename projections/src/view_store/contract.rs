@@ -33,6 +33,7 @@ fn checkpoint(position: u64) -> Checkpoint {
         },
         position: Position::new(position),
         digest: Digest::default(),
+        is_amid_stash: false,
     }
 }
 

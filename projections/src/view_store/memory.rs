@@ -13,6 +13,7 @@ use crate::key::KeyRange;
 pub(crate) struct MemoryViewStore {
     trees: Mutex<HashMap<String, Arc<MemoryTree>>>,
     notes: Mutex<HashMap<String, Vec<u8>>>,
+    stashes: Mutex<HashMap<String, Vec<u8>>>,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +52,20 @@ impl ViewStore for MemoryViewStore {
 
     fn set_note(&self, name: &str, note: &[u8]) -> Result<(), ViewStoreError> {
         locked(&self.notes).insert(name.to_owned(), note.to_vec());
+        Ok(())
+    }
+
+    fn stash(&self, tree: &str, writes: &[u8]) -> Result<(), ViewStoreError> {
+        locked(&self.stashes).insert(tree.to_owned(), writes.to_owned());
+        Ok(())
+    }
+
+    fn stashed(&self, tree: &str) -> Result<Option<Vec<u8>>, ViewStoreError> {
+        Ok(locked(&self.stashes).get(tree).cloned())
+    }
+
+    fn drop_stash(&self, tree: &str) -> Result<(), ViewStoreError> {
+        locked(&self.stashes).remove(tree);
         Ok(())
     }
 

@@ -3,9 +3,10 @@
 //! What it is not asked for, on purpose: `flush_async` (deadlocks under
 //! concurrent callers), `generate_id` and `watch_prefix`. Its panics are caught.
 
+use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ const DEFAULT_TREE: &[u8] = b"__sled__default";
 #[derive(Debug)]
 pub(super) struct SledViewStore {
     db: sled::Db,
+    folder: PathBuf,
 }
 
 #[derive(Debug)]
@@ -90,9 +92,21 @@ impl SledViewStore {
                     tries_left -= 1;
                     std::thread::park_timeout(LOCK_PAUSE);
                 }
-                opened => return Ok(Self { db: opened? }),
+                opened => {
+                    return Ok(Self {
+                        db: opened?,
+                        folder: folder.to_owned(),
+                    });
+                }
             }
         }
+    }
+}
+
+impl SledViewStore {
+    /// In the database's own folder: it goes where that goes.
+    fn stash_path(&self, tree: &str) -> PathBuf {
+        self.folder.join(format!("stash-{tree}"))
     }
 }
 
@@ -121,6 +135,31 @@ impl ViewStore for SledViewStore {
 
     fn set_note(&self, name: &str, note: &[u8]) -> Result<(), ViewStoreError> {
         guarded("writing", || self.db.insert(name, note)).map(drop)
+    }
+
+    fn stash(&self, tree: &str, writes: &[u8]) -> Result<(), ViewStoreError> {
+        guarded("stashing what goes into", || {
+            Ok(fs::write(self.stash_path(tree), writes)?)
+        })
+    }
+
+    fn stashed(&self, tree: &str) -> Result<Option<Vec<u8>>, ViewStoreError> {
+        guarded("reading what was stashed for", || {
+            match fs::read(self.stash_path(tree)) {
+                Ok(writes) => Ok(Some(writes)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        })
+    }
+
+    fn drop_stash(&self, tree: &str) -> Result<(), ViewStoreError> {
+        guarded("removing what was stashed for", || {
+            match fs::remove_file(self.stash_path(tree)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+                _ => Ok(()),
+            }
+        })
     }
 
     fn flush(&self) -> Result<(), ViewStoreError> {

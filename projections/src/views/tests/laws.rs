@@ -53,6 +53,29 @@ proptest! {
         prop_assert_eq!(dump(&set), dump(&service.log.folded()));
     }
 
+    /// Law: views that were far behind are those of one fold, also if the
+    /// process is killed in the middle again and again.
+    #[test]
+    fn what_is_gathered_from_afar_gives_the_same_bytes(
+        happenings in happenings(200),
+        steps in prop::collection::vec(1..12_usize, 0..8),
+    ) {
+        let service = Service::after(&happenings);
+        let mut folder = ViewFolder::Memory(Arc::<MemoryViewStore>::default());
+        for steps in steps {
+            let set = service.log.opened(&mut folder);
+            for _ in 0..steps {
+                set.feed_from_afar(&*service.log.store, service.log.head()).unwrap();
+            }
+        }
+        let set = service.log.opened(&mut folder);
+        while set.feed_from_afar(&*service.log.store, service.log.head()).unwrap() {}
+        while !set.is_checked() {
+            set.check_on(1_000).unwrap();
+        }
+        prop_assert_eq!(dump(&set), dump(&service.log.folded()));
+    }
+
     /// Law: a check finds what it should whatever is folded in the middle of
     /// it, and a lost entry wherever it lies.
     #[test]

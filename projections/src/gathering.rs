@@ -1,0 +1,291 @@
+//! Views that are far behind: what many records write is gathered in memory,
+//! each key once, and applied in the order of the keys, which is what the
+//! engine is fastest at.
+//!
+//! A view is whole only when all of a gathering is in it, and the engine takes
+//! it in many batches. So it is stashed first: after a crash in the middle all
+//! of it is applied again, which changes nothing about what was applied before.
+
+use std::sync::Arc;
+
+use eventstore::{Budget, EventStore, Filter, Position};
+use serde::{Deserialize, Serialize};
+
+use crate::feeding::{FeedError, Hungry, check_contiguous, feed};
+use crate::overlay::Overlay;
+use crate::projection::Facts;
+use crate::stored::{from_bytes, to_bytes};
+use crate::view::{Change, View};
+use crate::view_store::{
+    BATCH_KEYS, Batch, Checkpoint, Digest, ViewStore, ViewStoreError, ViewTree,
+};
+
+/// Most that is gathered for all views together, bytes, roughly.
+const GATHERED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Batches that are applied in one step: some 20 ms. In tests every one is a
+/// step, so that a crash can come between any two.
+const BATCHES_PER_STEP: usize = if cfg!(test) { 1 } else { 20 };
+
+/// What is stashed: all writes of a gathering, and where the view is once they
+/// are applied.
+#[derive(Serialize, Deserialize)]
+struct Stash {
+    /// Where the view was before: no other stash of the view tells this.
+    from: Position,
+    position: Position,
+    writes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+/// Feeds some views at once that are far behind.
+#[derive(Debug, Default)]
+pub(crate) struct Gatherer {
+    gatherings: Vec<Gathering>,
+}
+
+#[derive(Debug)]
+struct Gathering {
+    view: Arc<View>,
+    /// The record up to which all is gathered or applied.
+    reached: Position,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Gathers(Overlay<'static>),
+    Applies {
+        changes: std::vec::IntoIter<Change>,
+        was_shown: bool,
+    },
+    /// A record could not be folded: it is fed page by page, and stands still
+    /// where it must.
+    Careful,
+}
+
+impl Gatherer {
+    /// Goes on for a page of the log or some batches: for some 20 ms. `false`
+    /// if all views are there, or stand still.
+    ///
+    /// Views that are not given any more are forgotten, with what was gathered
+    /// for them; so one is not fed in another way in between.
+    pub(crate) fn go_on(
+        &mut self,
+        log: &dyn EventStore,
+        store: &dyn ViewStore,
+        views: &[Hungry],
+    ) -> Result<bool, FeedError> {
+        self.keep(views);
+        if self.apply_some(store)? {
+            return Ok(true);
+        }
+        let careful = self.gatherings.iter();
+        let careful = careful.filter(|it| matches!(it.state, State::Careful));
+        let careful: Vec<Hungry> = careful
+            .filter_map(|it| views.iter().find(|(view, _)| Arc::ptr_eq(view, &it.view)))
+            .cloned()
+            .collect();
+        if feed(log, careful)?.is_some() {
+            return Ok(true);
+        }
+        let bytes: usize = self.gatherings.iter().map(Gathering::bytes).sum();
+        let is_fed = bytes < GATHERED_BYTES_MAX && self.gather_page(log, views)?;
+        Ok(is_fed || self.begin_to_apply(store)?)
+    }
+
+    fn keep(&mut self, views: &[Hungry]) {
+        let is_wanted = |view: &Arc<View>| views.iter().any(|(it, _)| Arc::ptr_eq(it, view));
+        self.gatherings
+            .retain(|gathering| is_wanted(&gathering.view) && gathering.view.halt().is_none());
+        for (view, last) in views {
+            let mut gatherings = self.gatherings.iter();
+            let is_known = gatherings.any(|gathering| Arc::ptr_eq(&gathering.view, view));
+            if !is_known && view.halt().is_none() && view.position() < *last {
+                self.gatherings.push(Gathering {
+                    reached: view.position(),
+                    state: State::Gathers(view.gather()),
+                    view: Arc::clone(view),
+                });
+            }
+        }
+    }
+
+    /// Gathers what a page writes. Nothing where all have reached their end.
+    fn gather_page(&mut self, log: &dyn EventStore, views: &[Hungry]) -> Result<bool, FeedError> {
+        let last_of = |view: &Arc<View>| {
+            let found = views.iter().find(|(it, _)| Arc::ptr_eq(it, view));
+            found.map_or(Position::START, |(_, last)| *last)
+        };
+        let gathers = |it: &&mut Gathering| {
+            matches!(it.state, State::Gathers(_)) && it.reached < last_of(&it.view)
+        };
+        let mut hungry: Vec<&mut Gathering> = self.gatherings.iter_mut().filter(gathers).collect();
+        let Some(after) = hungry.iter().map(|it| it.reached).min() else {
+            return Ok(false);
+        };
+        let page = log.read_all(after, &Filter::everything(), Budget::PAGE)?;
+        check_contiguous(after, &page)?;
+        let facts: Vec<Facts> = page.records.iter().map(Facts::of).collect();
+        for gathering in &mut hungry {
+            let last = last_of(&gathering.view);
+            let State::Gathers(overlay) = &mut gathering.state else {
+                continue;
+            };
+            for (record, facts) in page.records.iter().zip(&facts) {
+                if record.position <= gathering.reached || record.position > last {
+                    continue;
+                }
+                if gathering.view.project(overlay, record, facts)?.is_err() {
+                    gathering.state = State::Careful;
+                    break;
+                }
+                gathering.reached = record.position;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Stashes what was gathered. Nothing where nothing was.
+    fn begin_to_apply(&mut self, store: &dyn ViewStore) -> Result<bool, ViewStoreError> {
+        let mut begun = false;
+        for gathering in &mut self.gatherings {
+            let State::Gathers(overlay) = &mut gathering.state else {
+                continue;
+            };
+            if gathering.reached > gathering.view.position() {
+                let gathered = std::mem::replace(overlay, gathering.view.gather());
+                gathering.begin_to_apply(store, gathered)?;
+                begun = true;
+            }
+        }
+        Ok(begun)
+    }
+
+    /// Applies some more batches. `false` if there is nothing to be applied.
+    fn apply_some(&mut self, store: &dyn ViewStore) -> Result<bool, ViewStoreError> {
+        let mut applying = self.gatherings.iter_mut();
+        let applying = applying.find(|it| matches!(it.state, State::Applies { .. }));
+        match applying {
+            Some(gathering) => gathering.apply_some(store).map(|()| true),
+            None => Ok(false),
+        }
+    }
+}
+
+impl Gathering {
+    fn bytes(&self) -> usize {
+        match &self.state {
+            State::Gathers(overlay) => overlay.bytes(),
+            State::Applies { .. } | State::Careful => 0,
+        }
+    }
+
+    fn begin_to_apply(
+        &mut self,
+        store: &dyn ViewStore,
+        gathered: Overlay<'static>,
+    ) -> Result<(), ViewStoreError> {
+        let changes = self.view.changes(gathered)?;
+        let was_shown = self.view.is_shown();
+        if changes.len() > BATCH_KEYS {
+            let writes = changes.iter();
+            let stash = Stash {
+                from: self.view.position(),
+                position: self.reached,
+                writes: writes.map(|it| (it.key.clone(), it.new.clone())).collect(),
+            };
+            store.stash(self.view.tree_name(), &sealed(&stash))?;
+            self.view.hide();
+        }
+        self.state = State::Applies {
+            changes: changes.into_iter(),
+            was_shown,
+        };
+        Ok(())
+    }
+
+    fn apply_some(&mut self, store: &dyn ViewStore) -> Result<(), ViewStoreError> {
+        let State::Applies { changes, was_shown } = &mut self.state else {
+            return Ok(());
+        };
+        for _ in 0..BATCHES_PER_STEP {
+            let batch: Vec<Change> = changes.by_ref().take(BATCH_KEYS).collect();
+            let noted = self.view.checkpoint();
+            let is_amid_stash = changes.len() > 0;
+            let position = if is_amid_stash {
+                noted.position
+            } else {
+                self.reached
+            };
+            let checkpoint = Checkpoint {
+                position,
+                is_amid_stash,
+                ..noted
+            };
+            self.view.apply(batch, checkpoint)?;
+            if !is_amid_stash {
+                store.drop_stash(self.view.tree_name())?;
+                self.view.show_again(*was_shown);
+                self.state = State::Gathers(self.view.gather());
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A stash with a hash of it before it.
+fn sealed(stash: &Stash) -> Vec<u8> {
+    let bytes = to_bytes(stash);
+    let mut sealed = Digest::of(&bytes).to_be_bytes().to_vec();
+    sealed.extend_from_slice(&bytes);
+    sealed
+}
+
+fn unsealed(sealed: &[u8]) -> Option<Stash> {
+    let (hash, bytes) = sealed.split_first_chunk()?;
+    let is_whole = Digest::of(bytes).to_be_bytes() == *hash;
+    is_whole.then(|| from_bytes(bytes).ok()).flatten()
+}
+
+/// Applies again what was stashed for a tree that a crash has left in the middle
+/// of it. Where that was lost with the machine the tree is of no use:
+/// nothing, and the view is begun anew.
+pub(crate) fn resume(
+    store: &dyn ViewStore,
+    tree: &dyn ViewTree,
+    tree_name: &str,
+    found: Checkpoint,
+) -> Result<Option<Checkpoint>, ViewStoreError> {
+    let stash = store.stashed(tree_name)?;
+    let stash = stash.as_deref().and_then(unsealed);
+    let Some(stash) = stash.filter(|stash| stash.from == found.position) else {
+        tracing::warn!(
+            view = tree_name,
+            "what was to go into the view is lost: it is begun anew"
+        );
+        return Ok(None);
+    };
+    let mut checkpoint = found;
+    let mut writes = stash.writes.into_iter();
+    while checkpoint.is_amid_stash {
+        let mut batch = Vec::with_capacity(BATCH_KEYS);
+        for (key, new) in writes.by_ref().take(BATCH_KEYS) {
+            let old = tree.get(&key)?;
+            for value in old.iter().chain(&new) {
+                checkpoint.digest.toggle(&key, value);
+            }
+            batch.push((key, new));
+        }
+        if writes.len() == 0 {
+            checkpoint.position = stash.position;
+            checkpoint.is_amid_stash = false;
+        }
+        tree.apply(&Batch {
+            writes: batch,
+            checkpoint,
+        })?;
+    }
+    store.drop_stash(tree_name)?;
+    Ok(Some(checkpoint))
+}
