@@ -86,7 +86,8 @@ pub(crate) fn build(
         .feed_from_afar(log, head)
         .map_err(|error| failed(&error))?
     {
-        let position = set.applied();
+        let views = set.views().into_iter();
+        let position = views.map(|view| view.position()).min().unwrap_or(head);
         progress(Advance { position, head });
     }
     for view in set.views() {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use eventstore::{EventStore, Position, ReadError};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::Interval;
 
 use crate::feeding::FeedError;
 use crate::shared::{Control, ReaderState, Shared};
@@ -33,9 +33,10 @@ const CHECKED_AT_ONCE: usize = 1_000;
 /// The pause after that: checking takes some fifth of the thread's time.
 const CHECK_PAUSE: Duration = Duration::from_millis(5);
 
-/// A rebuild takes one part in so many of the time: the other is left to the
-/// log's writer and whoever asks, on a machine with few processors.
-const BUILD_SHARE: u32 = 2;
+/// The pause after each step of a rebuild while something is appended: as
+/// long as the step takes, so that half of a processor is left to the log's writer
+/// and whoever asks, on a machine with few of them.
+const BUILD_PAUSE: Duration = Duration::from_millis(20);
 
 /// The running thread. It ends when it is told to by [`Shared::stop`].
 #[derive(Debug)]
@@ -55,6 +56,16 @@ enum Pause {
     Hole(FeedError),
 }
 
+/// Why a wait has ended.
+enum Woken {
+    /// There is something to follow, or something is wanted.
+    Moved,
+    /// Work beside that may go on.
+    ByPace,
+    /// Nobody can want anything any more.
+    Gone,
+}
+
 impl From<FeedError> for Pause {
     fn from(error: FeedError) -> Self {
         match error {
@@ -70,8 +81,10 @@ struct Follower {
     log: Arc<dyn EventStore>,
     runtime: Runtime,
     opened: Option<SyncSender<()>>,
-    /// Before that no view is built on.
-    build_after: Instant,
+    /// Ticks when work beside following the log may go on.
+    pace: Interval,
+    /// Something was followed since the last such work.
+    has_moved: bool,
     head: watch::Receiver<Position>,
     control: watch::Receiver<Control>,
     rebuilds_in_a_row: u32,
@@ -87,6 +100,10 @@ impl Runner {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()?;
+        let pace = {
+            let _timers = runtime.enter();
+            tokio::time::interval(BUILD_PAUSE)
+        };
         let mut follower = Follower {
             head: log.head(),
             control: shared.control(),
@@ -94,7 +111,8 @@ impl Runner {
             log,
             runtime,
             opened: Some(opened),
-            build_after: Instant::now(),
+            pace,
+            has_moved: false,
             rebuilds_in_a_row: 0,
         };
         let thread = Builder::new()
@@ -183,17 +201,17 @@ impl Follower {
             }
             let head = *self.head.borrow_and_update();
             match self.shared.set().feed(&*self.log, |_| head) {
-                Ok(Some(_)) => self.shared.publish(),
+                Ok(Some(_)) => {
+                    self.has_moved = true;
+                    self.shared.publish();
+                }
                 Ok(None) => {
                     self.rebuilds_in_a_row = 0;
                     self.shared.publish();
-                    let goes_on = match self.work_beside(&mut is_marked) {
-                        Ok(None) => self.wait(),
-                        Ok(Some(pause)) => self.wait_at_most(pause),
+                    match self.work_beside(&mut is_marked) {
+                        Ok(true) => {}
+                        Ok(false) => return Pause::Stopped,
                         Err(error) => return error.into(),
-                    };
-                    if !goes_on {
-                        return Pause::Stopped;
                     }
                 }
                 Err(error) => return error.into(),
@@ -201,32 +219,54 @@ impl Follower {
         }
     }
 
-    /// Does some of what is to be done beside following the log, while nothing
-    /// is to be followed, and says how long to leave it alone after that;
-    /// nothing if there is no more of it.
-    fn work_beside(&mut self, is_marked: &mut bool) -> Result<Option<Duration>, FeedError> {
+    /// Does some of what is to be done beside following the log, in its pauses,
+    /// or waits until there is something to follow. `false` if nobody can want
+    /// anything any more.
+    fn work_beside(&mut self, is_marked: &mut bool) -> Result<bool, FeedError> {
+        self.shared.begin_rebuilds()?;
         let set = self.shared.set();
-        if !*is_marked {
+        if *is_marked && !set.has_work() {
+            return Ok(self.wait());
+        }
+        match self.wait_for_pace() {
+            Woken::Gone => return Ok(false),
+            Woken::Moved => return Ok(true),
+            Woken::ByPace => {}
+        }
+        if *is_marked {
+            self.shared.build_on(&*self.log)?;
+            let pause = if self.has_moved {
+                BUILD_PAUSE
+            } else {
+                Duration::ZERO
+            };
+            self.pace.reset_after(pause);
+        } else {
             set.check_on(CHECKED_AT_ONCE)?;
             *is_marked = self.note_if_checked();
-            return Ok(Some(CHECK_PAUSE));
+            self.pace.reset_after(CHECK_PAUSE);
         }
-        self.shared.begin_rebuilds()?;
-        if !set.has_work() {
-            return Ok(None);
-        }
-        let now = Instant::now();
-        if let Some(left) = self
-            .build_after
-            .checked_duration_since(now)
-            .filter(|left| !left.is_zero())
-        {
-            return Ok(Some(left));
-        }
-        self.shared.build_on(&*self.log)?;
-        let took = now.elapsed();
-        self.build_after = now + took * BUILD_SHARE;
-        Ok(Some(Duration::ZERO))
+        self.has_moved = false;
+        Ok(true)
+    }
+
+    /// Waits until the head has moved, something is wanted of this thread, or
+    /// work beside that may go on.
+    fn wait_for_pace(&mut self) -> Woken {
+        let (head, control, pace) = (&mut self.head, &mut self.control, &mut self.pace);
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                told = control.changed() => match told {
+                    Ok(()) => Woken::Moved,
+                    Err(_) => Woken::Gone,
+                },
+                // Before the head, which may move all the time.
+                _ = pace.tick() => Woken::ByPace,
+                // A store that is closed has a head that never moves again.
+                Ok(()) = head.changed() => Woken::Moved,
+            }
+        })
     }
 
     /// Notes that all entries are known to be in order, if they are.
