@@ -119,7 +119,7 @@ pub(super) fn unanswered(error: &QueryError) -> Problem {
 }
 
 /// The view is not there yet.
-pub(super) fn lagging() -> Problem {
+fn lagging() -> Problem {
     Problem::new(
         ProblemKind::ProjectionLagging,
         "the view has not seen that position yet; send it again",

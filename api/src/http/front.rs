@@ -146,6 +146,9 @@ async fn attend(
     next: Next,
 ) -> Response<Body> {
     let started = settings.environment.elapsed();
+    // Before the handler looks at anything, so that it promises no more than
+    // the answer shows.
+    let head = (settings.head)();
     let identity = RequestIdentity::of(request.headers(), &settings.environment);
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
@@ -161,7 +164,7 @@ async fn attend(
         .instrument(span)
         .await;
     let code = finish::finish(&mut response, &method, &context);
-    finish::add_headers(&mut response, &method, &identity, &settings);
+    finish::add_headers(&mut response, &method, &identity, head);
 
     let elapsed = settings.environment.elapsed().saturating_sub(started);
     let route = route.0.get().map(MatchedPath::as_str);

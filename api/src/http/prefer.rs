@@ -7,6 +7,11 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, VARY};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 
+// What a client waits for.
+mod freshness;
+
+pub(super) use freshness::Freshness;
+
 /// The longest time that is waited for anything, seconds.
 const WAIT_S_MAX: u64 = 30;
 
@@ -60,21 +65,6 @@ impl Preferences {
                 HeaderValue::from_static("return=minimal"),
             );
             *response.body_mut() = Body::empty();
-        }
-        response
-    }
-
-    /// The answer to a question that may have been waited for.
-    pub(super) fn apply_wait(self, mut response: Response) -> Response {
-        response.headers_mut().insert(
-            VARY,
-            HeaderValue::from_static("Accept, Prefer, Min-Position"),
-        );
-        if let Some(wait) = self.wait {
-            let applied = HeaderValue::try_from(format!("wait={}", wait.as_secs()));
-            response
-                .headers_mut()
-                .extend(applied.ok().map(|applied| (PREFERENCE_APPLIED, applied)));
         }
         response
     }

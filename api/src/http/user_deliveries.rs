@@ -1,34 +1,26 @@
 //! `/v1/users/{id}/deliveries`: a user's deliveries, newest first, page by page.
 
-use std::time::Duration;
-
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::{HeaderName, LINK};
+use axum::http::header::LINK;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::get;
 use domain::delivery::Status;
 use domain::id::{ExternalId, UserId};
 use domain::time::Timestamp;
-use eventstore::{EventStore, Position};
-use projections::{PAGE_ITEMS_MAX, PageKey, QueryError, UserDeliveriesPage, UserDeliveriesQuery};
+use eventstore::EventStore;
+use projections::{PAGE_ITEMS_MAX, PageKey, UserDeliveriesPage, UserDeliveriesQuery};
 use serde_json::{Value, json};
 
-use super::answer::{at, json as json_answer, lagging, unanswered};
+use super::answer::{failed, json as json_answer, unanswered};
 use super::conditional::{EntityTag, Preconditions};
 use super::fields::{Fields, decimal, parsed, read_query};
 use super::path::{PathId, unknown};
-use super::prefer::Preferences;
-use super::problem::{Problem, ProblemKind};
+use super::prefer::Freshness;
+use super::problem::Problem;
 use super::representation::delivery as representation;
 use super::{Api, cursor};
-
-/// The header with the position that a list must have seen.
-const MIN_POSITION: HeaderName = HeaderName::from_static("min-position");
-
-/// How long a list is waited for where the client does not say.
-const WAIT_DEFAULT: Duration = Duration::from_secs(2);
 
 /// How many items a page has where the client does not say.
 const LIMIT_DEFAULT: usize = 50;
@@ -43,62 +35,36 @@ async fn list(
     method: Method,
     uri: Uri,
     headers: HeaderMap,
+    freshness: Freshness,
 ) -> Result<Response, Problem> {
     let user: UserId = id.parse("user")?;
     let preconditions = Preconditions::of(&method, &headers)?;
-    if api
-        .views
-        .user(user)
-        .await
-        .map_err(|error| unanswered(&error))?
-        .is_none()
-    {
+    if !exists(&api, user)? {
         return Err(unknown("user"));
     }
     let asked = read_query(&uri, read_filter)?;
     let scope = asked.scope(user);
     let query = asked.query(&scope, api.views.log())?;
-    let preferences = Preferences::of(&headers);
-    let wait = preferences.wait.unwrap_or(WAIT_DEFAULT);
-    let (position, page) = patiently(&api, user, &query, min_position(&headers)?, wait).await?;
-    let issued = cursor::Issued::now(api.views.log(), position);
+    let page = freshness
+        .ask(&api.views, |views| views.user_deliveries(user, &query))
+        .await?;
+    let issued = cursor::Issued::now(api.views.log(), page.position);
     let next = page
+        .content
         .next
         .map(|key| cursor::encode(&scope, issued, &key.to_bytes()));
-    let body = json!({ "items": items(&api, &query, &page)?, "next": next });
+    let body = json!({ "items": items(&api, &query, &page.content)?, "next": next });
     let tag = EntityTag::of_bytes(body.to_string().as_bytes());
     let mut response = preconditions.answer(tag, || json_answer(StatusCode::OK, &body));
     let link = next.and_then(|next| HeaderValue::try_from(link_to(&uri, &next)).ok());
     response.headers_mut().extend(link.map(|link| (LINK, link)));
-    Ok(at(position, preferences.apply_wait(response)))
+    Ok(page.stamp(response))
 }
 
-/// The page, as soon as the view has seen what it must.
-async fn patiently(
-    api: &Api,
-    user: UserId,
-    query: &UserDeliveriesQuery,
-    min_position: Option<Position>,
-    wait: Duration,
-) -> Result<(Position, UserDeliveriesPage), Problem> {
-    let looking = async {
-        if let Some(position) = min_position {
-            api.views.wait_for(position).await?;
-        }
-        loop {
-            // Before the rows, so that it promises no more than they show.
-            let position = *api.views.applied().borrow();
-            match api.views.user_deliveries(user, query) {
-                Ok(page) => return Ok((position, page)),
-                Err(QueryError::Lagging { wanted, .. }) => api.views.wait_for(wanted).await?,
-                Err(error) => return Err(error),
-            }
-        }
-    };
-    match tokio::time::timeout(wait, looking).await {
-        Ok(answer) => answer.map_err(|error| unanswered(&error)),
-        Err(_late) => Err(lagging()),
-    }
+/// By the log itself, so that the list alone hangs on a view.
+fn exists(api: &Api, user: UserId) -> Result<bool, Problem> {
+    let status = api.application.user_status(user);
+    Ok(status.map_err(|error| failed(&error.into()))?.is_some())
 }
 
 /// The deliveries of a page as they are now; what has left the filter
@@ -119,19 +85,6 @@ fn items(
         items.extend(row.as_ref().map(representation::delivery));
     }
     Ok(items)
-}
-
-fn min_position(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
-    let Some(value) = headers.get(MIN_POSITION) else {
-        return Ok(None);
-    };
-    let position = value.to_str().ok().and_then(|text| text.parse().ok());
-    position.map(Position::new).map(Some).ok_or_else(|| {
-        Problem::new(
-            ProblemKind::MalformedHeader,
-            "Min-Position is not a position; send the Stream-Position of an answer as it was received",
-        )
-    })
 }
 
 /// What a client asks for.

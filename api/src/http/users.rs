@@ -63,7 +63,8 @@ async fn create(
     Ok(Preferences::of(&parts.headers).apply_return(response))
 }
 
-/// The users with an e-mail address: one or none.
+/// The users with an e-mail address: one or none. It is looked up in the log, so
+/// it is current and waits for no view.
 async fn find(
     State(api): State<Api>,
     method: Method,
@@ -89,7 +90,7 @@ async fn find(
     let tag = EntityTag::of_bytes(page.to_string().as_bytes());
     let response =
         Preconditions::of(&method, &headers)?.answer(tag, || json_answer(StatusCode::OK, &page));
-    Ok(at(position, Preferences::of(&headers).apply_wait(response)))
+    Ok(at(position, response))
 }
 
 async fn read(

@@ -7,7 +7,6 @@ use axum::http::header::{
 };
 use axum::http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 
-use super::FrontSettings;
 use super::identity::{REQUEST_ID, RequestIdentity, TRACEPARENT};
 use crate::http::problem::{PROBLEM_JSON, Problem, ProblemContext, ProblemKind, Raised};
 
@@ -99,12 +98,13 @@ fn list_methods(response: &mut Response<Body>) {
     }
 }
 
-/// Adds what no answer may lack, and keeps what a handler said.
+/// Adds what no answer may lack, and keeps what a handler said. `head` is a
+/// position that the answer is at least as new as.
 pub(super) fn add_headers(
     response: &mut Response<Body>,
     method: &Method,
     identity: &RequestIdentity,
-    settings: &FrontSettings,
+    head: u64,
 ) {
     let status = response.status();
     let is_view = matches!(*method, Method::GET | Method::HEAD)
@@ -131,7 +131,7 @@ pub(super) fn add_headers(
         .or_insert(HeaderValue::from_static("Accept"));
     headers
         .entry(STREAM_POSITION)
-        .or_insert_with(|| HeaderValue::from((settings.head)()));
+        .or_insert_with(|| HeaderValue::from(head));
     if status == StatusCode::REQUEST_TIMEOUT {
         // What the client may still send is not the next request (RFC 9110, 15.5.9).
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
