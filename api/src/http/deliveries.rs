@@ -33,6 +33,7 @@ use crate::application::deliveries::{BookingError, ChangeError};
 use crate::application::{Precondition, TransactError};
 
 pub(super) mod order;
+mod past;
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -101,7 +102,14 @@ async fn read(
 ) -> Result<Response, Problem> {
     let preconditions = Preconditions::of(&method, &headers)?;
     let position = api.application.head();
-    let row = existing(&api, id.delivery(&api, &uri)?)?;
+    let (id, moment) = id.delivery_and(&api, &uri, past::read_moment)?;
+    if let Some(moment) = moment {
+        let look = || api.views.delivery_at(id, moment);
+        return past::answer(position, moment, &preconditions, look, |row| {
+            representation::delivery(row)
+        });
+    }
+    let row = existing(&api, id)?;
     let response = preconditions.answer(representation::tag(&row), || {
         json_answer(StatusCode::OK, &representation::delivery(&row))
     });
@@ -138,7 +146,13 @@ async fn history(
 ) -> Result<Response, Problem> {
     let preconditions = Preconditions::of(&method, &headers)?;
     let position = api.application.head();
-    let id = id.delivery(&api, &uri)?;
+    let (id, moment) = id.delivery_and(&api, &uri, past::read_moment)?;
+    if let Some(moment) = moment {
+        let look = || api.views.history_at(id, moment);
+        return past::answer(position, moment, &preconditions, look, |entries| {
+            history_representation::history(entries)
+        });
+    }
     let entries = api.views.history(id).map_err(|error| unanswered(&error))?;
     let entries = entries.ok_or_else(|| unknown("delivery"))?;
     let response = preconditions.answer(history_representation::tag(&entries), || {

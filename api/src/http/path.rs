@@ -11,7 +11,7 @@ use domain::id::{DeliveryId, ExternalId, UserId};
 
 use super::Api;
 use super::answer::failed;
-use super::fields::{parsed, read_query};
+use super::fields::{Fields, parsed, read_query};
 use super::problem::Problem;
 
 /// What stands before a caller's own id of a delivery.
@@ -41,12 +41,24 @@ impl PathId {
     /// The delivery that is named by its id, or by `ext:` and its user's own
     /// name of it. Takes the whole query.
     pub(super) fn delivery(&self, api: &Api, uri: &Uri) -> Result<DeliveryId, Problem> {
+        let named = self.delivery_and(api, uri, |_| ());
+        named.map(|(id, ())| id)
+    }
+
+    /// The same, with what else the query says.
+    pub(super) fn delivery_and<T>(
+        &self,
+        api: &Api,
+        uri: &Uri,
+        read: impl FnOnce(&mut Fields<'_>) -> T,
+    ) -> Result<(DeliveryId, T), Problem> {
         let Some(external_id) = self.0.strip_prefix(EXTERNAL) else {
-            no_query(uri)?;
-            return self.parse("delivery");
+            let said = read_query(uri, |query| Some(read(query)))?;
+            return Ok((self.parse("delivery")?, said));
         };
-        let user = read_query(uri, |query| {
-            Some(query.optional("user_id", parsed(str::parse::<UserId>)))
+        let (user, said) = read_query(uri, |query| {
+            let user = query.optional("user_id", parsed(str::parse::<UserId>));
+            Some((user, read(query)))
         })?;
         let Some(user) = user else {
             return Err(Problem::not_found(
@@ -55,9 +67,8 @@ impl PathId {
         };
         let external_id: ExternalId = external_id.parse().map_err(|_| unknown("delivery"))?;
         let found = api.application.delivery_by_external_id(user, &external_id);
-        found
-            .map_err(|error| failed(&error.into()))?
-            .ok_or_else(|| unknown("delivery"))
+        let id = found.map_err(|error| failed(&error.into()))?;
+        Ok((id.ok_or_else(|| unknown("delivery"))?, said))
     }
 }
 

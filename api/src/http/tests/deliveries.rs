@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod past;
+
 #[tokio::test]
 async fn a_booking_is_answered_with_the_scheduled_delivery() {
     let scene = Scene::new();
