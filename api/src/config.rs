@@ -98,6 +98,12 @@ pub struct HttpLimits {
           value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     pub streams_max: u64,
 
+    /// Memory that the newest events are kept in for all open streams together, kibibytes;
+    /// with 0 each stream reads the log by itself.
+    #[arg(long, env = "AIRPOST_STREAMS_MEMORY_KIB", value_name = "KIB", default_value_t = 8192,
+          value_parser = clap::value_parser!(u64).range(0..=1_048_576))]
+    pub streams_memory_kib: u64,
+
     /// All header lines of a request together, bytes; over it 431.
     #[arg(long, env = "AIRPOST_HEADERS_BYTES_MAX", value_name = "BYTES", default_value_t = 16 * 1024,
           value_parser = clap::value_parser!(u64).range(1024..=32 * 1024))]
@@ -232,6 +238,7 @@ impl Default for HttpLimits {
             requests_max: 1024,
             connections_max: 10_000,
             streams_max: 1000,
+            streams_memory_kib: 8192,
             headers_bytes_max: 16 * 1024,
             headers_time_ms: 10_000,
             body_idle_ms: 15_000,

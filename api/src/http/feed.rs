@@ -37,6 +37,8 @@ mod source;
 mod page;
 // The same as it happens.
 mod frame;
+mod batch;
+mod ring;
 mod stream;
 
 pub(super) use stream::Streams;

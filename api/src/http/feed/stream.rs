@@ -16,22 +16,20 @@ use futures_util::{FutureExt as _, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Interval, MissedTickBehavior};
 
+use super::batch::Batch;
 use super::frame;
 use super::item::happenings;
 use super::page::FeedError;
 use super::place::Place;
+use super::ring::{Found, Ring};
 use super::source::Source;
 use super::wanted::Wanted;
 use crate::config::HttpLimits;
 use crate::http::problem::Problem;
-use crate::observability::{FEED_EVENTS, FEED_HALTED, FEED_STREAMS, HTTP_OVERLOADED};
+use crate::observability::{FEED_EVENTS, FEED_HALTED, FEED_SLOW, FEED_STREAMS, HTTP_OVERLOADED};
 
 /// How long a stream is silent at most: less than what proxies wait.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-
-/// How much is handed to a connection at a time, bytes: what a slow reader
-/// holds is a small multiple of it.
-const BATCH_BYTES: usize = 64 * 1024;
 
 /// How many records are read from the log for one batch: with the usual
 /// events they fill it.
@@ -45,6 +43,7 @@ const RETRY_AFTER_S: u32 = 5;
 pub(in crate::http) struct Streams {
     log: Arc<dyn EventStore>,
     identity: LogIdentity,
+    ring: Arc<Ring>,
     places: Arc<Semaphore>,
     heartbeat: Duration,
     stopping: watch::Receiver<bool>,
@@ -58,11 +57,14 @@ impl Streams {
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let streams_max = usize::try_from(limits.streams_max).unwrap_or(usize::MAX);
+        let ring_bytes = limits.streams_memory_kib.saturating_mul(1024);
+        let ring_bytes = usize::try_from(ring_bytes).unwrap_or(usize::MAX);
         // A connection that stands still is closed: it must hear something before.
         let idle = Duration::from_millis(limits.idle_time_ms);
         Self {
             log: Arc::clone(log),
             identity: log.identity(),
+            ring: Arc::new(Ring::new(log, ring_bytes)),
             places: Arc::new(Semaphore::new(streams_max.min(Semaphore::MAX_PERMITS))),
             heartbeat: HEARTBEAT.min(idle / 2),
             stopping,
@@ -111,24 +113,17 @@ impl Drop for OpenStream {
     }
 }
 
-/// Events that go out together.
-#[derive(Debug, Default)]
-struct Batch {
-    text: String,
-    events: u64,
-    /// Behind the last event of it, if there is one.
-    told: Option<Place>,
-    /// Behind all that was looked at.
-    to: Option<Place>,
-}
-
 /// One stream.
 #[derive(Debug)]
 struct Reader {
     log: Arc<dyn EventStore>,
     identity: LogIdentity,
     wanted: Wanted,
+    ring: Arc<Ring>,
+    /// For what the ring does not reach back to.
     source: Source,
+    /// Whether the ring had what it read last.
+    is_near: bool,
     /// What comes next.
     pending: Option<Batch>,
     /// All before it was looked at.
@@ -164,6 +159,8 @@ impl Reader {
         beat.reset();
         Self {
             source: Source::of(&wanted),
+            ring: Arc::clone(&streams.ring),
+            is_near: false,
             log: Arc::clone(&streams.log),
             identity: streams.identity,
             wanted,
@@ -198,7 +195,6 @@ impl Reader {
             if *self.stopping.borrow() || self.stopping.has_changed().is_err() {
                 return Some(self.bye());
             }
-            self.head.mark_unchanged();
             let batch = match self.pending.take() {
                 Some(batch) => Ok(batch),
                 None => self.read(),
@@ -266,25 +262,39 @@ impl Reader {
         (self.at > self.told).then_some(self.at)
     }
 
-    /// The next batch, empty where nothing is wanted of what was read.
+    /// The next batch, empty where nothing is wanted of what was looked at.
     fn read(&mut self) -> Result<Batch, FeedError> {
+        // Before the log is looked at: what comes later must wake the reader.
+        self.head.mark_unchanged();
+        match self.ring.read(self.at, &self.wanted)? {
+            Found::Batch(batch) => {
+                self.is_near = true;
+                Ok(batch)
+            }
+            Found::Gone => {
+                if std::mem::take(&mut self.is_near) {
+                    metrics::counter!(FEED_SLOW).increment(1);
+                }
+                self.read_log()
+            }
+        }
+    }
+
+    fn read_log(&mut self) -> Result<Batch, FeedError> {
         let stretch = self.source.read(&*self.log, self.at, BATCH_RECORDS)?;
         let mut batch = Batch::default();
         for happening in stretch.records.iter().flat_map(happenings) {
             if happening.place <= self.at || !self.wanted.wants(&happening.traits()) {
                 continue;
             }
-            if batch.text.len() >= BATCH_BYTES {
+            if batch.is_full() {
                 return Ok(batch);
             }
             match frame::write_event(&mut batch.text, &happening, self.identity) {
-                Ok(()) => {}
+                Ok(()) => batch.told(happening.place),
                 Err(unreadable) if batch.events == 0 => return Err(unreadable.into()),
                 Err(_unreadable) => return Ok(batch),
             }
-            batch.events += 1;
-            batch.told = Some(happening.place);
-            batch.to = batch.told;
         }
         batch.to = Some(stretch.to);
         Ok(batch)

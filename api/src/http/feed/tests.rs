@@ -1,7 +1,9 @@
 //! Laws of the feed over logs of all kinds, without a socket.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::body::Body;
 use domain::codec::{Encoded, StoredEvent};
 use domain::delivery::DeliveryEvent;
 use domain::id::{DeliveryId, MissionId, UserId};
@@ -12,13 +14,18 @@ use eventstore::{
     Category, Commit, CommitId, Event, EventStore, EventType, Expected, Label, MemoryEventStore,
     Part, SchemaVersion, StreamId, StreamVersion,
 };
+use futures_util::FutureExt as _;
+use http_body_util::BodyExt as _;
 use proptest::prelude::*;
 use serde_json::Value;
+use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::Streams;
 use super::page::{FeedError, Page, read_page};
 use super::place::Place;
 use super::wanted::Wanted;
+use crate::config::HttpLimits;
 
 /// What one commit writes.
 #[derive(Clone, Debug)]
@@ -211,8 +218,72 @@ pub(super) fn filtered(items: &[Value], wanted: &Wanted) -> Vec<Value> {
 }
 
 fn run<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    runtime.unwrap().block_on(future)
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_time().build().unwrap().block_on(future)
+}
+
+/// Somebody who reads a stream, and comes back after it broke off.
+#[derive(Debug)]
+struct Reading {
+    wanted: Wanted,
+    body: Body,
+    text: String,
+    items: Vec<Value>,
+}
+
+impl Reading {
+    fn begin(streams: &Streams, wanted: Wanted) -> Self {
+        Self {
+            body: streams.open(wanted.clone(), Place::START).unwrap(),
+            wanted,
+            text: String::new(),
+            items: Vec::new(),
+        }
+    }
+
+    fn resume(&mut self, scribe: &Scribe, streams: &Streams) {
+        let last = self
+            .items
+            .last()
+            .map(|item| item["cursor"].as_str().unwrap());
+        let place = last.map(|cursor| Place::of_cursor(&*scribe.log, cursor).unwrap());
+        let place = place.unwrap_or(Place::START);
+        self.body = streams.open(self.wanted.clone(), place).unwrap();
+        self.text.clear();
+    }
+
+    fn take(&mut self, frame: &[u8]) {
+        self.text.push_str(std::str::from_utf8(frame).unwrap());
+        while let Some((message, rest)) = self.text.split_once("\n\n") {
+            let data = message.lines().find_map(|line| line.strip_prefix("data: "));
+            self.items
+                .extend(data.map(|data| serde_json::from_str::<Value>(data).unwrap()));
+            self.text = rest.to_owned();
+        }
+    }
+
+    async fn read(&mut self) {
+        let frame = self.body.frame().await.unwrap().unwrap();
+        self.take(&frame.into_data().unwrap());
+    }
+
+    /// Reads what is there, if anything is.
+    fn glance(&mut self) {
+        if let Some(frame) = self.body.frame().now_or_never() {
+            self.take(&frame.unwrap().unwrap().into_data().unwrap());
+        }
+    }
+}
+
+/// Far longer than anything takes, but not as long as a stream beats.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What happens to a log and its readers.
+#[derive(Clone, Debug)]
+enum Step {
+    Write(Write),
+    Read(u8),
+    Cut(u8),
 }
 
 proptest! {
@@ -236,6 +307,54 @@ proptest! {
             assert_eq!(all.len(), writes.iter().map(shown).sum::<usize>());
             let paged = scribe.paged(&wanted, &limits).await;
             assert_eq!(paged, filtered(&all, &wanted));
+        });
+    }
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => any_write().prop_map(Step::Write),
+        4 => any::<u8>().prop_map(Step::Read),
+        1 => any::<u8>().prop_map(Step::Cut),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn streams_of_any_speed_cut_anywhere_are_exactly_the_filtered_log(
+        streams_memory_kib in 0..4_u64,
+        wanted in proptest::collection::vec(any_wanted(), 1..4),
+        steps in proptest::collection::vec(any_step(), 0..60),
+    ) {
+        run(async {
+            let scribe = Scribe::new();
+            let (_stop, stopping) = watch::channel(false);
+            let log: Arc<dyn EventStore> = scribe.log.clone();
+            let limits = HttpLimits { streams_memory_kib, ..HttpLimits::default() };
+            let streams = Streams::new(&log, &limits, stopping);
+            let mut readings: Vec<_> = [Wanted::default()]
+                .into_iter()
+                .chain(wanted)
+                .map(|wanted| Reading::begin(&streams, wanted))
+                .collect();
+            let count = readings.len();
+            for step in &steps {
+                match step {
+                    Step::Write(write) => scribe.write(write).await,
+                    Step::Read(who) => readings[usize::from(*who) % count].glance(),
+                    Step::Cut(who) => readings[usize::from(*who) % count].resume(&scribe, &streams),
+                }
+            }
+            let all = scribe.paged(&Wanted::default(), &[200]).await;
+            for reading in &mut readings {
+                let expected = filtered(&all, &reading.wanted);
+                while reading.items.len() < expected.len() {
+                    let read = tokio::time::timeout(PATIENCE, reading.read());
+                    assert!(read.await.is_ok(), "{} of {}", reading.items.len(), expected.len());
+                }
+                reading.glance();
+                assert_eq!(reading.items, expected);
+            }
         });
     }
 }
