@@ -116,10 +116,14 @@ fn reported() -> impl Strategy<Value = Reported> {
         Nearness::Unknown,
     ]);
     prop_oneof![
-        4 => (option::of(0..1_000_i64), option::of(0..1_000_i64)).prop_map(|(pickup, dropoff)| {
+        4 => (
+            option::of(0..1_000_i64),
+            option::of(0..1_000_i64),
+            select(vec!["M100-07", "M100-08", "M100-09"]),
+        ).prop_map(|(pickup, dropoff, drone)| {
             Reported::Assigned {
                 fleet: FleetId::new("pgh").unwrap(),
-                drone: DroneId::new("M100-07").unwrap(),
+                drone: DroneId::new(drone).unwrap(),
                 eta_pickup: pickup.map(at),
                 eta_dropoff: dropoff.map(at),
             }

@@ -22,6 +22,7 @@ mod user;
 mod user_deliveries;
 mod deliveries;
 mod waiting_sessions;
+mod fleet;
 
 // The question whose answer is never in the log.
 mod live;
@@ -47,6 +48,7 @@ mod verify;
 pub use deliveries::{DeliveriesPage, DeliveriesQuery};
 pub use delivery_history::HistoryEntry;
 pub use delivery_status::{Cancellation, DeliveryRow, Milestones, MissionRow};
+pub use fleet::{DRONES_PER_ANSWER_MAX, DroneActivity, DroneRow, Flight};
 pub use live::{DroneName, LIVE_DRONES_MAX, LiveDrones, Observation};
 pub use opening::OpenError;
 pub use progress::Eta;

@@ -15,6 +15,7 @@ use eventstore::Event;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::fleet::DroneActivity;
 use crate::view_store::ViewStoreError;
 
 /// The bytes of a row.
@@ -145,6 +146,7 @@ macro_rules! words {
 
 words!(
     CancelReason,
+    DroneActivity,
     Failure,
     Milestone,
     ParkReason,

@@ -8,6 +8,7 @@ use crate::deliveries::Deliveries;
 use crate::delivery_history::DeliveryHistory;
 use crate::delivery_status::DeliveryStatus;
 use crate::feeding::{FeedError, Hungry, feed};
+use crate::fleet::Fleet;
 use crate::gathering::Gatherer;
 use crate::projection::Projection;
 use crate::slot::{RebuildId, RebuildStatus, Slot};
@@ -28,6 +29,7 @@ pub(crate) const PROJECTIONS: Projections = &[
     &UserDeliveries,
     &Deliveries,
     &WaitingSessions,
+    &Fleet,
 ];
 
 /// All views.

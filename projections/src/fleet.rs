@@ -1,0 +1,443 @@
+//! Which drones are known, doing what, since when?
+//!
+//! ```text
+//! row  (drone, fleet)     what it does, since when, and when it was last heard
+//! index 1 session         whose session it is
+//! index 2 delivery        the drone that flies for it, and its mission
+//! ```
+//! It is what the log tells: what a drone does is what becomes of the delivery
+//! it flies for. Where it is lies in memory only, see [`live`](crate::live).
+
+use std::collections::BTreeMap;
+
+use domain::delivery::{Assignment, DeliveryEvent, Failure, UnassignReason};
+use domain::drone::Sender;
+use domain::id::{DeliveryId, DroneId, FleetId, MissionId, SessionId};
+use domain::session::SessionEvent;
+use domain::stream::Category;
+use domain::time::Timestamp;
+use eventstore::{Position, Record};
+use serde::{Deserialize, Serialize};
+
+use crate::key::{Key, KeyRange};
+use crate::live::DroneName;
+use crate::overlay::Overlay;
+use crate::projection::{Facts, Projection};
+use crate::stored::{event_time, from_bytes, instant, read_part, to_bytes};
+use crate::view_store::{Direction, Entry, ViewStoreError};
+
+#[cfg(test)]
+mod tests;
+
+const SESSIONS: u8 = 1;
+const FLYING: u8 = 2;
+
+/// Most drones that one answer holds.
+pub const DRONES_PER_ANSWER_MAX: usize = 500;
+
+/// A drone, as far as the log tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroneRow {
+    /// Whose drone.
+    #[serde(with = "crate::stored")]
+    pub fleet: FleetId,
+    /// Which drone.
+    #[serde(with = "crate::stored")]
+    pub drone: DroneId,
+    /// Its newest session, once it sent a fact.
+    #[serde(with = "crate::stored")]
+    pub session: Option<SessionId>,
+    /// When the log first told of it.
+    #[serde(with = "crate::stored")]
+    pub known_since: Timestamp,
+    /// When its newest fact came in. Telemetry is no fact.
+    #[serde(with = "crate::stored")]
+    pub fact_received_at: Option<Timestamp>,
+    /// What it does.
+    #[serde(with = "crate::stored")]
+    pub activity: DroneActivity,
+    /// Since when, by the time of the event that said so.
+    #[serde(with = "crate::stored")]
+    pub since: Timestamp,
+    /// What it flies for, if it does.
+    pub flight: Option<Flight>,
+    position: Position,
+}
+
+/// What a drone flies for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flight {
+    /// Its mission.
+    #[serde(with = "crate::stored")]
+    pub mission: MissionId,
+    /// The delivery that the mission is for.
+    #[serde(with = "crate::stored")]
+    pub delivery: DeliveryId,
+}
+
+/// What a drone does, as far as deliveries are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DroneActivity {
+    /// It has no mission for a delivery. It may be on its way home.
+    Free,
+    /// It has one.
+    Assigned,
+    /// It set out for the package.
+    HeadedToPickup,
+    /// It is where the package is.
+    AtPickup,
+    /// It has the package.
+    Loaded,
+    /// It set out for the recipient.
+    InTransit,
+    /// It is where the recipient is.
+    AtDropoff,
+    /// It brings the package back.
+    Returning,
+    /// Its last mission ended with its crash.
+    Crashed,
+    /// Its last mission ended with its loss.
+    Lost,
+}
+
+impl DroneActivity {
+    /// Every value, in the order of the stored numbers.
+    pub const ALL: &'static [Self] = &[
+        Self::Free,
+        Self::Assigned,
+        Self::HeadedToPickup,
+        Self::AtPickup,
+        Self::Loaded,
+        Self::InTransit,
+        Self::AtDropoff,
+        Self::Returning,
+        Self::Crashed,
+        Self::Lost,
+    ];
+
+    /// The word in JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Assigned => "assigned",
+            Self::HeadedToPickup => "headed_to_pickup",
+            Self::AtPickup => "at_pickup",
+            Self::Loaded => "loaded",
+            Self::InTransit => "in_transit",
+            Self::AtDropoff => "at_dropoff",
+            Self::Returning => "returning",
+            Self::Crashed => "crashed",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// Whose session a stream is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct StoredSession {
+    #[serde(with = "crate::stored")]
+    fleet: FleetId,
+    #[serde(with = "crate::stored")]
+    drone: DroneId,
+    #[serde(with = "crate::stored")]
+    session: SessionId,
+}
+
+/// Which drone flies for a delivery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct StoredFlight {
+    #[serde(with = "crate::stored")]
+    fleet: FleetId,
+    #[serde(with = "crate::stored")]
+    drone: DroneId,
+    #[serde(with = "crate::stored")]
+    mission: MissionId,
+}
+
+/// The projection. See the module.
+#[derive(Debug)]
+pub(crate) struct Fleet;
+
+impl Projection for Fleet {
+    fn name(&self) -> &'static str {
+        "fleet"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn categories(&self) -> &'static [Category] {
+        &[Category::DroneSession, Category::Delivery]
+    }
+
+    fn project(
+        &self,
+        view: &mut Overlay<'_>,
+        record: &Record,
+        facts: &Facts,
+    ) -> Result<(), ViewStoreError> {
+        match facts {
+            Facts::Session(events) => hear(view, record, events),
+            Facts::Delivery(events) => follow(view, record, events),
+            Facts::User(_) | Facts::Other | Facts::Undecodable(_) => Ok(()),
+        }
+    }
+}
+
+/// What a drone's sender said.
+fn hear(
+    view: &mut Overlay<'_>,
+    record: &Record,
+    events: &[SessionEvent],
+) -> Result<(), ViewStoreError> {
+    let index = Key::index(SESSIONS).id(record.stream.key.as_bytes());
+    let mut session = match view.get(&index)? {
+        Some(bytes) => Some(from_bytes::<StoredSession>(&bytes)?),
+        None => None,
+    };
+    let mut heard_at = None;
+    for event in events {
+        match event {
+            SessionEvent::SessionOpened(sender) if session.is_none() => {
+                let opened = StoredSession::of(sender);
+                view.put(index.clone(), to_bytes(&opened));
+                session = Some(opened);
+            }
+            SessionEvent::FactReceived(fact) => heard_at = heard_at.max(Some(fact.received_at)),
+            SessionEvent::SessionOpened(_)
+            | SessionEvent::GapPassed { .. }
+            | SessionEvent::FactParked { .. }
+            | SessionEvent::FactUnparked { .. }
+            | SessionEvent::DeadLettered { .. } => {}
+        }
+    }
+    let (Some(session), Some(heard_at)) = (session, heard_at) else {
+        return Ok(());
+    };
+    let name = (session.drone, session.fleet);
+    if let Some(mut row) = row_to_change(view, record, &name)? {
+        // A session that was superseded may still bring a late fact.
+        row.session = row.session.max(Some(session.session));
+        row.fact_received_at = row.fact_received_at.max(Some(heard_at));
+        put_row(view, record, row);
+    }
+    Ok(())
+}
+
+/// What becomes of a delivery is what its drone does.
+fn follow(
+    view: &mut Overlay<'_>,
+    record: &Record,
+    events: &[DeliveryEvent],
+) -> Result<(), ViewStoreError> {
+    let steps = events.iter().zip(&record.events);
+    let steps = steps.filter_map(|(event, recorded)| Some((step(event)?, event_time(recorded))));
+    let steps: Vec<_> = steps.collect();
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let index = Key::index(FLYING).id(record.stream.key.as_bytes());
+    let before = match view.get(&index)? {
+        Some(bytes) => Some(from_bytes::<StoredFlight>(&bytes)?),
+        None => None,
+    };
+    let delivery = read_part(Some(*record.stream.key.as_bytes()))?;
+    let (mut flying, mut rows) = (before.clone(), BTreeMap::new());
+    for (step, at) in steps {
+        let of = match (&step, &flying) {
+            (Step::Begin(assignment), _) => StoredFlight::of(assignment),
+            (Step::Go(mission, _) | Step::End(Some(mission), _), Some(flight))
+                if flight.mission == *mission =>
+            {
+                flight.clone()
+            }
+            (Step::End(None, _), Some(flight)) => flight.clone(),
+            // Of a mission that is over, or of one that nobody was told of.
+            (Step::Go(..) | Step::End(..), _) => continue,
+        };
+        let name = (of.drone.clone(), of.fleet.clone());
+        if !rows.contains_key(&name) {
+            rows.insert(name.clone(), row_to_change(view, record, &name)?);
+        }
+        let Some(Some(row)) = rows.get_mut(&name) else {
+            continue;
+        };
+        let mission = of.mission;
+        let flight = Flight { mission, delivery };
+        flying = row.take(&step, at, flight).then_some(of);
+    }
+    for row in rows.into_values().flatten() {
+        put_row(view, record, row);
+    }
+    match flying {
+        now if now == before => {}
+        Some(flight) => view.put(index, to_bytes(&flight)),
+        None => view.remove(index),
+    }
+    Ok(())
+}
+
+/// What an event of a delivery means for its drone.
+#[derive(Clone, Copy, Debug)]
+enum Step<'e> {
+    /// A drone gets a mission.
+    Begin(&'e Assignment),
+    /// The drone of a mission does something else.
+    Go(MissionId, DroneActivity),
+    /// A mission is over, or whichever there is.
+    End(Option<MissionId>, DroneActivity),
+}
+
+fn step(event: &DeliveryEvent) -> Option<Step<'_>> {
+    use DroneActivity as Now;
+    Some(match event {
+        DeliveryEvent::DroneAssigned(assignment) => Step::Begin(assignment),
+        DeliveryEvent::HeadedToPickup { mission } => Step::Go(*mission, Now::HeadedToPickup),
+        DeliveryEvent::ArrivedAtPickup { mission } => Step::Go(*mission, Now::AtPickup),
+        DeliveryEvent::PickedUp { mission, .. } => Step::Go(*mission, Now::Loaded),
+        DeliveryEvent::InTransit { mission } => Step::Go(*mission, Now::InTransit),
+        DeliveryEvent::ArrivedAtDropoff { mission, .. } => Step::Go(*mission, Now::AtDropoff),
+        DeliveryEvent::ReturnStarted { mission, .. } => Step::Go(*mission, Now::Returning),
+        DeliveryEvent::DroneUnassigned {
+            mission, reason, ..
+        } => Step::End(Some(*mission), without_mission(*reason)),
+        DeliveryEvent::DeliveryComplete { mission, .. }
+        | DeliveryEvent::ArrivedAtHub { mission, .. }
+        | DeliveryEvent::Returned { mission } => Step::End(Some(*mission), Now::Free),
+        DeliveryEvent::Failed { mission, reason } => {
+            let lost = *reason == Failure::DroneLost;
+            Step::End(Some(*mission), if lost { Now::Lost } else { Now::Free })
+        }
+        DeliveryEvent::Cancelled => Step::End(None, Now::Free),
+        DeliveryEvent::Created(_)
+        | DeliveryEvent::Scheduled
+        | DeliveryEvent::Rescheduled(_)
+        | DeliveryEvent::AttemptFailed { .. }
+        | DeliveryEvent::CancellationRequested { .. }
+        | DeliveryEvent::CancellationRejected { .. }
+        | DeliveryEvent::MilestoneTimeCorrected { .. }
+        | DeliveryEvent::AnomalyRecorded { .. } => return None,
+    })
+}
+
+const fn without_mission(reason: UnassignReason) -> DroneActivity {
+    match reason {
+        UnassignReason::Crashed => DroneActivity::Crashed,
+        UnassignReason::Lost => DroneActivity::Lost,
+        UnassignReason::Rejected
+        | UnassignReason::Aborted
+        | UnassignReason::StoodDown
+        | UnassignReason::MissionEnded
+        | UnassignReason::Replanned
+        | UnassignReason::AttemptFailed => DroneActivity::Free,
+    }
+}
+
+impl StoredSession {
+    fn of(sender: &Sender) -> Self {
+        Self {
+            fleet: sender.fleet.clone(),
+            drone: sender.drone.clone(),
+            session: sender.session.clone(),
+        }
+    }
+}
+
+impl StoredFlight {
+    fn of(assignment: &Assignment) -> Self {
+        Self {
+            fleet: assignment.fleet.clone(),
+            drone: assignment.drone.clone(),
+            mission: assignment.mission,
+        }
+    }
+}
+
+impl DroneRow {
+    fn new(name: &DroneName, at: Timestamp) -> Self {
+        let (drone, fleet) = name.clone();
+        Self {
+            fleet,
+            drone,
+            session: None,
+            known_since: at,
+            fact_received_at: None,
+            activity: DroneActivity::Free,
+            since: at,
+            flight: None,
+            position: Position::START,
+        }
+    }
+
+    /// Takes a step of one of its flights, and says whether that goes on. What
+    /// it does is what its newest flight says.
+    fn take(&mut self, step: &Step<'_>, at: Timestamp, flight: Flight) -> bool {
+        let (activity, goes_on) = match step {
+            Step::Begin(_) => (DroneActivity::Assigned, true),
+            Step::Go(_, activity) => (*activity, true),
+            Step::End(_, activity) => (*activity, false),
+        };
+        if matches!(step, Step::Begin(_)) || self.flight == Some(flight) {
+            self.flight = goes_on.then_some(flight);
+            if self.activity != activity {
+                self.since = at;
+            }
+            self.activity = activity;
+        }
+        goes_on
+    }
+}
+
+fn row_key((drone, fleet): &DroneName) -> Key {
+    Key::row().text(drone.as_str()).text(fleet.as_str())
+}
+
+/// A drone's row, or a new one; nothing if it holds the record already.
+fn row_to_change(
+    view: &Overlay<'_>,
+    record: &Record,
+    name: &DroneName,
+) -> Result<Option<DroneRow>, ViewStoreError> {
+    let row = match view.get(&row_key(name))? {
+        Some(bytes) => from_bytes(&bytes)?,
+        None => DroneRow::new(name, instant(record.recorded_at_us)),
+    };
+    Ok(Some(row).filter(|row| row.position < record.position))
+}
+
+fn put_row(view: &mut Overlay<'_>, record: &Record, mut row: DroneRow) {
+    row.position = record.position;
+    let key = Key::row().text(row.drone.as_str()).text(row.fleet.as_str());
+    view.put(key, to_bytes(&row));
+}
+
+/// The drones after one, sorted by name, then by fleet, at most `limit` and
+/// [`DRONES_PER_ANSWER_MAX`].
+pub(crate) fn drones(
+    view: &Overlay<'_>,
+    after: Option<&DroneName>,
+    limit: usize,
+) -> Result<Vec<DroneRow>, ViewStoreError> {
+    let all = Key::row().prefix();
+    let range = after.map_or(all, |after| Key::row().prefix_after(row_key(after)));
+    rows(view, &range, limit)
+}
+
+/// The drones of one name, of whatever fleet.
+pub(crate) fn named(view: &Overlay<'_>, drone: &DroneId) -> Result<Vec<DroneRow>, ViewStoreError> {
+    let range = Key::row().text(drone.as_str()).prefix();
+    rows(view, &range, DRONES_PER_ANSWER_MAX)
+}
+
+fn rows(
+    view: &Overlay<'_>,
+    range: &KeyRange,
+    limit: usize,
+) -> Result<Vec<DroneRow>, ViewStoreError> {
+    let limit = limit.min(DRONES_PER_ANSWER_MAX);
+    let entries = view.scan(range, Direction::Forward, limit)?;
+    let row = |(_, value): Entry| from_bytes::<DroneRow>(&value);
+    entries.into_iter().map(row).collect()
+}
