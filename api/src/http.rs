@@ -30,6 +30,7 @@ pub mod cursor;
 pub mod negotiate;
 mod path;
 mod prefer;
+mod listing;
 // What goes out.
 mod answer;
 mod representation;
@@ -41,6 +42,7 @@ pub mod server;
 mod users;
 mod deliveries;
 mod user_deliveries;
+mod dispatcher;
 mod drone_events;
 mod drones;
 mod feed;
@@ -129,6 +131,7 @@ fn routes(api: Api, config: &Config) -> Router {
     let resources = users::routes()
         .merge(deliveries::routes())
         .merge(user_deliveries::routes())
+        .merge(dispatcher::routes())
         .merge(drone_events::routes())
         .merge(drones::routes())
         .route_layer(middleware::from_fn_with_state(

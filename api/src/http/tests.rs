@@ -23,6 +23,7 @@ use crate::ingest::IngestLimits;
 mod deliveries;
 mod drone_events;
 mod feed;
+mod lists;
 mod streams;
 mod users;
 mod wide;
