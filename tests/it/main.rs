@@ -10,6 +10,8 @@ mod story;
 // A delivery's whole life.
 mod flight;
 mod views;
+mod time_travel;
+mod read_your_writes;
 // Everything that happens, to whoever wants to know.
 mod feed;
 // What is refused, and how.
