@@ -173,6 +173,13 @@ impl<'k> KeyParts<'k> {
         Some(*id)
     }
 
+    /// The number that follows.
+    pub(crate) fn number(&mut self) -> Option<u32> {
+        let (number, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u32::from_be_bytes(*number))
+    }
+
     /// The large number that follows.
     pub(crate) fn large_number(&mut self) -> Option<u64> {
         let (number, rest) = self.0.split_first_chunk()?;

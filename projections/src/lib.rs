@@ -23,6 +23,7 @@ mod user_deliveries;
 mod deliveries;
 mod waiting_sessions;
 mod fleet;
+mod statistics;
 
 // The question whose answer is never in the log.
 mod live;
@@ -56,6 +57,10 @@ pub use projection::{Halt, Undecodable};
 pub use rebuild::{Advance, RebuildError, rebuild};
 pub use shared::ReaderState;
 pub use slot::{RebuildId, RebuildStatus};
+pub use statistics::{
+    EtaError, PERIODS_PER_PAGE_MAX, Period, Spread, Stage, Statistics, StatisticsPage,
+    StatisticsQuery,
+};
 pub use time_travel::{Found, KnownAt, Moment, Past};
 pub use user::UserRow;
 pub use user_deliveries::{

@@ -12,6 +12,7 @@ use crate::fleet::Fleet;
 use crate::gathering::Gatherer;
 use crate::projection::Projection;
 use crate::slot::{RebuildId, RebuildStatus, Slot};
+use crate::statistics::HourlyStatistics;
 use crate::user::User;
 use crate::user_deliveries::UserDeliveries;
 use crate::view::{View, ViewOpenError};
@@ -30,6 +31,7 @@ pub(crate) const PROJECTIONS: Projections = &[
     &Deliveries,
     &WaitingSessions,
     &Fleet,
+    &HourlyStatistics,
 ];
 
 /// All views.

@@ -7,6 +7,7 @@ use crate::deliveries::{self, Deliveries, DeliveriesPage, DeliveriesQuery};
 use crate::delivery_status::{self, DeliveryStatus};
 use crate::fleet::{self, DroneRow, Fleet};
 use crate::live::DroneName;
+use crate::statistics::{self, HourlyStatistics, StatisticsPage, StatisticsQuery};
 
 impl Views {
     /// The drones that the log tells of after one, sorted by name, then by
@@ -51,6 +52,18 @@ impl Views {
             let status = status.overlay();
             let status_of = |id| delivery_status::status(&status, id);
             Ok(deliveries::page(&list.overlay(), query, status_of)?)
+        })
+    }
+
+    /// How well it went, period by period, as of the view's position.
+    ///
+    /// # Errors
+    /// [`QueryError`]; `Lagging` while the views are being built.
+    pub fn statistics(&self, query: &StatisticsQuery) -> Result<StatisticsPage, QueryError> {
+        self.query(|set| {
+            let view = set.view(&HourlyStatistics);
+            let view = self.caught_up(&view)?;
+            Ok(statistics::page(&view.overlay(), query)?)
         })
     }
 }

@@ -230,5 +230,5 @@ fn a_happening_changes_what_it_should() {
     let service = Service::after(&[Happening::Delivery(0, create)]);
     let views = dump(&service.log.folded());
     let filled = views.iter().filter(|entries| !entries.is_empty());
-    assert_eq!(filled.count(), 5, "all but the drone sessions");
+    assert_eq!(filled.count(), 6, "all but the drone sessions");
 }
