@@ -60,6 +60,7 @@ struct StoredEntry {
     sequence: StreamVersion,
     event_type: EventType,
     schema: SchemaVersion,
+    #[serde(with = "serde_bytes")]
     payload: Vec<u8>,
     event_time_us: i64,
     recorded_at_us: i64,
@@ -76,6 +77,7 @@ struct Chunk {
     position: Position,
     /// The stream's version after it.
     sequence: StreamVersion,
+    #[serde(with = "serde_bytes")]
     bytes: Vec<u8>,
 }
 
@@ -147,6 +149,14 @@ fn last_chunk(
     view: &Overlay<'_>,
     delivery: &[u8; 16],
 ) -> Result<Option<(u32, Chunk)>, ViewStoreError> {
+    // Most deliveries have one chunk, and whatever comes after a chunk has filled it.
+    let Some(first) = view.get(&Key::row().id(delivery).number(0))? else {
+        return Ok(None);
+    };
+    let first: Chunk = from_bytes(&first)?;
+    if first.bytes.len() < CHUNK_BYTES {
+        return Ok(Some((0, first)));
+    }
     let chunks = Key::row().id(delivery).prefix();
     let last = view.scan(&chunks, Direction::Backward, 1)?.pop();
     let Some((key, value)) = last else {

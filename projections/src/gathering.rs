@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use eventstore::{Budget, EventStore, Filter, Position};
 use serde::{Deserialize, Serialize};
+use serde_bytes::{ByteBuf, Bytes};
 
 use crate::feeding::{FeedError, Hungry, check_contiguous, feed};
 use crate::overlay::Overlay;
@@ -30,12 +31,15 @@ const BATCHES_PER_STEP: usize = if cfg!(test) { 1 } else { 20 };
 /// What is stashed: all writes of a gathering, and where the view is once they
 /// are applied.
 #[derive(Serialize, Deserialize)]
-struct Stash {
+struct Stash<W> {
     /// Where the view was before: no other stash of the view tells this.
     from: Position,
     position: Position,
-    writes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    writes: W,
 }
+
+type StashedRefs<'w> = Vec<(&'w Bytes, Option<&'w Bytes>)>;
+type Stashed = Vec<(ByteBuf, Option<ByteBuf>)>;
 
 /// Feeds some views at once that are far behind.
 #[derive(Debug, Default)]
@@ -88,9 +92,29 @@ impl Gatherer {
         if feed(log, careful)?.is_some() {
             return Ok(true);
         }
-        let bytes: usize = self.gatherings.iter().map(Gathering::bytes).sum();
-        let is_fed = bytes < GATHERED_BYTES_MAX && self.gather_page(log, views)?;
+        let is_fed = !self.is_full() && self.gather_page(log, views)?;
         Ok(is_fed || self.begin_to_apply(store)?)
+    }
+
+    /// Gathers a page, and forgets what was gathered once it is as much as may
+    /// be. `false` if all are there.
+    pub(crate) fn gather_only(
+        &mut self,
+        log: &dyn EventStore,
+        views: &[Hungry],
+    ) -> Result<bool, FeedError> {
+        self.keep(views);
+        if self.is_full() {
+            for gathering in &mut self.gatherings {
+                gathering.state = State::Gathers(gathering.view.gather());
+            }
+        }
+        self.gather_page(log, views)
+    }
+
+    fn is_full(&self) -> bool {
+        let bytes: usize = self.gatherings.iter().map(Gathering::bytes).sum();
+        bytes >= GATHERED_BYTES_MAX
     }
 
     fn keep(&mut self, views: &[Hungry]) {
@@ -192,7 +216,9 @@ impl Gathering {
             let stash = Stash {
                 from: self.view.position(),
                 position: self.reached,
-                writes: writes.map(|it| (it.key.clone(), it.new.clone())).collect(),
+                writes: writes
+                    .map(|it| (Bytes::new(&it.key), it.new.as_deref().map(Bytes::new)))
+                    .collect(),
             };
             store.stash(self.view.tree_name(), &sealed(&stash))?;
             self.view.hide();
@@ -235,14 +261,14 @@ impl Gathering {
 }
 
 /// A stash with a hash of it before it.
-fn sealed(stash: &Stash) -> Vec<u8> {
+fn sealed(stash: &Stash<StashedRefs<'_>>) -> Vec<u8> {
     let bytes = to_bytes(stash);
     let mut sealed = Digest::of(&bytes).to_be_bytes().to_vec();
     sealed.extend_from_slice(&bytes);
     sealed
 }
 
-fn unsealed(sealed: &[u8]) -> Option<Stash> {
+fn unsealed(sealed: &[u8]) -> Option<Stash<Stashed>> {
     let (hash, bytes) = sealed.split_first_chunk()?;
     let is_whole = Digest::of(bytes).to_be_bytes() == *hash;
     is_whole.then(|| from_bytes(bytes).ok()).flatten()
@@ -271,6 +297,7 @@ pub(crate) fn resume(
     while checkpoint.is_amid_stash {
         let mut batch = Vec::with_capacity(BATCH_KEYS);
         for (key, new) in writes.by_ref().take(BATCH_KEYS) {
+            let (key, new) = (key.into_vec(), new.map(ByteBuf::into_vec));
             let old = tree.get(&key)?;
             for value in old.iter().chain(&new) {
                 checkpoint.digest.toggle(&key, value);

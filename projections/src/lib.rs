@@ -45,6 +45,7 @@ mod time_travel;
 // Without a service: building anew, and comparing with a fresh fold.
 mod rebuild;
 mod verify;
+pub mod reference;
 
 pub use deliveries::{DeliveriesPage, DeliveriesQuery};
 pub use delivery_history::HistoryEntry;

@@ -217,6 +217,7 @@ pub(crate) fn event_time(event: &Event) -> Timestamp {
 pub(crate) struct Carried {
     event_type: u16,
     schema: u16,
+    #[serde(with = "serde_bytes")]
     payload: Vec<u8>,
 }
 

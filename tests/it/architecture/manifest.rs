@@ -138,6 +138,8 @@ const ALLOWANCES: [Allowance; 5] = [
             "eventstore",
             "sled",
             "serde",
+            // Byte strings at once instead of byte by byte.
+            "serde_bytes",
             "postcard",
             "thiserror",
             "tokio",
