@@ -45,7 +45,11 @@ mod user_deliveries;
 mod dispatcher;
 mod drone_events;
 mod drones;
+mod statistics;
+mod tasks;
 mod feed;
+// For whoever runs it.
+mod operations;
 mod health;
 mod problem_pages;
 
@@ -76,6 +80,7 @@ struct Api {
     live: Arc<LiveDrones>,
     metrics: Metrics,
     streams: feed::Streams,
+    rebuilds: operations::Rebuilds,
     /// For bodies of the usual size, and for batches of drone events; both
     /// share one budget of memory.
     bodies: BodyReader,
@@ -104,6 +109,7 @@ pub fn interface(services: Services, config: &Config, stopping: watch::Receiver<
     let streams = feed::Streams::new(application.log(), &config.http, stopping);
     let api = Api {
         streams,
+        rebuilds: operations::Rebuilds::default(),
         batches: bodies.with_bytes_max(config.http.batch_bytes_max),
         bodies,
         skew_max: config.ingest.clock_skew(),
@@ -134,6 +140,9 @@ fn routes(api: Api, config: &Config) -> Router {
         .merge(dispatcher::routes())
         .merge(drone_events::routes())
         .merge(drones::routes())
+        .merge(statistics::routes())
+        .merge(tasks::routes())
+        .merge(operations::routes())
         .route_layer(middleware::from_fn_with_state(
             Arc::clone(&api.views),
             admission::admit_writes,

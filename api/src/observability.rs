@@ -87,8 +87,18 @@ pub const FEED_HALTED: &str = "airpost_feed_halted_total";
 pub const LOG_POSITION: &str = "airpost_log_position";
 /// 1 while appends are taken, 0 while they are not.
 pub const LOG_WRITABLE: &str = "airpost_log_writable";
+/// The record up to which a view holds all, by view.
+pub const VIEW_POSITION: &str = "airpost_view_position";
 /// How many records of the log a view has not seen, by view.
 pub const VIEW_LAG_POSITIONS: &str = "airpost_view_lag_positions";
+/// 1 for a view that stands still at a record that cannot be read, else 0, by view.
+pub const VIEW_HALTED: &str = "airpost_view_halted";
+/// 1 for a view that is being built anew beside the one that answers, else 0, by view.
+pub const VIEW_REBUILDING: &str = "airpost_view_rebuilding";
+/// How far that one is, by view; 0 where none is being built.
+pub const VIEW_REBUILD_POSITION: &str = "airpost_view_rebuild_position";
+/// Counts rebuilds that were asked for and are over, by view and outcome: `succeeded`, `failed`.
+pub const VIEW_REBUILDS: &str = "airpost_view_rebuilds_total";
 /// How often the views were damaged and begun anew since the start.
 pub const VIEWS_REBUILDS: &str = "airpost_views_rebuilds";
 
@@ -192,18 +202,47 @@ fn describe() {
         Unit::Count,
         "1 while appends are taken, 0 while they are not"
     );
+    describe_views();
+    describe_feed();
+    describe_snapshots();
+}
+
+fn describe_views() {
+    describe_gauge!(
+        VIEW_POSITION,
+        Unit::Count,
+        "record up to which a view holds all"
+    );
     describe_gauge!(
         VIEW_LAG_POSITIONS,
         Unit::Count,
         "records that a view has not seen yet"
     );
     describe_gauge!(
+        VIEW_HALTED,
+        Unit::Count,
+        "1 for a view that stands still at what it cannot read"
+    );
+    describe_gauge!(
+        VIEW_REBUILDING,
+        Unit::Count,
+        "1 for a view that is being built anew beside the one that answers"
+    );
+    describe_gauge!(
+        VIEW_REBUILD_POSITION,
+        Unit::Count,
+        "record up to which the view that is being built holds all"
+    );
+    describe_counter!(
+        VIEW_REBUILDS,
+        Unit::Count,
+        "rebuilds that were asked for and are over"
+    );
+    describe_gauge!(
         VIEWS_REBUILDS,
         Unit::Count,
         "views damaged and begun anew since the start"
     );
-    describe_feed();
-    describe_snapshots();
 }
 
 fn describe_feed() {

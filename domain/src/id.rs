@@ -74,6 +74,8 @@ ids! {
     MissionId "msn_";
     /// A recorded event.
     EventId "evt_";
+    /// What goes on after its request was answered.
+    OperationId "op_";
 }
 
 fn parse_prefixed(text: &str, prefix: &'static str) -> Result<Uuid, InvalidId> {

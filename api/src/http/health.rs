@@ -12,8 +12,12 @@ use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::answer::json as json_answer;
+use super::operations::under_way_at;
 use super::problem::{Problem, ProblemKind};
-use crate::observability::{LOG_POSITION, LOG_WRITABLE, VIEW_LAG_POSITIONS, VIEWS_REBUILDS};
+use crate::observability::{
+    LOG_POSITION, LOG_WRITABLE, VIEW_HALTED, VIEW_LAG_POSITIONS, VIEW_POSITION,
+    VIEW_REBUILD_POSITION, VIEW_REBUILDING, VIEWS_REBUILDS,
+};
 
 const NEVER_STORED: [(axum::http::HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
 
@@ -158,7 +162,11 @@ fn shown(health: &ViewsHealth) -> Map<String, Value> {
 }
 
 async fn metrics(State(api): State<Api>) -> Response {
-    gauge(&api.views.health(), &api.application.log_health());
+    let health = api.views.health();
+    gauge(&health, &api.application.log_health());
+    for view in &health.views {
+        gauge_rebuild(view.name, under_way_at(&api, view.name));
+    }
     let headers = [
         (CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"),
         (CACHE_CONTROL, "no-store"),
@@ -177,8 +185,23 @@ fn gauge(health: &ViewsHealth, log: &Health) {
     metrics::gauge!(VIEWS_REBUILDS).set(f64::from(health.rebuilds));
     for view in &health.views {
         let lag = health.head.get().saturating_sub(view.position.get());
+        metrics::gauge!(VIEW_POSITION, "view" => view.name).set(view.position.get() as f64);
         metrics::gauge!(VIEW_LAG_POSITIONS, "view" => view.name).set(lag as f64);
+        let is_halted = f64::from(u8::from(view.halted.is_some()));
+        metrics::gauge!(VIEW_HALTED, "view" => view.name).set(is_halted);
     }
+}
+
+/// `position` is how far the view is that is being built, if one is.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "gauges are floats; positions are exact up to 2^53"
+)]
+fn gauge_rebuild(view: &'static str, position: Option<u64>) {
+    let is_rebuilding = f64::from(u8::from(position.is_some()));
+    metrics::gauge!(VIEW_REBUILDING, "view" => view).set(is_rebuilding);
+    let position = position.unwrap_or_default() as f64;
+    metrics::gauge!(VIEW_REBUILD_POSITION, "view" => view).set(position);
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod deliveries;
 mod drone_events;
 mod feed;
 mod lists;
+mod operators;
 mod streams;
 mod users;
 mod wide;

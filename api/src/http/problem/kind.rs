@@ -156,6 +156,10 @@ kinds! {
         "The service is starting, and its views have not reached the end of the log, or it is stopping. Send the \
          request again after the time that Retry-After names. If the detail asks for a restart or another release, \
          waiting alone does not help: an operator must look.";
+    /// A view could not be built anew.
+    RebuildFailed INTERNAL_SERVER_ERROR "rebuild-failed" "Rebuild failed" retryable: false
+        "The view could not be built anew from the log, and the one that was there goes on answering. The detail says \
+         what stood in the way. If a record cannot be read, start a release that can, and ask again.";
 }
 
 impl ProblemKind {

@@ -1,0 +1,81 @@
+//! `GET /v1/projections`: how each view is.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::response::Response;
+use axum::routing::get;
+use projections::{ReaderState, RebuildStatus, ViewHealth, ViewsHealth};
+use serde_json::{Value, json};
+
+use super::rebuild::{Rebuild, as_operation};
+use crate::http::Api;
+use crate::http::answer::json as json_answer;
+use crate::http::path::no_query;
+use crate::http::problem::Problem;
+
+/// The address of the list, where also is seen what came of a rebuild.
+pub(super) const PATH: &str = "/v1/projections";
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new().route(PATH, get(list))
+}
+
+async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
+    no_query(&uri)?;
+    let health = api.views.health();
+    let items = health.views.iter().map(|view| {
+        let rebuild = api.rebuilds.of(&api.views, api.environment(), view.name);
+        shown(&health, view, rebuild.as_ref(), api.environment().now_us())
+    });
+    let mut response = json_answer(
+        StatusCode::OK,
+        &json!({
+            "head": health.head.get(),
+            "ready": health.is_ready(),
+            "items": items.collect::<Vec<_>>(),
+            "next": null,
+        }),
+    );
+    let never = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(CACHE_CONTROL, never);
+    Ok(response)
+}
+
+fn shown(health: &ViewsHealth, view: &ViewHealth, rebuild: Option<&Rebuild>, now_us: i64) -> Value {
+    let operation = rebuild.map(|rebuild| as_operation(rebuild, now_us).to_json());
+    json!({
+        "name": view.name,
+        "version": view.version,
+        "position": view.position.get(),
+        "lag_positions": health.head.get().saturating_sub(view.position.get()),
+        "state": state(health, view, rebuild),
+        "halted": view.halted.as_ref().map(ToString::to_string),
+        "rebuild": operation,
+        "links": { "rebuild": format!("{PATH}/{}/rebuild", view.name) },
+    })
+}
+
+/// What a view is doing, in a word: what is wrong before what passes.
+fn state(health: &ViewsHealth, view: &ViewHealth, rebuild: Option<&Rebuild>) -> &'static str {
+    match &health.reader {
+        ReaderState::Opening => return "opening",
+        ReaderState::Failed(_) => return "failed",
+        ReaderState::Stopped => return "stopped",
+        ReaderState::Following => {}
+    }
+    let is_rebuilding = rebuild.is_some_and(|rebuild| match rebuild.status {
+        RebuildStatus::Waiting | RebuildStatus::Running { .. } => true,
+        RebuildStatus::Succeeded | RebuildStatus::Failed { .. } => false,
+    });
+    if view.halted.is_some() {
+        "halted"
+    } else if view.position < health.ready_at {
+        "building"
+    } else if is_rebuilding {
+        "rebuilding"
+    } else {
+        "following"
+    }
+}
