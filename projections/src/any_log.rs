@@ -72,6 +72,7 @@ pub(crate) enum SessionStep {
     GapPassed(u64),
     Parked(u64, ParkReason, u128),
     Unparked(u64),
+    GivenUp(u64, ParkReason),
 }
 
 /// Any log of up to that many commits.
@@ -175,6 +176,8 @@ fn session_step() -> impl Strategy<Value = SessionStep> {
         1 => (1..20_u64, select(ParkReason::ALL), 0..3_u128)
             .prop_map(|(seq, why, mission)| SessionStep::Parked(seq, why, mission)),
         1 => (1..20_u64).prop_map(SessionStep::Unparked),
+        1 => (1..20_u64, select(ParkReason::ALL))
+            .prop_map(|(seq, why)| SessionStep::GivenUp(seq, why)),
     ]
 }
 
@@ -352,6 +355,10 @@ impl Service {
                 vec![SessionEvent::FactParked { seq: *seq, parked }]
             }
             SessionStep::Unparked(seq) => vec![SessionEvent::FactUnparked { seq: *seq }],
+            SessionStep::GivenUp(seq, why) => vec![SessionEvent::DeadLettered {
+                seq: *seq,
+                why: *why,
+            }],
         };
         for event in &events {
             *session = std::mem::take(session).evolve(event);

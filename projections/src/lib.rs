@@ -24,6 +24,9 @@ mod deliveries;
 mod waiting_sessions;
 mod fleet;
 mod statistics;
+mod event_place;
+mod dead_letters;
+mod tasks;
 
 // The question whose answer is never in the log.
 mod live;
@@ -47,9 +50,11 @@ mod rebuild;
 mod verify;
 pub mod reference;
 
+pub use dead_letters::DEAD_LETTERS_PER_PAGE_MAX;
 pub use deliveries::{DeliveriesPage, DeliveriesQuery};
 pub use delivery_history::HistoryEntry;
 pub use delivery_status::{Cancellation, DeliveryRow, Milestones, MissionRow};
+pub use event_place::EventPlace;
 pub use fleet::{DRONES_PER_ANSWER_MAX, DroneActivity, DroneRow, Flight};
 pub use live::{DroneName, LIVE_DRONES_MAX, LiveDrones, Observation};
 pub use opening::OpenError;
@@ -62,6 +67,7 @@ pub use statistics::{
     EtaError, PERIODS_PER_PAGE_MAX, Period, Spread, Stage, Statistics, StatisticsPage,
     StatisticsQuery,
 };
+pub use tasks::{Matter, TASKS_PER_PAGE_MAX, Task};
 pub use time_travel::{Found, KnownAt, Moment, Past};
 pub use user::UserRow;
 pub use user_deliveries::{
@@ -70,7 +76,10 @@ pub use user_deliveries::{
 };
 pub use verify::{Difference, FINDINGS_MAX, Finding, Verification, VerifyError, verify, witnesses};
 pub use view_store::ViewStoreError;
-pub use views::{QueryError, ViewHealth, Views, ViewsHealth, ViewsOptions};
+pub use views::{
+    DeadLetter, DeadLettersPage, QueryError, TasksPage, ViewHealth, Views, ViewsHealth,
+    ViewsOptions,
+};
 pub use waiting_sessions::{DUE_ENTRIES_MAX, Deadlines, DueSession};
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 //! `#[serde(with = "crate::stored")]`.
 
 use domain::codec::{Encoded, StoredEvent};
-use domain::delivery::{CancelReason, Failure, Milestone, Status};
-use domain::id::{DeliveryId, DroneId, ExternalId, FleetId, MissionId, SessionId, UserId};
+use domain::delivery::{Anomaly, CancelReason, Failure, Milestone, Status};
+use domain::id::{DeliveryId, DroneId, ExternalId, FactId, FleetId, MissionId, SessionId, UserId};
 use domain::session::ParkReason;
 use domain::text::Comment;
 use domain::time::Timestamp;
@@ -145,6 +145,7 @@ macro_rules! words {
 }
 
 words!(
+    Anomaly,
     CancelReason,
     DroneActivity,
     Failure,
@@ -171,7 +172,7 @@ macro_rules! texts {
     )+};
 }
 
-texts!(Comment, DroneId, ExternalId, FleetId, SessionId);
+texts!(Comment, DroneId, ExternalId, FactId, FleetId, SessionId);
 
 /// Ids, as their UUID's bytes. The UUID's own type belongs to the crates
 /// below; here it only passes through.

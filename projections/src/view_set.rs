@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use eventstore::{EventStore, LogHistory, Page, Position};
 
+use crate::dead_letters::DeadLetters;
 use crate::deliveries::Deliveries;
 use crate::delivery_history::DeliveryHistory;
 use crate::delivery_status::DeliveryStatus;
@@ -13,6 +14,7 @@ use crate::gathering::Gatherer;
 use crate::projection::Projection;
 use crate::slot::{RebuildId, RebuildStatus, Slot};
 use crate::statistics::HourlyStatistics;
+use crate::tasks::Tasks;
 use crate::user::User;
 use crate::user_deliveries::UserDeliveries;
 use crate::view::{View, ViewOpenError};
@@ -32,6 +34,8 @@ pub(crate) const PROJECTIONS: Projections = &[
     &WaitingSessions,
     &Fleet,
     &HourlyStatistics,
+    &DeadLetters,
+    &Tasks,
 ];
 
 /// All views.

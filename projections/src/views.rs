@@ -30,6 +30,8 @@ use crate::waiting_sessions::{self, Deadlines, DueSession, WaitingSessions};
 // The questions of those who keep the service going.
 mod questions;
 
+pub use questions::{DeadLetter, DeadLettersPage, TasksPage};
+
 #[cfg(test)]
 mod tests;
 

@@ -1,13 +1,67 @@
 //! What the people who keep the service going ask: about all deliveries, not one.
 
-use domain::id::DroneId;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use domain::drone::Sender;
+use domain::id::{DeliveryId, DroneId, MissionId};
+use domain::session::{ParkReason, ReceivedFact, SessionEvent};
+use domain::time::Timestamp;
+use eventstore::{Budget, StreamId, StreamVersion};
 
 use super::{QueryError, Views};
+use crate::dead_letters::{self, DeadLetters, LetterRow, Received};
 use crate::deliveries::{self, Deliveries, DeliveriesPage, DeliveriesQuery};
 use crate::delivery_status::{self, DeliveryStatus};
+use crate::event_place::EventPlace;
 use crate::fleet::{self, DroneRow, Fleet};
 use crate::live::DroneName;
+use crate::projection::Facts;
 use crate::statistics::{self, HourlyStatistics, StatisticsPage, StatisticsQuery};
+use crate::tasks::{self, Task, Tasks};
+
+/// Some of what needs a person, newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TasksPage {
+    /// The open tasks.
+    pub items: Vec<Task>,
+    /// Where to go on, if there are more.
+    pub next: Option<EventPlace>,
+}
+
+/// Some facts that were given up, newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLettersPage {
+    /// The facts.
+    pub items: Vec<DeadLetter>,
+    /// Where to go on, if there are more.
+    pub next: Option<EventPlace>,
+}
+
+/// A fact that could not be applied in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Its session's stream.
+    pub stream: StreamId,
+    /// The version of the event that gave it up.
+    pub version: StreamVersion,
+    /// Its number in the session.
+    pub seq: u64,
+    /// What it waited for.
+    pub why: ParkReason,
+    /// The mission that it is about.
+    pub mission: Option<MissionId>,
+    /// The delivery that its mission was to be bound to, where that was what it waited for.
+    pub delivery: Option<DeliveryId>,
+    /// Since when it waited, if that is known.
+    pub since: Option<Timestamp>,
+    /// When it was given up.
+    pub given_up_at: Timestamp,
+    /// Who sent it, if that is known.
+    pub sender: Option<Sender>,
+    /// What it says, if that is known.
+    pub fact: Option<ReceivedFact>,
+}
 
 impl Views {
     /// The drones that the log tells of after one, sorted by name, then by
@@ -65,5 +119,118 @@ impl Views {
             let view = self.caught_up(&view)?;
             Ok(statistics::page(&view.overlay(), query)?)
         })
+    }
+
+    /// A page of what needs a person, as of the view's position.
+    ///
+    /// # Errors
+    /// [`QueryError`]; `Lagging` while the views are being built.
+    pub fn tasks(&self, after: Option<EventPlace>, limit: usize) -> Result<TasksPage, QueryError> {
+        self.query(|set| {
+            let view = set.view(&Tasks);
+            let view = self.caught_up(&view)?;
+            let (items, next) = tasks::page(&view.overlay(), after, limit)?;
+            Ok(TasksPage { items, next })
+        })
+    }
+
+    /// A page of facts that were given up, as of the view's position, with what
+    /// they say read from the log.
+    ///
+    /// # Errors
+    /// [`QueryError`]; `Lagging` while the views are being built.
+    pub fn dead_letters(
+        &self,
+        after: Option<EventPlace>,
+        limit: usize,
+    ) -> Result<DeadLettersPage, QueryError> {
+        let (rows, next) = self.query(|set| {
+            let view = set.view(&DeadLetters);
+            let view = self.caught_up(&view)?;
+            Ok(dead_letters::page(&view.overlay(), after, limit)?)
+        })?;
+        let mut senders = HashMap::new();
+        let mut items = Vec::with_capacity(rows.len());
+        for row in rows {
+            let sender = match senders.entry(row.stream) {
+                Entry::Occupied(known) => Option::clone(known.get()),
+                Entry::Vacant(place) => place.insert(self.sender(row.stream)?).clone(),
+            };
+            let fact = match row.received {
+                Some(received) => self.fact(row.stream, received)?,
+                None => None,
+            };
+            items.push(DeadLetter::new(&row, sender, fact));
+        }
+        Ok(DeadLettersPage { items, next })
+    }
+
+    /// Whose session a stream is.
+    fn sender(&self, stream: StreamId) -> Result<Option<Sender>, QueryError> {
+        let events = self.session_record(stream, StreamVersion::EMPTY)?;
+        Ok(events.into_iter().find_map(|event| match event {
+            SessionEvent::SessionOpened(sender) => Some(sender),
+            SessionEvent::FactReceived(_)
+            | SessionEvent::GapPassed { .. }
+            | SessionEvent::FactParked { .. }
+            | SessionEvent::FactUnparked { .. }
+            | SessionEvent::DeadLettered { .. } => None,
+        }))
+    }
+
+    /// What was received at a place of a session.
+    fn fact(
+        &self,
+        stream: StreamId,
+        received: Received,
+    ) -> Result<Option<ReceivedFact>, QueryError> {
+        let events = self.session_record(stream, received.after)?;
+        let place = usize::try_from(received.place).unwrap_or(usize::MAX);
+        Ok(events.into_iter().nth(place).and_then(|event| match event {
+            SessionEvent::FactReceived(fact) => Some(*fact),
+            SessionEvent::SessionOpened(_)
+            | SessionEvent::GapPassed { .. }
+            | SessionEvent::FactParked { .. }
+            | SessionEvent::FactUnparked { .. }
+            | SessionEvent::DeadLettered { .. } => None,
+        }))
+    }
+
+    /// The events of the record of a session that begins after a version; none
+    /// where it cannot be read, which is told elsewhere.
+    fn session_record(
+        &self,
+        stream: StreamId,
+        after: StreamVersion,
+    ) -> Result<Vec<SessionEvent>, QueryError> {
+        let one = Budget {
+            records_max: 1,
+            ..Budget::PAGE
+        };
+        let page = self.log.read_stream(stream, after, one)?;
+        Ok(match page.records.first().map(Facts::of) {
+            Some(Facts::Session(events)) => events,
+            Some(Facts::Delivery(_) | Facts::User(_) | Facts::Other | Facts::Undecodable(_))
+            | None => Vec::new(),
+        })
+    }
+}
+
+impl DeadLetter {
+    fn new(row: &LetterRow, sender: Option<Sender>, fact: Option<ReceivedFact>) -> Self {
+        let parked = row.parked;
+        let mission = fact.as_ref().and_then(|fact| fact.mission);
+        Self {
+            stream: row.stream,
+            version: row.version,
+            seq: row.seq,
+            why: row.why,
+            mission: mission.or(parked.and_then(|parked| parked.mission)),
+            delivery: parked.and_then(|parked| parked.delivery),
+            since: parked.map(|parked| parked.since),
+            given_up_at: row.given_up_at,
+            sender,
+            fact,
+        }
     }
 }
