@@ -45,8 +45,6 @@ mod user_deliveries;
 mod dispatcher;
 mod drone_events;
 mod drones;
-mod statistics;
-mod tasks;
 mod feed;
 // For whoever runs it.
 mod operations;
@@ -140,8 +138,6 @@ fn routes(api: Api, config: &Config) -> Router {
         .merge(dispatcher::routes())
         .merge(drone_events::routes())
         .merge(drones::routes())
-        .merge(statistics::routes())
-        .merge(tasks::routes())
         .merge(operations::routes())
         .route_layer(middleware::from_fn_with_state(
             Arc::clone(&api.views),
