@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::{Key, KeyParts, KeyRange};
 use crate::overlay::Overlay;
+use crate::parking::Poison;
 use crate::projection::{Facts, Projection};
 use crate::stored::{Stored as _, event_time, from_bytes, instant, read_part, to_bytes};
 use crate::user_deliveries::{PAGE_ITEMS_MAX, PAGE_SCAN_ROWS_MAX, PageKey};
@@ -78,6 +79,10 @@ impl Projection for Deliveries {
 
     fn version(&self) -> u32 {
         1
+    }
+
+    fn poison(&self) -> Poison {
+        Poison::ParkStream
     }
 
     fn categories(&self) -> &'static [Category] {

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::Key;
 use crate::overlay::Overlay;
+use crate::parking::Poison;
 use crate::projection::{Facts, Projection};
 use crate::stored::{from_bytes, instant, to_bytes};
 use crate::view_store::{Direction, ViewStoreError};
@@ -92,6 +93,10 @@ impl Projection for DeliveryHistory {
 
     fn version(&self) -> u32 {
         1
+    }
+
+    fn poison(&self) -> Poison {
+        Poison::ParkStream
     }
 
     fn categories(&self) -> &'static [Category] {

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::Key;
 use crate::overlay::Overlay;
+use crate::parking::Poison;
 use crate::progress::{Eta, Progress};
 use crate::projection::{Facts, Projection};
 use crate::stored::{Carried, event_time, from_bytes, instant, read_part, to_bytes};
@@ -169,6 +170,10 @@ impl Projection for DeliveryStatus {
 
     fn version(&self) -> u32 {
         1
+    }
+
+    fn poison(&self) -> Poison {
+        Poison::ParkStream
     }
 
     fn categories(&self) -> &'static [Category] {

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
-use eventstore::{Budget, EventStore, Filter, Page, Position, ReadError};
+use eventstore::{Budget, EventStore, Filter, Page, Position, ReadError, Record};
 
+use crate::overlay::Overlay;
+use crate::parking::{PARKED_STREAMS_MAX, Poison, park, skip};
 use crate::projection::{Facts, Halt};
 use crate::view::View;
 use crate::view_store::{BATCH_KEYS, ViewStoreError};
@@ -81,32 +83,103 @@ fn feed_view(
     last: Position,
 ) -> Result<(), ViewStoreError> {
     let from = view.position();
-    let mut overlay = view.begin();
-    let mut reached = from;
-    for (record, facts) in page.records.iter().zip(facts) {
-        if record.position <= from {
+    let records = page.records.iter().zip(facts);
+    let records: Vec<(&Record, &Facts)> = records
+        .filter(|(record, _)| record.position > from && record.position <= last)
+        .collect();
+    let mut batch = InBatch::of(view);
+    for (number, (record, facts)) in records.iter().enumerate() {
+        if view.parked().contains(record.stream) {
+            batch.reached = record.position;
             continue;
         }
-        if record.position > last {
-            break;
-        }
-        if let Err(halt) = view.project(&mut overlay, record, facts)? {
-            if let Halt::Panicked { .. } = halt {
-                // The record may be folded in half: nothing since the last batch is kept.
-                overlay = view.begin();
-                reached = view.position();
+        if let Err(halt) = view.project(&mut batch.overlay, record, facts)? {
+            // The record may be folded in half: the batch is folded again without it.
+            batch = InBatch::of(view);
+            let before = records.iter().take(number);
+            batch.fold_again(before.filter(|(it, _)| it.position > view.position()))?;
+            if !batch.take_poison(record, halt)? {
+                break;
             }
-            view.halt_because(halt);
-            break;
         }
-        reached = record.position;
-        if overlay.len() >= BATCH_KEYS {
-            view.commit(overlay, reached)?;
-            overlay = view.begin();
+        batch.reached = record.position;
+        if batch.overlay.len() >= BATCH_KEYS || batch.ends_here {
+            batch.commit()?;
+            batch = InBatch::of(view);
         }
     }
-    if reached > view.position() {
-        view.commit(overlay, reached)?;
+    batch.commit()
+}
+
+/// What is to be applied to a view at once.
+struct InBatch<'v> {
+    view: &'v View,
+    overlay: Overlay<'v>,
+    reached: Position,
+    /// It has taken poison: nothing else goes into it, so that whatever comes
+    /// next finds the stream parked, or the record behind it.
+    ends_here: bool,
+}
+
+impl<'v> InBatch<'v> {
+    fn of(view: &'v View) -> Self {
+        Self {
+            view,
+            overlay: view.begin(),
+            reached: view.position(),
+            ends_here: false,
+        }
     }
-    Ok(())
+
+    /// Folds records that were folded before.
+    fn fold_again<'r>(
+        &mut self,
+        records: impl Iterator<Item = &'r (&'r Record, &'r Facts)>,
+    ) -> Result<(), ViewStoreError> {
+        for (record, facts) in records {
+            let is_parked = self.view.parked().contains(record.stream);
+            if !is_parked && let Err(halt) = self.view.project(&mut self.overlay, record, facts)? {
+                // It was folded a moment ago: what was folded then is all that there is.
+                self.view.halt_because(halt);
+                return Ok(());
+            }
+            self.reached = record.position;
+        }
+        Ok(())
+    }
+
+    /// Does with a record that could not be folded what the projection wants;
+    /// `false` if the view stands still.
+    fn take_poison(&mut self, record: &Record, halt: Halt) -> Result<bool, ViewStoreError> {
+        let has_room = self.view.parked().len() < PARKED_STREAMS_MAX;
+        match self.view.poison() {
+            Poison::ParkStream if has_room => {
+                tracing::error!(
+                    view = self.view.name(), stream = %record.stream, error = %halt,
+                    "the stream waits in front of the view; all others go on"
+                );
+                park(&mut self.overlay, record, &halt);
+            }
+            Poison::Skip => {
+                tracing::warn!(
+                    view = self.view.name(), stream = %record.stream, error = %halt,
+                    "the record is left out of the view"
+                );
+                skip(&mut self.overlay)?;
+            }
+            Poison::ParkStream | Poison::Halt => {
+                self.view.halt_because(halt);
+                return Ok(false);
+            }
+        }
+        self.ends_here = true;
+        Ok(true)
+    }
+
+    fn commit(self) -> Result<(), ViewStoreError> {
+        if self.reached > self.view.position() {
+            self.view.commit(self.overlay, self.reached)?;
+        }
+        Ok(())
+    }
 }

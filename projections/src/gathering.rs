@@ -159,6 +159,10 @@ impl Gatherer {
                 if record.position <= gathering.reached || record.position > last {
                     continue;
                 }
+                if gathering.view.parked().contains(record.stream) {
+                    gathering.reached = record.position;
+                    continue;
+                }
                 if gathering.view.project(overlay, record, facts)?.is_err() {
                     gathering.state = State::Careful;
                     break;

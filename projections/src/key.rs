@@ -12,6 +12,12 @@ pub(crate) const ROWS: u8 = 1;
 /// The beginning of the keys of secondary indexes.
 pub(crate) const INDEX: u8 = 2;
 
+/// The beginning of the keys of parked streams.
+const PARKED: u8 = 3;
+
+/// The key of how many records were left out.
+const SKIPPED: u8 = 4;
+
 /// Bytes of an id in a key.
 const ID_BYTES: usize = 16;
 
@@ -28,6 +34,16 @@ impl Key {
     /// A key in the secondary index of this number.
     pub(crate) fn index(number: u8) -> Self {
         Self(vec![INDEX, number])
+    }
+
+    /// The key of a parked stream.
+    pub(crate) fn parked() -> Self {
+        Self(vec![PARKED])
+    }
+
+    /// The key of how many records were left out.
+    pub(crate) fn skipped() -> Self {
+        Self(vec![SKIPPED])
     }
 
     /// Followed by an id.
@@ -164,6 +180,12 @@ impl<'k> KeyParts<'k> {
     pub(crate) fn of_index(key: &'k [u8], number: u8) -> Option<Self> {
         let rest = key.strip_prefix(&[INDEX, number])?;
         Some(Self(rest))
+    }
+
+    /// The parts of a parked stream's key.
+    pub(crate) fn of_parked(key: &'k [u8]) -> Option<Self> {
+        let (first, rest) = key.split_first()?;
+        (*first == PARKED).then_some(Self(rest))
     }
 
     /// The id that follows.

@@ -32,6 +32,7 @@ mod tasks;
 mod live;
 
 // Following the log.
+mod parking;
 mod feeding;
 mod gathering;
 mod view_set;
@@ -58,6 +59,7 @@ pub use event_place::EventPlace;
 pub use fleet::{DRONES_PER_ANSWER_MAX, DroneActivity, DroneRow, Flight};
 pub use live::{DroneName, LIVE_DRONES_MAX, LiveDrones, Observation};
 pub use opening::OpenError;
+pub use parking::{PARKED_STREAMS_MAX, Parked};
 pub use progress::Eta;
 pub use projection::{Halt, Undecodable};
 pub use rebuild::{Advance, RebuildError, rebuild};

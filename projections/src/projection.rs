@@ -8,6 +8,7 @@ use domain::user::UserEvent;
 use eventstore::{Position, Record, StreamId};
 
 use crate::overlay::Overlay;
+use crate::parking::Poison;
 use crate::view_store::ViewStoreError;
 
 /// Folds records into a view, one after the other.
@@ -18,8 +19,8 @@ use crate::view_store::ViewStoreError;
 ///   writer would have written.
 /// * Projecting a record again that the view already holds changes nothing.
 ///
-/// A record that cannot be decoded, or a projection that panics, stops this
-/// projection and no other, where it stands: [`Halt`].
+/// A record that cannot be decoded, or at which a projection panics, concerns
+/// this projection and no other: [`Projection::poison`] says what becomes of it.
 pub(crate) trait Projection: Send + Sync {
     /// What the view is called, for ever.
     fn name(&self) -> &'static str;
@@ -33,6 +34,11 @@ pub(crate) trait Projection: Send + Sync {
     /// read the entries of both.
     fn retired(&self) -> Option<&'static dyn Projection> {
         None
+    }
+
+    /// What becomes of a record that it cannot fold.
+    fn poison(&self) -> Poison {
+        Poison::Halt
     }
 
     /// The categories of the streams it folds.

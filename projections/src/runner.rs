@@ -191,6 +191,9 @@ impl Follower {
             return Pause::Damaged(error);
         }
         let mut is_marked = self.note_if_checked();
+        if let Err(error) = self.shared.set().retry_parked(&*self.log) {
+            return error.into();
+        }
         loop {
             let control = self.control.borrow_and_update().clone();
             if control.stop {

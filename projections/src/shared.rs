@@ -44,8 +44,8 @@ pub(crate) struct Shared {
     folder: Mutex<ViewFolder>,
     applied: watch::Sender<Position>,
     opening: watch::Sender<Opening>,
-    /// Told whenever a rebuild comes on or ends.
-    rebuilding: watch::Sender<()>,
+    /// Told whenever the views or a rebuild come on, or a rebuild ends.
+    turns: watch::Sender<()>,
     ended: watch::Sender<bool>,
     control: watch::Sender<Control>,
     state: Mutex<State>,
@@ -101,7 +101,7 @@ impl Shared {
             history,
             folder: Mutex::new(folder),
             opening: watch::Sender::new(Opening::UnderWay),
-            rebuilding: watch::Sender::new(()),
+            turns: watch::Sender::new(()),
             ended: watch::Sender::new(false),
             control: watch::Sender::new(Control::default()),
             state: Mutex::new(State {
@@ -191,6 +191,7 @@ impl Shared {
             *before = applied;
             moved
         });
+        self.turns.send_replace(());
         let mut state = locked(&self.state);
         if state.reader != ReaderState::Following {
             tracing::info!(position = %applied, "the views follow the log again");
@@ -265,13 +266,13 @@ impl Shared {
     /// Builds on what is being built, for a page.
     pub(crate) fn build_on(&self, log: &dyn EventStore) -> Result<(), FeedError> {
         let built = self.set().build_on(log);
-        self.rebuilding.send_replace(());
+        self.turns.send_replace(());
         built
     }
 
-    /// Told whenever a rebuild comes on or ends.
-    pub(crate) fn rebuilding(&self) -> watch::Receiver<()> {
-        self.rebuilding.subscribe()
+    /// Told whenever the views or a rebuild come on, or a rebuild ends.
+    pub(crate) fn turns(&self) -> watch::Receiver<()> {
+        self.turns.subscribe()
     }
 
     /// What became of a rebuild; nothing if it is not known.

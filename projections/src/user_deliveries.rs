@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::{Key, KeyParts, KeyRange};
 use crate::overlay::Overlay;
+use crate::parking::Poison;
 use crate::progress::Progress;
 use crate::projection::{Facts, Projection};
 use crate::stored::{event_time, from_bytes, instant, read_part, to_bytes};
@@ -135,6 +136,10 @@ impl Projection for UserDeliveries {
 
     fn version(&self) -> u32 {
         1
+    }
+
+    fn poison(&self) -> Poison {
+        Poison::ParkStream
     }
 
     fn categories(&self) -> &'static [Category] {

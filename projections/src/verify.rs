@@ -10,6 +10,7 @@ use std::sync::Arc;
 use eventstore::{EventStore, LogHistory, Position, Standing, Witness};
 
 use crate::key::KeyRange;
+use crate::parking::Parked;
 use crate::projection::Halt;
 use crate::rebuild::Advance;
 use crate::slot::serving_tree;
@@ -86,6 +87,14 @@ pub enum Difference {
     /// The view stands still before the end of the log, whatever it holds:
     /// a record there cannot be folded.
     Halted(Halt),
+    /// The records of a stream wait in front of the view, whatever it holds:
+    /// the first of them cannot be folded.
+    Parked {
+        /// The stream, as the log names it.
+        stream: String,
+        /// Where it waits, and why.
+        parked: Parked,
+    },
 }
 
 /// Why the views could not be compared.
@@ -236,6 +245,10 @@ pub(crate) fn compare(
     for view in fold.views() {
         if let Some(halt) = view.halt() {
             verification.add(whole(view.name(), Difference::Halted(halt)));
+        }
+        for (stream, parked) in view.parked().streams() {
+            let stream = stream.to_string();
+            verification.add(whole(view.name(), Difference::Parked { stream, parked }));
         }
     }
     Ok(verification)

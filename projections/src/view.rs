@@ -4,11 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-use eventstore::{LogHistory, Position, Record, Standing};
+use eventstore::{LogHistory, Position, Record, Standing, StreamId};
 
 use crate::gathering::resume;
 use crate::key::KeyRange;
 use crate::overlay::Overlay;
+use crate::parking::{ParkedStreams, Poison, skipped};
 use crate::projection::{Facts, Halt, Projection};
 use crate::view_store::{
     Batch, Checkpoint, Digest, Direction, Left, NoTree, ViewStore, ViewStoreError, ViewTree,
@@ -28,6 +29,8 @@ pub(crate) struct View {
     gate: RwLock<Checkpoint>,
     /// Whether anybody is shown its entries.
     is_shown: AtomicBool,
+    /// The streams whose records wait.
+    parked: ParkedStreams,
     /// How far its entries were held against its checkpoint; nothing once they all were.
     check: Mutex<Option<Check>>,
     halt: RwLock<Option<Halt>>,
@@ -158,6 +161,7 @@ impl View {
         Ok(Self {
             projection,
             tree_name,
+            parked: ParkedStreams::read(&*tree)?,
             tree,
             gate: RwLock::new(checkpoint),
             is_shown: AtomicBool::new(is_shown),
@@ -189,6 +193,7 @@ impl View {
             projection,
             tree_name: String::new(),
             tree: Arc::new(NoTree),
+            parked: ParkedStreams::default(),
             gate: RwLock::new(Checkpoint::start(history.identity())),
             is_shown: AtomicBool::new(false),
             check: Mutex::new(Some(Check::begin())),
@@ -230,6 +235,26 @@ impl View {
             "the view stands still; queries fold the log on top of it as far as they can"
         );
         *self.halt.write().unwrap_or_else(PoisonError::into_inner) = Some(halt);
+    }
+
+    /// The streams whose records wait because one could not be folded.
+    pub(crate) fn parked(&self) -> &ParkedStreams {
+        &self.parked
+    }
+
+    /// Whether what it shows of a stream is all that can be said: it waits.
+    pub(crate) fn shows_parked(&self, stream: StreamId) -> bool {
+        self.is_shown() && self.parked.contains(stream)
+    }
+
+    /// What becomes of a record that it cannot fold.
+    pub(crate) fn poison(&self) -> Poison {
+        self.projection.poison()
+    }
+
+    /// How many records it has left out.
+    pub(crate) fn skipped(&self) -> Result<u64, ViewStoreError> {
+        skipped(&*self.tree)
     }
 
     /// Holds it still to read it.
@@ -362,6 +387,7 @@ impl View {
                     check.toggle(&key, value);
                 }
             }
+            self.parked.follow(&key, new.as_deref())?;
             writes.push((key, new));
         }
         drop(checking);

@@ -11,6 +11,7 @@ use crate::delivery_status::DeliveryStatus;
 use crate::feeding::{FeedError, Hungry, feed};
 use crate::fleet::Fleet;
 use crate::gathering::Gatherer;
+use crate::parking::retry;
 use crate::projection::Projection;
 use crate::slot::{RebuildId, RebuildStatus, Slot};
 use crate::statistics::HourlyStatistics;
@@ -186,6 +187,14 @@ impl ViewSet {
         gatherer.go_on(log, &*self.store, views)
     }
 
+    /// Tries again to fold the streams that were parked.
+    pub(crate) fn retry_parked(&self, log: &dyn EventStore) -> Result<(), FeedError> {
+        for view in self.all().filter(|view| view.parked().len() > 0) {
+            retry(&view, log)?;
+        }
+        Ok(())
+    }
+
     /// Begins to build a view anew beside the one that answers. Nothing happens
     /// where there is no such view.
     pub(crate) fn begin_rebuild(&self, name: &str, id: RebuildId) -> Result<(), ViewStoreError> {
@@ -228,6 +237,11 @@ impl ViewSet {
     /// The rebuild of a view that somebody asked for and that is under way.
     pub(crate) fn rebuild_under_way(&self, name: &str) -> Option<RebuildId> {
         self.slot(name)?.rebuild_under_way()
+    }
+
+    /// Where the view is that is being built beside this one, if one is.
+    pub(crate) fn rebuilding(&self, name: &str) -> Option<Position> {
+        Some(self.slot(name)?.building()?.position())
     }
 
     /// Whether a view is being built, or one that was replaced is to be removed.

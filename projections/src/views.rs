@@ -16,6 +16,7 @@ use crate::delivery_history::{self, DeliveryHistory, HistoryEntry};
 use crate::delivery_status::{self, DeliveryRow, DeliveryStatus};
 use crate::opening::OpenError;
 use crate::overlay::Overlay;
+use crate::parking::Parked;
 use crate::projection::{Facts, Halt, Projection};
 use crate::runner::Runner;
 use crate::shared::{Opening, ReaderState, Shared};
@@ -134,6 +135,15 @@ pub struct ViewHealth {
     pub position: Position,
     /// Why it stands still, if it does: a release that can fold the record is needed.
     pub halted: Option<Halt>,
+    /// Whether its entries are known to be in order; until then they are checked
+    /// in the background.
+    pub checked: bool,
+    /// Streams whose records wait because this release cannot fold one of them.
+    pub parked: usize,
+    /// Records that it has left out because this release cannot fold them.
+    pub skipped: u64,
+    /// Where the view is that is being built to take its place, if one is.
+    pub rebuilding: Option<Position>,
 }
 
 impl ViewsHealth {
@@ -246,36 +256,52 @@ impl Views {
         &*self.log
     }
 
-    /// A delivery, current; `None` if there is no such delivery.
+    /// A delivery, current; `None` if there is no such delivery. One whose
+    /// records [wait](Views::parked) is as it was before the first of them.
     ///
     /// # Errors
     /// [`QueryError`], but never `Lagging`.
     pub fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>, QueryError> {
         self.query(|set| {
-            let view = set.view(&DeliveryStatus);
-            let view = view.read();
+            let answering = set.view(&DeliveryStatus);
+            let view = answering.read();
             let mut overlay = view.overlay();
             let after = delivery_status::sequence(&overlay, id)?;
-            self.fold_stream(&mut overlay, view.projection(), id, after)?;
+            if !answering.shows_parked(delivery_stream(id)) {
+                self.fold_stream(&mut overlay, view.projection(), id, after)?;
+            }
             Ok(delivery_status::delivery(&overlay, id)?)
         })
     }
 
     /// All that happened to a delivery, current, oldest first; `None` if there
-    /// is no such delivery.
+    /// is no such delivery. Of one whose records [wait](Views::parked) it is
+    /// what happened before the first of them.
     ///
     /// # Errors
     /// [`QueryError`], but never `Lagging`.
     pub fn history(&self, id: DeliveryId) -> Result<Option<Vec<HistoryEntry>>, QueryError> {
         self.query(|set| {
-            let view = set.view(&DeliveryHistory);
-            let view = view.read();
+            let answering = set.view(&DeliveryHistory);
+            let view = answering.read();
             let mut overlay = view.overlay();
             let after = delivery_history::sequence(&overlay, id)?;
-            self.fold_stream(&mut overlay, view.projection(), id, after)?;
+            if !answering.shows_parked(delivery_stream(id)) {
+                self.fold_stream(&mut overlay, view.projection(), id, after)?;
+            }
             let history = delivery_history::history(&overlay, id)?;
             Ok(Some(history).filter(|history| !history.is_empty()))
         })
+    }
+
+    /// Why what is said of a delivery is not current, if it is not: this release
+    /// cannot fold one of its records. Everything else goes on; a release that
+    /// can fold it makes good for it at its start.
+    #[must_use]
+    pub fn parked(&self, id: DeliveryId) -> Option<Parked> {
+        let (set, stream) = (self.shared.set(), delivery_stream(id));
+        let of = |projection: &dyn Projection| set.view(projection).parked().get(stream);
+        of(&DeliveryStatus).or_else(|| of(&DeliveryHistory))
     }
 
     /// The delivery that bears a user's own name of it, as of the view's position.
@@ -400,6 +426,11 @@ impl Views {
             version: view.version(),
             position: view.position(),
             halted: view.halt(),
+            checked: view.is_checked(),
+            parked: view.parked().len(),
+            // A view that cannot be read says so wherever it is asked.
+            skipped: view.skipped().unwrap_or_default(),
+            rebuilding: set.rebuilding(view.name()),
         };
         ViewsHealth {
             head: *self.log.head().borrow(),
@@ -421,10 +452,11 @@ impl Views {
         self.shared.want_rebuild(view, id)
     }
 
-    /// Told whenever a rebuild comes on or ends: a time to ask for its status.
+    /// Told whenever the views or a rebuild come on, or a rebuild ends: a time
+    /// to ask how they are.
     #[must_use]
-    pub fn rebuilds(&self) -> watch::Receiver<()> {
-        self.shared.rebuilding()
+    pub fn turns(&self) -> watch::Receiver<()> {
+        self.shared.turns()
     }
 
     /// What became of a rebuild, and of which view; nothing if it is not
@@ -499,9 +531,7 @@ impl Views {
         id: DeliveryId,
         mut after: StreamVersion,
     ) -> Result<(), QueryError> {
-        let name = StreamName::delivery(id);
-        let category = eventstore::Category::new(Category::Delivery.number());
-        let stream = StreamId::new(category, name.key);
+        let stream = delivery_stream(id);
         loop {
             let page = self.log.read_stream(stream, after, Budget::PAGE)?;
             for record in &page.records {
@@ -552,6 +582,12 @@ impl Drop for Views {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+fn delivery_stream(id: DeliveryId) -> StreamId {
+    let name = StreamName::delivery(id);
+    let category = eventstore::Category::new(Category::Delivery.number());
+    StreamId::new(category, name.key)
 }
 
 fn fold(

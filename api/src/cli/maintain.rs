@@ -193,7 +193,12 @@ fn tell_differences(verification: &Verification) {
     if has(|difference| matches!(difference, Difference::Ahead { .. })) {
         // Built anew they would no longer tell that something is missing.
         say("views: do not rebuild them, they are what tells what is missing");
-    } else if has(|difference| matches!(difference, Difference::Halted(_))) {
+    } else if has(|difference| {
+        matches!(
+            difference,
+            Difference::Halted(_) | Difference::Parked { .. }
+        )
+    }) {
         say(
             "views: do not rebuild them, they would stand still again: run a release that reads the record, or restore the journal from a backup",
         );
@@ -244,6 +249,10 @@ fn in_words(difference: &Difference) -> String {
         }
         Difference::Digest => "the entries are not those that the checkpoint tells of".to_owned(),
         Difference::Halted(halt) => format!("the view stands still: {halt}"),
+        Difference::Parked { stream, parked } => format!(
+            "stream {stream} waits since position {}: {}",
+            parked.position, parked.why
+        ),
     }
 }
 

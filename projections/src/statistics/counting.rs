@@ -10,6 +10,7 @@ use super::distribution::Distribution;
 use super::{Period, Stage};
 use crate::key::Key;
 use crate::overlay::Overlay;
+use crate::parking::Poison;
 use crate::projection::{Facts, Projection};
 use crate::stored::{event_time, from_bytes, to_bytes};
 use crate::view_store::ViewStoreError;
@@ -84,6 +85,10 @@ impl Projection for HourlyStatistics {
 
     fn version(&self) -> u32 {
         1
+    }
+
+    fn poison(&self) -> Poison {
+        Poison::Skip
     }
 
     fn categories(&self) -> &'static [Category] {

@@ -4,6 +4,7 @@ mod damage;
 mod epochs;
 mod following;
 mod laws;
+mod poison;
 mod rebuilds;
 
 use std::path::Path;

@@ -218,7 +218,7 @@ fn append_unreadable(log: &TestLog, number: u128) {
 }
 
 #[test]
-fn a_record_that_cannot_be_read_stops_the_views_that_need_it_and_no_others() {
+fn a_record_that_cannot_be_read_stops_the_views_that_mix_streams_and_parks_its_own_elsewhere() {
     let mut log = TestLog::new();
     booked(&mut log, 1);
     let readable = log.head();
@@ -232,22 +232,32 @@ fn a_record_that_cannot_be_read_stops_the_views_that_need_it_and_no_others() {
             .collect::<std::collections::HashMap<_, _>>()
     };
     runtime().block_on(async {
-        let mut applied = views.applied();
-        let halted = |_: &Position| history()["delivery_history"].position == log.head();
-        applied.wait_for(halted).await.unwrap();
+        let all = || ["delivery_history", "delivery_status"].map(|name| history()[name].position);
+        let halted = |()| all() == [log.head(); 2];
+        views.turns().wait_for(halted).await.unwrap();
     });
     views.stop();
 
     let health = history();
     assert_eq!(health["delivery_history"].halted, None);
-    assert_eq!(health["delivery_status"].position, readable);
-    let halted = health["delivery_status"].halted.clone().unwrap();
+    assert_eq!(health["delivery_history"].parked, 0, "it decodes nothing");
+    assert_eq!(health["user"].position, readable);
+    let halted = health["user"].halted.clone().unwrap();
     assert!(matches!(halted, Halt::Undecodable(_)), "{halted}");
     assert!(!views.health().is_ready());
+    let of_deliveries = &health["delivery_status"];
+    assert_eq!(
+        (of_deliveries.parked, of_deliveries.position),
+        (1, log.head())
+    );
+    assert_eq!(of_deliveries.halted, None);
 
-    // What is not concerned is answered, and is current.
+    // What is not concerned is answered, and is current; what is says so.
     assert_eq!(status(&views, 2), Some(Status::Scheduled));
-    assert_eq!(views.delivery(delivery(1)), Err(QueryError::Halted(halted)));
+    assert_eq!(views.parked(delivery(2)), None);
+    assert_eq!(status(&views, 1), Some(Status::Scheduled));
+    let parked = views.parked(delivery(1)).unwrap();
+    assert_eq!(parked.position, readable.next());
     assert_eq!(views.history(delivery(1)).unwrap().unwrap().len(), 3);
 }
 
@@ -266,24 +276,40 @@ fn a_view_that_stands_still_is_a_finding_wherever_it_stands() {
     // Views that end before the record, and views that stand before it.
     for _ in 0..2 {
         let found = verified(folder.path(), &log).findings;
-        let halted = found.iter().filter(|finding| {
-            matches!(&finding.difference, Difference::Halted(Halt::Undecodable(at)) if at.position == unreadable)
+        let concerned = found.iter().map(|finding| {
+            if let Difference::Halted(Halt::Undecodable(at)) = &finding.difference {
+                (finding.view, at.position, "halted")
+            } else if let Difference::Parked { parked, .. } = &finding.difference {
+                (finding.view, parked.position, "parked")
+            } else {
+                panic!("{finding:?}")
+            }
         });
-        let halted: Vec<_> = halted.map(|finding| finding.view).collect();
-        assert!(halted.contains(&"delivery_status"), "{found:?}");
-        assert!(!halted.contains(&"delivery_history"), "{found:?}");
-        assert_eq!(halted.len(), found.len(), "{found:?}");
+        let concerned: Vec<_> = concerned.collect();
+        assert!(
+            concerned.contains(&("user", unreadable, "halted")),
+            "{found:?}"
+        );
+        assert!(
+            concerned.contains(&("delivery_status", unreadable, "parked")),
+            "{found:?}"
+        );
+        assert!(
+            concerned
+                .iter()
+                .all(|(view, ..)| *view != "delivery_history"),
+            "{found:?}"
+        );
 
         let views = open(folder.path(), &log);
-        // No word is given of it: what all views hold does not move.
-        let at_the_end = || {
+        let at_the_end = |()| {
             let views = views.health().views;
             let mut history = views.iter().filter(|view| view.name == "delivery_history");
             history.any(|view| view.position == log.head())
         };
-        while !at_the_end() {
-            std::thread::yield_now();
-        }
+        runtime()
+            .block_on(views.turns().wait_for(at_the_end))
+            .unwrap();
         views.stop();
     }
 }

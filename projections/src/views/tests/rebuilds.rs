@@ -275,7 +275,7 @@ fn a_rebuild_that_is_asked_for_is_made_while_the_views_follow() {
     assert_eq!(views.rebuild("delivery_status", ID), Some(ID));
     assert_eq!(views.rebuild("nothing", ID), None);
     log.delivery(delivery(50), user(1), [created(user(1))]);
-    let mut rebuilds = views.rebuilds();
+    let mut rebuilds = views.turns();
     let done = rebuilds.wait_for(|()| {
         views.rebuild_status(ID) == Some(("delivery_status", RebuildStatus::Succeeded))
     });
