@@ -63,7 +63,7 @@ async fn rebuild(
         let document = api.bodies.read_json(&parts.headers, body, &[JSON]).await?;
         fields::read(document, |_| Some(()))?;
     }
-    let mut changes = api.views.rebuilds();
+    let mut changes = api.views.turns();
     let id = begin(&api, &name.0, &mut changes).await?;
     let preferences = Preferences::of(&parts.headers);
     if let Some(wait) = preferences.wait {

@@ -233,7 +233,7 @@ fn a_record_that_cannot_be_read_stops_the_views_that_mix_streams_and_parks_its_o
     };
     runtime().block_on(async {
         let all = || ["delivery_history", "delivery_status"].map(|name| history()[name].position);
-        let halted = |()| all() == [log.head(); 2];
+        let halted = |(): &()| all() == [log.head(); 2];
         views.turns().wait_for(halted).await.unwrap();
     });
     views.stop();
@@ -302,7 +302,7 @@ fn a_view_that_stands_still_is_a_finding_wherever_it_stands() {
         );
 
         let views = open(folder.path(), &log);
-        let at_the_end = |()| {
+        let at_the_end = |(): &()| {
             let views = views.health().views;
             let mut history = views.iter().filter(|view| view.name == "delivery_history");
             history.any(|view| view.position == log.head())
