@@ -45,6 +45,8 @@ mod user_deliveries;
 mod dispatcher;
 mod drone_events;
 mod drones;
+mod statistics;
+mod tasks;
 mod feed;
 // For whoever runs it.
 mod operations;
@@ -138,6 +140,8 @@ fn routes(api: Api, config: &Config) -> Router {
         .merge(dispatcher::routes())
         .merge(drone_events::routes())
         .merge(drones::routes())
+        .merge(statistics::routes())
+        .merge(tasks::routes())
         .merge(operations::routes())
         .route_layer(middleware::from_fn_with_state(
             Arc::clone(&api.views),

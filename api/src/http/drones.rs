@@ -1,4 +1,11 @@
-//! `/v1/drones`: what drones last said of themselves.
+//! `/v1/drones`: which drones there are, what they do, and what they last said
+//! of themselves.
+//!
+//! What a drone does comes from the log and is there after a restart; where it
+//! is comes from its telemetry, which is not.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
@@ -6,22 +13,19 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::get;
 use domain::drone::Telemetry;
-use domain::id::{DroneId, FleetId};
-use serde_json::{Value, json};
+use domain::id::DroneId;
+use projections::{DroneName, DroneRow};
+use serde_json::Value;
 
-use super::answer::{at, failed, json as json_answer};
+use super::Api;
+use super::answer::{failed, json as json_answer};
 use super::conditional::{EntityTag, Preconditions};
-use super::fields::{decimal, parsed, read_query};
+use super::fields::read_query;
+use super::listing::{Asked, Listed, Piece};
 use super::path::{PathId, no_query, unknown};
+use super::prefer::Freshness;
 use super::problem::Problem;
 use super::representation::drone::drone as representation;
-use super::{Api, cursor};
-
-/// How many items a page has where the client does not say.
-const LIMIT_DEFAULT: usize = 50;
-
-/// Most items on one page.
-const LIMIT_MAX: usize = 200;
 
 /// What its cursors fit with.
 const LIST: &str = "drones";
@@ -38,14 +42,22 @@ async fn read(
     method: Method,
     uri: Uri,
     headers: HeaderMap,
+    freshness: Freshness,
 ) -> Result<Response, Problem> {
     no_query(&uri)?;
     let id: DroneId = id.parse("drone")?;
+    let rows = freshness
+        .ask(&api.views, |views| views.drones_named(&id))
+        .await?;
+    let drones = joined(api.live.drones_named(&id), &rows.content);
     // Of drones with one name the one that was heard last is meant.
-    let named = api.live.drones_named(&id).into_iter();
-    let telemetry = named.max_by_key(|telemetry| telemetry.received_at);
-    let telemetry = telemetry.ok_or_else(|| unknown("drone"))?;
-    answer(&api, &method, &headers, &shown(&api, &telemetry)?)
+    let drone = drones.into_values().max_by_key(Drone::heard_at);
+    let drone = drone.ok_or_else(|| unknown("drone"))?;
+    let body = drone.shown(&api)?;
+    let tag = EntityTag::of_bytes(body.to_string().as_bytes());
+    let response =
+        Preconditions::of(&method, &headers)?.answer(tag, || json_answer(StatusCode::OK, &body));
+    Ok(rows.stamp(response))
 }
 
 async fn list(
@@ -53,67 +65,79 @@ async fn list(
     method: Method,
     uri: Uri,
     headers: HeaderMap,
+    freshness: Freshness,
 ) -> Result<Response, Problem> {
-    let (limit, cursor) = read_query(&uri, |query| {
-        let limit = query.optional("limit", decimal(1..=LIMIT_MAX));
-        let cursor = query.optional(
-            "cursor",
-            parsed(|text| Ok::<_, std::convert::Infallible>(text.to_owned())),
-        );
-        Some((limit.unwrap_or(LIMIT_DEFAULT), cursor))
-    })?;
-    let after = cursor
-        .map(|cursor| place(&cursor::decode(LIST, api.views.log(), &cursor)?))
-        .transpose()?;
+    let piece = read_query(&uri, |query| Some(Piece::read(query)))?;
+    let after = piece.after(&api, LIST, place)?;
     // One more than is shown, so that the last page is known even when it is full.
-    let mut page = api.live.list(after.as_ref(), limit + 1);
-    let has_more = page.len() > limit;
-    page.truncate(limit);
-    let next = page.last().filter(|_| has_more).map(|last| {
-        let place = format!("{}/{}", last.sender.drone, last.sender.fleet);
-        let issued = cursor::Issued::now(api.views.log(), api.application.head());
-        cursor::encode(LIST, issued, place.as_bytes())
-    });
-    let items = page
-        .iter()
-        .map(|telemetry| shown(&api, telemetry))
-        .collect::<Result<Vec<_>, _>>()?;
-    answer(
-        &api,
-        &method,
-        &headers,
-        &json!({ "items": items, "next": next }),
-    )
-}
-
-fn place(position: &[u8]) -> Result<(DroneId, FleetId), Problem> {
-    let names = std::str::from_utf8(position)
-        .ok()
-        .and_then(|text| text.split_once('/'));
-    let place = names.and_then(|(drone, fleet)| Some((drone.parse().ok()?, fleet.parse().ok()?)));
-    place.ok_or_else(cursor::bad)
-}
-
-fn shown(api: &Api, telemetry: &Telemetry) -> Result<Value, Problem> {
-    let now = api.application.now().map_err(|failure| failed(&failure))?;
-    let delivery = match telemetry.mission {
-        Some(mission) => api
-            .application
-            .delivery_of_mission(mission)
-            .map_err(|error| failed(&error.into()))?,
-        None => None,
+    let most = piece.limit + 1;
+    let rows = freshness
+        .ask(&api.views, |views| views.drones(after.as_ref(), most))
+        .await?;
+    let drones = joined(api.live.list(after.as_ref(), most), &rows.content);
+    let has_more = drones.len() > piece.limit;
+    let page: Vec<_> = drones.into_iter().take(piece.limit).collect();
+    let last = page.last().filter(|_| has_more);
+    let next = last.map(|((drone, fleet), _)| format!("{drone}/{fleet}").into_bytes());
+    let items = page.iter().map(|(_, drone)| drone.shown(&api));
+    let items = items.collect::<Result<_, _>>()?;
+    let asked = Asked {
+        method: &method,
+        uri: &uri,
+        headers: &headers,
     };
-    Ok(representation(telemetry, delivery, now))
+    let scope = LIST;
+    let response = asked.answer(&api, rows.position, Listed { scope, items, next })?;
+    Ok(rows.stamp(response))
 }
 
-fn answer(
-    api: &Api,
-    method: &Method,
-    headers: &HeaderMap,
-    body: &Value,
-) -> Result<Response, Problem> {
-    let tag = EntityTag::of_bytes(body.to_string().as_bytes());
-    let response =
-        Preconditions::of(method, headers)?.answer(tag, || json_answer(StatusCode::OK, body));
-    Ok(at(api.application.head(), response))
+fn place(position: &[u8]) -> Option<DroneName> {
+    let (drone, fleet) = std::str::from_utf8(position).ok()?.split_once('/')?;
+    Some((drone.parse().ok()?, fleet.parse().ok()?))
+}
+
+/// What is known of a drone, from the one or the other.
+#[derive(Debug, Default)]
+struct Drone<'r> {
+    telemetry: Option<Arc<Telemetry>>,
+    row: Option<&'r DroneRow>,
+}
+
+/// Both together, sorted by name.
+fn joined(live: Vec<Arc<Telemetry>>, rows: &[DroneRow]) -> BTreeMap<DroneName, Drone<'_>> {
+    let mut drones = BTreeMap::<DroneName, Drone<'_>>::new();
+    for telemetry in live {
+        let sender = &telemetry.sender;
+        let name = (sender.drone.clone(), sender.fleet.clone());
+        drones.entry(name).or_default().telemetry = Some(telemetry);
+    }
+    for row in rows {
+        let name = (row.drone.clone(), row.fleet.clone());
+        drones.entry(name).or_default().row = Some(row);
+    }
+    drones
+}
+
+impl Drone<'_> {
+    fn heard_at(&self) -> Option<domain::time::Timestamp> {
+        let said = self
+            .telemetry
+            .as_ref()
+            .map(|telemetry| telemetry.received_at);
+        let told = self.row.and_then(|row| row.fact_received_at);
+        said.max(told)
+    }
+
+    fn shown(&self, api: &Api) -> Result<Value, Problem> {
+        let now = api.application.now().map_err(|failure| failed(&failure))?;
+        let telemetry = self.telemetry.as_deref();
+        let delivery = match telemetry.and_then(|telemetry| telemetry.mission) {
+            Some(mission) => api
+                .application
+                .delivery_of_mission(mission)
+                .map_err(|error| failed(&error.into()))?,
+            None => None,
+        };
+        Ok(representation(telemetry, self.row, delivery, now))
+    }
 }

@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 pub(crate) mod delivery;
 pub(crate) mod drone;
 pub(crate) mod history;
+pub(crate) mod statistics;
+pub(crate) mod task;
 pub(crate) mod user;
 
 /// An instant.

@@ -2,12 +2,13 @@
 
 use super::*;
 
-const ONE: [(&str, &str); 1] = [("content-type", "application/cloudevents+json")];
-const BATCH: [(&str, &str); 1] = [("content-type", "application/cloudevents-batch+json")];
+pub(super) const ONE: [(&str, &str); 1] = [("content-type", "application/cloudevents+json")];
+pub(super) const BATCH: [(&str, &str); 1] =
+    [("content-type", "application/cloudevents-batch+json")];
 const LINES: [(&str, &str); 1] = [("content-type", "application/x-ndjson")];
 const MISSION: &str = "msn_0192f2c4-91aa-7c3e-9b7e-6f2d1c0a8e55";
 
-fn event(kind: &str, seq: u64, own: &Value) -> Value {
+pub(super) fn event(kind: &str, seq: u64, own: &Value) -> Value {
     let mut data =
         json!({"drone_id": "M100-07", "mission_id": MISSION, "session_id": "0001", "seq": seq});
     data.as_object_mut()
@@ -19,7 +20,7 @@ fn event(kind: &str, seq: u64, own: &Value) -> Value {
     })
 }
 
-fn flight(delivery: &str) -> Vec<Value> {
+pub(super) fn flight(delivery: &str) -> Vec<Value> {
     let place = json!({"lat_deg": 40.461, "lon_deg": -79.779});
     vec![
         event("mission_assigned", 1, &json!({"delivery_id": delivery})),
@@ -36,7 +37,7 @@ fn flight(delivery: &str) -> Vec<Value> {
     ]
 }
 
-fn telemetry(seq: u64) -> Value {
+pub(super) fn telemetry(seq: u64) -> Value {
     let position = json!({"lat_deg": 40.46, "lon_deg": -79.78, "height_above_home_m": 24.8});
     event(
         "telemetry",
@@ -51,7 +52,7 @@ fn lines(events: &[Value]) -> Value {
     json!(lines.join("\n"))
 }
 
-async fn send(scene: &Scene, headers: &[(&str, &str)], body: Value) -> Answer {
+pub(super) async fn send(scene: &Scene, headers: &[(&str, &str)], body: Value) -> Answer {
     scene
         .call("POST", "/v1/drone-events", headers, Some(body))
         .await
@@ -242,7 +243,10 @@ async fn a_drone_is_seen_with_its_delivery_and_its_position_on_the_status() {
         (taken.at("/accepted"), taken.at("/duplicates")),
         (json!(7), json!(1))
     );
-    let drone = scene.get("/v1/drones/M100-07").await;
+    // What the log tells of a drone is as of the view's position.
+    let head = scene.head().to_string();
+    let fresh = [("min-position", head.as_str())];
+    let drone = scene.call("GET", "/v1/drones/M100-07", &fresh, None).await;
     assert_eq!(
         (drone.text("/delivery_id"), drone.text("/mission_id")),
         (delivery.clone(), MISSION.into())

@@ -1,5 +1,9 @@
 //! Lists of the people who keep the service going: page by page, filtered, conditional.
 
+use domain::codec::StoredEvent as _;
+use domain::session::{ParkReason, SessionEvent};
+
+use super::drone_events::{BATCH, ONE, event, flight, send, telemetry};
 use super::*;
 
 /// Everything in a list, page by page, by the links.
@@ -142,4 +146,230 @@ async fn what_is_wrong_with_a_question_is_said_at_its_parameter() {
     let refused = scene.call("PUT", "/v1/deliveries", &[], None).await;
     assert_eq!(refused.problem(405).0, "method-not-allowed");
     assert_eq!(refused.header("allow"), "POST, GET, HEAD, OPTIONS");
+}
+
+/// What a drone's session is, in the events of these tests.
+fn session() -> StreamName {
+    let [fleet, drone, session] = ["pgh", "M100-07", "0001"];
+    StreamName::drone_session(
+        &fleet.parse().unwrap(),
+        &drone.parse().unwrap(),
+        &session.parse().unwrap(),
+    )
+}
+
+/// Gives up a fact of that session, as happens when it has waited for long enough.
+async fn give_up(scene: &Scene, seq: u64) {
+    let name = session();
+    let stream = StreamId::new(Category::new(name.category.number()), name.key);
+    let budget = eventstore::Budget::PAGE;
+    let page = scene.log.read_stream(stream, StreamVersion::EMPTY, budget);
+    let why = ParkReason::UnknownMission;
+    let encoded = SessionEvent::DeadLettered { seq, why }.encode();
+    let part = Part {
+        stream,
+        owner: None,
+        expected: Expected::Exact(page.unwrap().version),
+        events: vec![Event {
+            event_type: EventType(encoded.event_type),
+            schema: SchemaVersion(encoded.schema),
+            event_time_us: NOW_US,
+            inferred: false,
+            cause: None,
+            payload: encoded.payload,
+        }],
+    };
+    let commit = Commit {
+        id: CommitId(Uuid::from_u128(0xDEAD + u128::from(seq))),
+        clock_us: NOW_US,
+        actor: Label::new("system").unwrap(),
+        correlation_id: Uuid::nil(),
+        parts: vec![part],
+    };
+    scene.log.append(commit).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_fact_that_was_given_up_is_a_task_and_shown_as_it_came_in() {
+    let scene = Scene::new();
+    for (seq, leg) in [(1, "pickup"), (2, "dropoff")] {
+        let unknown = event("departed", seq, &json!({"leg": leg, "own": [seq]}));
+        assert_eq!(send(&scene, &ONE, unknown).await.at("/accepted"), 1);
+    }
+    assert_eq!(
+        fresh(&scene, "/v1/dead-letters").await.at("/items"),
+        json!([])
+    );
+    give_up(&scene, 1).await;
+    give_up(&scene, 2).await;
+    let letters = fresh(&scene, "/v1/dead-letters").await;
+    let expected = json!({
+        "id": letters.at("/items/0/id"), "reason": "unknown_mission",
+        "fleet_id": "pgh", "drone_id": "M100-07", "session_id": "0001", "seq": 2,
+        "mission_id": "msn_0192f2c4-91aa-7c3e-9b7e-6f2d1c0a8e55", "delivery_id": null,
+        "waited_since": "2026-11-21T00:00:00.000000Z", "given_up_at": letters.at("/items/0/given_up_at"),
+        "fact": {
+            "id": "departed-2", "type": "drone.departed.v1", "event_time": "2026-10-24T15:04:05.120000Z",
+            "received_at": "2026-11-21T00:00:00.000000Z", "clock_skewed": false,
+            "data": letters.at("/items/0/fact/data"),
+        },
+    });
+    assert_eq!(letters.at("/items/0"), expected);
+    let data = letters.at("/items/0/fact/data");
+    assert_eq!(
+        (&data["leg"], &data["own"]),
+        (&json!("dropoff"), &json!([2]))
+    );
+    assert_eq!(letters.at("/items/1/seq"), 1);
+
+    let whole = letters.at("/items").as_array().unwrap().clone();
+    assert_eq!(followed(&scene, "/v1/dead-letters?limit=1").await, whole);
+    let tasks = fresh(&scene, "/v1/tasks").await;
+    let expected = json!({
+        "id": whole[0]["id"], "kind": "dead_letter", "reason": "unknown_mission", "since": tasks.at("/items/0/since"),
+        "delivery_id": null, "fact_id": null, "links": {"subject": "/v1/dead-letters"},
+    });
+    assert_eq!(tasks.at("/items/0"), expected);
+    assert_eq!(
+        ids(&followed(&scene, "/v1/tasks?limit=1").await),
+        ids(&whole)
+    );
+}
+
+#[tokio::test]
+async fn what_a_drone_reported_and_cannot_be_is_a_task_of_its_delivery() {
+    let scene = Scene::new();
+    let ada = scene.user("ada@example.org").await;
+    let delivery = scene.delivery(&ada).await;
+    let mut events = flight(&delivery);
+    events[6]["data"]
+        .as_object_mut()
+        .unwrap()
+        .remove("position");
+    assert_eq!(send(&scene, &BATCH, json!(events)).await.at("/accepted"), 7);
+    let tasks = fresh(&scene, "/v1/tasks").await;
+    assert_eq!(tasks.at("/items").as_array().unwrap().len(), 1);
+    for (pointer, expected) in [
+        ("/items/0/kind", "anomaly".to_owned()),
+        ("/items/0/reason", "release_without_position".to_owned()),
+        ("/items/0/delivery_id", delivery.clone()),
+        ("/items/0/fact_id", "package_released-7".to_owned()),
+        (
+            "/items/0/links/subject",
+            format!("/v1/deliveries/{delivery}"),
+        ),
+    ] {
+        assert_eq!(tasks.text(pointer), expected);
+    }
+    assert_eq!(tasks.header("stream-position"), scene.head().to_string());
+    let known = [("if-none-match", tasks.header("etag"))];
+    assert_eq!(
+        scene.call("GET", "/v1/tasks", &known, None).await.status,
+        304
+    );
+}
+
+#[tokio::test]
+async fn statistics_are_told_by_the_hour_and_by_the_day() {
+    let scene = Scene::new();
+    let ada = scene.user("ada@example.org").await;
+    let delivery = scene.delivery(&ada).await;
+    let flown = send(&scene, &BATCH, json!(flight(&delivery))).await;
+    assert_eq!(flown.at("/accepted"), 7);
+    let by_hour = fresh(&scene, "/v1/statistics").await;
+    let spans: Vec<_> = by_hour
+        .at("/items")
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|hour| {
+            (
+                hour["from"].clone(),
+                hour["to"].clone(),
+                hour["created"].clone(),
+                hour["completed"].clone(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        spans,
+        [
+            (
+                json!("2026-11-21T00:00:00.000000Z"),
+                json!("2026-11-21T01:00:00.000000Z"),
+                json!(1),
+                json!(0)
+            ),
+            (
+                json!("2026-10-24T15:00:00.000000Z"),
+                json!("2026-10-24T16:00:00.000000Z"),
+                json!(0),
+                json!(1)
+            ),
+        ]
+    );
+    let expected = json!({"count": 1, "p50_s": 0.0, "p90_s": 0.0});
+    assert_eq!(
+        by_hour.at("/items/1/stages/total"),
+        expected,
+        "the flight is older than the order"
+    );
+    assert_eq!(by_hour.at("/items/0/failed/drone_lost"), 0);
+    assert_eq!(by_hour.at("/items/0/eta_error/p50_s"), Value::Null);
+    let days = followed(&scene, "/v1/statistics?by=day&limit=1").await;
+    let begins: Vec<_> = days.iter().map(|day| day["from"].clone()).collect();
+    assert_eq!(
+        begins,
+        ["2026-11-21T00:00:00.000000Z", "2026-10-24T00:00:00.000000Z"]
+    );
+    let november = fresh(
+        &scene,
+        "/v1/statistics?from=2026-11-01T00:00:00Z&to=2026-12-01T00:00:00Z",
+    )
+    .await;
+    assert_eq!(november.at("/items").as_array().unwrap().len(), 1);
+    for (query, pointer) in [
+        ("by=week", "/by"),
+        ("from=today", "/from"),
+        ("from=2026-11-01T00:00:00Z&to=2026-11-01T00:00:00Z", "/to"),
+    ] {
+        let faulty = scene.get(&format!("/v1/statistics?{query}")).await;
+        assert_eq!(faulty.problem(422).1, [pointer], "{query}");
+    }
+}
+
+#[tokio::test]
+async fn drones_are_still_known_after_a_restart_and_what_they_do() {
+    let scene = Scene::new();
+    let ada = scene.user("ada@example.org").await;
+    let delivery = scene.delivery(&ada).await;
+    send(&scene, &BATCH, json!(flight(&delivery)[..5])).await;
+    send(&scene, &ONE, telemetry(1)).await;
+    let before = fresh(&scene, "/v1/drones/M100-07").await;
+    assert_eq!(before.at("/heading_deg"), 353.1);
+
+    let restarted = scene.at(NOW_US);
+    let after = fresh(&restarted, "/v1/drones/M100-07").await;
+    for answer in [&before, &after] {
+        assert_eq!(answer.text("/activity"), "in_transit");
+        assert_eq!(answer.text("/since"), "2026-10-24T15:04:05.120000Z");
+        assert_eq!(answer.text("/delivery_id"), delivery);
+        assert_eq!(answer.text("/session_id"), "0001");
+    }
+    assert_eq!(
+        (after.at("/position"), after.at("/age_s")),
+        (Value::Null, Value::Null)
+    );
+    let members = |answer: &Answer| {
+        answer
+            .json()
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(members(&before), members(&after), "what is unknown is null");
+    let listed = fresh(&restarted, "/v1/drones").await;
+    assert_eq!(listed.at("/items"), json!([after.json()]));
 }
