@@ -15,6 +15,7 @@ use super::events::tell_unreadable;
 use super::terminal::{Progress, Stopwatch, Unit, say};
 use super::{FINDINGS, FolderOptions};
 use crate::application::known_schemas;
+use crate::config::LISTEN_DEFAULT;
 use crate::environment::Environment;
 use crate::service::{Folders, open_log};
 
@@ -259,7 +260,10 @@ fn in_words(difference: &Difference) -> String {
 /// Builds all views anew. Those that are there stay until the new ones are complete.
 pub(super) fn rebuild(options: &FolderOptions) -> anyhow::Result<ExitCode> {
     let folders = Folders::of(&options.data).existing()?;
-    let _lock = DataLock::acquire(&options.data)?;
+    let _lock = match DataLock::acquire(&options.data) {
+        Err(held @ OpenError::Locked { .. }) => return Err(ask_the_service(&held)),
+        acquired => acquired?,
+    };
     let journal = open_journal(&folders)?;
     refuse_if_events_are_missing(options, &folders, &journal)?;
     let watch = Stopwatch::start();
@@ -290,6 +294,17 @@ pub(super) fn rebuild(options: &FolderOptions) -> anyhow::Result<ExitCode> {
         watch.rates(None, Some(built.get()))
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who holds the folder, and that it can do the same, if it is a service. Where
+/// it listens is not known here.
+fn ask_the_service(held: &OpenError) -> anyhow::Error {
+    anyhow::anyhow!(
+        "{held}; or have the running service build a view anew while it goes on answering, at the address where it listens:\n  \
+         curl http://{LISTEN_DEFAULT}/v1/projections\n  \
+         curl -X POST http://{LISTEN_DEFAULT}/v1/projections/delivery_status/rebuild\n\
+         the first lists the views, the second is answered with the operation to ask how far it is"
+    )
 }
 
 /// Views that have seen more than there is are what tells that something is
