@@ -25,6 +25,7 @@ mod race;
 // Faults.
 mod crash;
 mod kills;
+mod rebuilds;
 mod rolls;
 mod damage;
 mod disk_errors;

@@ -1,0 +1,337 @@
+//! The server is killed while a view is built anew, again and again: it goes on building, and ends equal.
+//!
+//! Customers write and readers ask meanwhile. What a reader asks for by its id
+//! is never older than what was acknowledged before, and no answer is a fault.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::service::{Folders, open_log};
+use eventstore::{Appending, JournalOptions};
+use lives::Lives;
+use serde_json::{Value, json};
+use tests::{Chance, Client, Server, poll_until, tally};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::scene::{airpost, list, new_user, number_from, scratch, seeded, text, verify};
+use crate::story::{Crowd, Customer};
+
+// The log to build from: that of the bench of starts.
+#[path = "../benches/start/lives.rs"]
+mod lives;
+
+/// Kills of a usual run; one for every fifteen quick ones.
+const KILLS: u64 = 10;
+const QUICK_KILLS_FOR_EACH: u64 = 15;
+
+/// Records that are there before anything is killed: a rebuild takes some
+/// tenths of a second, so that many kills come while one is under way.
+const RECORDS: u64 = 20_000;
+
+/// How many customers write at once.
+const CUSTOMERS: usize = 3;
+
+/// The longest that a kill comes after a rebuild was asked for or gone on with.
+const AFTER_MS_MAX: u64 = 1_000;
+
+/// After how long at most a rebuild that was asked for is on disk.
+const NOTED_AFTER_MAX: Duration = Duration::from_millis(750);
+
+/// How long a rebuild may take once it is left alone.
+const REBUILD_TIME_MAX: Duration = Duration::from_mins(1);
+
+/// Writes the log, and gives the addresses of deliveries in it.
+async fn fill(data: &Path) -> Vec<String> {
+    let options = JournalOptions::new(Uuid::from_u128(0x5eb1));
+    let (journal, log) = open_log(&Folders::of(data), options).expect("a new log opens");
+    let mut lives = Lives::new();
+    let mut waiting: VecDeque<Appending> = VecDeque::new();
+    for _ in 0..RECORDS {
+        // Fewer than deliveries are under way: a delivery's next event comes after its last.
+        if waiting.len() >= 500
+            && let Some(oldest) = waiting.pop_front()
+        {
+            let _appended = oldest.await.expect("an append succeeds");
+        }
+        waiting.push_back(log.append(lives.next_commit()));
+    }
+    for rest in waiting {
+        let _appended = rest.await.expect("an append succeeds");
+    }
+    journal.close();
+    let some = (0..lives.deliveries()).step_by(97);
+    some.map(|number| format!("/v1/deliveries/{}", lives::delivery_id(number)))
+        .collect()
+}
+
+/// What the kills have met.
+#[derive(Debug, Default)]
+struct Met {
+    /// Kills while writes went on.
+    busy: u64,
+    /// Kills while what was gathered was being applied.
+    applying: u64,
+    /// Rebuilds that were under way at a kill and were gone on with.
+    gone_on: u64,
+    /// Rebuilds that were over after all.
+    over: u64,
+    /// Rebuilds that were asked for so shortly before a kill that they were forgotten.
+    forgotten: u64,
+}
+
+/// Whether the views were left with something stashed that was not wholly applied.
+fn is_applying(data: &Path) -> bool {
+    let names = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    let stores = names(&data.join("views")).into_iter();
+    let files = stores.flat_map(|store| names(&store));
+    let stashes =
+        files.filter_map(|path| path.file_name()?.to_str()?.strip_prefix("stash-").map(drop));
+    stashes.count() > 0
+}
+
+/// A rebuild that was asked for.
+#[derive(Debug)]
+struct Asked {
+    view: String,
+    path: String,
+    /// How long a server was left alone with it, at least.
+    lived: Duration,
+}
+
+impl Asked {
+    async fn of(client: &Client, view: String) -> Self {
+        let path = format!("/v1/projections/{view}/rebuild");
+        let answer = client.post(&path).send().await.expect(202);
+        let path = answer.required_header("location").to_owned();
+        assert_eq!(text(&answer.json(), "/projection"), view);
+        Self {
+            view,
+            path,
+            lived: Duration::ZERO,
+        }
+    }
+
+    /// What the service says of it; nothing if it does not know it.
+    async fn look(&self, client: &Client) -> Option<Value> {
+        let answer = client.get(&self.path).send().await;
+        if answer.status() == 404 {
+            return None;
+        }
+        let operation = answer.expect(200).json();
+        assert_eq!(text(&operation, "/projection"), self.view);
+        assert_ne!(text(&operation, "/status"), "failed", "{operation}");
+        Some(operation)
+    }
+
+    async fn is_under_way(&self, client: &Client) -> bool {
+        let operation = self.look(client).await;
+        operation.is_some_and(|operation| text(&operation, "/status") != "succeeded")
+    }
+}
+
+/// Somebody who changes their own name, asks for it, and for others' deliveries,
+/// until the server is gone.
+struct Reader {
+    client: Client,
+    user: String,
+    deliveries: Vec<String>,
+    writes: bool,
+}
+
+impl Reader {
+    async fn read(self, mut chance: Chance) -> u64 {
+        let mut answers = 0;
+        while self.round(&mut chance).await.is_some() {
+            answers += 1;
+        }
+        answers
+    }
+
+    /// Nothing once the server is gone.
+    async fn round(&self, chance: &mut Chance) -> Option<()> {
+        if self.writes {
+            self.rename(chance).await?;
+        }
+        let place = chance.below(self.deliveries.len() as u64);
+        let place = usize::try_from(place).expect("an index");
+        let delivery = self.deliveries.get(place).expect("it is one of them");
+        let found = self.client.get(delivery).try_send().await.ok()?;
+        let _whole = found.expect(200);
+        Some(())
+    }
+
+    async fn rename(&self, chance: &mut Chance) -> Option<()> {
+        let path = format!("/v1/users/{}", self.user);
+        let name = format!("Ada {:016x}", chance.bits());
+        let rename = self.client.patch(&path).header("if-match", "*");
+        let renamed = rename
+            .json(&json!({ "name": name }))
+            .try_send()
+            .await
+            .ok()?;
+        let renamed = renamed.expect(200);
+        let found = self.client.get(&path).try_send().await.ok()?.expect(200);
+        assert_eq!(text(&found.json(), "/name"), name, "it is stale:\n{found}");
+        assert_eq!(found.bytes(), renamed.bytes());
+        Some(())
+    }
+}
+
+/// A server with people who use it.
+struct Busy {
+    server: Server,
+    writing: JoinSet<Customer>,
+    reading: JoinSet<u64>,
+}
+
+impl Busy {
+    async fn kill(self) -> (Crowd, u64) {
+        self.server.kill().await;
+        let answers = self.reading.join_all().await.into_iter().sum();
+        (Crowd::rest(self.writing).await, answers)
+    }
+}
+
+/// What goes on from kill to kill.
+struct Life {
+    chance: Chance,
+    user: String,
+    deliveries: Vec<String>,
+    views: Vec<String>,
+    met: Met,
+}
+
+impl Life {
+    fn let_in(&mut self, server: Server, crowd: Crowd, writes: bool) -> Busy {
+        let client = server.client();
+        let acknowledged = Arc::new(Semaphore::new(0));
+        let writing = crowd.write(&client, &mut self.chance, &acknowledged);
+        let reader = Reader {
+            client,
+            user: self.user.clone(),
+            deliveries: self.deliveries.clone(),
+            writes,
+        };
+        let mut reading = JoinSet::new();
+        reading.spawn(reader.read(Chance::new(self.chance.bits())));
+        Busy {
+            server,
+            writing,
+            reading,
+        }
+    }
+
+    /// The rebuild that is under way, or another one.
+    async fn ask(&mut self, client: &Client, asked: Option<Asked>) -> Asked {
+        if let Some(asked) = asked {
+            match asked.look(client).await {
+                Some(operation) if text(&operation, "/status") != "succeeded" => {
+                    self.met.gone_on += 1;
+                    return asked;
+                }
+                Some(_) => self.met.over += 1,
+                None => {
+                    assert!(asked.lived < NOTED_AFTER_MAX, "forgotten: {asked:?}");
+                    self.met.forgotten += 1;
+                }
+            }
+        }
+        let place = usize::try_from(self.chance.below(self.views.len() as u64));
+        let view = self.views.get(place.expect("an index"));
+        Asked::of(client, view.expect("it is one of them").clone()).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_goes_on_after_every_kill_and_ends_equal_while_writes_go_on() {
+    let (seed, mut chance) = seeded();
+    let asked = number_from("AIRPOST_KILLS");
+    let kills = asked.map_or(KILLS, |quick| quick.div_ceil(QUICK_KILLS_FOR_EACH));
+    let folder = scratch();
+    let deliveries = fill(folder.path()).await;
+    let server = airpost().serve(folder.path()).await;
+    let client = server.client();
+    let user = new_user(&client, &mut chance).await;
+    let listed = client.read("/v1/projections").await;
+    let views = list(&listed, "/items").iter();
+    let views = views.map(|view| text(view, "/name").to_owned()).collect();
+    let mut life = Life {
+        chance,
+        user,
+        deliveries,
+        views,
+        met: Met::default(),
+    };
+    server.stop().await;
+
+    let (mut crowd, mut asked, mut answers) = (Crowd::new(CUSTOMERS), None, 0);
+    for _ in 0..kills {
+        let server = airpost().serve(folder.path()).await;
+        let client = server.client();
+        // A rebuild gets through its steps sooner while nobody writes.
+        let is_busy = life.chance.happens(500);
+        life.met.busy += u64::from(is_busy);
+        let nobody = Crowd::new(0);
+        let (working, resting) = if is_busy {
+            (crowd, nobody)
+        } else {
+            (nobody, crowd)
+        };
+        let busy = life.let_in(server, working, is_busy);
+        let mut rebuild = life.ask(&client, asked).await;
+        let after = Duration::from_millis(life.chance.below(AFTER_MS_MAX));
+        // The kill comes at a moment that no request knows of.
+        let _elapsed = tokio::time::timeout(after, std::future::pending::<()>()).await;
+        let (rest, read) = busy.kill().await;
+        rebuild.lived += after;
+        life.met.applying += u64::from(is_applying(folder.path()));
+        (crowd, asked) = (if is_busy { rest } else { resting }, Some(rebuild));
+        answers += read;
+    }
+
+    let server = airpost().serve(folder.path()).await;
+    let client = server.client();
+    let last = life.ask(&client, asked).await;
+    poll_until(REBUILD_TIME_MAX, "the last rebuild to end", async || {
+        (!last.is_under_way(&client).await).then_some(())
+    })
+    .await;
+    crowd.finish(&client, &mut life.chance).await;
+    crowd.check(&client).await;
+    server.stop().await;
+    verify(folder.path()).await;
+    let met = life.met;
+    assert!(kills < KILLS || met.gone_on > 0, "{met:?}");
+    tally(&format!(
+        "kills while views are built anew: {kills}, {met:?}; {answers} rounds of readers, 0 stale; AIRPOST_SEED={seed}"
+    ));
+}
+
+#[tokio::test]
+async fn whoever_rebuilds_beside_a_running_server_is_told_how_to_ask_it() {
+    let folder = scratch();
+    let server = airpost().serve(folder.path()).await;
+    let arguments = [
+        "rebuild".as_ref(),
+        "--data".as_ref(),
+        folder.path().as_os_str(),
+    ];
+    let refused = airpost().run(arguments).await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let told = refused.stderr.lines().map(str::trim);
+    let told = told.filter_map(|line| line.strip_prefix("curl -X POST http://127.0.0.1:8080"));
+    for path in told.clone() {
+        let answer = server.client().post(path).send().await.expect(202);
+        let operation = answer.required_header("location").to_owned();
+        let _known = server.client().read(&operation).await;
+    }
+    assert_eq!(told.count(), 1, "{}", refused.stderr);
+    server.stop().await;
+}
