@@ -155,22 +155,29 @@ impl Scene {
 
     /// Begins a stream with an event that no release can decode.
     async fn damage(&self, name: StreamName) {
-        let category = Category::new(name.category.number());
+        self.decided(name, (u16::MAX, 1), vec![1]).await;
+    }
+
+    /// Appends an event, given by its type and schema, as if it had been decided.
+    async fn decided(&self, name: StreamName, (event_type, schema): (u16, u16), payload: Vec<u8>) {
+        let stream = StreamId::new(Category::new(name.category.number()), name.key);
+        let budget = eventstore::Budget::PAGE;
+        let page = self.log.read_stream(stream, StreamVersion::EMPTY, budget);
         let part = Part {
-            stream: StreamId::new(category, name.key),
+            stream,
             owner: None,
-            expected: Expected::Exact(StreamVersion::EMPTY),
+            expected: Expected::Exact(page.unwrap().version),
             events: vec![Event {
-                event_type: EventType(u16::MAX),
-                schema: SchemaVersion(1),
+                event_type: EventType(event_type),
+                schema: SchemaVersion(schema),
                 event_time_us: NOW_US,
                 inferred: false,
                 cause: None,
-                payload: vec![1],
+                payload,
             }],
         };
         let commit = Commit {
-            id: CommitId(Uuid::from_u128(0xBAD)),
+            id: CommitId(Uuid::from_u128(0xBAD << 64 | u128::from(self.head()))),
             clock_us: NOW_US,
             actor: Label::new("system").unwrap(),
             correlation_id: Uuid::nil(),

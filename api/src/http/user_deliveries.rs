@@ -2,28 +2,23 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::LINK;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
 use axum::routing::get;
 use domain::delivery::Status;
 use domain::id::{ExternalId, UserId};
 use domain::time::Timestamp;
-use eventstore::EventStore;
-use projections::{PAGE_ITEMS_MAX, PageKey, UserDeliveriesPage, UserDeliveriesQuery};
-use serde_json::{Value, json};
+use projections::{PageKey, UserDeliveriesPage, UserDeliveriesQuery};
+use serde_json::Value;
 
-use super::answer::{failed, json as json_answer, unanswered};
-use super::conditional::{EntityTag, Preconditions};
-use super::fields::{Fields, decimal, parsed, read_query};
+use super::Api;
+use super::answer::{failed, unanswered};
+use super::fields::{Fields, parsed, read_query};
+use super::listing::{Asked, Listed, Piece, read_statuses};
 use super::path::{PathId, unknown};
 use super::prefer::Freshness;
 use super::problem::Problem;
 use super::representation::delivery as representation;
-use super::{Api, cursor};
-
-/// How many items a page has where the client does not say.
-const LIMIT_DEFAULT: usize = 50;
 
 pub(super) fn routes() -> Router<Api> {
     Router::new().route("/v1/users/{id}/deliveries", get(list))
@@ -38,26 +33,27 @@ async fn list(
     freshness: Freshness,
 ) -> Result<Response, Problem> {
     let user: UserId = id.parse("user")?;
-    let preconditions = Preconditions::of(&method, &headers)?;
     if !exists(&api, user)? {
         return Err(unknown("user"));
     }
-    let asked = read_query(&uri, read_filter)?;
-    let scope = asked.scope(user);
-    let query = asked.query(&scope, api.views.log())?;
+    let filter = read_query(&uri, read_filter)?;
+    let scope = filter.scope(user);
+    let after = filter.piece.after(&api, &scope, PageKey::from_bytes)?;
+    let query = filter.query(after);
     let page = freshness
         .ask(&api.views, |views| views.user_deliveries(user, &query))
         .await?;
-    let issued = cursor::Issued::now(api.views.log(), page.position);
-    let next = page
-        .content
-        .next
-        .map(|key| cursor::encode(&scope, issued, &key.to_bytes()));
-    let body = json!({ "items": items(&api, &query, &page.content)?, "next": next });
-    let tag = EntityTag::of_bytes(body.to_string().as_bytes());
-    let mut response = preconditions.answer(tag, || json_answer(StatusCode::OK, &body));
-    let link = next.and_then(|next| HeaderValue::try_from(link_to(&uri, &next)).ok());
-    response.headers_mut().extend(link.map(|link| (LINK, link)));
+    let asked = Asked {
+        method: &method,
+        uri: &uri,
+        headers: &headers,
+    };
+    let listed = Listed {
+        scope: &scope,
+        items: items(&api, &query, &page.content)?,
+        next: page.content.next.map(|key| key.to_bytes().to_vec()),
+    };
+    let response = asked.answer(&api, page.position, listed)?;
     Ok(page.stamp(response))
 }
 
@@ -93,13 +89,11 @@ struct Filter {
     created_after: Option<Timestamp>,
     created_before: Option<Timestamp>,
     external_id: Option<ExternalId>,
-    limit: usize,
-    cursor: Option<String>,
+    piece: Piece,
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the shape of every reader")]
 fn read_filter(query: &mut Fields<'_>) -> Option<Filter> {
-    let limit = query.optional("limit", decimal(1..=PAGE_ITEMS_MAX));
     Some(Filter {
         statuses: query
             .optional("status", parsed(read_statuses))
@@ -107,23 +101,7 @@ fn read_filter(query: &mut Fields<'_>) -> Option<Filter> {
         created_after: query.optional("created_after", parsed(str::parse::<Timestamp>)),
         created_before: query.optional("created_before", parsed(str::parse::<Timestamp>)),
         external_id: query.optional("external_id", parsed(str::parse::<ExternalId>)),
-        limit: limit.unwrap_or(LIMIT_DEFAULT),
-        cursor: query.optional(
-            "cursor",
-            parsed(|text| Ok::<_, std::convert::Infallible>(text.to_owned())),
-        ),
-    })
-}
-
-/// One status, or several between commas.
-fn read_statuses(text: &str) -> Result<Vec<Status>, String> {
-    let statuses: Option<Vec<Status>> = text.split(',').map(Status::from_word).collect();
-    statuses.ok_or_else(|| {
-        let words: Vec<_> = Status::ALL.iter().map(|status| status.word()).collect();
-        format!(
-            "expected some of {}, with commas between them",
-            words.join(", ")
-        )
+        piece: Piece::read(query),
     })
 }
 
@@ -142,60 +120,14 @@ impl Filter {
         )
     }
 
-    fn query(self, scope: &str, log: &dyn EventStore) -> Result<UserDeliveriesQuery, Problem> {
-        let after = match &self.cursor {
-            None => None,
-            Some(text) => {
-                let bytes = cursor::decode(scope, log, text)?;
-                Some(PageKey::from_bytes(&bytes).ok_or_else(cursor::bad)?)
-            }
-        };
-        let Self {
-            statuses,
-            created_after,
-            created_before,
-            external_id,
-            limit,
-            ..
-        } = self;
-        Ok(UserDeliveriesQuery {
-            statuses,
-            created_after,
-            created_before,
-            external_id,
-            limit,
+    fn query(self, after: Option<PageKey>) -> UserDeliveriesQuery {
+        UserDeliveriesQuery {
+            statuses: self.statuses,
+            created_after: self.created_after,
+            created_before: self.created_before,
+            external_id: self.external_id,
+            limit: self.piece.limit,
             after,
-        })
-    }
-}
-
-/// The same list from a cursor on.
-fn link_to(uri: &Uri, next: &str) -> String {
-    let parameters = uri.query().unwrap_or_default().split('&');
-    let kept =
-        parameters.filter(|parameter| !parameter.is_empty() && !parameter.starts_with("cursor="));
-    let cursor = format!("cursor={next}");
-    let query: Vec<&str> = kept.chain([cursor.as_str()]).collect();
-    format!("<{}?{}>; rel=\"next\"", uri.path(), query.join("&"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_link_to_the_next_page_keeps_the_filter() {
-        let uri: Uri = "/v1/users/usr_1/deliveries?limit=2&cursor=abc&status=complete"
-            .parse()
-            .unwrap();
-        assert_eq!(
-            link_to(&uri, "xyz"),
-            "</v1/users/usr_1/deliveries?limit=2&status=complete&cursor=xyz>; rel=\"next\""
-        );
-        let plain: Uri = "/v1/users/usr_1/deliveries".parse().unwrap();
-        assert_eq!(
-            link_to(&plain, "xyz"),
-            "</v1/users/usr_1/deliveries?cursor=xyz>; rel=\"next\""
-        );
+        }
     }
 }

@@ -160,33 +160,10 @@ fn session() -> StreamName {
 
 /// Gives up a fact of that session, as happens when it has waited for long enough.
 async fn give_up(scene: &Scene, seq: u64) {
-    let name = session();
-    let stream = StreamId::new(Category::new(name.category.number()), name.key);
-    let budget = eventstore::Budget::PAGE;
-    let page = scene.log.read_stream(stream, StreamVersion::EMPTY, budget);
     let why = ParkReason::UnknownMission;
-    let encoded = SessionEvent::DeadLettered { seq, why }.encode();
-    let part = Part {
-        stream,
-        owner: None,
-        expected: Expected::Exact(page.unwrap().version),
-        events: vec![Event {
-            event_type: EventType(encoded.event_type),
-            schema: SchemaVersion(encoded.schema),
-            event_time_us: NOW_US,
-            inferred: false,
-            cause: None,
-            payload: encoded.payload,
-        }],
-    };
-    let commit = Commit {
-        id: CommitId(Uuid::from_u128(0xDEAD + u128::from(seq))),
-        clock_us: NOW_US,
-        actor: Label::new("system").unwrap(),
-        correlation_id: Uuid::nil(),
-        parts: vec![part],
-    };
-    scene.log.append(commit).await.unwrap();
+    let given_up = SessionEvent::DeadLettered { seq, why }.encode();
+    let kind = (given_up.event_type, given_up.schema);
+    scene.decided(session(), kind, given_up.payload).await;
 }
 
 #[tokio::test]
