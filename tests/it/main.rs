@@ -10,6 +10,7 @@ mod story;
 // A delivery's whole life.
 mod flight;
 mod views;
+mod lists;
 mod time_travel;
 mod read_your_writes;
 // Everything that happens, to whoever wants to know.
