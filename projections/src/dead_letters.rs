@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::event_place::EventPlace;
 use crate::key::Key;
 use crate::overlay::Overlay;
+use crate::parking::Poison;
 use crate::projection::{Facts, Projection};
 use crate::stored::{from_bytes, instant, to_bytes};
 use crate::view_store::{Direction, ViewStoreError};
@@ -111,6 +112,10 @@ impl Projection for DeadLetters {
 
     fn categories(&self) -> &'static [Category] {
         &[Category::DroneSession]
+    }
+
+    fn poison(&self) -> Poison {
+        Poison::ParkStream
     }
 
     fn project(

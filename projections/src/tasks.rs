@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::event_place::EventPlace;
 use crate::key::Key;
 use crate::overlay::Overlay;
+use crate::parking::Poison;
 use crate::projection::{Facts, Projection};
 use crate::stored::{from_bytes, instant, to_bytes};
 use crate::view_store::{Direction, ViewStoreError};
@@ -91,6 +92,10 @@ impl Projection for Tasks {
 
     fn categories(&self) -> &'static [Category] {
         &[Category::Delivery, Category::DroneSession]
+    }
+
+    fn poison(&self) -> Poison {
+        Poison::ParkStream
     }
 
     fn project(
