@@ -39,6 +39,7 @@ mod view_set;
 mod opening;
 mod shared;
 mod runner;
+mod watch;
 
 // The front.
 mod views;

@@ -81,6 +81,8 @@ struct Follower {
     log: Arc<dyn EventStore>,
     runtime: Runtime,
     opened: Option<SyncSender<()>>,
+    /// Its number. One that is not the current one was given up.
+    number: u64,
     /// Ticks when work beside following the log may go on.
     pace: Interval,
     /// Something was followed since the last such work.
@@ -97,6 +99,23 @@ impl Runner {
         log: Arc<dyn EventStore>,
     ) -> std::io::Result<(Self, Receiver<()>)> {
         let (opened, is_opened) = sync_channel(1);
+        let runner = Self::spawn(shared, log, Some(opened))?;
+        Ok((runner, is_opened))
+    }
+
+    /// Starts it for views that are open.
+    pub(crate) fn start_again(
+        shared: Arc<Shared>,
+        log: Arc<dyn EventStore>,
+    ) -> std::io::Result<Self> {
+        Self::spawn(shared, log, None)
+    }
+
+    fn spawn(
+        shared: Arc<Shared>,
+        log: Arc<dyn EventStore>,
+        opened: Option<SyncSender<()>>,
+    ) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()?;
@@ -107,10 +126,11 @@ impl Runner {
         let mut follower = Follower {
             head: log.head(),
             control: shared.control(),
+            number: shared.runner(),
             shared,
             log,
             runtime,
-            opened: Some(opened),
+            opened,
             pace,
             has_moved: false,
             rebuilds_in_a_row: 0,
@@ -118,7 +138,7 @@ impl Runner {
         let thread = Builder::new()
             .name("views".to_owned())
             .spawn(move || follower.run_to_the_end())?;
-        Ok((Self { thread }, is_opened))
+        Ok(Self { thread })
     }
 
     /// Waits until it has ended, which it does once it was told to.
@@ -137,18 +157,34 @@ impl Follower {
             tracing::error!(why, "the views do not follow the log any more: restart");
             self.shared.set_state(ReaderState::Failed(why));
         }
-        self.shared.end_following();
+        if self.is_current() {
+            self.shared.end_following();
+        }
+    }
+
+    /// Whether it is the thread that feeds the views.
+    fn is_current(&self) -> bool {
+        self.shared.runner() == self.number
     }
 
     fn run(&mut self) {
-        let is_open = self.shared.open_views(*self.head.borrow());
-        // Whoever waits for this word may have stopped waiting.
-        drop(self.opened.take());
-        if !is_open {
-            return;
+        if let Some(opened) = self.opened.take() {
+            let is_open = self.shared.open_views(*self.head.borrow());
+            // Whoever waits for this word may have stopped waiting.
+            drop(opened);
+            if !is_open {
+                return;
+            }
         }
         loop {
-            match self.follow() {
+            let pause = self.follow();
+            if !self.is_current() {
+                tracing::warn!(
+                    "a thread that fed the views and was given up has come back: it ends"
+                );
+                break;
+            }
+            match pause {
                 Pause::Stopped => break,
                 Pause::Damaged(error) => {
                     if !self.rebuild(&error) {
@@ -181,6 +217,7 @@ impl Follower {
         tracing::info!("the machine may have stopped with the views open: they are checked");
         while !set.is_checked() && !self.control.borrow().stop {
             set.check_on(CHECKED_AT_ONCE)?;
+            self.shared.beat();
         }
         Ok(())
     }
@@ -196,7 +233,7 @@ impl Follower {
         }
         loop {
             let control = self.control.borrow_and_update().clone();
-            if control.stop {
+            if control.stop || !self.is_current() {
                 return Pause::Stopped;
             }
             if let Some(error) = self.shared.damage() {
@@ -246,6 +283,7 @@ impl Follower {
             self.pace.reset_after(pause);
         } else {
             set.check_on(CHECKED_AT_ONCE)?;
+            self.shared.beat();
             *is_marked = self.note_if_checked();
             self.pace.reset_after(CHECK_PAUSE);
         }

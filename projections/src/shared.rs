@@ -1,6 +1,8 @@
 //! What the front, the readers and the thread that feeds the views share.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use eventstore::{EventStore, LogHistory, Position};
 use tokio::sync::watch;
@@ -46,6 +48,14 @@ pub(crate) struct Shared {
     opening: watch::Sender<Opening>,
     /// Told whenever the views or a rebuild come on, or a rebuild ends.
     turns: watch::Sender<()>,
+    /// The record up to which every view that does not stand still holds all.
+    fed: AtomicU64,
+    /// Grows with everything that the thread that feeds the views does.
+    beats: AtomicU64,
+    /// How old what the views show is, ms.
+    lag_ms: AtomicU64,
+    /// Which thread feeds the views: one that was given up is another one's elder.
+    runner: AtomicU64,
     ended: watch::Sender<bool>,
     control: watch::Sender<Control>,
     state: Mutex<State>,
@@ -102,6 +112,10 @@ impl Shared {
             folder: Mutex::new(folder),
             opening: watch::Sender::new(Opening::UnderWay),
             turns: watch::Sender::new(()),
+            fed: AtomicU64::new(0),
+            beats: AtomicU64::new(0),
+            lag_ms: AtomicU64::new(0),
+            runner: AtomicU64::new(0),
             ended: watch::Sender::new(false),
             control: watch::Sender::new(Control::default()),
             state: Mutex::new(State {
@@ -119,6 +133,48 @@ impl Shared {
     pub(crate) fn set(&self) -> Arc<ViewSet> {
         let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&set)
+    }
+
+    /// Says that the thread that feeds the views has done something.
+    pub(crate) fn beat(&self) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it did.
+    pub(crate) fn beats(&self) -> u64 {
+        self.beats.load(Ordering::Relaxed)
+    }
+
+    /// The record up to which every view that does not stand still holds all.
+    pub(crate) fn fed(&self) -> Position {
+        Position::new(self.fed.load(Ordering::Relaxed))
+    }
+
+    /// How old what the views show is.
+    pub(crate) fn lag(&self) -> Duration {
+        Duration::from_millis(self.lag_ms.load(Ordering::Relaxed))
+    }
+
+    /// Says how old it is.
+    pub(crate) fn set_lag(&self, lag: Duration) {
+        let ms = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX);
+        self.lag_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// The number of the thread that feeds the views.
+    pub(crate) fn runner(&self) -> u64 {
+        self.runner.load(Ordering::Acquire)
+    }
+
+    /// Gives up the thread that feeds the views, with their store, and begins
+    /// with a new store, for another thread.
+    pub(crate) fn abandon(&self, head: Position) -> Result<(), String> {
+        self.runner.fetch_add(1, Ordering::AcqRel);
+        let Ok(mut folder) = self.folder.try_lock() else {
+            return Err("the folder of the views hangs".to_owned());
+        };
+        self.replace(&mut folder, &ViewStoreError::Stalled, head)
+            .map_err(|error| error.to_string())
     }
 
     /// Opens the views, of a log that ends at `head`, and shows them. Says
@@ -185,7 +241,10 @@ impl Shared {
 
     /// Says how far the views have come.
     pub(crate) fn publish(&self) {
-        let applied = self.set().applied();
+        self.beat();
+        let set = self.set();
+        self.fed.store(set.fed().get(), Ordering::Relaxed);
+        let applied = set.applied();
         self.applied.send_if_modified(|before| {
             let moved = *before != applied;
             *before = applied;
@@ -265,6 +324,7 @@ impl Shared {
 
     /// Builds on what is being built, for a page.
     pub(crate) fn build_on(&self, log: &dyn EventStore) -> Result<(), FeedError> {
+        self.beat();
         let built = self.set().build_on(log);
         self.turns.send_replace(());
         built
@@ -291,14 +351,16 @@ impl Shared {
         damage: &ViewStoreError,
         head: Position,
     ) -> Result<(), OpenError> {
-        let mut folder = locked(&self.folder);
-        let set = open_views(
-            self.projections,
-            &mut folder,
-            &self.history,
-            head,
-            Some(damage),
-        )?;
+        self.replace(&mut locked(&self.folder), damage, head)
+    }
+
+    fn replace(
+        &self,
+        folder: &mut ViewFolder,
+        damage: &ViewStoreError,
+        head: Position,
+    ) -> Result<(), OpenError> {
+        let set = open_views(self.projections, folder, &self.history, head, Some(damage))?;
         {
             let mut state = locked(&self.state);
             // Before the new views can be seen, so that no list is answered from them too early.

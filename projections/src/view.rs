@@ -1,8 +1,9 @@
 //! A projection's tree with its checkpoint, read and written consistently.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, TryLockError};
+use std::time::Duration;
 
 use eventstore::{LogHistory, Position, Record, Standing, StreamId};
 
@@ -16,6 +17,14 @@ use crate::view_store::{
     panic_words,
 };
 
+/// How often a view is tried to be held still. A batch is applied within a
+/// millisecond or some; whoever waits this long, a second or more, waits for a disk
+/// that hangs.
+const HOLD_TRIES: u32 = 10_000;
+
+/// The pause before each further try.
+const HOLD_PAUSE: Duration = Duration::from_micros(50);
+
 /// One view.
 ///
 /// Only the thread that feeds it writes. Readers hold the gate while they put
@@ -27,6 +36,8 @@ pub(crate) struct View {
     tree: Arc<dyn ViewTree>,
     /// Held for writing only while a batch is applied.
     gate: RwLock<Checkpoint>,
+    /// The gate's position, for whoever must not wait for it.
+    position: AtomicU64,
     /// Whether anybody is shown its entries.
     is_shown: AtomicBool,
     /// The streams whose records wait.
@@ -48,7 +59,7 @@ pub(crate) struct Reading<'v> {
     projection: &'static dyn Projection,
     tree: &'v dyn ViewTree,
     position: Position,
-    _still: RwLockReadGuard<'v, Checkpoint>,
+    _still: Option<RwLockReadGuard<'v, Checkpoint>>,
 }
 
 impl<'v> Reading<'v> {
@@ -164,6 +175,7 @@ impl View {
             parked: ParkedStreams::read(&*tree)?,
             tree,
             gate: RwLock::new(checkpoint),
+            position: AtomicU64::new(checkpoint.position.get()),
             is_shown: AtomicBool::new(is_shown),
             check: Mutex::new((!is_checked).then(Check::begin)),
             halt: RwLock::new(None),
@@ -195,6 +207,7 @@ impl View {
             tree: Arc::new(NoTree),
             parked: ParkedStreams::default(),
             gate: RwLock::new(Checkpoint::start(history.identity())),
+            position: AtomicU64::new(0),
             is_shown: AtomicBool::new(false),
             check: Mutex::new(Some(Check::begin())),
             halt: RwLock::new(None),
@@ -218,8 +231,7 @@ impl View {
 
     /// The record up to which it holds all, if it is in order.
     pub(crate) fn position(&self) -> Position {
-        let checkpoint = self.gate.read().unwrap_or_else(PoisonError::into_inner);
-        checkpoint.position
+        Position::new(self.position.load(Ordering::Acquire))
     }
 
     /// Why it stands still, if it does.
@@ -257,20 +269,32 @@ impl View {
         skipped(&*self.tree)
     }
 
-    /// Holds it still to read it.
+    /// Holds it still to read it. Where the writer does not let go of it, what
+    /// it is stored in hangs: then it shows nothing, and whoever reads it goes on.
     pub(crate) fn read(&self) -> Reading<'_> {
-        let still = self.gate.read().unwrap_or_else(PoisonError::into_inner);
-        let (tree, position): (&dyn ViewTree, _) = if self.is_shown() {
-            (&*self.tree, still.position)
-        } else {
-            (&NoTree, Position::START)
+        let still = self.hold();
+        let shown = still.filter(|_| self.is_shown());
+        let (tree, position): (&dyn ViewTree, _) = match &shown {
+            Some(still) => (&*self.tree, still.position),
+            None => (&NoTree, Position::START),
         };
         Reading {
             projection: self.projection,
             tree,
             position,
-            _still: still,
+            _still: shown,
         }
+    }
+
+    fn hold(&self) -> Option<RwLockReadGuard<'_, Checkpoint>> {
+        for _ in 0..HOLD_TRIES {
+            match self.gate.try_read() {
+                Ok(still) => return Some(still),
+                Err(TryLockError::Poisoned(still)) => return Some(still.into_inner()),
+                Err(TryLockError::WouldBlock) => std::thread::park_timeout(HOLD_PAUSE),
+            }
+        }
+        None
     }
 
     /// Whether its entries are shown.
@@ -395,6 +419,8 @@ impl View {
         let mut gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
         self.tree.apply(&batch)?;
         *gate = checkpoint;
+        self.position
+            .store(checkpoint.position.get(), Ordering::Release);
         Ok(())
     }
 

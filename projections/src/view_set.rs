@@ -127,6 +127,18 @@ impl ViewSet {
         positions.min().unwrap_or(Position::START)
     }
 
+    /// The record up to which every view that does not stand still holds all,
+    /// shown or not.
+    pub(crate) fn fed(&self) -> Position {
+        let views = self
+            .views()
+            .into_iter()
+            .filter(|view| view.halt().is_none());
+        let positions = views.map(|view| view.position());
+        // Where all stand still nothing is left to be fed.
+        positions.min().unwrap_or(Position::new(u64::MAX))
+    }
+
     /// Holds some more entries, at most so many, against their view's checkpoint,
     /// where that is to be done; [`ViewSet::is_checked`] says when it is done.
     pub(crate) fn check_on(&self, entries_max: usize) -> Result<(), ViewStoreError> {

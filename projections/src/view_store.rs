@@ -18,6 +18,8 @@ mod sled_engine;
 #[cfg(test)]
 mod contract;
 
+#[cfg(test)]
+pub(crate) use folder::MadeStores;
 pub(crate) use folder::{Left, OpenedStore, ViewFolder};
 pub(crate) use memory::MemoryViewStore;
 
@@ -229,6 +231,9 @@ pub enum ViewStoreError {
         /// The panic's words.
         why: String,
     },
+    /// The engine does not come back.
+    #[error("what the views are stored in hangs")]
+    Stalled,
     /// An entry is not what this release writes there.
     #[error("a row of the views is unreadable: {why}")]
     Unreadable {

@@ -27,6 +27,7 @@ use crate::view::{Reading, View, project};
 use crate::view_set::{PROJECTIONS, Projections, ViewSet};
 use crate::view_store::{MemoryViewStore, ViewFolder, ViewStoreError};
 use crate::waiting_sessions::{self, Deadlines, DueSession, WaitingSessions};
+use crate::watch::{CurrentRunner, TICK, Watch};
 
 // The questions of those who keep the service going.
 mod questions;
@@ -78,7 +79,8 @@ impl Default for ViewsOptions {
 pub struct Views {
     shared: Arc<Shared>,
     log: Arc<dyn EventStore>,
-    runner: Mutex<Option<Runner>>,
+    runner: CurrentRunner,
+    watch: Mutex<Option<Watch>>,
 }
 
 /// Why a query has no answer.
@@ -116,6 +118,9 @@ pub struct ViewsHealth {
     /// Where the log ended when the views were opened or begun anew: before
     /// every view is there, lists are not answered.
     pub ready_at: Position,
+    /// How old what they show is: how long ago the log had what the farthest behind
+    /// of them has not reached. To a quarter of a second.
+    pub lag: Duration,
     /// Whether they follow the log.
     pub reader: ReaderState,
     /// How often they were damaged and begun anew since they were opened.
@@ -195,7 +200,7 @@ impl Views {
         log: Arc<dyn EventStore>,
         open_wait: Duration,
     ) -> Result<Self, OpenError> {
-        Self::start_with(PROJECTIONS, folder, log, open_wait)
+        Self::start_with(PROJECTIONS, folder, log, open_wait, TICK)
     }
 
     pub(crate) fn start_with(
@@ -203,16 +208,25 @@ impl Views {
         folder: ViewFolder,
         log: Arc<dyn EventStore>,
         open_wait: Duration,
+        tick: Duration,
     ) -> Result<Self, OpenError> {
         let head = *log.head().borrow();
         let shared = Shared::new(projections, log.history(), head, folder);
         let shared = Arc::new(shared);
         let (runner, is_opened) =
             Runner::start(Arc::clone(&shared), Arc::clone(&log)).map_err(OpenError::NotStarted)?;
+        let runner = Arc::new(Mutex::new(Some(runner)));
+        let watch = Watch::start(
+            Arc::clone(&shared),
+            Arc::clone(&log),
+            Arc::clone(&runner),
+            tick,
+        );
         let views = Self {
             shared,
             log,
-            runner: Mutex::new(Some(runner)),
+            runner,
+            watch: Mutex::new(Some(watch.map_err(OpenError::NotStarted)?)),
         };
         // That the other end is dropped is the word; whatever else is no word yet.
         if is_opened.recv_timeout(open_wait) == Err(RecvTimeoutError::Timeout) {
@@ -229,6 +243,14 @@ impl Views {
     #[must_use]
     pub fn are_open(&self) -> bool {
         *self.shared.opening().borrow() == Opening::Done
+    }
+
+    /// How old what the views show is; see [`ViewsHealth::lag`]. Nothing while
+    /// they have not caught up once.
+    #[must_use]
+    pub fn lag(&self) -> Option<Duration> {
+        let has_caught_up = *self.shared.applied().borrow() >= self.shared.floor();
+        has_caught_up.then(|| self.shared.lag())
     }
 
     /// Waits until they are, or it is decided that they will not be. Without an
@@ -436,6 +458,7 @@ impl Views {
             head: *self.log.head().borrow(),
             applied: set.applied(),
             ready_at: self.shared.floor(),
+            lag: self.shared.lag(),
             reader: self.shared.state(),
             rebuilds: self.shared.rebuilds(),
             views: set.views().iter().map(|view| health(view)).collect(),
@@ -479,6 +502,14 @@ impl Views {
     /// Queries go on, ever farther behind the log. Stopping again does nothing.
     pub fn stop(&self) {
         self.shared.stop();
+        let watch = self
+            .watch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(watch) = watch {
+            watch.join();
+        }
         let runner = self
             .runner
             .lock()

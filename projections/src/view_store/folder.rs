@@ -30,9 +30,20 @@ pub(crate) enum ViewFolder {
     Disk(DiskFolder),
     /// In this store, until it is set aside.
     Memory(Arc<MemoryViewStore>),
-    /// In a store that is not opened before this word comes.
+    /// In the stores that a test makes, one after the other.
     #[cfg(test)]
-    Held(std::sync::mpsc::Receiver<()>, Arc<MemoryViewStore>),
+    Made(MadeStores),
+}
+
+/// Makes the next store whenever one is opened.
+#[cfg(test)]
+pub(crate) struct MadeStores(pub(crate) Box<dyn FnMut() -> Arc<dyn ViewStore> + Send>);
+
+#[cfg(test)]
+impl std::fmt::Debug for MadeStores {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MadeStores")
+    }
 }
 
 /// A folder with at most one database.
@@ -78,10 +89,10 @@ impl ViewFolder {
     pub(crate) fn open(&mut self) -> Result<OpenedStore, ViewStoreError> {
         match self {
             #[cfg(test)]
-            Self::Held(word, store) => {
-                word.recv().unwrap();
-                Self::Memory(Arc::clone(store)).open()
-            }
+            Self::Made(MadeStores(make)) => Ok(OpenedStore {
+                store: make(),
+                left: Left::ByItsMachine,
+            }),
             Self::Disk(folder) => folder.open(),
             Self::Memory(store) => Ok(OpenedStore {
                 store: Arc::<MemoryViewStore>::clone(store),
@@ -100,10 +111,7 @@ impl ViewFolder {
                 Ok(None)
             }
             #[cfg(test)]
-            Self::Held(_, store) => {
-                *store = Arc::default();
-                Ok(None)
-            }
+            Self::Made(_) => Ok(None),
         }
     }
 
@@ -113,7 +121,7 @@ impl ViewFolder {
             Self::Disk(folder) => folder.mark_checked(),
             Self::Memory(_) => Ok(()),
             #[cfg(test)]
-            Self::Held(..) => Ok(()),
+            Self::Made(_) => Ok(()),
         }
     }
 
@@ -123,7 +131,7 @@ impl ViewFolder {
             Self::Disk(folder) => folder.mark_clean(),
             Self::Memory(_) => Ok(()),
             #[cfg(test)]
-            Self::Held(..) => Ok(()),
+            Self::Made(_) => Ok(()),
         }
     }
 
@@ -136,10 +144,7 @@ impl ViewFolder {
                 Ok(())
             }
             #[cfg(test)]
-            Self::Held(_, store) => {
-                *store = Arc::default();
-                Ok(())
-            }
+            Self::Made(_) => Ok(()),
         }
     }
 }

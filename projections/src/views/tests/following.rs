@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::*;
 use crate::test_log::{assigned, at, contact, created, delivery, mission, stream_id, user};
 use crate::verify::Difference;
+use crate::view_store::MadeStores;
 
 fn booked(log: &mut TestLog, number: u128) {
     let events = [created(user(1)), DeliveryEvent::Scheduled];
@@ -142,13 +143,21 @@ fn views_that_have_seen_more_than_the_log_holds_are_not_opened() {
     assert_eq!(views.health().rebuilds, 0, "nothing was changed");
 }
 
+/// A folder whose store is not opened before a word comes.
+fn opened_at_a_word(word: mpsc::Receiver<()>, store: Arc<MemoryViewStore>) -> ViewFolder {
+    ViewFolder::Made(MadeStores(Box::new(move || {
+        word.recv().unwrap();
+        Arc::<MemoryViewStore>::clone(&store)
+    })))
+}
+
 #[test]
 fn what_is_asked_for_by_its_id_is_answered_while_the_views_are_being_opened() {
     let mut log = TestLog::new();
     log.user(user(1), [UserEvent::UserCreated(contact("ada"))]);
     booked(&mut log, 1);
     let (word, held) = mpsc::channel();
-    let folder = ViewFolder::Held(held, Arc::default());
+    let folder = opened_at_a_word(held, Arc::default());
     let views = Views::start(folder, log.store(), Duration::ZERO).unwrap();
 
     assert!(!views.are_open());
@@ -183,7 +192,7 @@ fn views_that_prove_in_the_background_to_have_seen_more_than_the_log_holds_are_n
     let mut short = TestLog::new();
     booked(&mut short, 1);
     let (word, held) = mpsc::channel();
-    let folder = ViewFolder::Held(held, store);
+    let folder = opened_at_a_word(held, store);
     let views = Views::start(folder, short.store(), Duration::ZERO).unwrap();
     word.send(()).unwrap();
     let refusal = runtime().block_on(views.opened()).unwrap_err();
