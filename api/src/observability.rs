@@ -91,6 +91,14 @@ pub const LOG_WRITABLE: &str = "airpost_log_writable";
 pub const VIEW_POSITION: &str = "airpost_view_position";
 /// How many records of the log a view has not seen, by view.
 pub const VIEW_LAG_POSITIONS: &str = "airpost_view_lag_positions";
+/// How old what the views show is, seconds: the farthest behind of them counts.
+pub const VIEWS_LAG_SECONDS: &str = "airpost_views_lag_seconds";
+/// Streams whose records wait because this release cannot fold one of them, by view.
+pub const VIEW_PARKED_STREAMS: &str = "airpost_view_parked_streams";
+/// Records that a view has left out because this release cannot fold them, by view.
+pub const VIEW_SKIPPED_RECORDS: &str = "airpost_view_skipped_records";
+/// 1 for a view whose entries are known to be in order, 0 while they are checked, by view.
+pub const VIEW_CHECKED: &str = "airpost_view_checked";
 /// 1 for a view that stands still at a record that cannot be read, else 0, by view.
 pub const VIEW_HALTED: &str = "airpost_view_halted";
 /// 1 for a view that is being built anew beside the one that answers, else 0, by view.
@@ -217,6 +225,26 @@ fn describe_views() {
         VIEW_LAG_POSITIONS,
         Unit::Count,
         "records that a view has not seen yet"
+    );
+    describe_gauge!(
+        VIEWS_LAG_SECONDS,
+        Unit::Seconds,
+        "how old what the views show is"
+    );
+    describe_gauge!(
+        VIEW_PARKED_STREAMS,
+        Unit::Count,
+        "streams whose records wait in front of a view"
+    );
+    describe_gauge!(
+        VIEW_SKIPPED_RECORDS,
+        Unit::Count,
+        "records that a view has left out"
+    );
+    describe_gauge!(
+        VIEW_CHECKED,
+        Unit::Count,
+        "1 for a view whose entries are known to be in order"
     );
     describe_gauge!(
         VIEW_HALTED,

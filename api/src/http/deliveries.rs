@@ -35,6 +35,10 @@ use crate::application::{Precondition, TransactError};
 pub(super) mod order;
 mod past;
 
+/// Names the position from which on records of a delivery wait, in an answer that
+/// therefore shows it as it was before that.
+const DEGRADED: HeaderName = HeaderName::from_static("degraded");
+
 pub(super) fn routes() -> Router<Api> {
     Router::new()
         .route("/v1/deliveries", post(create))
@@ -113,7 +117,7 @@ async fn read(
     let response = preconditions.answer(representation::tag(&row), || {
         json_answer(StatusCode::OK, &representation::delivery(&row))
     });
-    Ok(at(position, response))
+    Ok(current(&api, id, position, response))
 }
 
 async fn status(
@@ -125,7 +129,8 @@ async fn status(
 ) -> Result<Response, Problem> {
     let preconditions = Preconditions::of(&method, &headers)?;
     let position = api.application.head();
-    let row = existing(&api, id.delivery(&api, &uri)?)?;
+    let id = id.delivery(&api, &uri)?;
+    let row = existing(&api, id)?;
     let live = live(&api, &row);
     let tag = representation::status_tag(&row, live.as_deref());
     let response = preconditions.answer(tag, || {
@@ -134,7 +139,7 @@ async fn status(
             &representation::status(&row, live.as_deref()),
         )
     });
-    Ok(at(position, response))
+    Ok(current(&api, id, position, response))
 }
 
 async fn history(
@@ -158,7 +163,7 @@ async fn history(
     let response = preconditions.answer(history_representation::tag(&entries), || {
         json_answer(StatusCode::OK, &history_representation::history(&entries))
     });
-    Ok(at(position, response))
+    Ok(current(&api, id, position, response))
 }
 
 async fn reschedule(
@@ -253,6 +258,21 @@ async fn read_cancellation(
 fn existing(api: &Api, id: DeliveryId) -> Result<DeliveryRow, Problem> {
     let row = api.views.delivery(id).map_err(|error| unanswered(&error))?;
     row.ok_or_else(|| unknown("delivery"))
+}
+
+/// Says what an answer about a delivery is as of: `position`, unless the
+/// delivery has a record that this release cannot fold, which is said too.
+fn current(api: &Api, id: DeliveryId, position: Position, response: Response) -> Response {
+    let Some(parked) = api.views.parked(id) else {
+        return at(position, response);
+    };
+    let before = Position::new(parked.position.get().saturating_sub(1));
+    let mut response = at(before, response);
+    let degraded = format!("since={}", parked.position);
+    if let Ok(degraded) = HeaderValue::try_from(degraded) {
+        response.headers_mut().insert(DEGRADED, degraded);
+    }
+    response
 }
 
 /// What the drone of the delivery's mission says now.

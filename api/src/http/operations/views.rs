@@ -34,6 +34,7 @@ async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
         &json!({
             "head": health.head.get(),
             "ready": health.is_ready(),
+            "lag_ms": u64::try_from(health.lag.as_millis()).unwrap_or(u64::MAX),
             "items": items.collect::<Vec<_>>(),
             "next": null,
         }),
@@ -52,6 +53,9 @@ fn shown(health: &ViewsHealth, view: &ViewHealth, rebuild: Option<&Rebuild>, now
         "lag_positions": health.head.get().saturating_sub(view.position.get()),
         "state": state(health, view, rebuild),
         "halted": view.halted.as_ref().map(ToString::to_string),
+        "checked": view.checked,
+        "parked_streams": view.parked,
+        "skipped_records": view.skipped,
         "rebuild": operation,
         "links": { "rebuild": format!("{PATH}/{}/rebuild", view.name) },
     })
@@ -71,6 +75,8 @@ fn state(health: &ViewsHealth, view: &ViewHealth, rebuild: Option<&Rebuild>) -> 
     });
     if view.halted.is_some() {
         "halted"
+    } else if view.parked > 0 {
+        "degraded"
     } else if view.position < health.ready_at {
         "building"
     } else if is_rebuilding {
