@@ -52,6 +52,9 @@ struct Gathering {
     view: Arc<View>,
     /// The record up to which all is gathered or applied.
     reached: Position,
+    /// The record up to which it gathers before it applies: where the end was
+    /// when it began, for the end may move all the time.
+    until: Position,
     state: State,
 }
 
@@ -62,6 +65,8 @@ enum State {
         changes: std::vec::IntoIter<Change>,
         was_shown: bool,
     },
+    /// What was gathered is in the view.
+    Done,
     /// A record could not be folded: it is fed page by page, and stands still
     /// where it must.
     Careful,
@@ -92,7 +97,7 @@ impl Gatherer {
         if feed(log, careful)?.is_some() {
             return Ok(true);
         }
-        let is_fed = !self.is_full() && self.gather_page(log, views)?;
+        let is_fed = !self.is_full() && self.gather_page(log)?;
         Ok(is_fed || self.begin_to_apply(store)?)
     }
 
@@ -109,7 +114,7 @@ impl Gatherer {
                 gathering.state = State::Gathers(gathering.view.gather());
             }
         }
-        self.gather_page(log, views)
+        self.gather_page(log)
     }
 
     fn is_full(&self) -> bool {
@@ -119,14 +124,22 @@ impl Gatherer {
 
     fn keep(&mut self, views: &[Hungry]) {
         let is_wanted = |view: &Arc<View>| views.iter().any(|(it, _)| Arc::ptr_eq(it, view));
-        self.gatherings
-            .retain(|gathering| is_wanted(&gathering.view) && gathering.view.halt().is_none());
+        self.gatherings.retain(|gathering| {
+            let is_done = matches!(gathering.state, State::Done);
+            let is_kept = is_wanted(&gathering.view) && gathering.view.halt().is_none() && !is_done;
+            if !is_kept {
+                // Nothing is gathered for it any more.
+                gathering.view.set_gathered(Position::START);
+            }
+            is_kept
+        });
         for (view, last) in views {
             let mut gatherings = self.gatherings.iter();
             let is_known = gatherings.any(|gathering| Arc::ptr_eq(&gathering.view, view));
             if !is_known && view.halt().is_none() && view.position() < *last {
                 self.gatherings.push(Gathering {
                     reached: view.position(),
+                    until: *last,
                     state: State::Gathers(view.gather()),
                     view: Arc::clone(view),
                 });
@@ -135,14 +148,9 @@ impl Gatherer {
     }
 
     /// Gathers what a page writes. Nothing where all have reached their end.
-    fn gather_page(&mut self, log: &dyn EventStore, views: &[Hungry]) -> Result<bool, FeedError> {
-        let last_of = |view: &Arc<View>| {
-            let found = views.iter().find(|(it, _)| Arc::ptr_eq(it, view));
-            found.map_or(Position::START, |(_, last)| *last)
-        };
-        let gathers = |it: &&mut Gathering| {
-            matches!(it.state, State::Gathers(_)) && it.reached < last_of(&it.view)
-        };
+    fn gather_page(&mut self, log: &dyn EventStore) -> Result<bool, FeedError> {
+        let gathers =
+            |it: &&mut Gathering| matches!(it.state, State::Gathers(_)) && it.reached < it.until;
         let mut hungry: Vec<&mut Gathering> = self.gatherings.iter_mut().filter(gathers).collect();
         let Some(after) = hungry.iter().map(|it| it.reached).min() else {
             return Ok(false);
@@ -151,12 +159,11 @@ impl Gatherer {
         check_contiguous(after, &page)?;
         let facts: Vec<Facts> = page.records.iter().map(Facts::of).collect();
         for gathering in &mut hungry {
-            let last = last_of(&gathering.view);
             let State::Gathers(overlay) = &mut gathering.state else {
                 continue;
             };
             for (record, facts) in page.records.iter().zip(&facts) {
-                if record.position <= gathering.reached || record.position > last {
+                if record.position <= gathering.reached || record.position > gathering.until {
                     continue;
                 }
                 if gathering.view.parked().contains(record.stream) {
@@ -165,10 +172,12 @@ impl Gatherer {
                 }
                 if gathering.view.project(overlay, record, facts)?.is_err() {
                     gathering.state = State::Careful;
+                    gathering.reached = gathering.view.position();
                     break;
                 }
                 gathering.reached = record.position;
             }
+            gathering.view.set_gathered(gathering.reached);
         }
         Ok(true)
     }
@@ -204,7 +213,7 @@ impl Gathering {
     fn bytes(&self) -> usize {
         match &self.state {
             State::Gathers(overlay) => overlay.bytes(),
-            State::Applies { .. } | State::Careful => 0,
+            State::Applies { .. } | State::Done | State::Careful => 0,
         }
     }
 
@@ -256,7 +265,7 @@ impl Gathering {
             if !is_amid_stash {
                 store.drop_stash(self.view.tree_name())?;
                 self.view.show_again(*was_shown);
-                self.state = State::Gathers(self.view.gather());
+                self.state = State::Done;
                 return Ok(());
             }
         }

@@ -134,7 +134,7 @@ pub enum RebuildStatus {
     Waiting,
     /// It is under way.
     Running {
-        /// The record up to which the new view holds all.
+        /// The record up to which all is folded for the new view.
         position: Position,
     },
     /// The new view answers.
@@ -288,6 +288,8 @@ impl Slot {
             ..rebuilds.note
         };
         note.write(store, self.projection)?;
+        // Whoever asked is told: a crash must not forget it.
+        store.flush()?;
         tracing::info!(
             view = self.projection.name(),
             generation,
@@ -362,7 +364,7 @@ impl Slot {
         let running = rebuilds.note.building.and_then(|rebuild| rebuild.id) == Some(id);
         if let (true, Some(view)) = (running, &rebuilds.building) {
             return Some(RebuildStatus::Running {
-                position: view.position(),
+                position: view.worked_to(),
             });
         }
         if rebuilds.note.done == Some(id) {

@@ -38,6 +38,8 @@ pub(crate) struct View {
     gate: RwLock<Checkpoint>,
     /// The gate's position, for whoever must not wait for it.
     position: AtomicU64,
+    /// The record up to which all is gathered, where that is more.
+    gathered: AtomicU64,
     /// Whether anybody is shown its entries.
     is_shown: AtomicBool,
     /// The streams whose records wait.
@@ -176,6 +178,7 @@ impl View {
             tree,
             gate: RwLock::new(checkpoint),
             position: AtomicU64::new(checkpoint.position.get()),
+            gathered: AtomicU64::new(0),
             is_shown: AtomicBool::new(is_shown),
             check: Mutex::new((!is_checked).then(Check::begin)),
             halt: RwLock::new(None),
@@ -208,6 +211,7 @@ impl View {
             parked: ParkedStreams::default(),
             gate: RwLock::new(Checkpoint::start(history.identity())),
             position: AtomicU64::new(0),
+            gathered: AtomicU64::new(0),
             is_shown: AtomicBool::new(false),
             check: Mutex::new(Some(Check::begin())),
             halt: RwLock::new(None),
@@ -232,6 +236,17 @@ impl View {
     /// The record up to which it holds all, if it is in order.
     pub(crate) fn position(&self) -> Position {
         Position::new(self.position.load(Ordering::Acquire))
+    }
+
+    /// The record up to which all is gathered for it or in it: how far the work is.
+    pub(crate) fn worked_to(&self) -> Position {
+        self.position()
+            .max(Position::new(self.gathered.load(Ordering::Relaxed)))
+    }
+
+    /// Says how far what is gathered for it goes.
+    pub(crate) fn set_gathered(&self, reached: Position) {
+        self.gathered.store(reached.get(), Ordering::Relaxed);
     }
 
     /// Why it stands still, if it does.

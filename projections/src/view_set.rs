@@ -22,6 +22,9 @@ use crate::view::{View, ViewOpenError};
 use crate::view_store::{MemoryViewStore, OpenedStore, ViewStore, ViewStoreError};
 use crate::waiting_sessions::WaitingSessions;
 
+/// How near a view that is being built is fed up to the one that it replaces at once.
+const NEAR_POSITIONS: u64 = 1_000;
+
 /// Some projections.
 pub(crate) type Projections = &'static [&'static dyn Projection];
 
@@ -225,7 +228,16 @@ impl ViewSet {
             let last = slot.serving().position();
             Some((view, last))
         });
-        self.gather(log, &building.collect::<Vec<_>>())?;
+        let building: Vec<Hungry> = building.collect();
+        self.gather(log, &building)?;
+        // The last records are not gathered: they become more all the time, and
+        // are few enough to be folded before there are others.
+        let is_near = |(view, last): &Hungry| {
+            let left = last.get().saturating_sub(view.position().get());
+            left <= NEAR_POSITIONS && view.worked_to() == view.position()
+        };
+        let near: Vec<Hungry> = building.into_iter().filter(is_near).collect();
+        while feed(log, near.iter().cloned())?.is_some() {}
         for slot in &self.slots {
             let replaced = slot.settle(&*self.store)?;
             self.replaced().extend(replaced);
@@ -253,7 +265,7 @@ impl ViewSet {
 
     /// Where the view is that is being built beside this one, if one is.
     pub(crate) fn rebuilding(&self, name: &str) -> Option<Position> {
-        Some(self.slot(name)?.building()?.position())
+        Some(self.slot(name)?.building()?.worked_to())
     }
 
     /// Whether a view is being built, or one that was replaced is to be removed.

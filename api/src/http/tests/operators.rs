@@ -58,6 +58,9 @@ async fn given_views_that_follow_each_is_listed_with_its_version_position_and_la
             "lag_positions": 0,
             "state": "following",
             "halted": null,
+            "checked": true,
+            "parked_streams": 0,
+            "skipped_records": 0,
             "rebuild": null,
             "links": {"rebuild": REBUILD},
         })
@@ -187,7 +190,7 @@ async fn a_view_that_stands_still_is_said_to_and_why() {
     let damaged = domain::id::DeliveryId::from_uuid(Uuid::from_u128(9));
     scene.damage(StreamName::delivery(damaged)).await;
     let halted = async {
-        while scene.view("delivery_status").await["halted"] == Value::Null {
+        while scene.view("user").await["halted"] == Value::Null {
             tokio::task::yield_now().await;
         }
     };
@@ -196,10 +199,21 @@ async fn a_view_that_stands_still_is_said_to_and_why() {
         halted.is_ok(),
         "a view that cannot read a record stands still"
     );
-    let view = scene.view("delivery_status").await;
+    let view = scene.view("user").await;
     assert_eq!(view["state"], "halted");
     assert!(view["halted"].is_string(), "{view}");
     assert_eq!(scene.get("/v1/projections").await.at("/ready"), false);
+
+    let wait = [
+        ("min-position", &*scene.head().to_string()),
+        ("prefer", "wait=30"),
+    ];
+    let _listed = scene.call("GET", "/v1/deliveries", &wait, None).await;
+    let view = scene.view("delivery_status").await;
+    assert_eq!(
+        (&view["state"], &view["parked_streams"]),
+        (&json!("degraded"), &json!(1))
+    );
 
     // Built anew it comes as far as it was, and stands still there again.
     let wait = [("prefer", "wait=20")];
