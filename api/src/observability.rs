@@ -97,6 +97,10 @@ pub const VIEWS_LAG_SECONDS: &str = "airpost_views_lag_seconds";
 pub const VIEW_PARKED_STREAMS: &str = "airpost_view_parked_streams";
 /// Records that a view has left out because this release cannot fold them, by view.
 pub const VIEW_SKIPPED_RECORDS: &str = "airpost_view_skipped_records";
+/// How often a view was found not to say what the log says, by view: it must be 0.
+pub const VIEW_DRIFTED: &str = "airpost_view_drifted";
+/// How many deliveries were folded anew since the start and compared with the views.
+pub const AUDITED_DELIVERIES: &str = "airpost_audited_deliveries";
 /// 1 for a view whose entries are known to be in order, 0 while they are checked, by view.
 pub const VIEW_CHECKED: &str = "airpost_view_checked";
 /// 1 for a view that stands still at a record that cannot be read, else 0, by view.
@@ -240,6 +244,16 @@ fn describe_views() {
         VIEW_SKIPPED_RECORDS,
         Unit::Count,
         "records that a view has left out"
+    );
+    describe_gauge!(
+        VIEW_DRIFTED,
+        Unit::Count,
+        "how often a view was found not to say what the log says; it must be 0"
+    );
+    describe_gauge!(
+        AUDITED_DELIVERIES,
+        Unit::Count,
+        "deliveries that were folded anew and compared with the views"
     );
     describe_gauge!(
         VIEW_CHECKED,

@@ -36,6 +36,7 @@ mod parking;
 mod feeding;
 mod gathering;
 mod view_set;
+mod audit;
 mod opening;
 mod shared;
 mod runner;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use eventstore::{EventStore, LogHistory, Position};
 use tokio::sync::watch;
 
+use crate::audit::Audits;
 use crate::feeding::FeedError;
 use crate::opening::{OpenError, open_views};
 use crate::slot::{RebuildId, RebuildStatus};
@@ -52,6 +53,7 @@ pub(crate) struct Shared {
     fed: AtomicU64,
     /// Grows with everything that the thread that feeds the views does.
     beats: AtomicU64,
+    audits: Audits,
     /// How old what the views show is, ms.
     lag_ms: AtomicU64,
     /// Which thread feeds the views: one that was given up is another one's elder.
@@ -114,6 +116,7 @@ impl Shared {
             turns: watch::Sender::new(()),
             fed: AtomicU64::new(0),
             beats: AtomicU64::new(0),
+            audits: Audits::default(),
             lag_ms: AtomicU64::new(0),
             runner: AtomicU64::new(0),
             ended: watch::Sender::new(false),
@@ -319,7 +322,7 @@ impl Shared {
         let set = self.set();
         wanted
             .into_iter()
-            .try_for_each(|(name, id)| set.begin_rebuild(name, id))
+            .try_for_each(|(name, id)| set.begin_rebuild(name, Some(id)))
     }
 
     /// Builds on what is being built, for a page.
@@ -327,7 +330,26 @@ impl Shared {
         self.beat();
         let built = self.set().build_on(log);
         self.turns.send_replace(());
-        built
+        for view in built? {
+            self.audits.note_drift(view);
+        }
+        Ok(())
+    }
+
+    /// Audits some delivery, and begins to build anew whatever does not say of
+    /// it what the log says.
+    pub(crate) fn audit(&self, log: &dyn EventStore) -> Result<(), FeedError> {
+        let set = self.set();
+        for view in self.audits.audit_next(&set, log)? {
+            set.begin_rebuild(view, None)?;
+        }
+        self.turns.send_replace(());
+        Ok(())
+    }
+
+    /// What was audited, and what was found.
+    pub(crate) fn audits(&self) -> &Audits {
+        &self.audits
     }
 
     /// Told whenever the views or a rebuild come on, or a rebuild ends.

@@ -60,7 +60,7 @@ struct Note {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct NotedRebuild {
     build: Build,
-    /// Who asked for it; nobody where a new release did.
+    /// Who asked for it; nobody where a new release needs it, or an audit does.
     id: Option<RebuildId>,
 }
 
@@ -125,6 +125,32 @@ struct Rebuilds {
     building: Option<Arc<View>>,
     /// The last rebuild that was given up, and why.
     failed: Option<(RebuildId, String)>,
+}
+
+/// A rebuild that is over.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    /// The view that goes.
+    pub(crate) replaced: Arc<View>,
+    /// It said something else than the one that was built anew.
+    pub(crate) has_drifted: bool,
+}
+
+/// Whether two views of the same records by the same code differ.
+fn has_drifted(old: &View, new: &View) -> bool {
+    let is_comparable = old.version() == new.version()
+        && old.position() == new.position()
+        && old.is_checked()
+        // Code that was mended meanwhile folds what the old one could not.
+        && old.parked().len() == 0;
+    let has_drifted = is_comparable && old.checkpoint().digest != new.checkpoint().digest;
+    if has_drifted {
+        tracing::error!(
+            view = old.name(),
+            "the view that was replaced was not what the log says"
+        );
+    }
+    has_drifted
 }
 
 /// What became of a rebuild.
@@ -258,15 +284,15 @@ impl Slot {
     /// built already, that is the one.
     pub(crate) fn begin_rebuild(
         &self,
-        id: RebuildId,
+        id: Option<RebuildId>,
         store: &dyn ViewStore,
         history: &LogHistory,
     ) -> Result<(), ViewStoreError> {
         let mut rebuilds = self.rebuilds();
         if rebuilds.building.is_some() {
             if let Some(rebuild) = &mut rebuilds.note.building {
-                // One that a new release began has no name yet.
-                rebuild.id.get_or_insert(id);
+                // One that nobody asked for has no name yet.
+                rebuild.id = rebuild.id.or(id);
             }
             return rebuilds.note.write(store, self.projection);
         }
@@ -281,10 +307,7 @@ impl Slot {
         store.remove_tree(&name)?;
         let view = View::create(self.projection, name, store, history)?;
         let note = Note {
-            building: Some(NotedRebuild {
-                build,
-                id: Some(id),
-            }),
+            building: Some(NotedRebuild { build, id }),
             ..rebuilds.note
         };
         note.write(store, self.projection)?;
@@ -303,10 +326,7 @@ impl Slot {
     /// Lets the new view answer if it has come as far as the old one, which is
     /// then handed back. A new view that stands still is given up and handed
     /// back instead.
-    pub(crate) fn settle(
-        &self,
-        store: &dyn ViewStore,
-    ) -> Result<Option<Arc<View>>, ViewStoreError> {
+    pub(crate) fn settle(&self, store: &dyn ViewStore) -> Result<Option<Settled>, ViewStoreError> {
         let mut rebuilds = self.rebuilds();
         let Some(new) = rebuilds.building.clone() else {
             return Ok(None);
@@ -326,7 +346,10 @@ impl Slot {
                 building: None,
                 failed: id.map(|id| (id, halt.to_string())),
             };
-            return Ok(Some(new));
+            return Ok(Some(Settled {
+                replaced: new,
+                has_drifted: false,
+            }));
         }
         if !new.is_checked() || new.position() < old.position() {
             return Ok(None);
@@ -350,7 +373,10 @@ impl Slot {
             building: None,
             failed: None,
         };
-        Ok(Some(old))
+        Ok(Some(Settled {
+            has_drifted: has_drifted(&old, &new),
+            replaced: old,
+        }))
     }
 
     /// The rebuild that somebody asked for and that is under way.

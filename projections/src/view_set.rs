@@ -212,7 +212,11 @@ impl ViewSet {
 
     /// Begins to build a view anew beside the one that answers. Nothing happens
     /// where there is no such view.
-    pub(crate) fn begin_rebuild(&self, name: &str, id: RebuildId) -> Result<(), ViewStoreError> {
+    pub(crate) fn begin_rebuild(
+        &self,
+        name: &str,
+        id: Option<RebuildId>,
+    ) -> Result<(), ViewStoreError> {
         let slot = self.slot(name);
         slot.map_or(Ok(()), |slot| {
             slot.begin_rebuild(id, &*self.store, &self.history)
@@ -220,8 +224,9 @@ impl ViewSet {
     }
 
     /// Feeds one page of the log to the views that are being built, and lets
-    /// those answer that have come as far as the ones they replace.
-    pub(crate) fn build_on(&self, log: &dyn EventStore) -> Result<(), FeedError> {
+    /// those answer that have come as far as the ones they replace. Gives the
+    /// replaced ones that did not say what the log says.
+    pub(crate) fn build_on(&self, log: &dyn EventStore) -> Result<Vec<&'static str>, FeedError> {
         let building = self.slots.iter().filter_map(|slot| {
             let view = slot.building().filter(|view| view.is_checked())?;
             // A view that stands still is overtaken: what it could not fold the new one may.
@@ -238,12 +243,15 @@ impl ViewSet {
         };
         let near: Vec<Hungry> = building.into_iter().filter(is_near).collect();
         while feed(log, near.iter().cloned())?.is_some() {}
+        let mut drifted = Vec::new();
         for slot in &self.slots {
-            let replaced = slot.settle(&*self.store)?;
-            self.replaced().extend(replaced);
+            if let Some(settled) = slot.settle(&*self.store)? {
+                self.replaced().push(settled.replaced);
+                drifted.extend(settled.has_drifted.then(|| slot.projection().name()));
+            }
         }
         self.sweep()?;
-        Ok(())
+        Ok(drifted)
     }
 
     /// Removes the trees of views that were replaced and that nobody reads any more.

@@ -19,7 +19,7 @@ use crate::overlay::Overlay;
 use crate::parking::Parked;
 use crate::projection::{Facts, Halt, Projection};
 use crate::runner::Runner;
-use crate::shared::{Opening, ReaderState, Shared};
+use crate::shared::{Opening, Shared};
 use crate::slot::{RebuildId, RebuildStatus};
 use crate::user::{self, User, UserRow};
 use crate::user_deliveries::{self, UserDeliveries, UserDeliveriesPage, UserDeliveriesQuery};
@@ -31,7 +31,10 @@ use crate::watch::{CurrentRunner, TICK, Watch};
 
 // The questions of those who keep the service going.
 mod questions;
+// How they are.
+mod health;
 
+pub use health::{ViewHealth, ViewsHealth};
 pub use questions::{DeadLetter, DeadLettersPage, TasksPage};
 
 #[cfg(test)]
@@ -106,59 +109,6 @@ pub enum QueryError {
     /// The views do not follow the log any more.
     #[error("the views have stopped: restart the service")]
     Stopped,
-}
-
-/// How the views are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ViewsHealth {
-    /// Where the log ends.
-    pub head: Position,
-    /// The record up to which every view holds all.
-    pub applied: Position,
-    /// Where the log ended when the views were opened or begun anew: before
-    /// every view is there, lists are not answered.
-    pub ready_at: Position,
-    /// How old what they show is: how long ago the log had what the farthest behind
-    /// of them has not reached. To a quarter of a second.
-    pub lag: Duration,
-    /// Whether they follow the log.
-    pub reader: ReaderState,
-    /// How often they were damaged and begun anew since they were opened.
-    pub rebuilds: u32,
-    /// Each view.
-    pub views: Vec<ViewHealth>,
-}
-
-/// How one view is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ViewHealth {
-    /// What it is called.
-    pub name: &'static str,
-    /// The layout of its entries.
-    pub version: u32,
-    /// The record up to which it holds all.
-    pub position: Position,
-    /// Why it stands still, if it does: a release that can fold the record is needed.
-    pub halted: Option<Halt>,
-    /// Whether its entries are known to be in order; until then they are checked
-    /// in the background.
-    pub checked: bool,
-    /// Streams whose records wait because this release cannot fold one of them.
-    pub parked: usize,
-    /// Records that it has left out because this release cannot fold them.
-    pub skipped: u64,
-    /// Where the view is that is being built to take its place, if one is.
-    pub rebuilding: Option<Position>,
-}
-
-impl ViewsHealth {
-    /// Everything can be answered: all views have caught up once and follow on.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.reader == ReaderState::Following
-            && self.applied >= self.ready_at
-            && self.views.iter().all(|view| view.halted.is_none())
-    }
 }
 
 impl Views {
@@ -243,14 +193,6 @@ impl Views {
     #[must_use]
     pub fn are_open(&self) -> bool {
         *self.shared.opening().borrow() == Opening::Done
-    }
-
-    /// How old what the views show is; see [`ViewsHealth::lag`]. Nothing while
-    /// they have not caught up once.
-    #[must_use]
-    pub fn lag(&self) -> Option<Duration> {
-        let has_caught_up = *self.shared.applied().borrow() >= self.shared.floor();
-        has_caught_up.then(|| self.shared.lag())
     }
 
     /// Waits until they are, or it is decided that they will not be. Without an
@@ -439,32 +381,6 @@ impl Views {
         }
     }
 
-    /// How the views are.
-    #[must_use]
-    pub fn health(&self) -> ViewsHealth {
-        let set = self.shared.set();
-        let health = |view: &View| ViewHealth {
-            name: view.name(),
-            version: view.version(),
-            position: view.position(),
-            halted: view.halt(),
-            checked: view.is_checked(),
-            parked: view.parked().len(),
-            // A view that cannot be read says so wherever it is asked.
-            skipped: view.skipped().unwrap_or_default(),
-            rebuilding: set.rebuilding(view.name()),
-        };
-        ViewsHealth {
-            head: *self.log.head().borrow(),
-            applied: set.applied(),
-            ready_at: self.shared.floor(),
-            lag: self.shared.lag(),
-            reader: self.shared.state(),
-            rebuilds: self.shared.rebuilds(),
-            views: set.views().iter().map(|view| health(view)).collect(),
-        }
-    }
-
     /// Asks for a view to be built anew beside the one that answers, which goes
     /// on answering and following the log until the new one is as far; then
     /// that takes its place at once. It goes on after a restart. What is
@@ -487,14 +403,6 @@ impl Views {
     #[must_use]
     pub fn rebuild_status(&self, id: RebuildId) -> Option<(&'static str, RebuildStatus)> {
         self.shared.rebuild_status(id)
-    }
-
-    /// What the views take, bytes, roughly.
-    ///
-    /// # Errors
-    /// [`QueryError::Views`].
-    pub fn size_bytes(&self) -> Result<u64, QueryError> {
-        self.query(|set| Ok(set.size_bytes()?))
     }
 
     /// Stops following the log, waits for the thread, and leaves the views in

@@ -3,14 +3,12 @@
 //! Customers write and readers ask meanwhile. What a reader asks for by its id
 //! is never older than what was acknowledged before, and no answer is a fault.
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::service::{Folders, open_log};
-use eventstore::{Appending, JournalOptions};
-use lives::Lives;
+use eventstore::JournalOptions;
 use serde_json::{Value, json};
 use tests::{Chance, Client, Server, poll_until, tally};
 use tokio::sync::Semaphore;
@@ -48,22 +46,9 @@ const REBUILD_TIME_MAX: Duration = Duration::from_mins(1);
 async fn fill(data: &Path) -> Vec<String> {
     let options = JournalOptions::new(Uuid::from_u128(0x5eb1));
     let (journal, log) = open_log(&Folders::of(data), options).expect("a new log opens");
-    let mut lives = Lives::new();
-    let mut waiting: VecDeque<Appending> = VecDeque::new();
-    for _ in 0..RECORDS {
-        // Fewer than deliveries are under way: a delivery's next event comes after its last.
-        if waiting.len() >= 500
-            && let Some(oldest) = waiting.pop_front()
-        {
-            let _appended = oldest.await.expect("an append succeeds");
-        }
-        waiting.push_back(log.append(lives.next_commit()));
-    }
-    for rest in waiting {
-        let _appended = rest.await.expect("an append succeeds");
-    }
+    let deliveries = lives::append(&*log, RECORDS).await;
     journal.close();
-    let some = (0..lives.deliveries()).step_by(97);
+    let some = (0..deliveries).step_by(97);
     some.map(|number| format!("/v1/deliveries/{}", lives::delivery_id(number)))
         .collect()
 }

@@ -15,9 +15,9 @@ use super::answer::json as json_answer;
 use super::operations::under_way_at;
 use super::problem::{Problem, ProblemKind};
 use crate::observability::{
-    LOG_POSITION, LOG_WRITABLE, VIEW_CHECKED, VIEW_HALTED, VIEW_LAG_POSITIONS, VIEW_PARKED_STREAMS,
-    VIEW_POSITION, VIEW_REBUILD_POSITION, VIEW_REBUILDING, VIEW_SKIPPED_RECORDS, VIEWS_LAG_SECONDS,
-    VIEWS_REBUILDS,
+    AUDITED_DELIVERIES, LOG_POSITION, LOG_WRITABLE, VIEW_CHECKED, VIEW_DRIFTED, VIEW_HALTED,
+    VIEW_LAG_POSITIONS, VIEW_PARKED_STREAMS, VIEW_POSITION, VIEW_REBUILD_POSITION, VIEW_REBUILDING,
+    VIEW_SKIPPED_RECORDS, VIEWS_LAG_SECONDS, VIEWS_REBUILDS,
 };
 
 const NEVER_STORED: [(axum::http::HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
@@ -183,6 +183,7 @@ fn gauge(health: &ViewsHealth, log: &Health) {
     let writable = matches!(log, Health::Writable);
     metrics::gauge!(LOG_WRITABLE).set(f64::from(u8::from(writable)));
     metrics::gauge!(LOG_POSITION).set(health.head.get() as f64);
+    metrics::gauge!(AUDITED_DELIVERIES).set(health.audited as f64);
     metrics::gauge!(VIEWS_LAG_SECONDS).set(health.lag.as_secs_f64());
     metrics::gauge!(VIEWS_REBUILDS).set(f64::from(health.rebuilds));
     for view in &health.views {
@@ -191,6 +192,7 @@ fn gauge(health: &ViewsHealth, log: &Health) {
         metrics::gauge!(VIEW_LAG_POSITIONS, "view" => view.name).set(lag as f64);
         metrics::gauge!(VIEW_PARKED_STREAMS, "view" => view.name).set(view.parked as f64);
         metrics::gauge!(VIEW_SKIPPED_RECORDS, "view" => view.name).set(view.skipped as f64);
+        metrics::gauge!(VIEW_DRIFTED, "view" => view.name).set(view.drifted as f64);
         let is_checked = f64::from(u8::from(view.checked));
         metrics::gauge!(VIEW_CHECKED, "view" => view.name).set(is_checked);
         let is_halted = f64::from(u8::from(view.halted.is_some()));
@@ -224,6 +226,7 @@ mod tests {
             lag: std::time::Duration::ZERO,
             reader,
             rebuilds: 0,
+            audited: 0,
             views: Vec::new(),
         }
     }

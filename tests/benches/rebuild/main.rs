@@ -21,12 +21,10 @@ mod lives;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::service::{Folders, open_log};
-use eventstore::{Appending, EventStore, JournalOptions};
-use lives::Lives;
+use eventstore::{EventStore, JournalOptions};
 use projections::reference::{copy_entries, fold_alone};
 use projections::{ViewsOptions, rebuild};
 use uuid::Uuid;
@@ -39,9 +37,6 @@ usage: cargo bench -p tests --bench rebuild -- [--events N,N,…] [--rounds N] [
   --folder   where the data is written (the system's folder for temporary files)
   --keep     a folder that the logs are left in, one for each size; what an earlier run,
              also of the bench of the start, left there is used again";
-
-/// Appends that wait for their answer while the log is filled.
-const IN_FLIGHT: usize = 500;
 
 /// The service's own allocator.
 #[global_allocator]
@@ -113,7 +108,7 @@ async fn measure(settings: &Settings, events: u64, data: &Path, scratch: &Path) 
     let options = JournalOptions::new(Uuid::from_u128(0x5714));
     let (journal, log) = open_log(&Folders::of(data), options).expect("the log opens");
     if is_new {
-        let deliveries = fill(&log, events).await;
+        let deliveries = lives::append(&*log, events).await;
         println!("rebuild {events:>9} events: of {deliveries} deliveries");
     }
     let rounds: Vec<Round> = (0..settings.rounds)
@@ -169,24 +164,6 @@ fn round(log: &dyn EventStore, scratch: &Path) -> Round {
         entries: entries.expect("the entries are copied"),
         peak_mib,
     }
-}
-
-/// Writes the log; gives how many deliveries it has.
-async fn fill(log: &Arc<dyn EventStore>, events: u64) -> u64 {
-    let mut lives = Lives::new();
-    let mut waiting: std::collections::VecDeque<Appending> = std::collections::VecDeque::new();
-    for _ in 0..events {
-        if waiting.len() >= IN_FLIGHT
-            && let Some(oldest) = waiting.pop_front()
-        {
-            let _appended = oldest.await.expect("an append succeeds");
-        }
-        waiting.push_back(log.append(lives.next_commit()));
-    }
-    for rest in waiting {
-        let _appended = rest.await.expect("an append succeeds");
-    }
-    lives.deliveries()
 }
 
 fn peak_mib() -> f64 {

@@ -14,8 +14,8 @@ use domain::quantity::{DistanceM, MassG};
 use domain::text::Email;
 use domain::user::{Contact, UserEvent};
 use eventstore::{
-    Category, Commit, CommitId, Event, EventType, Expected, Label, Part, SchemaVersion, StreamId,
-    StreamVersion,
+    Appending, Category, Commit, CommitId, Event, EventStore, EventType, Expected, Label, Part,
+    SchemaVersion, StreamId, StreamVersion,
 };
 use uuid::Uuid;
 
@@ -52,6 +52,28 @@ pub(crate) fn delivery_id(number: u64) -> DeliveryId {
 
 fn user_id(number: u64) -> UserId {
     UserId::from_uuid(key(Kind::User, number))
+}
+
+/// Appends that wait for their answer while a log is filled: fewer than the
+/// deliveries under way, so that a delivery's last event is there before the next.
+const IN_FLIGHT: usize = 500;
+
+/// Writes so many events of lives into a new log; gives how many deliveries they are of.
+pub(crate) async fn append(log: &dyn EventStore, events: u64) -> u64 {
+    let mut lives = Lives::new();
+    let mut waiting: VecDeque<Appending> = VecDeque::new();
+    for _ in 0..events {
+        if waiting.len() >= IN_FLIGHT
+            && let Some(oldest) = waiting.pop_front()
+        {
+            let _appended = oldest.await.expect("an append succeeds");
+        }
+        waiting.push_back(log.append(lives.next_commit()));
+    }
+    for rest in waiting {
+        let _appended = rest.await.expect("an append succeeds");
+    }
+    lives.deliveries()
 }
 
 /// The commits of all lives, one event each.

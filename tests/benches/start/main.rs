@@ -24,8 +24,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use api::service::{Folders, open_log};
-use eventstore::{Appending, JournalOptions};
-use lives::Lives;
+use eventstore::JournalOptions;
 use tests::{Program, Server, poll_until};
 use uuid::Uuid;
 
@@ -38,10 +37,6 @@ usage: cargo bench -p tests --bench start -- [--events N,N,…] [--rounds N] [--
   --folder   where the data is written (the system's folder for temporary files)
   --keep     a folder that the data is left in, one for each size; what an earlier run
              left there is used again";
-
-/// Appends that wait for their answer while the log is filled: fewer than the
-/// deliveries under way, so that a delivery's last event is there before the next.
-const IN_FLIGHT: usize = 500;
 
 /// How long the views of a large log may take to be built.
 const BUILD_TIME_MAX: Duration = Duration::from_hours(2);
@@ -169,21 +164,9 @@ async fn fill(data: &Path, events: u64) -> u64 {
     let options = JournalOptions::new(Uuid::from_u128(0x5714));
     std::fs::create_dir_all(data).expect("the data folder can be made");
     let (journal, log) = open_log(&Folders::of(data), options).expect("a new log opens");
-    let mut lives = Lives::new();
-    let mut waiting: std::collections::VecDeque<Appending> = std::collections::VecDeque::new();
-    for _ in 0..events {
-        if waiting.len() >= IN_FLIGHT
-            && let Some(oldest) = waiting.pop_front()
-        {
-            let _appended = oldest.await.expect("an append succeeds");
-        }
-        waiting.push_back(log.append(lives.next_commit()));
-    }
-    for rest in waiting {
-        let _appended = rest.await.expect("an append succeeds");
-    }
+    let deliveries = lives::append(&*log, events).await;
     journal.close();
-    lives.deliveries()
+    deliveries
 }
 
 /// Starts the service, asks for one delivery, and kills it in the midst of a write.

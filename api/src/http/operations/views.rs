@@ -34,6 +34,7 @@ async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
         &json!({
             "head": health.head.get(),
             "ready": health.is_ready(),
+            "audited_deliveries": health.audited,
             "lag_ms": u64::try_from(health.lag.as_millis()).unwrap_or(u64::MAX),
             "items": items.collect::<Vec<_>>(),
             "next": null,
@@ -56,6 +57,7 @@ fn shown(health: &ViewsHealth, view: &ViewHealth, rebuild: Option<&Rebuild>, now
         "checked": view.checked,
         "parked_streams": view.parked,
         "skipped_records": view.skipped,
+        "drifted": view.drifted,
         "rebuild": operation,
         "links": { "rebuild": format!("{PATH}/{}/rebuild", view.name) },
     })

@@ -61,6 +61,7 @@ async fn given_views_that_follow_each_is_listed_with_its_version_position_and_la
             "checked": true,
             "parked_streams": 0,
             "skipped_records": 0,
+            "drifted": 0,
             "rebuild": null,
             "links": {"rebuild": REBUILD},
         })

@@ -8,6 +8,7 @@ use eventstore::{Commit, CommitId, Event, EventType, Expected, Label, Part, Sche
 use uuid::Uuid;
 
 use super::*;
+use crate::shared::ReaderState;
 use crate::test_log::{assigned, at, contact, created, delivery, mission, stream_id, user};
 use crate::verify::Difference;
 use crate::view_store::MadeStores;

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::any_log::{Happening, Service, happenings};
+use crate::audit::Audits;
 use crate::key::KeyRange;
 use crate::test_log::{delivery, user};
 use crate::view_store::{Batch, Direction, Entry, MemoryViewStore, ViewFolder};
@@ -51,6 +52,37 @@ proptest! {
         }
         service.log.feed(&set);
         prop_assert_eq!(dump(&set), dump(&service.log.folded()));
+    }
+
+    /// Law: the auditor finds nothing wrong in views that are right, and every
+    /// entry of a delivery that is not.
+    #[test]
+    fn an_audit_finds_what_is_wrong_and_nothing_else(
+        happenings in happenings(60),
+        wrong in any::<prop::sample::Index>(),
+    ) {
+        let service = Service::after(&happenings);
+        let set = service.log.folded();
+        while !set.is_checked() {
+            set.check_on(1_000).unwrap();
+        }
+        let audits = Audits::default();
+        let audit_all = || -> Vec<&'static str> {
+            let turns = 0..service.log.head().get();
+            turns.flat_map(|_| audits.audit_next(&set, &*service.log.store).unwrap()).collect()
+        };
+        prop_assert_eq!(audit_all(), [] as [&str; 0]);
+
+        let status = set.view(&DeliveryStatus);
+        let entries = status.tree().scan(&KeyRange::all(), Direction::Forward, usize::MAX).unwrap();
+        if !entries.is_empty() {
+            let (key, _) = &entries[wrong.index(entries.len())];
+            let checkpoint = status.tree().checkpoint().unwrap().unwrap();
+            let writes = vec![(key.clone(), Some(vec![0xAB]))];
+            status.tree().apply(&Batch { writes, checkpoint }).unwrap();
+            prop_assert!(audit_all().contains(&"delivery_status"));
+            prop_assert!(audits.drifted("delivery_status") > 0);
+        }
     }
 
     /// Law: views that were far behind are those of one fold, also if the

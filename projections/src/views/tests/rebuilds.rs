@@ -158,7 +158,7 @@ fn a_version_whose_code_is_gone_is_built_anew_in_its_place() {
 fn a_new_view_that_cannot_be_built_is_given_up_and_the_old_one_goes_on() {
     let (mut log, mut folder) = built_by_the_old_release();
     let set = checked(log.opened_with(NEW_BUT_BROKEN_ONLY, &mut folder));
-    set.begin_rebuild("tally", ID).unwrap();
+    set.begin_rebuild("tally", Some(ID)).unwrap();
     while set.has_work() {
         set.build_on(&*log.store).unwrap();
     }
@@ -240,7 +240,7 @@ proptest! {
                 }
                 Step::Rebuild(which, id) => {
                     let view = PROJECTIONS[which].name();
-                    set.begin_rebuild(view, RebuildId([id; 16])).unwrap();
+                    set.begin_rebuild(view, Some(RebuildId([id; 16]))).unwrap();
                 }
                 Step::BuildOn => {
                     let before = set.applied();
@@ -283,4 +283,41 @@ fn a_rebuild_that_is_asked_for_is_made_while_the_views_follow() {
     catch_up(&views, &log);
     assert_eq!(views.health().rebuilds, 0, "nothing was damaged");
     stop_and_verify(views, folder.path(), &log);
+}
+
+#[test]
+fn a_view_that_is_not_what_the_log_says_is_noticed_and_built_anew() {
+    let mut log = TestLog::new();
+    log.delivery(delivery(1), user(1), [created(user(1))]);
+    let views = Views::in_memory(log.store()).unwrap();
+    catch_up(&views, &log);
+    let set = views.shared.set();
+    let status = set.view(&DeliveryStatus);
+    let checkpoint = status.tree().checkpoint().unwrap().unwrap();
+    let (key, _) = entries(&status).remove(0);
+    let writes = vec![(key, None)];
+    let lost = crate::view_store::Batch { writes, checkpoint };
+    status.tree().apply(&lost).unwrap();
+    drop((set, status));
+
+    let is_mended = |(): &()| {
+        let health = views.health();
+        let view = health
+            .views
+            .iter()
+            .find(|view| view.name == "delivery_status");
+        let view = view.unwrap();
+        // Once by the audit.
+        view.drifted == 1 && view.rebuilding.is_none() && health.audited > 0
+    };
+    runtime()
+        .block_on(views.turns().wait_for(is_mended))
+        .unwrap();
+    assert!(views.delivery(delivery(1)).unwrap().is_some());
+    assert_eq!(views.health().rebuilds, 0);
+    let folded = log.folded();
+    assert_eq!(
+        entries(&views.shared.set().view(&DeliveryStatus)),
+        entries(&folded.view(&DeliveryStatus))
+    );
 }

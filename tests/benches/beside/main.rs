@@ -1,0 +1,294 @@
+//! What a rebuild costs those who write and read meanwhile.
+//!
+//! `cargo bench -p tests --bench beside -- --help` says how to run it. Writes
+//! come at a steady rate, first undisturbed, then while every view is built
+//! anew, one after the other; a write's time counts from when it was due. It
+//! checks nothing but that no answer is a fault: what is fast enough stands in
+//! the README of the projections.
+
+#![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a figure is taken with the machine's own clock"
+)]
+
+// The log, as the bench of the start writes it.
+#[path = "../start/lives.rs"]
+mod lives;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use api::service::{Folders, open_log};
+use eventstore::JournalOptions;
+use serde_json::{Value, json};
+use tests::{Client, Program, Server, poll_until};
+use tokio::sync::Semaphore;
+use tokio::time::MissedTickBehavior;
+use uuid::Uuid;
+
+const HELP: &str = "\
+usage: cargo bench -p tests --bench beside -- [--events N] [--rate N] [--seconds N] [--folder DIR]
+
+  --events   size of the log (1000000); 10 million take 15 GB of disk for a while
+  --rate     writes a second (1000)
+  --seconds  how long the undisturbed writes are measured (20)
+  --folder   where the data is written (the system's folder for temporary files)
+  --keep     a folder that the log is left in; what an earlier run, also of the bench of
+             the start, left there is used again";
+
+/// Requests under way at most; beyond that writes wait, which counts.
+const IN_FLIGHT: usize = 256;
+
+/// How long the views of a large log may take to be built.
+const BUILD_TIME_MAX: Duration = Duration::from_hours(2);
+
+struct Settings {
+    events: u64,
+    rate: u64,
+    seconds: u64,
+    folder: PathBuf,
+    keep: Option<PathBuf>,
+}
+
+impl Settings {
+    fn from_arguments() -> Option<Self> {
+        let mut settings = Self {
+            events: 1_000_000,
+            rate: 1_000,
+            seconds: 20,
+            folder: std::env::temp_dir(),
+            keep: None,
+        };
+        // Cargo adds --bench by itself.
+        let mut arguments = std::env::args().skip(1).filter(|word| word != "--bench");
+        while let Some(argument) = arguments.next() {
+            let value = arguments.next()?;
+            match argument.as_str() {
+                "--events" => settings.events = value.parse().ok()?,
+                "--rate" => settings.rate = value.parse().ok().filter(|rate| *rate > 0)?,
+                "--seconds" => settings.seconds = value.parse().ok()?,
+                "--keep" => settings.keep = Some(value.into()),
+                "--folder" => settings.folder = value.into(),
+                _ => return None,
+            }
+        }
+        Some(settings)
+    }
+}
+
+/// What was seen in a while.
+#[derive(Default)]
+struct Seen {
+    writes_us: Mutex<Vec<u64>>,
+    reads: AtomicU64,
+    /// Answers that are faults, and things that were written and not found.
+    faults: AtomicU64,
+}
+
+impl Seen {
+    /// The time within which so many of a hundred writes were done, ms.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "times of a run are far below 2^52 us"
+    )]
+    fn percentile(&self, percent: usize) -> f64 {
+        let mut times = self
+            .writes_us
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        times.sort_unstable();
+        let place = times.len().saturating_sub(1) * percent / 100;
+        times.get(place).map_or(f64::NAN, |us| *us as f64 / 1e3)
+    }
+
+    fn writes(&self) -> usize {
+        let times = self
+            .writes_us
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        times.len()
+    }
+
+    fn told(&self) -> String {
+        format!(
+            "{} writes, p50 {:.2} ms, p99 {:.2} ms; {} reads; {} faults",
+            self.writes(),
+            self.percentile(50),
+            self.percentile(99),
+            self.reads.load(Ordering::Relaxed),
+            self.faults.load(Ordering::Relaxed),
+        )
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Some(settings) = Settings::from_arguments() else {
+        println!("{HELP}");
+        return ExitCode::from(2);
+    };
+    let scratch = tempfile::TempDir::new_in(&settings.folder);
+    let scratch = scratch.expect("the folder can be written");
+    let kept = settings.keep.as_ref();
+    let kept = kept.map(|keep| keep.join(settings.events.to_string()));
+    let data = kept.as_deref().unwrap_or(scratch.path());
+    fill(data, settings.events).await;
+    let program = Program::new(env!("CARGO_BIN_EXE_airpost-under-test"));
+    let server = program.serve_at_once(data, &[]).await;
+    poll_until(BUILD_TIME_MAX, "the views to be ready", async || {
+        let answer = server.client().get("/readyz").send().await;
+        (answer.status() == 200).then_some(())
+    })
+    .await;
+
+    let undisturbed = under_load(&settings, &server, async {
+        tokio::time::sleep(Duration::from_secs(settings.seconds)).await;
+    });
+    let undisturbed = undisturbed.await;
+    println!(
+        "beside {} events, undisturbed: {}",
+        settings.events,
+        undisturbed.told()
+    );
+
+    let begin = Instant::now();
+    let disturbed = under_load(&settings, &server, rebuild_all(&server)).await;
+    println!(
+        "beside {} events, all views built anew in {:.0} s: {}; p99 {:.2} times the undisturbed one; at most {:.0} MiB",
+        settings.events,
+        begin.elapsed().as_secs_f64(),
+        disturbed.told(),
+        disturbed.percentile(99) / undisturbed.percentile(99),
+        peak_mib(&server),
+    );
+    server.stop().await;
+    ExitCode::SUCCESS
+}
+
+async fn fill(data: &Path, events: u64) {
+    if data.join("journal").is_dir() {
+        return;
+    }
+    std::fs::create_dir_all(data).expect("the data folder can be made");
+    let options = JournalOptions::new(Uuid::from_u128(0x5714));
+    let (journal, log) = open_log(&Folders::of(data), options).expect("a new log opens");
+    let deliveries = lives::append(&*log, events).await;
+    println!("beside {events} events: of {deliveries} deliveries");
+    journal.close();
+}
+
+/// Writes and reads as long as something goes on.
+async fn under_load(
+    settings: &Settings,
+    server: &Server,
+    meanwhile: impl Future<Output = ()>,
+) -> Seen {
+    let (seen, over) = (Arc::new(Seen::default()), Arc::new(AtomicBool::new(false)));
+    let writing = tokio::spawn(write(
+        settings.rate,
+        server.client(),
+        Arc::clone(&seen),
+        Arc::clone(&over),
+    ));
+    let deliveries = settings.events / 9;
+    let reading = tokio::spawn(read(
+        deliveries,
+        server.client(),
+        Arc::clone(&seen),
+        Arc::clone(&over),
+    ));
+    meanwhile.await;
+    over.store(true, Ordering::Relaxed);
+    writing.await.expect("writing goes on");
+    reading.await.expect("reading goes on");
+    Arc::into_inner(seen).expect("nobody writes or reads any more")
+}
+
+async fn write(rate: u64, client: Client, seen: Arc<Seen>, over: Arc<AtomicBool>) {
+    let places = Arc::new(Semaphore::new(IN_FLIGHT));
+    let mut due = tokio::time::interval(Duration::from_nanos(1_000_000_000 / rate));
+    due.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    while !over.load(Ordering::Relaxed) {
+        let due_at = due.tick().await.into_std();
+        let place = Arc::clone(&places).acquire_owned().await;
+        let (client, seen) = (client.clone(), Arc::clone(&seen));
+        tokio::spawn(async move {
+            let email = format!("{}@example.org", Uuid::now_v7());
+            let user = json!({"name": "A user", "email": email});
+            let answer = client.post("/v1/users").json(&user).send().await;
+            let took = due_at.elapsed();
+            if answer.status() != 201 {
+                seen.faults.fetch_add(1, Ordering::Relaxed);
+            }
+            let mut times = seen
+                .writes_us
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            times.push(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+            drop(place);
+        });
+    }
+    let all = u32::try_from(IN_FLIGHT).expect("it is a small number");
+    let _idle = places.acquire_many(all).await;
+}
+
+/// Reads a delivery by its id and the newest ones, a hundred times a second.
+async fn read(deliveries: u64, client: Client, seen: Arc<Seen>, over: Arc<AtomicBool>) {
+    let mut due = tokio::time::interval(Duration::from_millis(10));
+    let mut number = 0_u64;
+    while !over.load(Ordering::Relaxed) {
+        due.tick().await;
+        number = (number + 7_919) % deliveries.max(1);
+        let delivery = format!("/v1/deliveries/{}", lives::delivery_id(number));
+        for path in [delivery.as_str(), "/v1/deliveries?limit=10"] {
+            let answer = client.get(path).send().await;
+            seen.reads.fetch_add(1, Ordering::Relaxed);
+            if answer.status() != 200 {
+                seen.faults.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+async fn rebuild_all(server: &Server) {
+    let client = server.client();
+    let views = client.read("/v1/projections").await;
+    let names = views.pointer("/items").and_then(Value::as_array);
+    for name in names
+        .into_iter()
+        .flatten()
+        .filter_map(|view| text(view, "/name"))
+    {
+        let begin = Instant::now();
+        let path = format!("/v1/projections/{name}/rebuild");
+        let operation = client.post(&path).send().await.expect(202).json();
+        let id = text(&operation, "/id").expect("an operation has an id");
+        let address = format!("/v1/operations/{id}");
+        poll_until(BUILD_TIME_MAX, "the view to be built", async || {
+            let operation = client.read(&address).await;
+            (text(&operation, "/status") == Some("succeeded")).then_some(())
+        })
+        .await;
+        println!(
+            "beside: {name} built anew in {:.1} s",
+            begin.elapsed().as_secs_f64()
+        );
+    }
+}
+
+fn text<'j>(json: &'j Value, pointer: &str) -> Option<&'j str> {
+    json.pointer(pointer)?.as_str()
+}
+
+fn peak_mib(server: &Server) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid()));
+    let kib: Option<f64> = status.unwrap_or_default().lines().find_map(|line| {
+        let rest = line.strip_prefix("VmHWM:")?;
+        rest.trim().trim_end_matches(" kB").parse().ok()
+    });
+    kib.unwrap_or(f64::NAN) / 1024.0
+}
