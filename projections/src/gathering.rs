@@ -50,6 +50,8 @@ pub(crate) struct Gatherer {
 #[derive(Debug)]
 struct Gathering {
     view: Arc<View>,
+    /// Where the view was when it began.
+    from: Position,
     /// The record up to which all is gathered or applied.
     reached: Position,
     /// The record up to which it gathers before it applies: where the end was
@@ -125,8 +127,14 @@ impl Gatherer {
     fn keep(&mut self, views: &[Hungry]) {
         let is_wanted = |view: &Arc<View>| views.iter().any(|(it, _)| Arc::ptr_eq(it, view));
         self.gatherings.retain(|gathering| {
-            let is_done = matches!(gathering.state, State::Done);
-            let is_kept = is_wanted(&gathering.view) && gathering.view.halt().is_none() && !is_done;
+            let is_of_use = match gathering.state {
+                // Not if the view was fed in another way meanwhile.
+                State::Gathers(_) => gathering.view.position() == gathering.from,
+                State::Applies { .. } | State::Careful => true,
+                State::Done => false,
+            };
+            let is_kept =
+                is_wanted(&gathering.view) && gathering.view.halt().is_none() && is_of_use;
             if !is_kept {
                 // Nothing is gathered for it any more.
                 gathering.view.set_gathered(Position::START);
@@ -138,6 +146,7 @@ impl Gatherer {
             let is_known = gatherings.any(|gathering| Arc::ptr_eq(&gathering.view, view));
             if !is_known && view.halt().is_none() && view.position() < *last {
                 self.gatherings.push(Gathering {
+                    from: view.position(),
                     reached: view.position(),
                     until: *last,
                     state: State::Gathers(view.gather()),

@@ -45,6 +45,10 @@ const AUDIT_PAUSE: Duration = Duration::from_millis(100);
 /// The same while something is appended.
 const AUDIT_PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// How far behind views that have never caught up are fed from afar: while
+/// what was gathered is applied, nothing of them is shown.
+const AFAR_POSITIONS: u64 = 10_000;
+
 /// The running thread. It ends when it is told to by [`Shared::stop`].
 #[derive(Debug)]
 pub(crate) struct Runner {
@@ -90,6 +94,8 @@ struct Follower {
     opened: Option<SyncSender<()>>,
     /// Its number. One that is not the current one was given up.
     number: u64,
+    /// Up to where views that have much to catch up with are being fed from afar.
+    from_afar: Option<Position>,
     /// Ticks when work beside following the log may go on.
     pace: Interval,
     /// Something was followed since the last such work.
@@ -138,6 +144,7 @@ impl Runner {
             log,
             runtime,
             opened,
+            from_afar: None,
             pace,
             has_moved: false,
             rebuilds_in_a_row: 0,
@@ -231,6 +238,7 @@ impl Follower {
 
     /// Feeds page after page, and waits at the head.
     fn follow(&mut self) -> Pause {
+        self.from_afar = None;
         if let Err(error) = self.check_before_showing() {
             return Pause::Damaged(error);
         }
@@ -247,12 +255,12 @@ impl Follower {
                 return Pause::Damaged(error);
             }
             let head = *self.head.borrow_and_update();
-            match self.shared.set().feed(&*self.log, |_| head) {
-                Ok(Some(_)) => {
+            match self.feed(head) {
+                Ok(true) => {
                     self.has_moved = true;
                     self.shared.publish();
                 }
-                Ok(None) => {
+                Ok(false) => {
                     self.rebuilds_in_a_row = 0;
                     self.shared.publish();
                     match self.work_beside(&mut is_marked) {
@@ -264,6 +272,23 @@ impl Follower {
                 Err(error) => return error.into(),
             }
         }
+    }
+
+    /// Feeds some of what the log has up to `head`. `false` if there is no more.
+    fn feed(&mut self, head: Position) -> Result<bool, FeedError> {
+        let set = self.shared.set();
+        let behind = head.get().saturating_sub(set.fed().get());
+        if self.from_afar.is_none() && behind > AFAR_POSITIONS && set.fed() < self.shared.floor() {
+            self.from_afar = Some(head);
+        }
+        if let Some(last) = self.from_afar {
+            if set.feed_from_afar(&*self.log, last)? {
+                return Ok(true);
+            }
+            // What was gathered is in the views: they can be fed in the other way.
+            self.from_afar = None;
+        }
+        Ok(set.feed(&*self.log, |_| head)?.is_some())
     }
 
     /// Does some of what is to be done beside following the log, in its pauses,
