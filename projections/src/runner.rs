@@ -262,6 +262,8 @@ impl Follower {
                 }
                 Ok(false) => {
                     self.rebuilds_in_a_row = 0;
+                    // At once: the watch looks again only in a moment.
+                    self.shared.set_lag(Duration::ZERO);
                     self.shared.publish();
                     match self.work_beside(&mut is_marked) {
                         Ok(true) => {}
