@@ -132,8 +132,8 @@ fn agrees(view: &View, log: &dyn EventStore, stream: StreamId) -> Result<bool, F
         }
         after = page.read_to;
     }
-    let (entries, _) = fold.into_written();
-    for (key, value) in &entries {
+    let entries = fold.into_writes();
+    for (key, value, _) in &entries {
         if view.tree().get(key)? != *value {
             return Ok(false);
         }
@@ -141,5 +141,10 @@ fn agrees(view: &View, log: &dyn EventStore, stream: StreamId) -> Result<bool, F
     // Rows of the stream itself that the fold does not have.
     let rows = Key::row().id(stream.key.as_bytes()).prefix();
     let rows = view.tree().scan(&rows, Direction::Forward, ROWS_MAX)?;
-    Ok(rows.iter().all(|(key, _)| entries.contains_key(key)))
+    let is_known = |key: &[u8]| {
+        entries
+            .binary_search_by(|(it, ..)| it.as_slice().cmp(key))
+            .is_ok()
+    };
+    Ok(rows.iter().all(|(key, _)| is_known(key)))
 }

@@ -22,7 +22,7 @@ use crate::view_store::{
 };
 
 /// Most that is gathered for all views together, bytes, roughly.
-const GATHERED_BYTES_MAX: usize = 64 * 1024 * 1024;
+const GATHERED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Batches that are applied in one step: some 20 ms. In tests every one is a
 /// step, so that a crash can come between any two.

@@ -5,29 +5,43 @@
 //! cannot tell them apart.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::key::{Key, KeyRange};
 use crate::view_store::{Direction, Entry, VALUE_BYTES_MAX, ViewStoreError, ViewTree};
 
-/// Bytes that an entry takes beside its key and its value, roughly.
-const ENTRY_BYTES: usize = 96;
+/// Bytes that an entry takes beside its key and its values, roughly.
+const ENTRY_BYTES: usize = 128;
 
 /// Reads through its own writes to the view below, which it never changes.
 #[derive(Debug)]
 pub(crate) struct Overlay<'v> {
     below: Below<'v>,
-    writes: Writes,
-    /// What was read of the view below, if it is kept: for an overlay that
-    /// takes in many records.
-    known: Option<RefCell<Known>>,
+    cells: RefCell<HashMap<Vec<u8>, Cell>>,
+    /// The keys that were written, in order, once somebody wants to know that.
+    sorted: RefCell<Option<BTreeSet<Vec<u8>>>>,
+    /// Whether what is read below is kept: for an overlay that takes in many records.
+    gathers: bool,
+    written: usize,
     bytes: usize,
 }
 
-/// Values that were read, or that there are none.
-pub(crate) type Known = HashMap<Vec<u8>, Option<Vec<u8>>>;
+/// The value of a key, or that it has none.
+pub(crate) type Content = Option<Vec<u8>>;
+
+/// What is known of a key.
+#[derive(Debug, Default)]
+struct Cell {
+    /// What was read below, if it was: a value, or that there is none.
+    below: Option<Content>,
+    /// What is to be written, if anything is: a value, or that there shall be none.
+    written: Option<Content>,
+}
+
+/// A key with what is to be written, and with what was read below if it was.
+pub(crate) type Write = (Vec<u8>, Content, Option<Content>);
 
 #[derive(Debug)]
 enum Below<'v> {
@@ -44,45 +58,42 @@ impl Below<'_> {
     }
 }
 
-/// Keys with what is to be written, if anything is to be left there.
-pub(crate) type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
-
 impl<'v> Overlay<'v> {
     /// The view as it is.
     pub(crate) fn new(below: &'v dyn ViewTree) -> Self {
-        Self {
-            below: Below::Held(below),
-            writes: BTreeMap::new(),
-            known: None,
-            bytes: 0,
-        }
+        Self::over(Below::Held(below), false)
     }
 
     /// The same, to collect what many records write: nothing below is read twice.
     pub(crate) fn gathering(below: Arc<dyn ViewTree>) -> Overlay<'static> {
-        Overlay {
-            below: Below::Shared(below),
-            writes: BTreeMap::new(),
-            known: Some(RefCell::default()),
+        Overlay::over(Below::Shared(below), true)
+    }
+
+    fn over(below: Below<'v>, gathers: bool) -> Self {
+        Self {
+            below,
+            cells: RefCell::default(),
+            sorted: RefCell::default(),
+            gathers,
+            written: 0,
             bytes: 0,
         }
     }
 
     /// The value of a key.
     pub(crate) fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, ViewStoreError> {
-        if let Some(written) = self.writes.get(key.as_bytes()) {
-            return Ok(written.clone());
-        }
-        let Some(known) = &self.known else {
-            return self.below.tree().get(key.as_bytes());
-        };
-        if let Some(known) = known.borrow().get(key.as_bytes()) {
-            return Ok(known.clone());
+        if let Some(cell) = self.cells.borrow().get(key.as_bytes()) {
+            let known = cell.written.as_ref().or(cell.below.as_ref());
+            if let Some(known) = known {
+                return Ok(known.clone());
+            }
         }
         let value = self.below.tree().get(key.as_bytes())?;
-        known
-            .borrow_mut()
-            .insert(key.as_bytes().to_vec(), value.clone());
+        if self.gathers {
+            let mut cells = self.cells.borrow_mut();
+            let cell = cells.entry(key.as_bytes().to_vec()).or_default();
+            cell.below = Some(value.clone());
+        }
         Ok(value)
     }
 
@@ -96,24 +107,21 @@ impl<'v> Overlay<'v> {
         if range.is_empty() {
             return Ok(Vec::new());
         }
-        let start = Bound::Included(range.start.as_slice());
-        let end = range
-            .end
-            .as_ref()
-            .map_or(Bound::Unbounded, |end| Bound::Excluded(end.as_slice()));
-        let written = || self.writes.range::<[u8], _>((start, end));
-        let removed = written().filter(|(_, value)| value.is_none()).count();
+        let written = self.written_in(range);
+        let removed = written.iter().filter(|(_, value)| value.is_none()).count();
         // Each removed key may hide one entry below.
         let below = self
             .below
             .tree()
             .scan(range, direction, limit.saturating_add(removed))?;
-        let below = below
-            .into_iter()
-            .filter(|(key, _)| !self.writes.contains_key(key));
+        let cells = self.cells.borrow();
+        let is_written = |key: &[u8]| cells.get(key).is_some_and(|cell| cell.written.is_some());
+        let below = below.into_iter().filter(|(key, _)| !is_written(key));
         let mut entries: Vec<Entry> = below.collect();
         entries.extend(
-            written().filter_map(|(key, value)| Some((key.clone(), value.as_ref()?.clone()))),
+            written
+                .into_iter()
+                .filter_map(|(key, value)| Some((key, value?))),
         );
         entries.sort_unstable_by(|(a, _), (b, _)| match direction {
             Direction::Forward => a.cmp(b),
@@ -121,6 +129,27 @@ impl<'v> Overlay<'v> {
         });
         entries.truncate(limit);
         Ok(entries)
+    }
+
+    /// What was written in a range.
+    fn written_in(&self, range: &KeyRange) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        let cells = self.cells.borrow();
+        let mut sorted = self.sorted.borrow_mut();
+        let sorted = sorted.get_or_insert_with(|| {
+            let written = cells.iter().filter(|(_, cell)| cell.written.is_some());
+            written.map(|(key, _)| key.clone()).collect()
+        });
+        let start = Bound::Included(range.start.as_slice());
+        let end = range
+            .end
+            .as_ref()
+            .map_or(Bound::Unbounded, |end| Bound::Excluded(end.as_slice()));
+        let keys = sorted.range::<[u8], _>((start, end));
+        let written = keys.filter_map(|key| {
+            let written = cells.get(key)?.written.clone()?;
+            Some((key.clone(), written))
+        });
+        written.collect()
     }
 
     /// Writes a value of at most [`VALUE_BYTES_MAX`].
@@ -142,29 +171,42 @@ impl<'v> Overlay<'v> {
         let size = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
         let key = key.into_bytes();
         self.bytes += size(&value);
-        let key_bytes = key.len();
-        match self.writes.insert(key, value) {
-            Some(before) => self.bytes -= size(&before),
-            None => self.bytes += key_bytes + ENTRY_BYTES,
+        if let Some(cell) = self.cells.get_mut().get_mut(&key)
+            && let Some(written) = &mut cell.written
+        {
+            self.bytes -= size(written);
+            *written = value;
+            return;
         }
+        if let Some(sorted) = self.sorted.get_mut() {
+            sorted.insert(key.clone());
+        }
+        self.written += 1;
+        self.bytes += key.len() + ENTRY_BYTES;
+        let cell = self.cells.get_mut().entry(key).or_default();
+        self.bytes += cell.below.as_ref().map_or(0, size);
+        cell.written = Some(value);
     }
 
     /// How many keys were written.
     pub(crate) fn len(&self) -> usize {
-        self.writes.len()
+        self.written
     }
 
     /// What it takes in memory, bytes, roughly.
     pub(crate) fn bytes(&self) -> usize {
-        let known = self.known.as_ref().map(|known| known.borrow().len());
         // Most of what is read below is not there, or is written soon.
-        self.bytes + known.unwrap_or_default() * 2 * ENTRY_BYTES
+        let read = self.cells.borrow().len().saturating_sub(self.written);
+        self.bytes + read * ENTRY_BYTES
     }
 
-    /// Everything written, and what is known of the values below.
-    pub(crate) fn into_written(self) -> (Writes, Known) {
-        let known = self.known.map(RefCell::into_inner).unwrap_or_default();
-        (self.writes, known)
+    /// Everything written, in the order of the keys.
+    pub(crate) fn into_writes(self) -> Vec<Write> {
+        let cells = self.cells.into_inner().into_iter();
+        let writes = cells.filter_map(|(key, cell)| Some((key, cell.written?, cell.below)));
+        let mut writes: Vec<Write> = writes.collect();
+        writes.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
+        writes
     }
 }
 

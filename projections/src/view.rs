@@ -394,13 +394,14 @@ impl View {
 
     /// What is changed by what was written, in the order of the keys.
     pub(crate) fn changes(&self, written: Overlay<'_>) -> Result<Vec<Change>, ViewStoreError> {
-        let (writes, mut known) = written.into_written();
-        let changes = writes.into_iter().filter_map(|(key, new)| {
-            let known = known.remove(&key);
-            let old = known.map_or_else(|| self.tree.get(&key), Ok);
-            old.map(|old| (old != new).then_some(Change { key, old, new }))
-                .transpose()
-        });
+        let changes = written
+            .into_writes()
+            .into_iter()
+            .filter_map(|(key, new, known)| {
+                let old = known.map_or_else(|| self.tree.get(&key), Ok);
+                old.map(|old| (old != new).then_some(Change { key, old, new }))
+                    .transpose()
+            });
         changes.collect()
     }
 
