@@ -43,6 +43,9 @@ usage: cargo bench -p tests --bench beside -- [--events N] [--rate N] [--seconds
 /// Requests under way at most; beyond that writes wait, which counts.
 const IN_FLIGHT: usize = 256;
 
+/// How many writes there were.
+static WRITES: AtomicU64 = AtomicU64::new(0);
+
 /// How long the views of a large log may take to be built.
 const BUILD_TIME_MAX: Duration = Duration::from_hours(2);
 
@@ -145,8 +148,12 @@ async fn main() -> ExitCode {
     })
     .await;
 
-    let undisturbed = under_load(&settings, &server, async {
-        tokio::time::sleep(Duration::from_secs(settings.seconds)).await;
+    let writes = settings.rate.saturating_mul(settings.seconds);
+    let undisturbed = under_load(&settings, &server, async |seen: &Seen| {
+        poll_until(BUILD_TIME_MAX, "the undisturbed writes", async || {
+            (seen.writes() as u64 >= writes).then_some(())
+        })
+        .await;
     });
     let undisturbed = undisturbed.await;
     println!(
@@ -156,7 +163,10 @@ async fn main() -> ExitCode {
     );
 
     let begin = Instant::now();
-    let disturbed = under_load(&settings, &server, rebuild_all(&server)).await;
+    let disturbed = under_load(&settings, &server, async |_: &Seen| {
+        rebuild_all(&server).await;
+    });
+    let disturbed = disturbed.await;
     println!(
         "beside {} events, all views built anew in {:.0} s: {}; p99 {:.2} times the undisturbed one; at most {:.0} MiB",
         settings.events,
@@ -185,7 +195,7 @@ async fn fill(data: &Path, events: u64) {
 async fn under_load(
     settings: &Settings,
     server: &Server,
-    meanwhile: impl Future<Output = ()>,
+    meanwhile: impl AsyncFnOnce(&Seen),
 ) -> Seen {
     let (seen, over) = (Arc::new(Seen::default()), Arc::new(AtomicBool::new(false)));
     let writing = tokio::spawn(write(
@@ -201,7 +211,7 @@ async fn under_load(
         Arc::clone(&seen),
         Arc::clone(&over),
     ));
-    meanwhile.await;
+    meanwhile(&seen).await;
     over.store(true, Ordering::Relaxed);
     writing.await.expect("writing goes on");
     reading.await.expect("reading goes on");
@@ -213,11 +223,13 @@ async fn write(rate: u64, client: Client, seen: Arc<Seen>, over: Arc<AtomicBool>
     let mut due = tokio::time::interval(Duration::from_nanos(1_000_000_000 / rate));
     due.set_missed_tick_behavior(MissedTickBehavior::Burst);
     while !over.load(Ordering::Relaxed) {
+        // No address is used twice by all writes of this run.
+        let number = WRITES.fetch_add(1, Ordering::Relaxed);
         let due_at = due.tick().await.into_std();
         let place = Arc::clone(&places).acquire_owned().await;
         let (client, seen) = (client.clone(), Arc::clone(&seen));
         tokio::spawn(async move {
-            let email = format!("{}@example.org", Uuid::now_v7());
+            let email = format!("{}-{number}@example.org", std::process::id());
             let user = json!({"name": "A user", "email": email});
             let answer = client.post("/v1/users").json(&user).send().await;
             let took = due_at.elapsed();
