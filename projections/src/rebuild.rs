@@ -49,7 +49,7 @@ pub enum RebuildError {
 /// ends now. Tells `progress` after every page.
 ///
 /// Nobody else may have the folder open. Nothing is served meanwhile; the
-/// memory it takes is bounded by the engine's cache and one page.
+/// memory it takes is bounded by the engine's cache and one gathering.
 ///
 /// # Errors
 /// [`RebuildError`].
