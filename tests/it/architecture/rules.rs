@@ -257,7 +257,33 @@ pub(crate) fn unfinished(source: &Source) -> Vec<Violation> {
     for (pattern, reason) in PATTERNS {
         violations.extend(flag(source, &source.lines_with(pattern), reason));
     }
+    violations.extend(flag(
+        source,
+        &ignored_examples(&source.text),
+        "an example that is not compiled proves nothing: make it compile, or say it in words",
+    ));
     violations
+}
+
+/// The lines on which an example in the documentation says that it is not to be compiled.
+fn ignored_examples(text: &str) -> Vec<usize> {
+    let says_so = |line: &str| {
+        let comment = line.trim_start();
+        ["///", "//!"].iter().any(|mark| {
+            comment
+                .strip_prefix(mark)
+                .and_then(|rest| rest.trim_start().strip_prefix("```"))
+                .is_some_and(|kinds| {
+                    kinds
+                        .split(',')
+                        .any(|kind| kind.trim().starts_with("ignore"))
+                })
+        })
+    };
+    (text.lines().enumerate())
+        .filter(|(_, line)| says_so(line))
+        .map(|(before, _)| before + 1)
+        .collect()
 }
 
 /// Tests that wait for time to pass instead of for what they need.
@@ -476,8 +502,12 @@ mod tests {
     #[test]
     fn unfinished_work_and_silenced_warnings_are_flagged() {
         let planted = "#[ignore]\nfn a() { todo!() }\nfn b() { unimplemented!() }\n#[allow(dead_code)]\nfn c() {}\n\
-                       #![allow(x)]\n#[cfg_attr(test, allow(x))]\n#[expect(x, reason = \"y\")]\n#[ignore = \"why\"]\n";
-        assert_eq!(found(unfinished, "x.rs", planted), [1, 9, 2, 3, 4, 6, 7]);
+                       #![allow(x)]\n#[cfg_attr(test, allow(x))]\n#[expect(x, reason = \"y\")]\n#[ignore = \"why\"]\
+                       \n/// ```ignore\n/// ```\n    //! ```rust, ignore-x86\n/// ```text\n// ```ignore\n";
+        assert_eq!(
+            found(unfinished, "x.rs", planted),
+            [1, 9, 2, 3, 4, 6, 7, 10, 12]
+        );
     }
 
     #[test]

@@ -26,12 +26,8 @@ const WAIT_DEFAULT: Duration = Duration::from_secs(2);
 
 /// What a client says about how fresh the answer must be.
 ///
-/// ```ignore
-/// async fn list(.., freshness: Freshness) -> Result<Response, Problem> {
-///     let page = freshness.ask(&api.views, |views| views.user_deliveries(user, &query)).await?;
-///     Ok(page.stamp(json(StatusCode::OK, &shown(&page.content))))
-/// }
-/// ```
+/// A handler takes it as an argument, puts its question to [`Freshness::ask`]
+/// instead of to the views, and answers with what [`Fresh::stamp`] makes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) struct Freshness {
     min_position: Option<Position>,
