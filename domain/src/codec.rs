@@ -16,6 +16,7 @@ use crate::claim::{EmailClaimEvent, ExternalIdClaimEvent};
 use crate::delivery::DeliveryEvent;
 use crate::mission::MissionEvent;
 use crate::session::SessionEvent;
+use crate::task::TaskEvent;
 use crate::user::UserEvent;
 
 mod shape;
@@ -49,6 +50,7 @@ pub fn event_types() -> Vec<EventType> {
         ExternalIdClaimEvent::TYPES,
         SessionEvent::TYPES,
         MissionEvent::TYPES,
+        TaskEvent::TYPES,
     ]
     .concat();
     types.sort_by_key(|event_type| event_type.number);
@@ -69,6 +71,7 @@ pub fn shapes() -> Vec<Shape> {
         ExternalIdClaimEvent::shapes(),
         SessionEvent::shapes(),
         MissionEvent::shapes(),
+        TaskEvent::shapes(),
     ]
     .concat();
     shapes.sort_by_key(|shape| (shape.event_type, shape.schema));

@@ -28,5 +28,8 @@ pub mod session;
 pub mod mission;
 pub mod translation;
 
+// What of all that a person has to look at.
+pub mod task;
+
 #[cfg(test)]
 mod arbitrary;

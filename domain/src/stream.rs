@@ -5,6 +5,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use crate::id::{DeliveryId, DroneId, ExternalId, FleetId, MissionId, SessionId, UserId};
+use crate::task::TaskId;
 use crate::text::Email;
 
 /// The kinds of streams. The numbers are stored: they are only ever added to.
@@ -22,17 +23,20 @@ pub enum Category {
     DroneSession,
     /// Which delivery a mission is for.
     Mission,
+    /// What became of something that a person has to look at.
+    Task,
 }
 
 impl Category {
     /// Every category.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Delivery,
         Self::User,
         Self::EmailClaim,
         Self::ExternalIdClaim,
         Self::DroneSession,
         Self::Mission,
+        Self::Task,
     ];
 
     /// The number it is stored under.
@@ -45,6 +49,7 @@ impl Category {
             Self::ExternalIdClaim => 4,
             Self::DroneSession => 5,
             Self::Mission => 6,
+            Self::Task => 7,
         }
     }
 
@@ -66,6 +71,7 @@ impl Category {
             Self::ExternalIdClaim => "external_id_claim",
             Self::DroneSession => "drone_session",
             Self::Mission => "mission",
+            Self::Task => "task",
         }
     }
 }
@@ -141,6 +147,15 @@ impl StreamName {
         Self {
             category: Category::DroneSession,
             key,
+        }
+    }
+
+    /// What became of a task.
+    #[must_use]
+    pub fn task(id: TaskId) -> Self {
+        Self {
+            category: Category::Task,
+            key: derived(&["task", &id.to_string()]),
         }
     }
 }

@@ -29,6 +29,7 @@ mod samples {
     pub(crate) mod claim;
     pub(crate) mod drone;
     pub(crate) mod flight;
+    pub(crate) mod task;
     pub(crate) mod user;
 }
 
@@ -106,6 +107,7 @@ fn all_files() -> BTreeSet<String> {
         check(samples::claim::external_id()),
         check(samples::drone::session()),
         check(samples::drone::mission()),
+        check(samples::task::samples()),
     ]
     .into_iter()
     .flatten()

@@ -181,7 +181,7 @@ impl Projection for Fleet {
         match facts {
             Facts::Session(events) => hear(view, record, events),
             Facts::Delivery(events) => follow(view, record, events),
-            Facts::User(_) | Facts::Other | Facts::Undecodable(_) => Ok(()),
+            Facts::User(_) | Facts::Task(_) | Facts::Other | Facts::Undecodable(_) => Ok(()),
         }
     }
 }

@@ -4,6 +4,7 @@ use domain::codec::{DecodeError, StoredEvent};
 use domain::delivery::DeliveryEvent;
 use domain::session::SessionEvent;
 use domain::stream::Category;
+use domain::task::TaskEvent;
 use domain::user::UserEvent;
 use eventstore::{Position, Record, StreamId};
 
@@ -75,6 +76,8 @@ pub(crate) enum Facts {
     User(Vec<UserEvent>),
     /// Of a drone session.
     Session(Vec<SessionEvent>),
+    /// Of something that a person has to look at.
+    Task(Vec<TaskEvent>),
     /// Of a stream that no view is made from.
     Other,
     /// They cannot be read.
@@ -114,6 +117,7 @@ impl Facts {
             Some(Category::Delivery) => decode(record).map(Self::Delivery),
             Some(Category::User) => decode(record).map(Self::User),
             Some(Category::DroneSession) => decode(record).map(Self::Session),
+            Some(Category::Task) => decode(record).map(Self::Task),
             Some(Category::EmailClaim | Category::ExternalIdClaim | Category::Mission) | None => {
                 Ok(Self::Other)
             }

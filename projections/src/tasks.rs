@@ -107,7 +107,7 @@ impl Projection for Tasks {
         let is_of_interest = match facts {
             Facts::Delivery(events) => events.iter().any(|event| turn(event).is_some()),
             Facts::Session(events) => events.iter().any(is_about_a_letter),
-            Facts::User(_) | Facts::Other | Facts::Undecodable(_) => false,
+            Facts::User(_) | Facts::Task(_) | Facts::Other | Facts::Undecodable(_) => false,
         };
         let changed = Key::index(CHANGED).id(record.stream.key.as_bytes());
         if !is_of_interest || is_held(view, &changed, record)? {
@@ -117,7 +117,7 @@ impl Projection for Tasks {
         let has_changed = match facts {
             Facts::Delivery(events) => list.follow_delivery(events)?,
             Facts::Session(events) => list.follow_session(events)?,
-            Facts::User(_) | Facts::Other | Facts::Undecodable(_) => false,
+            Facts::User(_) | Facts::Task(_) | Facts::Other | Facts::Undecodable(_) => false,
         };
         if has_changed {
             view.put(changed, to_bytes(&record.position));

@@ -10,6 +10,7 @@ use domain::delivery::DeliveryEvent;
 use domain::mission::MissionEvent;
 use domain::session::SessionEvent;
 use domain::stream::Category;
+use domain::task::TaskEvent;
 use domain::user::UserEvent;
 use eventstore::{EventType, JournalReader, NamedSchemas, Position, Record, SCHEMA_CATEGORY};
 
@@ -67,6 +68,7 @@ fn complaints(named: &mut NamedSchemas, record: &Record) -> Vec<(Option<EventTyp
         Some(Category::ExternalIdClaim) => unread::<ExternalIdClaimEvent>(record),
         Some(Category::DroneSession) => unread::<SessionEvent>(record),
         Some(Category::Mission) => unread::<MissionEvent>(record),
+        Some(Category::Task) => unread::<TaskEvent>(record),
         None if category == SCHEMA_CATEGORY => None,
         None => {
             let why = format!(

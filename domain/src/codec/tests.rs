@@ -39,6 +39,7 @@ proptest! {
             again::<ExternalIdClaimEvent>(number, schema, &payload),
             again::<SessionEvent>(number, schema, &payload),
             again::<MissionEvent>(number, schema, &payload),
+            again::<TaskEvent>(number, schema, &payload),
         ];
         for bytes in rewritten.into_iter().flatten() {
             prop_assert_eq!(&bytes, &payload);

@@ -210,7 +210,13 @@ impl Views {
         let page = self.log.read_stream(stream, after, one)?;
         Ok(match page.records.first().map(Facts::of) {
             Some(Facts::Session(events)) => events,
-            Some(Facts::Delivery(_) | Facts::User(_) | Facts::Other | Facts::Undecodable(_))
+            Some(
+                Facts::Delivery(_)
+                | Facts::User(_)
+                | Facts::Task(_)
+                | Facts::Other
+                | Facts::Undecodable(_),
+            )
             | None => Vec::new(),
         })
     }

@@ -1,0 +1,190 @@
+//! What makes a task and what ends it, as a fold of the stream that it is about.
+
+use std::collections::BTreeMap;
+
+use crate::delivery::{Anomaly, DeliveryEvent, Failure};
+use crate::id::FactId;
+use crate::session::{ParkReason, SessionEvent};
+
+/// What there is to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Matter {
+    /// A package is said to be on board after its mission ended. It stands until
+    /// the delivery comes to an end.
+    LeftOnBoard,
+    /// A package was let go in the wrong place. It stands until the delivery
+    /// comes to another end.
+    Misdelivered,
+    /// A drone reported what cannot be. It stands for ever.
+    Anomaly {
+        /// The drone event.
+        fact: FactId,
+        /// What does not fit.
+        why: Anomaly,
+    },
+    /// A fact could not be applied in time. It stands until it is.
+    DeadLetter {
+        /// Its number in the session.
+        seq: u64,
+        /// What it waited for.
+        why: ParkReason,
+    },
+}
+
+/// What an event means for the tasks of its stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskTurn {
+    /// There is something more to look at, which stands for ever.
+    Odd {
+        /// The drone event.
+        fact: FactId,
+        /// What does not fit.
+        why: Anomaly,
+    },
+    /// Somebody has to look after the delivery: a task of its own, unless it has one.
+    LeftOnBoard,
+    /// The delivery came to an end: its own task goes. In the wrong place that
+    /// end is a task of its own.
+    Ended {
+        /// Whether it was in the wrong place.
+        misdelivered: bool,
+    },
+    /// A fact was given up: a task, in place of an earlier one about it.
+    GivenUp {
+        /// Its number.
+        seq: u64,
+        /// What it waited for.
+        why: ParkReason,
+    },
+    /// A fact was applied: the task about it goes.
+    Applied {
+        /// Its number.
+        seq: u64,
+    },
+}
+
+impl TaskTurn {
+    /// What an event of a delivery means; for most nothing.
+    #[must_use]
+    pub fn of_delivery(event: &DeliveryEvent) -> Option<Self> {
+        match event {
+            DeliveryEvent::AnomalyRecorded {
+                fact: _,
+                why: Anomaly::EndedWithPackage,
+            } => Some(Self::LeftOnBoard),
+            DeliveryEvent::AnomalyRecorded { fact, why } => Some(Self::Odd {
+                fact: fact.clone(),
+                why: *why,
+            }),
+            DeliveryEvent::Failed { mission: _, reason } => Some(Self::Ended {
+                misdelivered: *reason == Failure::Misdelivered,
+            }),
+            DeliveryEvent::DeliveryComplete { .. }
+            | DeliveryEvent::Returned { .. }
+            | DeliveryEvent::Cancelled => Some(Self::Ended {
+                misdelivered: false,
+            }),
+            DeliveryEvent::Created(_)
+            | DeliveryEvent::Scheduled
+            | DeliveryEvent::Rescheduled(_)
+            | DeliveryEvent::DroneAssigned(_)
+            | DeliveryEvent::DroneUnassigned { .. }
+            | DeliveryEvent::HeadedToPickup { .. }
+            | DeliveryEvent::ArrivedAtPickup { .. }
+            | DeliveryEvent::PickedUp { .. }
+            | DeliveryEvent::InTransit { .. }
+            | DeliveryEvent::ArrivedAtDropoff { .. }
+            | DeliveryEvent::AttemptFailed { .. }
+            | DeliveryEvent::ReturnStarted { .. }
+            | DeliveryEvent::ArrivedAtHub { .. }
+            | DeliveryEvent::CancellationRequested { .. }
+            | DeliveryEvent::CancellationRejected { .. }
+            | DeliveryEvent::MilestoneTimeCorrected { .. } => None,
+        }
+    }
+
+    /// What an event of a drone session means; for most nothing.
+    #[must_use]
+    pub const fn of_session(event: &SessionEvent) -> Option<Self> {
+        match event {
+            SessionEvent::DeadLettered { seq, why } => Some(Self::GivenUp {
+                seq: *seq,
+                why: *why,
+            }),
+            SessionEvent::FactUnparked { seq } => Some(Self::Applied { seq: *seq }),
+            SessionEvent::SessionOpened(_)
+            | SessionEvent::FactReceived(_)
+            | SessionEvent::GapPassed { .. }
+            | SessionEvent::FactParked { .. } => None,
+        }
+    }
+}
+
+/// The tasks of one stream whose reason lasts, by the version of the event that
+/// made each one.
+///
+/// Tasks about facts depend on no event before the one that made them; a
+/// delivery's own task depends on all of the delivery's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StandingTasks {
+    matters: BTreeMap<u64, Matter>,
+    /// The delivery's own one.
+    own: Option<u64>,
+    /// Those about facts, by the facts' numbers.
+    letters: BTreeMap<u64, u64>,
+}
+
+impl StandingTasks {
+    /// After the event of a version. Total: what makes no sense changes nothing.
+    #[must_use]
+    pub fn evolve(mut self, version: u64, turn: TaskTurn) -> Self {
+        match turn {
+            TaskTurn::Odd { fact, why } => {
+                self.matters.insert(version, Matter::Anomaly { fact, why });
+            }
+            TaskTurn::LeftOnBoard => self.look_after(version, Matter::LeftOnBoard),
+            TaskTurn::Ended { misdelivered } => {
+                if let Some(own) = self.own.take() {
+                    self.matters.remove(&own);
+                }
+                if misdelivered {
+                    self.look_after(version, Matter::Misdelivered);
+                }
+            }
+            TaskTurn::GivenUp { seq, why } => {
+                self.forget(seq);
+                self.letters.insert(seq, version);
+                let letter = Matter::DeadLetter { seq, why };
+                self.matters.insert(version, letter);
+            }
+            TaskTurn::Applied { seq } => self.forget(seq),
+        }
+        self
+    }
+
+    /// What there is to look at by the event of this version, if it stands.
+    #[must_use]
+    pub fn get(&self, version: u64) -> Option<&Matter> {
+        self.matters.get(&version)
+    }
+
+    /// All that stand, in the order of their versions.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &Matter)> {
+        self.matters
+            .iter()
+            .map(|(version, matter)| (*version, matter))
+    }
+
+    fn look_after(&mut self, version: u64, matter: Matter) {
+        if self.own.is_none() {
+            self.own = Some(version);
+            self.matters.insert(version, matter);
+        }
+    }
+
+    fn forget(&mut self, seq: u64) {
+        if let Some(version) = self.letters.remove(&seq) {
+            self.matters.remove(&version);
+        }
+    }
+}

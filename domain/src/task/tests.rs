@@ -1,0 +1,223 @@
+//! How tasks behave, in sentences and laws.
+
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::arbitrary as any_of;
+use crate::codec::StoredEvent;
+use crate::delivery::{Anomaly, DeliveryEvent, Failure};
+use crate::id::{DeliveryId, FactId, MissionId};
+use crate::session::{ParkReason, SessionEvent};
+use crate::spec::{given, lived};
+use crate::stream::{Category, StreamName};
+
+const NOW: Timestamp = Timestamp::MIN;
+
+fn delivery() -> StreamName {
+    StreamName::delivery(DeliveryId::from_uuid(Uuid::from_u128(7)))
+}
+
+fn session() -> StreamName {
+    StreamName {
+        category: Category::DroneSession,
+        key: Uuid::from_u128(7),
+    }
+}
+
+fn task(version: u64) -> TaskId {
+    TaskId::new(delivery(), version).unwrap()
+}
+
+fn acknowledge(stands: bool, note: Option<&str>) -> TaskCommand {
+    TaskCommand::Acknowledge {
+        task: task(3),
+        stands,
+        note: note.map(|note| note.parse().unwrap()),
+        now: NOW,
+    }
+}
+
+fn acknowledged(note: Option<&str>) -> TaskEvent {
+    TaskEvent::TaskAcknowledged {
+        task: task(3),
+        note: note.map(|note| note.parse().unwrap()),
+    }
+}
+
+#[test]
+fn every_command_in_every_state_is_decided() {
+    // Open, and its reason lasts.
+    let seen_to = given::<Task>([])
+        .when(acknowledge(true, Some("called the sender")))
+        .then_events([acknowledged(Some("called the sender"))]);
+    // Acknowledged, and its reason lasts: who said so first has said it.
+    seen_to.clone().when(acknowledge(true, None)).then_nothing();
+    let other_words = acknowledge(true, Some("so did I"));
+    seen_to.clone().when(other_words).then_nothing();
+    // Whatever it was, without a reason there is no task.
+    for was in [given::<Task>([]), seen_to] {
+        was.when(acknowledge(false, None))
+            .then_rejected(TaskRejection::NoSuchTask);
+    }
+}
+
+#[test]
+fn a_task_reads_back_from_its_own_text_and_from_no_other() {
+    let id = "tsk_delivery-00000000-0000-0000-0000-000000000007-3";
+    assert_eq!(task(3).to_string(), id);
+    let of_session = TaskId::new(session(), u64::MAX).unwrap();
+    for id in [task(3), of_session] {
+        assert_eq!(id.to_string().parse(), Ok(id));
+    }
+    for text in [
+        "",
+        "tsk_",
+        "delivery-00000000-0000-0000-0000-000000000007-3",
+        "tsk_00000000-0000-0000-0000-000000000007-3",
+        "tsk_user-00000000-0000-0000-0000-000000000007-3",
+        "tsk_task-00000000-0000-0000-0000-000000000007-3",
+        "tsk_delivery-00000000-0000-0000-0000-000000000007",
+        "tsk_delivery-00000000-0000-0000-0000-000000000007-",
+        "tsk_delivery-00000000-0000-0000-0000-000000000007-0",
+        "tsk_delivery-00000000-0000-0000-0000-000000000007-03",
+        "tsk_delivery-00000000-0000-0000-0000-000000000007-+3",
+        "tsk_delivery-00000000-0000-0000-0000-00000000000A-3",
+        "tsk_delivery-00000000000000000000000000000007-3",
+        "tsk_delivery-00000000-0000-0000-0000-000000000007-18446744073709551616",
+    ] {
+        assert_eq!(text.parse::<TaskId>(), Err(InvalidTaskId), "{text:?}");
+    }
+}
+
+#[test]
+fn only_deliveries_and_drone_sessions_have_tasks() {
+    for category in Category::ALL {
+        let key = Uuid::nil();
+        let has_tasks = TaskId::new(StreamName { category, key }, 1).is_ok();
+        let expected = [Category::Delivery, Category::DroneSession].contains(&category);
+        assert_eq!(has_tasks, expected, "{category:?}");
+    }
+}
+
+#[test]
+fn no_two_tasks_share_a_stream() {
+    let of_session = TaskId::new(session(), 3).unwrap();
+    let streams = [task(3), task(4), of_session].map(StreamName::task);
+    assert!(streams.iter().all(|name| name.category == Category::Task));
+    assert_ne!(streams[0], streams[1]);
+    assert_ne!(streams[0], streams[2]);
+    assert_eq!(streams[0], StreamName::task(task(3)));
+}
+
+fn standing(turns: impl IntoIterator<Item = Option<TaskTurn>>) -> Vec<(u64, Matter)> {
+    let turns = (1..)
+        .zip(turns)
+        .filter_map(|(version, turn)| Some((version, turn?)));
+    let standing = turns.fold(StandingTasks::default(), |standing, (version, turn)| {
+        standing.evolve(version, turn)
+    });
+    let all = standing.iter();
+    all.map(|(version, matter)| (version, matter.clone()))
+        .collect()
+}
+
+fn of_delivery(events: impl IntoIterator<Item = DeliveryEvent>) -> Vec<(u64, Matter)> {
+    standing(events.into_iter().map(|it| TaskTurn::of_delivery(&it)))
+}
+
+fn of_session(events: impl IntoIterator<Item = SessionEvent>) -> Vec<(u64, Matter)> {
+    standing(events.into_iter().map(|it| TaskTurn::of_session(&it)))
+}
+
+fn fact() -> FactId {
+    FactId::new("M100-07:1").unwrap()
+}
+
+fn anomaly(why: Anomaly) -> DeliveryEvent {
+    DeliveryEvent::AnomalyRecorded { fact: fact(), why }
+}
+
+fn failed(reason: Failure) -> DeliveryEvent {
+    let mission = MissionId::from_uuid(Uuid::nil());
+    DeliveryEvent::Failed { mission, reason }
+}
+
+#[test]
+fn what_cannot_be_stays_a_task_whatever_comes() {
+    let why = Anomaly::TwoDrones;
+    let life = [
+        DeliveryEvent::Scheduled,
+        anomaly(why),
+        failed(Failure::DroneLost),
+    ];
+    let odd = Matter::Anomaly { fact: fact(), why };
+    assert_eq!(of_delivery(life), [(2, odd)]);
+}
+
+#[test]
+fn a_delivery_has_one_task_of_its_own_until_it_comes_to_an_end() {
+    let left = || anomaly(Anomaly::EndedWithPackage);
+    let once = vec![(1, Matter::LeftOnBoard)];
+    assert_eq!(of_delivery([left(), left()]), once);
+    assert_eq!(of_delivery([left(), DeliveryEvent::Cancelled]), []);
+    let misdelivered = failed(Failure::Misdelivered);
+    let astray = vec![(2, Matter::Misdelivered)];
+    assert_eq!(of_delivery([left(), misdelivered.clone()]), astray);
+    assert_eq!(
+        of_delivery([left(), misdelivered, failed(Failure::PackageLost)]),
+        []
+    );
+}
+
+#[test]
+fn a_fact_that_was_given_up_is_one_task_until_it_is_applied() {
+    let why = ParkReason::UnknownMission;
+    let given_up = |seq| SessionEvent::DeadLettered { seq, why };
+    let applied = |seq| SessionEvent::FactUnparked { seq };
+    let letter = |seq| Matter::DeadLetter { seq, why };
+    assert_eq!(
+        of_session([given_up(1), given_up(2), given_up(1)]),
+        [(2, letter(2)), (3, letter(1))]
+    );
+    assert_eq!(
+        of_session([given_up(1), given_up(2), applied(1), applied(3)]),
+        [(2, letter(2))]
+    );
+}
+
+fn any_command() -> impl Strategy<Value = TaskCommand> {
+    (any_task(), any::<bool>(), any_of::comment(), any_of::time()).prop_map(
+        |(task, stands, note, now)| TaskCommand::Acknowledge {
+            task,
+            stands,
+            note,
+            now,
+        },
+    )
+}
+
+fn any_task() -> impl Strategy<Value = TaskId> {
+    (
+        any_of::word(&[Category::Delivery, Category::DroneSession]),
+        any_of::uuid(),
+        1..=u64::MAX,
+    )
+        .prop_map(|(category, key, version)| {
+            TaskId::new(StreamName { category, key }, version).unwrap()
+        })
+}
+
+proptest! {
+    #[test]
+    fn the_laws_of_a_decider_hold_for_tasks(life in prop::collection::vec(any_command(), 0..20)) {
+        prop_assert!(lived::<Task>(&life).len() <= 1);
+    }
+
+    #[test]
+    fn what_is_stored_is_read_back(task in any_task(), note in any_of::comment()) {
+        let event = TaskEvent::TaskAcknowledged { task, note };
+        let stored = event.encode();
+        prop_assert_eq!(TaskEvent::decode(stored.event_type, stored.schema, &stored.payload), Ok(event));
+    }
+}
