@@ -3,6 +3,7 @@
 // What the commands do.
 mod demo;
 mod maintain;
+mod rebuild;
 mod events;
 mod recover;
 mod derived;
@@ -19,6 +20,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -61,9 +63,10 @@ enum Command {
     /// every start does: a torn last write is cut off. Beside a running service the journal alone
     /// is checked, and nothing is changed
     Verify(FolderOptions),
-    /// Build all views anew from the journal. Those that are there stay until the new ones are
-    /// complete, so there must be room for both. The service must not be running
-    Rebuild(FolderOptions),
+    /// Build the views anew from the journal, all of them or those that are named. Those that are
+    /// there stay until the new ones are complete, so there must be room for both. The service
+    /// must not be running
+    Rebuild(RebuildOptions),
     /// Say which acknowledged events a journal is missing, and go on without them if that is
     /// accepted. The service must not be running
     Recover(recover::RecoverOptions),
@@ -92,6 +95,18 @@ struct FolderOptions {
     #[arg(long, env = "AIRPOST_VIEWS_CACHE_MIB", value_name = "MIB", default_value_t = 256,
           value_parser = clap::value_parser!(u64).range(16..=1_048_576))]
     views_cache_mib: u64,
+}
+
+/// What is built anew.
+#[derive(Debug, clap::Args)]
+struct RebuildOptions {
+    #[command(flatten)]
+    folder: FolderOptions,
+
+    /// Build only this view; once for each that is to be built. All others stay as they are.
+    #[arg(long = "view", value_name = "NAME",
+          value_parser = PossibleValuesParser::new(projections::view_names()))]
+    views: Vec<String>,
 }
 
 /// What the simulator does.
@@ -204,7 +219,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Rebuild(options) => {
             log(LogFormat::default(), "warn")?;
-            maintain::rebuild(&options)
+            rebuild::rebuild(&options)
         }
         Command::Recover(options) => {
             log(LogFormat::default(), "warn")?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use eventstore::{LogHistory, Position};
 
+use crate::rebuild::RebuildError;
 use crate::view::ViewOpenError;
 use crate::view_set::{Projections, ViewSet};
 use crate::view_store::{ViewFolder, ViewStoreError};
@@ -78,6 +79,23 @@ pub(crate) fn open_views(
         Err(ViewOpenError::Damaged(error)) => Err(OpenError::Unusable(error)),
         Err(ViewOpenError::Ahead { view, seen }) => Err(OpenError::Regressed { view, seen, head }),
     }
+}
+
+/// Opens the views in a folder if they are not damaged; otherwise they stay as they are.
+pub(crate) fn open_undamaged(
+    projections: Projections,
+    folder: &mut ViewFolder,
+    history: &LogHistory,
+    head: Position,
+) -> Result<ViewSet, RebuildError> {
+    let opened = try_open(projections, folder, history, head);
+    opened.map_err(|error| match error {
+        ViewOpenError::Damaged(
+            error @ (ViewStoreError::InUse { .. } | ViewStoreError::NoRoom { .. }),
+        ) => OpenError::Unusable(error).into(),
+        ViewOpenError::Damaged(damage) => RebuildError::Damaged(damage),
+        ViewOpenError::Ahead { view, seen } => OpenError::Regressed { view, seen, head }.into(),
+    })
 }
 
 fn try_open(

@@ -1,14 +1,23 @@
-//! Building all views anew from the log, while no service runs on them.
+//! Building views anew from the log, all of them or some, while no service runs on them.
 
 use std::path::Path;
 
 use eventstore::{EventStore, Position};
 
-use crate::opening::{OpenError, open_views};
+use crate::opening::{OpenError, open_undamaged, open_views};
 use crate::projection::Halt;
 use crate::view_set::{PROJECTIONS, ViewSet};
-use crate::view_store::ViewFolder;
+use crate::view_store::{ViewFolder, ViewStoreError};
 use crate::views::ViewsOptions;
+
+/// Entries of a half-built view that are checked at a time.
+const CHECKED_AT_ONCE: usize = 1_000;
+
+/// The names of all views, each once, in the order in which they are listed.
+#[must_use]
+pub fn view_names() -> Vec<&'static str> {
+    PROJECTIONS.iter().map(|it| it.name()).collect()
+}
 
 /// How far a rebuild or a verification is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +38,10 @@ pub enum RebuildError {
     /// The new views could not be begun.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The views are damaged, so that one of them cannot be built beside the
+    /// others. Nothing was changed.
+    #[error("{0}; build all of them anew, or start the service, which sets them aside")]
+    Damaged(ViewStoreError),
     /// The log was not read, or the views were not written.
     #[error("building the views failed: {why}")]
     Failed {
@@ -73,6 +86,83 @@ pub fn rebuild(
     drop(reopened);
     folder.mark_clean().map_err(|error| failed(&error))?;
     Ok(head)
+}
+
+/// Builds the views of these names from the log, up to where that ends now,
+/// beside those that are there, and puts each into its place. Nothing of the
+/// other views changes. A rebuild that a service had begun of one of them is
+/// gone on with, and ended. Tells `progress` after every page.
+///
+/// Names that no view has are passed over: [`view_names`] has those there are.
+/// Nobody else may have the folder open. Interrupted, what was begun is gone on
+/// with at the next start, or by the same call.
+///
+/// # Errors
+/// [`RebuildError`]. The views that were there are as they were; where one could
+/// not be built to its end the others that were asked for are in their places.
+pub fn rebuild_some(
+    folder: &Path,
+    names: &[&'static str],
+    log: &dyn EventStore,
+    options: ViewsOptions,
+    progress: &mut dyn FnMut(Advance),
+) -> Result<Position, RebuildError> {
+    let mut folder = ViewFolder::disk(folder, options.cache_bytes);
+    let head = *log.head().borrow();
+    let set = open_undamaged(PROJECTIONS, &mut folder, &log.history(), head)?;
+    // What was not checked now is checked at the next start.
+    let was_in_order = set.is_checked();
+    let built = build_beside(&set, names, log, head, progress);
+    let flushed = set.flush();
+    drop(set);
+    built?;
+    flushed.map_err(|error| failed(&error))?;
+    // As after building all of them.
+    drop(open_undamaged(
+        PROJECTIONS,
+        &mut folder,
+        &log.history(),
+        head,
+    )?);
+    if was_in_order {
+        folder.mark_clean().map_err(|error| failed(&error))?;
+    }
+    Ok(head)
+}
+
+/// Builds views of these names up to `head` and puts them into their places.
+pub(crate) fn build_beside(
+    set: &ViewSet,
+    names: &[&'static str],
+    log: &dyn EventStore,
+    head: Position,
+    progress: &mut dyn FnMut(Advance),
+) -> Result<(), RebuildError> {
+    for name in names {
+        let begun = set.begin_rebuild(name, None);
+        begun.map_err(|error| failed(&error))?;
+    }
+    for view in set.building_of(names) {
+        // One that an earlier process has left half-built.
+        while !view.is_checked() {
+            let checked = view.check_on(CHECKED_AT_ONCE);
+            checked.map_err(RebuildError::Damaged)?;
+        }
+    }
+    while let Some(position) = set
+        .build_alone(log, names, head)
+        .map_err(|error| failed(&error))?
+    {
+        progress(Advance { position, head });
+    }
+    let halted = set.building_of(names).into_iter().find_map(|view| {
+        let halt = view.halt()?;
+        let view = view.name();
+        Some(RebuildError::Halted { view, halt })
+    });
+    let settled = set.settle();
+    settled.map_err(|error| failed(&error))?;
+    halted.map_or(Ok(()), Err)
 }
 
 /// Feeds views until all are at `head`.

@@ -35,6 +35,10 @@ const ENTRIES_PER_READ: usize = 1_000;
 pub struct Verification {
     /// How many entries agreed.
     pub entries_agreeing: u64,
+    /// How many views were compared, of all there are.
+    pub views_compared: usize,
+    /// How many of those hold all that the log has.
+    pub views_at_head: usize,
     /// How many findings there are.
     pub findings_total: u64,
     /// The first of them, at most [`FINDINGS_MAX`].
@@ -235,6 +239,8 @@ pub(crate) fn compare(
         // A fold that does not come as far as the view has nothing to compare.
         if fresh.position() >= *position {
             verification.compare_trees(name, &**tree, fresh.tree(), *digest)?;
+            verification.views_compared += 1;
+            verification.views_at_head += usize::from(*position == head);
         }
     }
     let to_the_end = |view: &View| {

@@ -243,6 +243,35 @@ impl ViewSet {
         };
         let near: Vec<Hungry> = building.into_iter().filter(is_near).collect();
         while feed(log, near.iter().cloned())?.is_some() {}
+        Ok(self.settle()?)
+    }
+
+    /// Builds on the views of these names that are being built, up to `last`.
+    /// Says how far all of them are; nothing once they are there, or stand still.
+    pub(crate) fn build_alone(
+        &self,
+        log: &dyn EventStore,
+        names: &[&'static str],
+        last: Position,
+    ) -> Result<Option<Position>, FeedError> {
+        let building = self.building_of(names).into_iter();
+        let building: Vec<Hungry> = building.map(|view| (view, last)).collect();
+        let goes_on = self.gather(log, &building)?;
+        let reached = building.iter().map(|(view, _)| view.worked_to());
+        Ok(goes_on.then(|| reached.min().unwrap_or(last)))
+    }
+
+    /// The views of these names that are being built beside those that answer.
+    pub(crate) fn building_of(&self, names: &[&'static str]) -> Vec<Arc<View>> {
+        let mut building = self.building();
+        building.retain(|view| names.contains(&view.name()));
+        building
+    }
+
+    /// Lets those views answer that have come as far as the ones they replace,
+    /// and gives up those that stand still. Gives the replaced ones that did not
+    /// say what the log says.
+    pub(crate) fn settle(&self) -> Result<Vec<&'static str>, ViewStoreError> {
         let mut drifted = Vec::new();
         for slot in &self.slots {
             if let Some(settled) = slot.settle(&*self.store)? {

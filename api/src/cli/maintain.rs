@@ -1,23 +1,21 @@
-//! `airpost verify` and `airpost rebuild`: for when the service does not run.
+//! `airpost verify`: what is in a data folder, held against what should be.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use eventstore::{
     DataLock, EventStore, Journal, JournalOptions, OpenError, RegisteredStore, RegistryError,
-    Standing, VerifyReport,
+    VerifyReport,
 };
 use projections::{Advance, Difference, Finding, Verification, ViewsOptions};
 
-use super::derived::Rebuilding;
 use super::events::tell_unreadable;
 use super::terminal::{Progress, Stopwatch, Unit, say};
 use super::{FINDINGS, FolderOptions};
 use crate::application::known_schemas;
-use crate::config::LISTEN_DEFAULT;
 use crate::environment::Environment;
-use crate::service::{Folders, open_log};
+use crate::service::Folders;
 
 /// Checks the journal, whether this release can read what is in it, then the
 /// views against it. Beside a running service the journal alone: the views are
@@ -171,10 +169,16 @@ fn compare_views(
         )
     })?;
     if verification.is_clean() {
-        let (entries, records) = (verification.entries_agreeing, journal.head().borrow().get());
+        let Verification {
+            entries_agreeing,
+            views_compared,
+            views_at_head,
+            ..
+        } = verification;
+        let head = *journal.head().borrow();
+        let rates = watch.rates(None, Some(head.get()));
         say(format_args!(
-            "views: {entries} entries are what the journal says; {}",
-            watch.rates(None, Some(records))
+            "views: {entries_agreeing} entries in {views_compared} views are what the journal says; {views_at_head} views are at its head {head}; {rates}"
         ));
     } else {
         tell_differences(&verification);
@@ -257,84 +261,6 @@ fn in_words(difference: &Difference) -> String {
     }
 }
 
-/// Builds all views anew. Those that are there stay until the new ones are complete.
-pub(super) fn rebuild(options: &FolderOptions) -> anyhow::Result<ExitCode> {
-    let folders = Folders::of(&options.data).existing()?;
-    let _lock = match DataLock::acquire(&options.data) {
-        Err(held @ OpenError::Locked { .. }) => return Err(ask_the_service(&held)),
-        acquired => acquired?,
-    };
-    let journal = open_journal(&folders)?;
-    refuse_if_events_are_missing(options, &folders, &journal)?;
-    let watch = Stopwatch::start();
-    let progress = Progress::new("views", Unit::Things("records"));
-    let rebuilding = Rebuilding::beside(&folders);
-    let built = projections::rebuild(
-        rebuilding.folder(),
-        journal.as_ref(),
-        views_options(options),
-        &mut |advance| {
-            show(&progress, advance);
-        },
-    );
-    progress.end();
-    journal.close();
-    let built = match built {
-        Ok(built) => built,
-        Err(error) => {
-            // Were something left of it, it would be in nobody's way.
-            let _ = rebuilding.give_up();
-            let why = "the views that were there are as they were; airpost verify says more";
-            return Err(anyhow::Error::new(error).context(why));
-        }
-    };
-    rebuilding.install()?;
-    say(format_args!(
-        "views: built from the journal up to position {built}; {}",
-        watch.rates(None, Some(built.get()))
-    ));
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Who holds the folder, and that it can do the same, if it is a service. Where
-/// it listens is not known here.
-fn ask_the_service(held: &OpenError) -> anyhow::Error {
-    anyhow::anyhow!(
-        "{held}; or have the running service build a view anew while it goes on answering, at the address where it listens:\n  \
-         curl http://{LISTEN_DEFAULT}/v1/projections\n  \
-         curl -X POST http://{LISTEN_DEFAULT}/v1/projections/delivery_status/rebuild\n\
-         the first lists the views, the second is answered with the operation to ask how far it is"
-    )
-}
-
-/// Views that have seen more than there is are what tells that something is
-/// missing. Views that cannot be read tell nothing, and are built anew.
-fn refuse_if_events_are_missing(
-    options: &FolderOptions,
-    folders: &Folders,
-    journal: &Journal,
-) -> anyhow::Result<()> {
-    let witnesses = projections::witnesses(&folders.views, views_options(options));
-    let (history, head) = (journal.history(), *journal.head().borrow());
-    for witness in witnesses.unwrap_or_default() {
-        if history.judge(witness.identity, witness.position, head) == Standing::Ahead {
-            bail!(
-                "{} has seen position {}, but the journal ends at {head}: acknowledged events are missing; restore the journal from a backup, or see what airpost recover says",
-                witness.name,
-                witness.position
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Opens the journal, if this release can read what is in it.
-fn open_journal(folders: &Folders) -> anyhow::Result<Arc<Journal>> {
-    let options = JournalOptions::new(Environment::system().new_id());
-    let (journal, _) = open_log(folders, options)?;
-    Ok(journal)
-}
-
 pub(super) fn views_options(options: &FolderOptions) -> ViewsOptions {
     ViewsOptions {
         cache_bytes: options.views_cache_mib.saturating_mul(1024 * 1024),
@@ -342,6 +268,6 @@ pub(super) fn views_options(options: &FolderOptions) -> ViewsOptions {
     }
 }
 
-fn show(progress: &Progress, Advance { position, head }: Advance) {
+pub(super) fn show(progress: &Progress, Advance { position, head }: Advance) {
     progress.at(position.get(), head.get());
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use domain::delivery::{DeliveryEvent, Status};
 
 use super::*;
-use crate::rebuild::rebuild;
+use crate::rebuild::{RebuildError, rebuild, rebuild_some};
 use crate::test_log::{created, delivery, user};
 use crate::user_deliveries::UserDeliveries;
 use crate::verify::Difference;
@@ -247,6 +247,74 @@ fn a_verification_names_what_differs_and_a_rebuild_mends_it() {
     assert_eq!(head.unwrap(), stopped.log.head());
     assert_eq!(told.last().unwrap().position, stopped.log.head());
     assert!(verified(&stopped.views, &stopped.log).is_clean());
+    assert_eq!(stopped.answers_are_right(), 0);
+}
+
+/// Puts an entry into a view that no fold of the log has.
+fn plant(views: &Path, tree: &str) {
+    let mut folder = ViewFolder::disk(views, OPTIONS.cache_bytes);
+    let store = folder.open().unwrap().store;
+    let tree = store.open_tree(tree).unwrap();
+    let checkpoint = tree.checkpoint().unwrap().unwrap();
+    let key = crate::key::Key::row().number(1).into_bytes();
+    let writes = vec![(key, Some(vec![1]))];
+    tree.apply(&crate::view_store::Batch { writes, checkpoint })
+        .unwrap();
+    store.flush().unwrap();
+    folder.mark_clean().unwrap();
+}
+
+#[test]
+fn a_rebuild_of_some_views_mends_those_and_leaves_the_others_as_they_are() {
+    let stopped = Stopped::new();
+    plant(&stopped.views, "delivery_status-v1");
+    plant(&stopped.views, "user-v1");
+    let log = &*stopped.log.store;
+    let mut told = Vec::new();
+    let mut rebuild = |names: &[&'static str]| {
+        let built = rebuild_some(&stopped.views, names, log, OPTIONS, &mut |advance| {
+            told.push(advance);
+        });
+        assert_eq!(built.unwrap(), stopped.log.head());
+        let findings = verified(&stopped.views, &stopped.log).findings.into_iter();
+        findings.map(|finding| finding.view).collect::<Vec<_>>()
+    };
+    assert_eq!(rebuild(&["fleet", "delivery_status"]), ["user"]);
+    assert_eq!(rebuild(&["delivery_status"]), ["user"]);
+    assert_eq!(rebuild(&["user"]), [] as [&str; 0]);
+    assert_eq!(told.last().unwrap().position, stopped.log.head());
+    assert_eq!(stopped.answers_are_right(), 0);
+}
+
+#[test]
+fn a_rebuild_of_some_views_goes_on_with_one_that_a_service_had_begun_and_ends_it() {
+    let stopped = Stopped::new();
+    let id = RebuildId([7; 16]);
+    let mut folder = ViewFolder::disk(&stopped.views, OPTIONS.cache_bytes);
+    let set = stopped.log.opened(&mut folder);
+    set.begin_rebuild("user", Some(id)).unwrap();
+    drop(set);
+    let log = &*stopped.log.store;
+    rebuild_some(&stopped.views, &["user"], log, OPTIONS, &mut |_| {}).unwrap();
+    let views = open(&stopped.views, &stopped.log);
+    let status = views.rebuild_status(id);
+    assert_eq!(status, Some(("user", RebuildStatus::Succeeded)));
+    drop(views);
+    assert_eq!(stopped.answers_are_right(), 0);
+}
+
+#[test]
+fn views_that_are_damaged_are_not_touched_by_a_rebuild_of_some() {
+    let stopped = Stopped::new();
+    damage(&stopped.file("conf"), |bytes| bytes.reverse());
+    let log = &*stopped.log.store;
+    let refused = rebuild_some(&stopped.views, &["user"], log, OPTIONS, &mut |_| {});
+    assert!(
+        matches!(refused, Err(RebuildError::Damaged(_))),
+        "{refused:?}"
+    );
+    assert_eq!(stopped.quarantined(), [] as [String; 0]);
+    rebuild(&stopped.views, log, OPTIONS, &mut |_| {}).unwrap();
     assert_eq!(stopped.answers_are_right(), 0);
 }
 
