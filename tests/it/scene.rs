@@ -327,7 +327,8 @@ pub(crate) async fn report(client: &Client, events: &[Value]) -> Taken {
 }
 
 /// Checks what the data folder holds, as an operator would: journal sound, views equal to the fold.
-pub(crate) async fn verify(data: &Path) {
+/// Gives what was said of it.
+pub(crate) async fn verify(data: &Path) -> String {
     let output = airpost()
         .run(["verify".as_ref(), "--data".as_ref(), data.as_os_str()])
         .await;
@@ -338,4 +339,5 @@ pub(crate) async fn verify(data: &Path) {
         output.stdout,
         output.stderr
     );
+    output.stdout
 }
