@@ -1,5 +1,5 @@
-//! Any log that the service could have written: users, deliveries and drone
-//! sessions, by the domain's own decisions on random commands.
+//! Any log that the service could have written: users, deliveries, drone sessions
+//! and what people say about tasks, by the domain's own decisions on random commands.
 
 use std::collections::HashMap;
 
@@ -13,11 +13,12 @@ use domain::drone::Sender;
 use domain::id::{DroneId, ExternalId, FactId, FleetId, SessionId};
 use domain::quantity::DistanceM;
 use domain::session::{ParkReason, Parked, ReceivedFact, Session, SessionEvent};
-use domain::stream::StreamName;
+use domain::stream::{Category, StreamName};
+use domain::task::{Acknowledged, Matter, StandingTasks, Task, TaskCommand, TaskId, TaskTurn};
 use domain::text::{Address, Comment, Text};
 use domain::time::Timestamp;
 use domain::user::{User, UserCommand};
-use eventstore::{Budget, EventStore, Filter, Position};
+use eventstore::{Budget, EventStore, Filter, Position, Record, StreamVersion};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -45,6 +46,21 @@ pub(crate) enum Happening {
     User(u128, UserStep),
     /// A drone session gets facts, or something becomes of one.
     Session(u64, SessionStep),
+    /// Somebody says that they have seen to something.
+    Seen(Seen),
+}
+
+/// What somebody has seen to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    /// Of a drone session, or else of a delivery.
+    of_session: bool,
+    /// Which one.
+    number: u8,
+    /// Which of its tasks, or of its events.
+    which: u8,
+    /// It need not be a task.
+    anything: bool,
 }
 
 /// A command to a delivery, in a few words.
@@ -92,6 +108,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (0..USERS, user_step()).prop_map(|(number, step)| Happening::User(number, step)),
         2 => (0..SESSIONS, session_step())
             .prop_map(|(number, step)| Happening::Session(number, step)),
+        1 => seen().prop_map(Happening::Seen),
     ]
 }
 
@@ -181,6 +198,16 @@ fn session_step() -> impl Strategy<Value = SessionStep> {
     ]
 }
 
+fn seen() -> impl Strategy<Value = Seen> {
+    let parts = (any::<bool>(), any::<u8>(), any::<u8>(), any::<bool>());
+    parts.prop_map(|(of_session, number, which, anything)| Seen {
+        of_session,
+        number,
+        which,
+        anything,
+    })
+}
+
 /// Decides on what happens and appends what follows.
 #[derive(Debug)]
 pub(crate) struct Service {
@@ -188,6 +215,7 @@ pub(crate) struct Service {
     deliveries: HashMap<u128, Option<Delivery>>,
     users: HashMap<u128, Option<User>>,
     sessions: HashMap<u64, Session>,
+    acknowledged: HashMap<TaskId, Option<Acknowledged>>,
     facts: u64,
 }
 
@@ -199,6 +227,7 @@ impl Service {
             deliveries: HashMap::new(),
             users: HashMap::new(),
             sessions: HashMap::new(),
+            acknowledged: HashMap::new(),
             facts: 0,
         }
     }
@@ -215,6 +244,44 @@ impl Service {
     /// The domain's own view of a delivery.
     pub(crate) fn delivery(&self, number: u128) -> Option<&Delivery> {
         self.deliveries.get(&number)?.as_ref()
+    }
+
+    /// Every task that stands by the domain's own fold of its stream, and
+    /// whether somebody has seen to it.
+    pub(crate) fn standing_tasks(&self) -> Vec<(TaskId, Matter, bool)> {
+        let streams = subjects().flat_map(|subject| {
+            let standing = self.standing(subject);
+            let tasks = standing.iter().map(|(version, matter)| {
+                let id = TaskId::new(subject, version).unwrap();
+                let is_seen_to = self.acknowledged.get(&id).is_some_and(Option::is_some);
+                (id, matter.clone(), is_seen_to)
+            });
+            tasks.collect::<Vec<_>>()
+        });
+        streams.collect()
+    }
+
+    fn standing(&self, subject: StreamName) -> StandingTasks {
+        let page = self
+            .log
+            .store
+            .read_stream(stream_id(subject), StreamVersion::EMPTY, UNLIMITED);
+        let records = page.unwrap().records;
+        let events = records.iter().flat_map(Record::versioned);
+        events.fold(StandingTasks::default(), |standing, (version, event)| {
+            let (kind, schema) = (event.event_type.0, event.schema.0);
+            let turn = if subject.category == Category::Delivery {
+                let event = DeliveryEvent::decode(kind, schema, &event.payload).unwrap();
+                TaskTurn::of_delivery(&event)
+            } else {
+                let event = SessionEvent::decode(kind, schema, &event.payload).unwrap();
+                TaskTurn::of_session(&event)
+            };
+            match turn {
+                Some(turn) => standing.evolve(version.get(), turn),
+                None => standing,
+            }
+        })
     }
 
     /// All that has happened to a delivery, as the log has it.
@@ -249,6 +316,7 @@ impl Service {
             Happening::Delivery(number, step) => self.step_delivery(*number, step),
             Happening::User(number, step) => self.step_user(*number, *step),
             Happening::Session(number, step) => self.step_session(*number, step),
+            Happening::Seen(seen) => self.acknowledge(*seen),
         }
     }
 
@@ -367,6 +435,40 @@ impl Service {
         let part = Appending::new(session_stream(number), None, occurrences);
         self.log.append(vec![part]);
     }
+
+    /// Also what is no task, or no longer: a projection is total.
+    fn acknowledge(&mut self, seen: Seen) {
+        let subject = if seen.of_session {
+            session_stream(u64::from(seen.number) % SESSIONS)
+        } else {
+            StreamName::delivery(delivery(u128::from(seen.number) % DELIVERIES))
+        };
+        let standing = self.standing(subject);
+        let standing: Vec<u64> = standing.iter().map(|(version, _)| version).collect();
+        let which = usize::from(seen.which);
+        let version = match standing.get(which % standing.len().max(1)) {
+            Some(version) if !seen.anything => *version,
+            _ => u64::from(seen.which) % 40 + 1,
+        };
+        let task = TaskId::new(subject, version).unwrap();
+        let command = TaskCommand::Acknowledge {
+            task,
+            stands: true,
+            note: Comment::new(format!("seen to by {which}")).ok(),
+            now: self.log.clock(),
+        };
+        let state = self.acknowledged.entry(task).or_default();
+        let decided = Task::decide(&command, state).unwrap();
+        *state = Task::fold_from(state.take(), &decided);
+        let part = Appending::new(StreamName::task(task), None, decided);
+        self.log.append(vec![part]);
+    }
+}
+
+/// The streams that tasks are about.
+fn subjects() -> impl Iterator<Item = StreamName> {
+    let deliveries = (0..DELIVERIES).map(|number| StreamName::delivery(delivery(number)));
+    deliveries.chain((0..SESSIONS).map(session_stream))
 }
 
 fn sender(number: u64) -> Sender {

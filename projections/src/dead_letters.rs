@@ -21,13 +21,13 @@ use domain::time::Timestamp;
 use eventstore::{Position, Record, StreamId, StreamVersion};
 use serde::{Deserialize, Serialize};
 
-use crate::event_place::EventPlace;
+use crate::event_place::{EventPage, EventPlace, PageBounds};
 use crate::key::Key;
 use crate::overlay::Overlay;
 use crate::parking::Poison;
 use crate::projection::{Facts, Projection};
 use crate::stored::{from_bytes, instant, to_bytes};
-use crate::view_store::{Direction, ViewStoreError};
+use crate::view_store::ViewStoreError;
 
 #[cfg(test)]
 mod tests;
@@ -321,22 +321,17 @@ impl Session<'_, '_> {
 }
 
 /// The dead letters before a place, newest first, at most `limit` and
-/// [`DEAD_LETTERS_PER_PAGE_MAX`], and where to go on if there are more.
+/// [`DEAD_LETTERS_PER_PAGE_MAX`].
 pub(crate) fn page(
     view: &Overlay<'_>,
     after: Option<EventPlace>,
     limit: usize,
-) -> Result<(Vec<LetterRow>, Option<EventPlace>), ViewStoreError> {
-    let limit = limit.clamp(1, DEAD_LETTERS_PER_PAGE_MAX);
-    let mut range = Key::row().prefix();
-    if let Some(after) = after {
-        range.end = Some(after.after(Key::row()).into_bytes());
-    }
-    let mut entries = view.scan(&range, Direction::Backward, limit + 1)?;
-    let has_more = entries.len() > limit;
-    entries.truncate(limit);
-    let last = entries.last().filter(|_| has_more);
-    let next = last.map(|(key, _)| EventPlace::of_row(key)).transpose()?;
-    let rows = entries.iter().map(|(_, value)| from_bytes(value));
-    Ok((rows.collect::<Result<_, _>>()?, next))
+) -> Result<EventPage<LetterRow>, ViewStoreError> {
+    let items_max = limit.clamp(1, DEAD_LETTERS_PER_PAGE_MAX);
+    // Every row is an item.
+    let bounds = PageBounds {
+        items_max,
+        rows_max: items_max,
+    };
+    EventPage::read(view, after, bounds, |row| from_bytes(row).map(Some))
 }

@@ -1,10 +1,11 @@
 //! Where an event lies in the log: what rows that are made of one event are
-//! sorted by.
+//! sorted by, and their pages.
 
 use eventstore::Position;
 
 use crate::key::{Key, KeyParts};
-use crate::view_store::ViewStoreError;
+use crate::overlay::Overlay;
+use crate::view_store::{Direction, ViewStoreError};
 
 /// An event's place in the log. Earlier ones sort first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,11 +55,65 @@ impl EventPlace {
     }
 }
 
+/// Some of what was made of one event each, newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventPage<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where to go on, if there may be more.
+    pub next: Option<EventPlace>,
+}
+
+/// How large a page may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PageBounds {
+    /// Most items on it, one at least.
+    pub(crate) items_max: usize,
+    /// Most rows that are looked at for it, one at least.
+    pub(crate) rows_max: usize,
+}
+
+impl<T> EventPage<T> {
+    /// Looks at a view's rows before a place, newest first, and takes what
+    /// `pick` makes of them.
+    pub(crate) fn read(
+        view: &Overlay<'_>,
+        after: Option<EventPlace>,
+        bounds: PageBounds,
+        mut pick: impl FnMut(&[u8]) -> Result<Option<T>, ViewStoreError>,
+    ) -> Result<Self, ViewStoreError> {
+        let mut range = Key::row().prefix();
+        if let Some(after) = after {
+            range.end = Some(after.after(Key::row()).into_bytes());
+        }
+        // One more than fits tells whether there are more.
+        let at_once = bounds.items_max.saturating_add(1);
+        let (mut items, mut looked_at, mut next) = (Vec::new(), 0, None);
+        loop {
+            let rows = view.scan(&range, Direction::Backward, at_once)?;
+            let is_end = rows.len() < at_once;
+            for (key, row) in rows {
+                if items.len() == bounds.items_max || looked_at == bounds.rows_max {
+                    return Ok(Self { items, next });
+                }
+                looked_at += 1;
+                next = Some(EventPlace::of_row(&key)?);
+                items.extend(pick(&row)?);
+                range.end = Some(key);
+            }
+            if is_end {
+                return Ok(Self { items, next: None });
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::view_store::NoTree;
 
     proptest! {
         #[test]
@@ -67,6 +122,39 @@ mod tests {
             prop_assert_eq!(EventPlace::from_bytes(&place.to_bytes()), Some(place));
             prop_assert_eq!(EventPlace::from_bytes(&place.to_bytes()[1..]), None);
             prop_assert_eq!(EventPlace::of_row(&place.after(Key::row()).into_bytes()), Ok(place));
+        }
+
+        /// Law: pages put together are all that is picked, newest first, however
+        /// few rows each looks at; and none has more than it may.
+        #[test]
+        fn pages_put_together_are_all_that_is_picked(
+            rows in prop::collection::btree_map(0..60_u64, any::<bool>(), 0..40),
+            items_max in 1..6_usize,
+            rows_max in 1..12_usize,
+        ) {
+            let mut view = Overlay::new(&NoTree);
+            for (position, is_wanted) in &rows {
+                let place = EventPlace { position: Position::new(*position), place: 0 };
+                view.put(place.after(Key::row()), vec![u8::try_from(*position).unwrap(), u8::from(*is_wanted)]);
+            }
+            let bounds = PageBounds { items_max, rows_max };
+            let (mut found, mut after) = (Vec::new(), None);
+            loop {
+                let mut looked_at = 0;
+                let page = EventPage::read(&view, after, bounds, |row| {
+                    looked_at += 1;
+                    Ok((row[1] == 1).then_some(u64::from(row[0])))
+                });
+                let page = page.unwrap();
+                prop_assert!(page.items.len() <= items_max && looked_at <= rows_max);
+                found.extend(page.items);
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            let wanted = rows.iter().rev().filter(|(_, is_wanted)| **is_wanted);
+            prop_assert_eq!(found, wanted.map(|(position, _)| *position).collect::<Vec<_>>());
         }
     }
 }

@@ -57,7 +57,7 @@ pub use dead_letters::DEAD_LETTERS_PER_PAGE_MAX;
 pub use deliveries::{DeliveriesPage, DeliveriesQuery};
 pub use delivery_history::HistoryEntry;
 pub use delivery_status::{Cancellation, DeliveryRow, Milestones, MissionRow};
-pub use event_place::EventPlace;
+pub use event_place::{EventPage, EventPlace};
 pub use fleet::{DRONES_PER_ANSWER_MAX, DroneActivity, DroneRow, Flight};
 pub use live::{DroneName, LIVE_DRONES_MAX, LiveDrones, Observation};
 pub use opening::OpenError;
@@ -71,7 +71,9 @@ pub use statistics::{
     EtaError, PERIODS_PER_PAGE_MAX, Period, Spread, Stage, Statistics, StatisticsPage,
     StatisticsQuery,
 };
-pub use tasks::{Matter, TASKS_PER_PAGE_MAX, Task};
+pub use tasks::{
+    Acknowledgement, TASKS_PER_PAGE_MAX, TASKS_SCANNED_MAX, Task, TaskStatus, TasksQuery,
+};
 pub use time_travel::{Found, KnownAt, Moment, Past};
 pub use user::UserRow;
 pub use user_deliveries::{
@@ -80,10 +82,7 @@ pub use user_deliveries::{
 };
 pub use verify::{Difference, FINDINGS_MAX, Finding, Verification, VerifyError, verify, witnesses};
 pub use view_store::ViewStoreError;
-pub use views::{
-    DeadLetter, DeadLettersPage, QueryError, TasksPage, ViewHealth, Views, ViewsHealth,
-    ViewsOptions,
-};
+pub use views::{DeadLetter, QueryError, ViewHealth, Views, ViewsHealth, ViewsOptions};
 pub use waiting_sessions::{DUE_ENTRIES_MAX, Deadlines, DueSession};
 
 #[cfg(test)]

@@ -1,29 +1,39 @@
 //! What needs a person?
 //!
 //! ```text
-//! row  (position, place)                  an open task, by the event that made it one
+//! row  (position, place)                  a task whose reason lasts, by the event that made it one
 //! index 1 (delivery, position, place)     the task of a delivery that somebody has to look after
 //! index 2 (session, seq)                  the row key of a dead letter's task
 //! index 3 stream                          the last record that opened or closed one of the stream's
+//! index 4 (stream, version)               that somebody has seen to a task, by its own stream
 //! ```
-//! A task goes when its reason does: a delivery that somebody has to look after
-//! comes to an end, a dead letter is applied after all. An anomaly stays.
+//! What makes a task and what ends it is the domain's to say: see
+//! [`StandingTasks`](domain::task::StandingTasks). Each entry comes from one
+//! stream: that a task was acknowledged lies beside it and not in it, so it does
+//! not matter which of the two streams is folded first.
 
-use domain::delivery::{Anomaly, DeliveryEvent, Failure};
+use domain::delivery::Anomaly;
 use domain::id::FactId;
-use domain::session::{ParkReason, SessionEvent};
-use domain::stream::Category;
+use domain::session::ParkReason;
+use domain::stream::{Category, StreamName};
+use domain::task::{Matter, TaskEvent, TaskId, TaskTurn};
+use domain::text::Comment;
 use domain::time::Timestamp;
 use eventstore::{Position, Record, StreamId, StreamVersion};
 use serde::{Deserialize, Serialize};
 
-use crate::event_place::EventPlace;
+use crate::event_place::{EventPage, EventPlace, PageBounds};
 use crate::key::Key;
 use crate::overlay::Overlay;
 use crate::parking::Poison;
 use crate::projection::{Facts, Projection};
-use crate::stored::{from_bytes, instant, to_bytes};
+use crate::stored::{Stored, from_bytes, instant, to_bytes};
 use crate::view_store::{Direction, ViewStoreError};
+
+// One task, from the log alone.
+mod by_id;
+
+pub(crate) use by_id::task;
 
 #[cfg(test)]
 mod tests;
@@ -31,50 +41,131 @@ mod tests;
 const OF_DELIVERY: u8 = 1;
 const OF_LETTER: u8 = 2;
 const CHANGED: u8 = 3;
+const ACKNOWLEDGED: u8 = 4;
 
 /// Most tasks on one page.
 pub const TASKS_PER_PAGE_MAX: usize = 200;
 
-/// Something that a person has to look at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Most tasks that one page looks at: where nearly all were acknowledged the
+/// pages of the others are short and not slow.
+pub const TASKS_SCANNED_MAX: usize = 5_000;
+
+/// Something that a person has to look at, and whether somebody has.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
-    /// The stream that it is about: of a delivery, or of a drone's session.
-    pub stream: StreamId,
-    /// The version of the event that made it a task.
-    pub version: StreamVersion,
+    /// Its name: the event that made it a task.
+    pub id: TaskId,
     /// When that was recorded.
-    #[serde(with = "crate::stored")]
     pub since: Timestamp,
     /// What there is to look at.
     pub matter: Matter,
+    /// Who has seen to it, if anybody has.
+    pub acknowledgement: Option<Acknowledgement>,
 }
 
-/// What there is to look at.
+/// That somebody has seen to a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Matter {
-    /// A package is said to be on board after its mission ended. Open until the
-    /// delivery comes to an end.
+pub struct Acknowledgement {
+    /// When that was recorded.
+    #[serde(with = "crate::stored")]
+    pub at: Timestamp,
+    /// Who acted, as recorded.
+    pub by: String,
+    /// What they had to say.
+    #[serde(with = "crate::stored")]
+    pub note: Option<Comment>,
+}
+
+/// Whether somebody has seen to a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskStatus {
+    /// Nobody has.
+    Open,
+    /// Somebody has, and its reason lasts.
+    Acknowledged,
+}
+
+/// Which tasks are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TasksQuery {
+    /// Those of this status; all without one.
+    pub status: Option<TaskStatus>,
+    /// Where the page before ended.
+    pub after: Option<EventPlace>,
+    /// At most so many, and [`TASKS_PER_PAGE_MAX`].
+    pub limit: usize,
+}
+
+impl Task {
+    /// Whether somebody has seen to it.
+    #[must_use]
+    pub const fn status(&self) -> TaskStatus {
+        match self.acknowledgement {
+            None => TaskStatus::Open,
+            Some(_) => TaskStatus::Acknowledged,
+        }
+    }
+}
+
+impl Acknowledgement {
+    fn of(record: &Record, note: Option<Comment>) -> Self {
+        Self {
+            at: instant(record.recorded_at_us),
+            by: record.actor.as_str().to_owned(),
+            note,
+        }
+    }
+}
+
+/// A task as the view keeps it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Row {
+    stream: StreamId,
+    version: StreamVersion,
+    #[serde(with = "crate::stored")]
+    since: Timestamp,
+    #[serde(with = "crate::stored")]
+    matter: Matter,
+}
+
+/// What there is to look at, as it lies in a row.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum StoredMatter {
     LeftOnBoard,
-    /// A package was let go in the wrong place. Open until the delivery comes
-    /// to another end.
     Misdelivered,
-    /// A drone reported what cannot be.
     Anomaly {
-        /// The drone event.
         #[serde(with = "crate::stored")]
         fact: FactId,
-        /// What does not fit.
         #[serde(with = "crate::stored")]
         why: Anomaly,
     },
-    /// A fact could not be applied in time. Open until it is.
     DeadLetter {
-        /// Its number in the session.
         seq: u64,
-        /// What it waited for.
         #[serde(with = "crate::stored")]
         why: ParkReason,
     },
+}
+
+impl Stored for Matter {
+    type Raw = StoredMatter;
+
+    fn raw(&self) -> StoredMatter {
+        match self.clone() {
+            Self::LeftOnBoard => StoredMatter::LeftOnBoard,
+            Self::Misdelivered => StoredMatter::Misdelivered,
+            Self::Anomaly { fact, why } => StoredMatter::Anomaly { fact, why },
+            Self::DeadLetter { seq, why } => StoredMatter::DeadLetter { seq, why },
+        }
+    }
+
+    fn from_raw(raw: StoredMatter) -> Option<Self> {
+        Some(match raw {
+            StoredMatter::LeftOnBoard => Self::LeftOnBoard,
+            StoredMatter::Misdelivered => Self::Misdelivered,
+            StoredMatter::Anomaly { fact, why } => Self::Anomaly { fact, why },
+            StoredMatter::DeadLetter { seq, why } => Self::DeadLetter { seq, why },
+        })
+    }
 }
 
 /// The projection. See the module.
@@ -87,11 +178,11 @@ impl Projection for Tasks {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn categories(&self) -> &'static [Category] {
-        &[Category::Delivery, Category::DroneSession]
+        &[Category::Delivery, Category::DroneSession, Category::Task]
     }
 
     fn poison(&self) -> Poison {
@@ -104,26 +195,58 @@ impl Projection for Tasks {
         record: &Record,
         facts: &Facts,
     ) -> Result<(), ViewStoreError> {
-        let is_of_interest = match facts {
-            Facts::Delivery(events) => events.iter().any(|event| turn(event).is_some()),
-            Facts::Session(events) => events.iter().any(is_about_a_letter),
-            Facts::User(_) | Facts::Task(_) | Facts::Other | Facts::Undecodable(_) => false,
-        };
+        if let Facts::Task(events) = facts {
+            return acknowledge(view, record, events);
+        }
+        let turns = turns(facts);
         let changed = Key::index(CHANGED).id(record.stream.key.as_bytes());
-        if !is_of_interest || is_held(view, &changed, record)? {
+        if turns.is_empty() || is_held(view, &changed, record)? {
             return Ok(());
         }
-        let mut list = List { view, record };
-        let has_changed = match facts {
-            Facts::Delivery(events) => list.follow_delivery(events)?,
-            Facts::Session(events) => list.follow_session(events)?,
-            Facts::User(_) | Facts::Task(_) | Facts::Other | Facts::Undecodable(_) => false,
-        };
-        if has_changed {
+        if (List { view, record }).follow(turns)? {
             view.put(changed, to_bytes(&record.position));
         }
         Ok(())
     }
+}
+
+/// What a record's events mean for tasks, each with its place among them.
+fn turns(facts: &Facts) -> Vec<(u32, TaskTurn)> {
+    fn all<E>(events: &[E], turn: fn(&E) -> Option<TaskTurn>) -> Vec<(u32, TaskTurn)> {
+        let turns = (0..).zip(events);
+        turns
+            .filter_map(|(place, event)| Some((place, turn(event)?)))
+            .collect()
+    }
+    match facts {
+        Facts::Delivery(events) => all(events, TaskTurn::of_delivery),
+        Facts::Session(events) => all(events, TaskTurn::of_session),
+        Facts::User(_) | Facts::Task(_) | Facts::Other | Facts::Undecodable(_) => Vec::new(),
+    }
+}
+
+/// Notes who has seen to a task first, whether or not the view knows of it yet.
+fn acknowledge(
+    view: &mut Overlay<'_>,
+    record: &Record,
+    events: &[TaskEvent],
+) -> Result<(), ViewStoreError> {
+    for TaskEvent::TaskAcknowledged { task, note } in events {
+        let key = acknowledgement_key(*task);
+        if view.get(&key)?.is_none() {
+            let acknowledgement = Acknowledgement::of(record, note.clone());
+            view.put(key, to_bytes(&acknowledgement));
+        }
+    }
+    Ok(())
+}
+
+fn acknowledgement_key(task: TaskId) -> Key {
+    let subject = task.subject();
+    Key::index(ACKNOWLEDGED)
+        .number(u32::from(subject.category.number()))
+        .id(subject.key.as_bytes())
+        .large_number(task.version())
 }
 
 /// Whether the view holds what a record says about tasks of its stream.
@@ -135,54 +258,6 @@ fn is_held(view: &Overlay<'_>, changed: &Key, record: &Record) -> Result<bool, V
         .is_some_and(|last| last >= record.position))
 }
 
-/// What an event of a delivery means for its tasks.
-enum Turn<'e> {
-    /// There is something to look at.
-    Odd(&'e FactId, Anomaly),
-    /// It came to an end, in the wrong place or not.
-    Ended { misdelivered: bool },
-}
-
-fn turn(event: &DeliveryEvent) -> Option<Turn<'_>> {
-    match event {
-        DeliveryEvent::AnomalyRecorded { fact, why } => Some(Turn::Odd(fact, *why)),
-        DeliveryEvent::Failed { mission: _, reason } => Some(Turn::Ended {
-            misdelivered: *reason == Failure::Misdelivered,
-        }),
-        DeliveryEvent::DeliveryComplete { .. }
-        | DeliveryEvent::Returned { .. }
-        | DeliveryEvent::Cancelled => Some(Turn::Ended {
-            misdelivered: false,
-        }),
-        DeliveryEvent::Created(_)
-        | DeliveryEvent::Scheduled
-        | DeliveryEvent::Rescheduled(_)
-        | DeliveryEvent::DroneAssigned(_)
-        | DeliveryEvent::DroneUnassigned { .. }
-        | DeliveryEvent::HeadedToPickup { .. }
-        | DeliveryEvent::ArrivedAtPickup { .. }
-        | DeliveryEvent::PickedUp { .. }
-        | DeliveryEvent::InTransit { .. }
-        | DeliveryEvent::ArrivedAtDropoff { .. }
-        | DeliveryEvent::AttemptFailed { .. }
-        | DeliveryEvent::ReturnStarted { .. }
-        | DeliveryEvent::ArrivedAtHub { .. }
-        | DeliveryEvent::CancellationRequested { .. }
-        | DeliveryEvent::CancellationRejected { .. }
-        | DeliveryEvent::MilestoneTimeCorrected { .. } => None,
-    }
-}
-
-const fn is_about_a_letter(event: &SessionEvent) -> bool {
-    match event {
-        SessionEvent::DeadLettered { .. } | SessionEvent::FactUnparked { .. } => true,
-        SessionEvent::SessionOpened(_)
-        | SessionEvent::FactReceived(_)
-        | SessionEvent::GapPassed { .. }
-        | SessionEvent::FactParked { .. } => false,
-    }
-}
-
 /// The list, while a record changes it. What changes it says whether it did.
 struct List<'a, 'v> {
     view: &'a mut Overlay<'v>,
@@ -190,47 +265,31 @@ struct List<'a, 'v> {
 }
 
 impl List<'_, '_> {
-    fn follow_delivery(&mut self, events: &[DeliveryEvent]) -> Result<bool, ViewStoreError> {
+    fn follow(mut self, turns: Vec<(u32, TaskTurn)>) -> Result<bool, ViewStoreError> {
         let mut has_changed = false;
-        for (place, event) in (0..).zip(events) {
-            match turn(event) {
-                Some(Turn::Odd(_, Anomaly::EndedWithPackage)) => {
+        for (place, turn) in turns {
+            match turn {
+                TaskTurn::Odd { fact, why } => {
+                    self.open(place, Matter::Anomaly { fact, why });
+                }
+                TaskTurn::LeftOnBoard => {
                     self.look_after(place, Matter::LeftOnBoard)?;
                     has_changed = true;
                 }
-                Some(Turn::Odd(fact, why)) => {
-                    let fact = fact.clone();
-                    self.open(place, Matter::Anomaly { fact, why });
-                }
-                Some(Turn::Ended { misdelivered }) => {
+                TaskTurn::Ended { misdelivered } => {
                     has_changed |= self.close_all()?;
                     if misdelivered {
                         self.look_after(place, Matter::Misdelivered)?;
                         has_changed = true;
                     }
                 }
-                None => {}
-            }
-        }
-        Ok(has_changed)
-    }
-
-    fn follow_session(&mut self, events: &[SessionEvent]) -> Result<bool, ViewStoreError> {
-        let mut has_changed = false;
-        for (place, event) in (0..).zip(events) {
-            match event {
-                SessionEvent::DeadLettered { seq, why } => {
-                    self.close_letter(*seq)?;
-                    let (seq, why) = (*seq, *why);
+                TaskTurn::GivenUp { seq, why } => {
+                    self.close_letter(seq)?;
                     let row_key = self.open(place, Matter::DeadLetter { seq, why });
                     self.view.put(self.letter_key(seq), row_key.into_bytes());
                     has_changed = true;
                 }
-                SessionEvent::FactUnparked { seq } => has_changed |= self.close_letter(*seq)?,
-                SessionEvent::SessionOpened(_)
-                | SessionEvent::FactReceived(_)
-                | SessionEvent::GapPassed { .. }
-                | SessionEvent::FactParked { .. } => {}
+                TaskTurn::Applied { seq } => has_changed |= self.close_letter(seq)?,
             }
         }
         Ok(has_changed)
@@ -239,7 +298,7 @@ impl List<'_, '_> {
     fn open(&mut self, place: u32, matter: Matter) -> Key {
         let record = self.record;
         let version = record.first_version.get().saturating_add(u64::from(place));
-        let task = Task {
+        let task = Row {
             stream: record.stream,
             version: StreamVersion::new(version),
             since: instant(record.recorded_at_us),
@@ -308,23 +367,35 @@ impl List<'_, '_> {
     }
 }
 
-/// The open tasks before a place, newest first, at most `limit` and
-/// [`TASKS_PER_PAGE_MAX`], and where to go on if there are more.
+/// The tasks that are wanted, newest first.
 pub(crate) fn page(
     view: &Overlay<'_>,
-    after: Option<EventPlace>,
-    limit: usize,
-) -> Result<(Vec<Task>, Option<EventPlace>), ViewStoreError> {
-    let limit = limit.clamp(1, TASKS_PER_PAGE_MAX);
-    let mut range = Key::row().prefix();
-    if let Some(after) = after {
-        range.end = Some(after.after(Key::row()).into_bytes());
-    }
-    let mut entries = view.scan(&range, Direction::Backward, limit + 1)?;
-    let has_more = entries.len() > limit;
-    entries.truncate(limit);
-    let last = entries.last().filter(|_| has_more);
-    let next = last.map(|(key, _)| EventPlace::of_row(key)).transpose()?;
-    let tasks = entries.iter().map(|(_, value)| from_bytes(value));
-    Ok((tasks.collect::<Result<_, _>>()?, next))
+    query: TasksQuery,
+) -> Result<EventPage<Task>, ViewStoreError> {
+    let bounds = PageBounds {
+        items_max: query.limit.clamp(1, TASKS_PER_PAGE_MAX),
+        rows_max: TASKS_SCANNED_MAX,
+    };
+    EventPage::read(view, query.after, bounds, |row| {
+        let task = listed(view, row)?;
+        let is_wanted = query.status.is_none_or(|status| task.status() == status);
+        Ok(is_wanted.then_some(task))
+    })
+}
+
+fn listed(view: &Overlay<'_>, row: &[u8]) -> Result<Task, ViewStoreError> {
+    let row = from_bytes::<Row>(row)?;
+    let category = Category::from_number(row.stream.category.get());
+    let id = category.and_then(|category| {
+        let key = row.stream.key;
+        TaskId::new(StreamName { category, key }, row.version.get()).ok()
+    });
+    let id = id.ok_or_else(|| ViewStoreError::unreadable("a task of a stream that has none"))?;
+    let acknowledgement = view.get(&acknowledgement_key(id))?;
+    Ok(Task {
+        id,
+        since: row.since,
+        matter: row.matter,
+        acknowledgement: acknowledgement.map(|it| from_bytes(&it)).transpose()?,
+    })
 }

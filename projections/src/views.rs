@@ -35,7 +35,7 @@ mod questions;
 mod health;
 
 pub use health::{ViewHealth, ViewsHealth};
-pub use questions::{DeadLetter, DeadLettersPage, TasksPage};
+pub use questions::DeadLetter;
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use domain::mission::Mission;
 use domain::session::Session;
 use domain::snapshot::Snapshot;
 use domain::stream::StreamName;
+use domain::task::{Acknowledged, Task};
 use domain::time::Timestamp;
 use domain::user::User;
 use eventstore::{Budget, Category, Event, EventStore, ReadError, Record, StreamId, StreamVersion};
@@ -72,6 +73,7 @@ folded_by! {
     User => Option<User>, kept as User;
     EmailClaim => Option<UserId>;
     ExternalIdClaim => Option<ExternalIdBearer>;
+    Task => Option<Acknowledged>;
 }
 
 impl Folded for Session {
@@ -232,7 +234,9 @@ impl Loader {
         })
     }
 
-    fn read<E: StoredEvent>(
+    /// Shows every event of a stream after a version, oldest first. Gives the
+    /// last record that was read, if there was one.
+    pub(super) fn read<E: StoredEvent>(
         &self,
         name: StreamName,
         after: StreamVersion,

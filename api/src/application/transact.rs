@@ -301,6 +301,16 @@ impl Draft<'_> {
         self.loader.events(name)
     }
 
+    /// Shows every event of a stream after a version, oldest first.
+    pub(crate) fn follow<E: StoredEvent>(
+        &self,
+        name: StreamName,
+        after: StreamVersion,
+        each: impl FnMut(StreamVersion, Occurrence<E>),
+    ) -> Result<(), LoadError> {
+        self.loader.read(name, after, each).map(drop)
+    }
+
     /// Makes the commit depend on a stream being as it was loaded.
     pub(crate) fn guard<S>(&mut self, loaded: &Loaded<S>) {
         self.part(loaded, None);

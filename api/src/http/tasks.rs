@@ -1,79 +1,218 @@
-//! `GET /v1/tasks`: what needs a person; `GET /v1/dead-letters`: what could not be applied.
+//! `/v1/tasks`: what needs a person, and that somebody has seen to it;
+//! `GET /v1/dead-letters`: what could not be applied.
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderMap, Method, Uri};
+use axum::body::HttpBody as _;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
-use axum::routing::get;
-use projections::EventPlace;
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use domain::task::TaskId;
+use domain::text::Comment;
+use projections::{EventPage, EventPlace, QueryError, Task, TaskStatus, TasksQuery, Views};
+use serde_json::Value;
 
 use super::Api;
-use super::fields::read_query;
+use super::answer::{at, failed, json as json_answer, tagged, unanswered};
+use super::body::JSON;
+use super::conditional::{Preconditions, Verdict, precondition_failed};
+use super::fields::{self, known, parsed, read_query};
+use super::front::RequestIdentity;
 use super::listing::{Asked, Listed, Piece};
-use super::prefer::Freshness;
+use super::path::{PathId, no_query, unknown};
+use super::prefer::{Freshness, Preferences};
 use super::problem::Problem;
-use super::representation::task::{dead_letter, task};
+use super::representation::task as representation;
+use super::users::precondition;
+use crate::application::tasks::TaskError;
+use crate::application::{Precondition, TransactError};
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
         .route("/v1/tasks", get(tasks))
+        .route("/v1/tasks/{id}", get(read))
+        .route("/v1/tasks/{id}/acknowledge", post(acknowledge))
         .route("/v1/dead-letters", get(dead_letters))
 }
 
-async fn tasks(
+/// Which tasks a client wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Open,
+    Acknowledged,
+    All,
+}
+
+impl Wanted {
+    const ALL: [Self; 3] = [Self::Open, Self::Acknowledged, Self::All];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Acknowledged => "acknowledged",
+            Self::All => "all",
+        }
+    }
+
+    const fn status(self) -> Option<TaskStatus> {
+        match self {
+            Self::Open => Some(TaskStatus::Open),
+            Self::Acknowledged => Some(TaskStatus::Acknowledged),
+            Self::All => None,
+        }
+    }
+}
+
+async fn tasks(State(api): State<Api>, asked: AskedForList) -> Result<Response, Problem> {
+    let (wanted, piece) = read_query(&asked.uri, |query| {
+        let wanted = query.optional("status", known(&Wanted::ALL, Wanted::word));
+        Some((wanted.unwrap_or(Wanted::Open), Piece::read(query)))
+    })?;
+    let scope = format!("tasks status={}", wanted.word());
+    let limit = piece.limit;
+    let question = |views: &Views, after| {
+        views.tasks(TasksQuery {
+            status: wanted.status(),
+            after,
+            limit,
+        })
+    };
+    asked
+        .answer(&api, &scope, &piece, question, representation::task)
+        .await
+}
+
+async fn dead_letters(State(api): State<Api>, asked: AskedForList) -> Result<Response, Problem> {
+    let piece = read_query(&asked.uri, |query| Some(Piece::read(query)))?;
+    let limit = piece.limit;
+    let question = |views: &Views, after| views.dead_letters(after, limit);
+    let item = representation::dead_letter;
+    asked
+        .answer(&api, "dead letters", &piece, question, item)
+        .await
+}
+
+async fn read(
     State(api): State<Api>,
+    id: PathId,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    no_query(&uri)?;
+    let preconditions = Preconditions::of(&method, &headers)?;
+    let position = api.application.head();
+    let task = existing(&api, id.parse("task")?)?;
+    let response = preconditions.answer(representation::tag(&task), || {
+        json_answer(StatusCode::OK, &representation::task(&task))
+    });
+    Ok(at(position, response))
+}
+
+async fn acknowledge(
+    State(api): State<Api>,
+    Extension(identity): Extension<RequestIdentity>,
+    id: PathId,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    no_query(&parts.uri)?;
+    let id: TaskId = id.parse("task")?;
+    let task = existing(&api, id)?;
+    let preconditions = Preconditions::of(&parts.method, &parts.headers)?;
+    if preconditions.evaluate(representation::tag(&task)) == Verdict::Failed {
+        return Err(outdated(&task));
+    }
+    // Nothing need be said.
+    let note = if body.is_end_stream() && !parts.headers.contains_key(CONTENT_TYPE) {
+        None
+    } else {
+        let document = api.bodies.read_json(&parts.headers, body, &[JSON]).await?;
+        fields::read(document, |fields| {
+            Some(fields.optional("note", parsed(str::parse::<Comment>)))
+        })?
+    };
+    let seen = preconditions
+        .if_match()
+        .map_or(Precondition::None, precondition);
+    let done = api
+        .application
+        .acknowledge_task(identity.fresh(), id, &seen, note)
+        .await;
+    let position = match done {
+        Ok(done) => done.position,
+        Err(TransactError::Failed(failure)) => return Err(failed(&failure)),
+        Err(TransactError::Rejected(TaskError::Unknown)) => return Err(unknown("task")),
+        Err(TransactError::Rejected(TaskError::Changed { .. })) => {
+            return Err(outdated(&existing(&api, id)?));
+        }
+    };
+    let task = existing(&api, id)?;
+    let response = json_answer(StatusCode::OK, &representation::task(&task));
+    let response = at(position, tagged(representation::tag(&task), response));
+    Ok(Preferences::of(&parts.headers).apply_return(response))
+}
+
+/// A task whose reason lasts. One whose reason is gone is none any more, whether
+/// or not somebody has seen to it: there is nothing left to show or to do.
+fn existing(api: &Api, id: TaskId) -> Result<Task, Problem> {
+    let task = api.views.task(id).map_err(|error| unanswered(&error))?;
+    task.ok_or_else(|| unknown("task"))
+}
+
+fn outdated(task: &Task) -> Problem {
+    precondition_failed(representation::tag(task), representation::task(task))
+}
+
+/// A request for a list of what is made of one event each.
+struct AskedForList {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     freshness: Freshness,
-) -> Result<Response, Problem> {
-    let scope = "tasks";
-    let (limit, after) = piece(&api, &uri, scope)?;
-    let page = freshness
-        .ask(&api.views, |views| views.tasks(after, limit))
-        .await?;
-    let asked = Asked {
-        method: &method,
-        uri: &uri,
-        headers: &headers,
-    };
-    let listed = Listed {
-        scope,
-        items: page.content.items.iter().map(task).collect(),
-        next: page.content.next.map(|place| place.to_bytes().to_vec()),
-    };
-    let response = asked.answer(&api, page.position, listed)?;
-    Ok(page.stamp(response))
 }
 
-async fn dead_letters(
-    State(api): State<Api>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    freshness: Freshness,
-) -> Result<Response, Problem> {
-    let scope = "dead letters";
-    let (limit, after) = piece(&api, &uri, scope)?;
-    let page = freshness
-        .ask(&api.views, |views| views.dead_letters(after, limit))
-        .await?;
-    let asked = Asked {
-        method: &method,
-        uri: &uri,
-        headers: &headers,
-    };
-    let listed = Listed {
-        scope,
-        items: page.content.items.iter().map(dead_letter).collect(),
-        next: page.content.next.map(|place| place.to_bytes().to_vec()),
-    };
-    let response = asked.answer(&api, page.position, listed)?;
-    Ok(page.stamp(response))
+impl<S: Send + Sync> FromRequestParts<S> for AskedForList {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Ok(Self {
+            freshness: Freshness::from_request_parts(parts, state).await?,
+            method: parts.method.clone(),
+            uri: parts.uri.clone(),
+            headers: parts.headers.clone(),
+        })
+    }
 }
 
-fn piece(api: &Api, uri: &Uri, scope: &str) -> Result<(usize, Option<EventPlace>), Problem> {
-    let piece = read_query(uri, |query| Some(Piece::read(query)))?;
-    let after = piece.after(api, scope, EventPlace::from_bytes)?;
-    Ok((piece.limit, after))
+impl AskedForList {
+    /// The page that a question has for an answer.
+    async fn answer<T>(
+        &self,
+        api: &Api,
+        scope: &str,
+        piece: &Piece,
+        question: impl Fn(&Views, Option<EventPlace>) -> Result<EventPage<T>, QueryError>,
+        item: fn(&T) -> Value,
+    ) -> Result<Response, Problem> {
+        let after = piece.after(api, scope, EventPlace::from_bytes)?;
+        let page = self
+            .freshness
+            .ask(&api.views, |views| question(views, after))
+            .await?;
+        let asked = Asked {
+            method: &self.method,
+            uri: &self.uri,
+            headers: &self.headers,
+        };
+        let listed = Listed {
+            scope,
+            items: page.content.items.iter().map(item).collect(),
+            next: page.content.next.map(|place| place.to_bytes().to_vec()),
+        };
+        let response = asked.answer(api, page.position, listed)?;
+        Ok(page.stamp(response))
+    }
 }

@@ -26,6 +26,7 @@ mod feed;
 mod lists;
 mod operators;
 mod streams;
+mod tasks;
 mod users;
 mod wide;
 

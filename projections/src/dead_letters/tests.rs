@@ -15,6 +15,7 @@ use crate::any_log::{Service, happenings};
 use crate::projection::Facts;
 use crate::test_log::{Appending, TestLog, at, mission, stream_id};
 use crate::view_set::ViewSet;
+use crate::view_store::Direction;
 
 const UNLIMITED: Budget = Budget {
     records_max: usize::MAX,
@@ -24,7 +25,7 @@ const UNLIMITED: Budget = Budget {
 fn letters_in(set: &ViewSet) -> Vec<LetterRow> {
     let answering = set.view(&DeadLetters);
     let view = answering.read();
-    page(&view.overlay(), None, usize::MAX).unwrap().0
+    page(&view.overlay(), None, usize::MAX).unwrap().items
 }
 
 fn records(log: &TestLog, stream: StreamId) -> Vec<Record> {
@@ -229,7 +230,7 @@ fn dead_letters_come_page_by_page() {
     let view = answering.read();
     let (mut found, mut after) = (Vec::new(), None);
     loop {
-        let (rows, next) = page(&view.overlay(), after, 3).unwrap();
+        let EventPage { items: rows, next } = page(&view.overlay(), after, 3).unwrap();
         found.extend(rows.into_iter().map(|row| row.seq));
         let Some(next) = next else { break };
         after = Some(next);

@@ -3,24 +3,50 @@
 use std::collections::BTreeSet;
 
 use domain::decider::Occurrence;
+use domain::delivery::{DeliveryEvent, Failure};
 use domain::id::DeliveryId;
-use domain::stream::StreamName;
+use domain::session::SessionEvent;
+use eventstore::{Budget, EventStore, Filter};
 use proptest::prelude::*;
 
 use super::*;
 use crate::any_log::{Service, happenings};
 use crate::delivery_status::{self, DeliveryStatus};
-use crate::test_log::{Appending, TestLog, at, created, delivery, mission, stream_id, user};
+use crate::test_log::{Appending, TestLog, at, created, delivery, mission, user};
+use crate::view_store::NoTree;
 
-fn open_in(log: &TestLog) -> Vec<Task> {
+/// All tasks of a status that a view has, in pages of so many.
+fn in_pages(log: &TestLog, status: Option<TaskStatus>, limit: usize) -> Vec<Task> {
     let set = log.folded();
     let answering = set.view(&Tasks);
     let view = answering.read();
-    page(&view.overlay(), None, usize::MAX).unwrap().0
+    let (mut tasks, mut after) = (Vec::new(), None);
+    loop {
+        let query = TasksQuery {
+            status,
+            after,
+            limit,
+        };
+        let page = page(&view.overlay(), query).unwrap();
+        assert!(page.items.len() <= limit);
+        tasks.extend(page.items);
+        after = page.next;
+        if after.is_none() {
+            return tasks;
+        }
+    }
 }
 
-fn stream_of(id: DeliveryId) -> StreamId {
-    stream_id(StreamName::delivery(id))
+fn standing_in(log: &TestLog) -> Vec<Task> {
+    in_pages(log, None, TASKS_PER_PAGE_MAX)
+}
+
+fn open_in(log: &TestLog) -> Vec<Task> {
+    in_pages(log, Some(TaskStatus::Open), TASKS_PER_PAGE_MAX)
+}
+
+fn stream_of(id: DeliveryId) -> StreamName {
+    StreamName::delivery(id)
 }
 
 proptest! {
@@ -28,16 +54,16 @@ proptest! {
     #[test]
     fn a_delivery_has_a_task_as_long_as_it_is_to_be_looked_after(happenings in happenings(200)) {
         let service = Service::after(&happenings);
-        let mut own: Vec<StreamId> = open_in(&service.log)
+        let mut own: Vec<StreamName> = standing_in(&service.log)
             .into_iter()
             .filter(|task| matches!(task.matter, Matter::LeftOnBoard | Matter::Misdelivered))
-            .map(|task| task.stream)
+            .map(|task| task.id.subject())
             .collect();
         own.sort_unstable();
         let set = service.log.folded();
         let answering = set.view(&DeliveryStatus);
         let view = answering.read();
-        let expected: Vec<StreamId> = (0..6)
+        let expected: Vec<StreamName> = (0..6)
             .filter_map(|number| delivery_status::delivery(&view.overlay(), delivery(number)).unwrap())
             .filter(|row| row.action_required)
             .map(|row| stream_of(row.id))
@@ -59,15 +85,73 @@ proptest! {
                 }
             }
         }
-        let tasks = open_in(&service.log).into_iter();
+        let tasks = standing_in(&service.log).into_iter();
         let found: Vec<_> = tasks
             .filter_map(|task| match task.matter {
-                Matter::Anomaly { fact, .. } => Some((task.stream, fact)),
+                Matter::Anomaly { fact, .. } => Some((task.id.subject(), fact)),
                 Matter::LeftOnBoard | Matter::Misdelivered | Matter::DeadLetter { .. } => None,
             })
             .collect();
         prop_assert_eq!(found.len(), expected.len());
         prop_assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected);
+    }
+
+    /// Law: the list has exactly the tasks that stand by the domain's own fold of
+    /// every stream; those that somebody has seen to, and no others, are acknowledged.
+    #[test]
+    fn the_list_is_what_the_domain_says(happenings in happenings(200), limit in 1..20_usize) {
+        let service = Service::after(&happenings);
+        let mut expected: Vec<_> = service.standing_tasks();
+        let mut listed: Vec<_> = in_pages(&service.log, None, limit)
+            .into_iter()
+            .map(|task| (task.id, task.matter, task.acknowledgement.is_some()))
+            .collect();
+        expected.sort_by_key(|(id, ..)| *id);
+        listed.sort_by_key(|(id, ..)| *id);
+        prop_assert_eq!(listed, expected);
+    }
+
+    /// Law: what one status lists and what the other does are together what is
+    /// listed of all, in its order; and a task asked for by its name is as listed.
+    #[test]
+    fn a_task_is_as_listed_under_its_status_and_by_its_name(happenings in happenings(120), limit in 1..20_usize) {
+        let log = Service::after(&happenings).log;
+        let all = in_pages(&log, None, limit);
+        for status in [TaskStatus::Open, TaskStatus::Acknowledged] {
+            let of_status: Vec<_> = all.iter().filter(|task| task.status() == status).cloned().collect();
+            prop_assert_eq!(in_pages(&log, Some(status), limit), of_status);
+        }
+        for listed in &all {
+            let by_name = task(&*log.store, listed.id).unwrap();
+            prop_assert_eq!(by_name.as_ref(), Some(listed));
+        }
+        let names: BTreeSet<_> = all.iter().map(|task| task.id).collect();
+        for version in 1..40 {
+            let id = TaskId::new(stream_of(delivery(0)), version).unwrap();
+            prop_assert_eq!(task(&*log.store, id).unwrap().is_some(), names.contains(&id));
+        }
+    }
+
+    /// Law: whichever of its two streams is folded first, a task is the same.
+    #[test]
+    fn it_does_not_matter_which_stream_is_folded_first(happenings in happenings(80)) {
+        let log = Service::after(&happenings).log;
+        let everything = Budget { records_max: usize::MAX, bytes_max: usize::MAX };
+        let records = log.store.read_all(Position::START, &Filter::everything(), everything).unwrap().records;
+        let folded = |of_tasks_first: bool| {
+            let mut view = Overlay::new(&NoTree);
+            for is_first in [true, false] {
+                for record in records.iter().filter(|record| Tasks.wants(record)) {
+                    let is_of_task = record.stream.category.get() == Category::Task.number();
+                    if (is_of_task == of_tasks_first) == is_first {
+                        Tasks.project(&mut view, record, &Facts::of(record)).unwrap();
+                    }
+                }
+            }
+            let written = view.into_writes().into_iter();
+            written.filter_map(|(key, value, _)| Some((key, value?))).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(folded(true), folded(false));
     }
 }
 
@@ -96,12 +180,12 @@ fn a_task_bears_the_event_that_made_it_one_and_the_newest_comes_first() {
     let [second, first] = open.as_slice() else {
         panic!("two tasks: {open:?}");
     };
-    assert_eq!((first.version, first.since), (StreamVersion::new(2), at(1)));
+    assert_eq!((first.id.version(), first.since), (2, at(1)));
     assert_eq!(
-        (second.version, &second.matter),
-        (StreamVersion::new(3), &Matter::Misdelivered)
+        (second.id.version(), &second.matter),
+        (3, &Matter::Misdelivered)
     );
-    assert_eq!(second.stream, stream_of(delivery(1)));
+    assert_eq!(second.id.subject(), stream_of(delivery(1)));
 }
 
 #[test]
@@ -139,6 +223,50 @@ fn a_dead_letter_is_a_task_until_it_is_applied() {
     assert_eq!(open_in(&log), []);
 }
 
+fn acknowledge(log: &mut TestLog, task: TaskId, note: &str) {
+    let note = note.parse().ok();
+    let event = TaskEvent::TaskAcknowledged { task, note };
+    let said = [Occurrence::new(event, at(0))];
+    log.append(vec![Appending::new(StreamName::task(task), None, said)]);
+}
+
+#[test]
+fn a_task_that_somebody_has_seen_to_is_not_open_and_says_who_and_what() {
+    let mut log = TestLog::new();
+    let odd = [created(user(1)), anomaly(Anomaly::TwoDrones)];
+    log.delivery(delivery(1), user(1), odd);
+    let id = open_in(&log)[0].id;
+    acknowledge(&mut log, id, "both are back");
+    acknowledge(&mut log, id, "so I heard");
+    assert_eq!(open_in(&log), []);
+    let seen_to = in_pages(&log, Some(TaskStatus::Acknowledged), 1);
+    let expected = Acknowledgement {
+        at: at(2),
+        by: "customer:ada".to_owned(),
+        note: "both are back".parse().ok(),
+    };
+    assert_eq!(seen_to.len(), 1);
+    assert_eq!(
+        (seen_to[0].id, &seen_to[0].acknowledgement),
+        (id, &Some(expected))
+    );
+}
+
+#[test]
+fn a_task_that_somebody_has_seen_to_goes_when_its_reason_does_and_a_new_one_is_open() {
+    let mut log = TestLog::new();
+    let left = [created(user(1)), anomaly(Anomaly::EndedWithPackage)];
+    log.delivery(delivery(1), user(1), left);
+    let id = open_in(&log)[0].id;
+    acknowledge(&mut log, id, "on my way");
+    assert_eq!(standing_in(&log).len(), 1);
+    log.delivery(delivery(1), user(1), [failed(Failure::Misdelivered)]);
+    let standing = standing_in(&log);
+    assert_eq!(standing.len(), 1);
+    assert_eq!(standing[0].status(), TaskStatus::Open);
+    assert_eq!(task(&*log.store, id), Ok(None));
+}
+
 #[test]
 fn the_last_page_of_tasks_says_so() {
     let mut log = TestLog::new();
@@ -154,11 +282,19 @@ fn the_last_page_of_tasks_says_so() {
     let set = log.folded();
     let answering = set.view(&Tasks);
     let view = answering.read();
-    let (first, next) = page(&view.overlay(), None, 1).unwrap();
-    let (second, last) = page(&view.overlay(), next, 1).unwrap();
+    let ask = |after| {
+        let query = TasksQuery {
+            status: None,
+            after,
+            limit: 1,
+        };
+        page(&view.overlay(), query).unwrap()
+    };
+    let first = ask(None);
+    let second = ask(first.next);
     assert_eq!(
-        (first[0].version, second[0].version),
-        (StreamVersion::new(3), StreamVersion::new(2))
+        (first.items[0].id.version(), second.items[0].id.version()),
+        (3, 2)
     );
-    assert_eq!(last, None);
+    assert_eq!(second.next, None);
 }

@@ -6,6 +6,7 @@ use std::collections::hash_map::Entry;
 use domain::drone::Sender;
 use domain::id::{DeliveryId, DroneId, MissionId};
 use domain::session::{ParkReason, ReceivedFact, SessionEvent};
+use domain::task::TaskId;
 use domain::time::Timestamp;
 use eventstore::{Budget, StreamId, StreamVersion};
 
@@ -13,30 +14,12 @@ use super::{QueryError, Views};
 use crate::dead_letters::{self, DeadLetters, LetterRow, Received};
 use crate::deliveries::{self, Deliveries, DeliveriesPage, DeliveriesQuery};
 use crate::delivery_status::{self, DeliveryStatus};
-use crate::event_place::EventPlace;
+use crate::event_place::{EventPage, EventPlace};
 use crate::fleet::{self, DroneRow, Fleet};
 use crate::live::DroneName;
 use crate::projection::Facts;
 use crate::statistics::{self, HourlyStatistics, StatisticsPage, StatisticsQuery};
-use crate::tasks::{self, Task, Tasks};
-
-/// Some of what needs a person, newest first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TasksPage {
-    /// The open tasks.
-    pub items: Vec<Task>,
-    /// Where to go on, if there are more.
-    pub next: Option<EventPlace>,
-}
-
-/// Some facts that were given up, newest first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadLettersPage {
-    /// The facts.
-    pub items: Vec<DeadLetter>,
-    /// Where to go on, if there are more.
-    pub next: Option<EventPlace>,
-}
+use crate::tasks::{self, Task, Tasks, TasksQuery};
 
 /// A fact that could not be applied in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,21 +104,30 @@ impl Views {
         })
     }
 
-    /// A page of what needs a person, as of the view's position.
+    /// A page of what needs a person, newest first, as of the view's position.
     ///
     /// # Errors
     /// [`QueryError`]; `Lagging` while the views are being built.
-    pub fn tasks(&self, after: Option<EventPlace>, limit: usize) -> Result<TasksPage, QueryError> {
+    pub fn tasks(&self, query: TasksQuery) -> Result<EventPage<Task>, QueryError> {
         self.query(|set| {
             let view = set.view(&Tasks);
             let view = self.caught_up(&view)?;
-            let (items, next) = tasks::page(&view.overlay(), after, limit)?;
-            Ok(TasksPage { items, next })
+            Ok(tasks::page(&view.overlay(), query)?)
         })
     }
 
-    /// A page of facts that were given up, as of the view's position, with what
-    /// they say read from the log.
+    /// A task, current; `None` if there is no such task, or no longer. It is
+    /// read from the log and asks no view.
+    ///
+    /// # Errors
+    /// [`QueryError`], but never `Lagging`; `Halted` where an event that it
+    /// follows from cannot be read.
+    pub fn task(&self, id: TaskId) -> Result<Option<Task>, QueryError> {
+        tasks::task(&*self.log, id)
+    }
+
+    /// A page of facts that were given up, newest first, as of the view's
+    /// position, with what they say read from the log.
     ///
     /// # Errors
     /// [`QueryError`]; `Lagging` while the views are being built.
@@ -143,15 +135,15 @@ impl Views {
         &self,
         after: Option<EventPlace>,
         limit: usize,
-    ) -> Result<DeadLettersPage, QueryError> {
-        let (rows, next) = self.query(|set| {
+    ) -> Result<EventPage<DeadLetter>, QueryError> {
+        let page = self.query(|set| {
             let view = set.view(&DeadLetters);
             let view = self.caught_up(&view)?;
             Ok(dead_letters::page(&view.overlay(), after, limit)?)
         })?;
         let mut senders = HashMap::new();
-        let mut items = Vec::with_capacity(rows.len());
-        for row in rows {
+        let mut items = Vec::with_capacity(page.items.len());
+        for row in page.items {
             let sender = match senders.entry(row.stream) {
                 Entry::Occupied(known) => Option::clone(known.get()),
                 Entry::Vacant(place) => place.insert(self.sender(row.stream)?).clone(),
@@ -162,7 +154,8 @@ impl Views {
             };
             items.push(DeadLetter::new(&row, sender, fact));
         }
-        Ok(DeadLettersPage { items, next })
+        let next = page.next;
+        Ok(EventPage { items, next })
     }
 
     /// Whose session a stream is.

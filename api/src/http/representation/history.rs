@@ -77,7 +77,8 @@ impl Frame<'_> {
     }
 }
 
-fn actor(text: &str) -> Value {
+/// Who acted, as recorded.
+pub(crate) fn actor(text: &str) -> Value {
     text.parse::<Actor>().map_or(
         Value::Null,
         |actor| json!({ "kind": actor.kind.word(), "id": actor.id }),

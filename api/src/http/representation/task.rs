@@ -3,14 +3,31 @@
 use domain::id::{DeliveryId, EventId};
 use domain::session::ReceivedFact;
 use domain::stream::Category;
+use domain::task::{Matter, TaskId};
 use eventstore::{StreamId, StreamVersion, event_id};
-use projections::{DeadLetter, Matter, Task};
+use projections::{DeadLetter, Task, TaskStatus};
 use serde_json::{Value, json};
 
-use super::delivery::path;
-use super::{time, time_or_null};
+use super::history::actor;
+use super::{delivery, time, time_or_null};
+use crate::http::conditional::EntityTag;
 
-/// A task. It bears the id of the event that made it one.
+/// Grows when the bytes of a task change for the same events.
+const VERSION: u16 = 1;
+
+/// The address of a task.
+fn path(id: TaskId) -> String {
+    format!("/v1/tasks/{id}")
+}
+
+/// The tag of a task: what there is to look at never changes, and its own
+/// stream has one event at most.
+pub(crate) fn tag(task: &Task) -> EntityTag {
+    EntityTag::new(u64::from(task.acknowledgement.is_some()), VERSION)
+}
+
+/// A task. Its id names the event that made it one; that event's own id, which
+/// a dead letter and the feed have too, is beside it.
 pub(crate) fn task(task: &Task) -> Value {
     let (kind, reason, fact) = match &task.matter {
         Matter::LeftOnBoard => ("action_required", "ended_with_package", None),
@@ -18,21 +35,41 @@ pub(crate) fn task(task: &Task) -> Value {
         Matter::Anomaly { fact, why } => ("anomaly", why.word(), Some(fact.to_string())),
         Matter::DeadLetter { seq: _, why } => ("dead_letter", why.word(), None),
     };
-    let is_of_delivery = task.stream.category.get() == Category::Delivery.number();
-    let delivery = is_of_delivery.then(|| DeliveryId::from_uuid(task.stream.key));
+    let subject = task.id.subject();
+    let is_of_delivery = subject.category == Category::Delivery;
+    let about = is_of_delivery.then(|| DeliveryId::from_uuid(subject.key));
+    let stream = StreamId::new(
+        eventstore::Category::new(subject.category.number()),
+        subject.key,
+    );
+    let acknowledgement = task.acknowledgement.as_ref();
     json!({
-        "id": event(task.stream, task.version),
+        "id": task.id.to_string(),
+        "event_id": event(stream, StreamVersion::new(task.id.version())),
         "kind": kind,
         "reason": reason,
+        "status": status(task.status()),
         "since": time(task.since),
-        "delivery_id": delivery.map(|delivery| delivery.to_string()),
+        "delivery_id": about.map(|delivery| delivery.to_string()),
         "fact_id": fact,
-        "links": { "subject": delivery.map_or_else(|| "/v1/dead-letters".to_owned(), path) },
+        "acknowledged_at": time_or_null(acknowledgement.map(|it| it.at)),
+        "acknowledged_by": acknowledgement.map(|it| actor(&it.by)),
+        "note": acknowledgement.and_then(|it| it.note.as_ref()).map(ToString::to_string),
+        "links": {
+            "self": path(task.id),
+            "subject": about.map_or_else(|| "/v1/dead-letters".to_owned(), delivery::path),
+        },
     })
 }
 
-/// A fact that was given up. It bears the id of the event that gave it up, as
-/// its task does.
+const fn status(status: TaskStatus) -> &'static str {
+    match status {
+        TaskStatus::Open => "open",
+        TaskStatus::Acknowledged => "acknowledged",
+    }
+}
+
+/// A fact that was given up. It bears the id of the event that gave it up.
 pub(crate) fn dead_letter(letter: &DeadLetter) -> Value {
     let sender = letter.sender.as_ref();
     json!({

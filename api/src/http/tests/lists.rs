@@ -7,7 +7,7 @@ use super::drone_events::{BATCH, ONE, event, flight, send, telemetry};
 use super::*;
 
 /// Everything in a list, page by page, by the links.
-async fn followed(scene: &Scene, path: &str) -> Vec<Value> {
+pub(super) async fn followed(scene: &Scene, path: &str) -> Vec<Value> {
     let (mut items, mut path) = (Vec::new(), path.to_owned());
     loop {
         let answer = scene.get(&path).await;
@@ -27,13 +27,13 @@ async fn followed(scene: &Scene, path: &str) -> Vec<Value> {
     }
 }
 
-fn ids(items: &[Value]) -> Vec<String> {
+pub(super) fn ids(items: &[Value]) -> Vec<String> {
     let ids = items.iter().map(|item| item["id"].as_str().unwrap());
     ids.map(str::to_owned).collect()
 }
 
 /// The list as of everything that was written.
-async fn fresh(scene: &Scene, path: &str) -> Answer {
+pub(super) async fn fresh(scene: &Scene, path: &str) -> Answer {
     let head = scene.head().to_string();
     scene
         .call("GET", path, &[("min-position", &head)], None)
@@ -41,7 +41,7 @@ async fn fresh(scene: &Scene, path: &str) -> Answer {
 }
 
 /// The service a minute later, with other ids than those that it has given already.
-async fn a_minute_later(scene: &Scene) -> Scene {
+pub(super) async fn a_minute_later(scene: &Scene) -> Scene {
     let later = scene.at(NOW_US + 60_000_000);
     for _ in 0..20 {
         later.get("/livez").await;
@@ -149,7 +149,7 @@ async fn what_is_wrong_with_a_question_is_said_at_its_parameter() {
 }
 
 /// What a drone's session is, in the events of these tests.
-fn session() -> StreamName {
+pub(super) fn session() -> StreamName {
     let [fleet, drone, session] = ["pgh", "M100-07", "0001"];
     StreamName::drone_session(
         &fleet.parse().unwrap(),
@@ -159,7 +159,7 @@ fn session() -> StreamName {
 }
 
 /// Gives up a fact of that session, as happens when it has waited for long enough.
-async fn give_up(scene: &Scene, seq: u64) {
+pub(super) async fn give_up(scene: &Scene, seq: u64) {
     let why = ParkReason::UnknownMission;
     let given_up = SessionEvent::DeadLettered { seq, why }.encode();
     let kind = (given_up.event_type, given_up.schema);
@@ -202,14 +202,19 @@ async fn a_fact_that_was_given_up_is_a_task_and_shown_as_it_came_in() {
     let whole = letters.at("/items").as_array().unwrap().clone();
     assert_eq!(followed(&scene, "/v1/dead-letters?limit=1").await, whole);
     let tasks = fresh(&scene, "/v1/tasks").await;
+    let id = format!("tsk_{}-5", session());
     let expected = json!({
-        "id": whole[0]["id"], "kind": "dead_letter", "reason": "unknown_mission", "since": tasks.at("/items/0/since"),
-        "delivery_id": null, "fact_id": null, "links": {"subject": "/v1/dead-letters"},
+        "id": id, "event_id": whole[0]["id"], "kind": "dead_letter", "reason": "unknown_mission",
+        "status": "open", "since": tasks.at("/items/0/since"), "delivery_id": null, "fact_id": null,
+        "acknowledged_at": null, "acknowledged_by": null, "note": null,
+        "links": {"self": format!("/v1/tasks/{id}"), "subject": "/v1/dead-letters"},
     });
     assert_eq!(tasks.at("/items/0"), expected);
+    let by_pages = followed(&scene, "/v1/tasks?limit=1").await;
+    let events: Vec<_> = by_pages.iter().map(|task| &task["event_id"]).collect();
     assert_eq!(
-        ids(&followed(&scene, "/v1/tasks?limit=1").await),
-        ids(&whole)
+        events,
+        whole.iter().map(|letter| &letter["id"]).collect::<Vec<_>>()
     );
 }
 
