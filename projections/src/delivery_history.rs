@@ -11,14 +11,14 @@
 use domain::id::DeliveryId;
 use domain::stream::Category;
 use domain::time::Timestamp;
-use eventstore::{EventType, Position, Record, SchemaVersion, StreamVersion};
+use eventstore::{EventType, Label, Position, Record, SchemaVersion, StreamVersion};
 use serde::{Deserialize, Serialize};
 
 use crate::key::Key;
-use crate::overlay::Overlay;
+use crate::overlay::{Overlay, Row};
 use crate::parking::Poison;
 use crate::projection::{Facts, Projection};
-use crate::stored::{from_bytes, instant, to_bytes};
+use crate::stored::{from_bytes, instant};
 use crate::view_store::{Direction, ViewStoreError};
 
 #[cfg(test)]
@@ -57,22 +57,22 @@ pub struct HistoryEntry {
 
 /// An entry as its bytes are. Times are as recorded, in microseconds.
 #[derive(Serialize, Deserialize)]
-struct StoredEntry {
+struct StoredEntry<'e> {
     sequence: StreamVersion,
     event_type: EventType,
     schema: SchemaVersion,
     #[serde(with = "serde_bytes")]
-    payload: Vec<u8>,
+    payload: &'e [u8],
     event_time_us: i64,
     recorded_at_us: i64,
-    actor: String,
-    caused_by: Option<String>,
+    actor: &'e str,
+    caused_by: Option<&'e str>,
     correlation_id: [u8; 16],
     inferred: bool,
 }
 
 /// A piece of a delivery's entries.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Chunk {
     /// The last record that went into this or an earlier chunk.
     position: Position,
@@ -80,6 +80,12 @@ struct Chunk {
     sequence: StreamVersion,
     #[serde(with = "serde_bytes")]
     bytes: Vec<u8>,
+}
+
+impl Row for Chunk {
+    fn heap_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
 }
 
 /// The projection. See the module.
@@ -114,62 +120,84 @@ impl Projection for DeliveryHistory {
         _facts: &Facts,
     ) -> Result<(), ViewStoreError> {
         let delivery = record.stream.key.as_bytes();
-        let (mut number, mut bytes) = match last_chunk(view, delivery)? {
-            Some((_, chunk)) if chunk.position >= record.position => return Ok(()),
-            Some((number, chunk)) => (number, chunk.bytes),
-            None => (0, Vec::new()),
-        };
-        for entry in entries(record) {
-            bytes.extend(to_bytes(&entry));
+        let mut number = 0;
+        let mut is_full = false;
+        // Most deliveries have one chunk, and whatever comes after a chunk has filled it.
+        let mut rest = view.change(chunk_key(delivery, number), |chunk| {
+            is_full = chunk.as_ref().is_some_and(Chunk::is_full);
+            if is_full { None } else { append(chunk, record) }
+        })?;
+        if is_full {
+            number = last_number(view, delivery)?;
+            rest = view.change(chunk_key(delivery, number), |chunk| append(chunk, record))?;
         }
-        for piece in bytes.chunks(CHUNK_BYTES) {
+        for piece in rest.unwrap_or_default().chunks(CHUNK_BYTES) {
+            number = number.saturating_add(1);
             let chunk = Chunk {
                 position: record.position,
                 sequence: record.last_version(),
                 bytes: piece.to_vec(),
             };
-            view.put(Key::row().id(delivery).number(number), to_bytes(&chunk));
-            number = number.saturating_add(1);
+            view.put_row(chunk_key(delivery, number), chunk);
         }
         Ok(())
     }
 }
 
-fn entries(record: &Record) -> impl Iterator<Item = StoredEntry> {
+impl Chunk {
+    const fn is_full(&self) -> bool {
+        self.bytes.len() >= CHUNK_BYTES
+    }
+}
+
+/// Appends a record to the last chunk of its delivery and gives what does not
+/// go into it. Nothing if it is there already.
+fn append(chunk: &mut Option<Chunk>, record: &Record) -> Option<Vec<u8>> {
+    let held = chunk.as_ref().map_or(Position::START, |it| it.position);
+    if held >= record.position {
+        return None;
+    }
+    let mut bytes = chunk.take().map_or_else(Vec::new, |chunk| chunk.bytes);
+    for entry in entries(record) {
+        bytes = postcard::to_extend(&entry, bytes)
+            .expect("entries hold nothing that postcard cannot write");
+    }
+    let rest = bytes.split_off(bytes.len().min(CHUNK_BYTES));
+    *chunk = Some(Chunk {
+        position: record.position,
+        sequence: record.last_version(),
+        bytes,
+    });
+    Some(rest)
+}
+
+fn entries(record: &Record) -> impl Iterator<Item = StoredEntry<'_>> {
     record.versioned().map(|(sequence, event)| StoredEntry {
         sequence,
         event_type: event.event_type,
         schema: event.schema,
-        payload: event.payload.clone(),
+        payload: &event.payload,
         event_time_us: event.event_time_us,
         recorded_at_us: record.recorded_at_us,
-        actor: record.actor.as_str().to_owned(),
-        caused_by: event.cause.as_ref().map(|cause| cause.as_str().to_owned()),
+        actor: record.actor.as_str(),
+        caused_by: event.cause.as_ref().map(Label::as_str),
         correlation_id: *record.correlation_id.as_bytes(),
         inferred: event.inferred,
     })
 }
 
-fn last_chunk(
-    view: &Overlay<'_>,
-    delivery: &[u8; 16],
-) -> Result<Option<(u32, Chunk)>, ViewStoreError> {
-    // Most deliveries have one chunk, and whatever comes after a chunk has filled it.
-    let Some(first) = view.get(&Key::row().id(delivery).number(0))? else {
-        return Ok(None);
-    };
-    let first: Chunk = from_bytes(&first)?;
-    if first.bytes.len() < CHUNK_BYTES {
-        return Ok(Some((0, first)));
-    }
+fn chunk_key(delivery: &[u8; 16], number: u32) -> Key {
+    Key::row().id(delivery).number(number)
+}
+
+/// The number of the last chunk of a delivery that has some.
+fn last_number(view: &Overlay<'_>, delivery: &[u8; 16]) -> Result<u32, ViewStoreError> {
     let chunks = Key::row().id(delivery).prefix();
     let last = view.scan(&chunks, Direction::Backward, 1)?.pop();
-    let Some((key, value)) = last else {
-        return Ok(None);
-    };
-    let number = key.last_chunk().map(|number| u32::from_be_bytes(*number));
-    let number = number.ok_or_else(|| ViewStoreError::unreadable("a chunk without a number"))?;
-    Ok(Some((number, from_bytes(&value)?)))
+    let number = last.and_then(|(key, _)| key.last_chunk().copied());
+    number
+        .map(u32::from_be_bytes)
+        .ok_or_else(|| ViewStoreError::unreadable("a chunk without a number"))
 }
 
 /// How far the view knows a delivery's stream.
@@ -177,8 +205,13 @@ pub(crate) fn sequence(
     view: &Overlay<'_>,
     id: DeliveryId,
 ) -> Result<StreamVersion, ViewStoreError> {
-    let last = last_chunk(view, id.uuid().as_bytes())?;
-    Ok(last.map_or(StreamVersion::EMPTY, |(_, chunk)| chunk.sequence))
+    let id = id.uuid();
+    let delivery = id.as_bytes();
+    let mut last = view.row::<Chunk>(&chunk_key(delivery, 0))?;
+    if last.as_ref().is_some_and(Chunk::is_full) {
+        last = view.row(&chunk_key(delivery, last_number(view, delivery)?))?;
+    }
+    Ok(last.map_or(StreamVersion::EMPTY, |chunk| chunk.sequence))
 }
 
 /// All events of a delivery, oldest first; none if there is no such delivery.
@@ -203,25 +236,25 @@ pub(crate) fn history(
     let mut rest = bytes.as_slice();
     let mut history = Vec::new();
     while !rest.is_empty() {
-        let (entry, after) =
-            postcard::take_from_bytes::<StoredEntry>(rest).map_err(ViewStoreError::unreadable)?;
+        let (entry, after) = postcard::take_from_bytes::<StoredEntry<'_>>(rest)
+            .map_err(ViewStoreError::unreadable)?;
         history.push(entry.into());
         rest = after;
     }
     Ok(history)
 }
 
-impl From<StoredEntry> for HistoryEntry {
-    fn from(entry: StoredEntry) -> Self {
+impl From<StoredEntry<'_>> for HistoryEntry {
+    fn from(entry: StoredEntry<'_>) -> Self {
         Self {
             sequence: entry.sequence,
             event_type: entry.event_type,
             schema: entry.schema,
-            payload: entry.payload,
+            payload: entry.payload.to_vec(),
             event_time: instant(entry.event_time_us),
             recorded_at: instant(entry.recorded_at_us),
-            actor: entry.actor,
-            caused_by: entry.caused_by,
+            actor: entry.actor.to_owned(),
+            caused_by: entry.caused_by.map(str::to_owned),
             correlation_id: entry.correlation_id,
             inferred: entry.inferred,
         }

@@ -17,7 +17,7 @@ use eventstore::{Event, Position, Record, StreamVersion};
 use serde::{Deserialize, Serialize};
 
 use crate::key::Key;
-use crate::overlay::Overlay;
+use crate::overlay::{Overlay, Row};
 use crate::parking::Poison;
 use crate::progress::{Eta, Progress};
 use crate::projection::{Facts, Projection};
@@ -189,41 +189,55 @@ impl Projection for DeliveryStatus {
         let Facts::Delivery(events) = facts else {
             return Ok(());
         };
-        let key = row_key(record.stream.key.as_bytes());
-        let mut row = match view.get(&key)? {
-            Some(bytes) => Some(from_bytes::<StoredRow>(&bytes)?),
-            None => None,
-        };
-        if row
-            .as_ref()
-            .is_some_and(|row| row.position >= record.position)
-        {
-            return Ok(());
-        }
-        for (event, recorded) in events.iter().zip(&record.events) {
-            match (event, &mut row) {
-                (DeliveryEvent::Created(order), None) => {
-                    put_order(view, record, order)?;
-                    row = Some(StoredRow::created(event_time(recorded)));
-                }
-                (DeliveryEvent::Rescheduled(plan), Some(row)) => {
-                    if let Some(mut order) = order(view, record.stream.key.as_bytes())? {
-                        order.plan = (**plan).clone();
-                        put_order(view, record, &order)?;
-                    }
-                    row.evolve(event, recorded);
-                }
-                (_, Some(row)) => row.evolve(event, recorded),
-                (_, None) => {}
+        let delivery = record.stream.key.as_bytes();
+        let (mut ordered, mut planned) = (None, None);
+        view.change(row_key(delivery), |row: &mut Option<StoredRow>| {
+            if let Some(row) = row
+                && row.position >= record.position
+            {
+                return None;
             }
-        }
-        if let Some(mut row) = row {
+            for (event, recorded) in events.iter().zip(&record.events) {
+                match (event, &mut *row) {
+                    (DeliveryEvent::Created(order), None) => {
+                        ordered = Some((&**order, Carried::recorded(recorded)));
+                        *row = Some(StoredRow::created(event_time(recorded)));
+                    }
+                    (_, Some(row)) => {
+                        if let DeliveryEvent::Rescheduled(plan) = event {
+                            planned = Some(plan);
+                        }
+                        row.evolve(event, recorded);
+                    }
+                    (_, None) => {}
+                }
+            }
+            let row = row.as_mut()?;
             row.updated_at = instant(record.recorded_at_us);
             row.sequence = record.last_version();
             row.position = record.position;
-            view.put(key, to_bytes(&row));
+            Some(())
+        })?;
+        if let Some((order, carried)) = ordered {
+            put_order(view, delivery, &carried);
+            name(view, delivery, order)?;
+        }
+        if let Some(plan) = planned
+            && let Some(mut order) = order(view, delivery)?
+        {
+            order.plan = (**plan).clone();
+            let carried = Carried::by(&DeliveryEvent::Created(Box::new(order)));
+            let last = put_order(view, delivery, &carried);
+            remove_leftover(view, delivery, last)?;
         }
         Ok(())
+    }
+}
+
+impl Row for StoredRow {
+    fn heap_bytes(&self) -> usize {
+        // Two names of a few bytes, some steps; a comment is rare.
+        256
     }
 }
 
@@ -356,22 +370,32 @@ fn external_id_key(user: UserId, external_id: &ExternalId) -> Key {
         .text(external_id.as_str())
 }
 
-fn put_order(view: &mut Overlay<'_>, record: &Record, order: &Order) -> Result<(), ViewStoreError> {
-    let delivery = record.stream.key.as_bytes();
-    let carried = to_bytes(&Carried::by(&DeliveryEvent::Created(Box::new(
-        order.clone(),
-    ))));
+/// Writes an order in pieces, and says which is the last.
+fn put_order(view: &mut Overlay<'_>, delivery: &[u8; 16], order: &Carried) -> u32 {
     let mut number = 0;
-    for piece in carried.chunks(PIECE_BYTES) {
+    for piece in to_bytes(order).chunks(PIECE_BYTES) {
         number += 1;
         view.put(Key::row().id(delivery).number(number), piece.to_vec());
     }
-    // A shorter plan may need fewer pieces than the one before.
-    let last = Key::row().id(delivery).number(number);
+    number
+}
+
+/// A shorter plan may need fewer pieces than the one before.
+fn remove_leftover(
+    view: &mut Overlay<'_>,
+    delivery: &[u8; 16],
+    last: u32,
+) -> Result<(), ViewStoreError> {
+    let last = Key::row().id(delivery).number(last);
     let leftover = Key::row().id(delivery).prefix_after(last);
     for (key, _) in view.scan(&leftover, Direction::Forward, PIECES_MAX)? {
         view.remove(Key::from_bytes(key));
     }
+    Ok(())
+}
+
+/// Notes which delivery bears its user's name of it.
+fn name(view: &mut Overlay<'_>, delivery: &[u8; 16], order: &Order) -> Result<(), ViewStoreError> {
     if let Some(external_id) = &order.external_id {
         let key = external_id_key(order.user, external_id);
         if view.get(&key)?.is_none() {
@@ -399,18 +423,14 @@ pub(crate) fn sequence(
     view: &Overlay<'_>,
     id: DeliveryId,
 ) -> Result<StreamVersion, ViewStoreError> {
-    let row = view.get(&row_key(id.uuid().as_bytes()))?;
-    let row = row
-        .map(|bytes| from_bytes::<StoredRow>(&bytes))
-        .transpose()?;
+    let row = view.row::<StoredRow>(&row_key(id.uuid().as_bytes()))?;
     Ok(row.map_or(StreamVersion::EMPTY, |row| row.sequence))
 }
 
 /// A delivery's status, as far as the view knows; nothing of one it does not know.
 pub(crate) fn status(view: &Overlay<'_>, id: DeliveryId) -> Result<Option<Status>, ViewStoreError> {
-    let row = view.get(&row_key(id.uuid().as_bytes()))?;
-    let row = row.map(|bytes| from_bytes::<StoredRow>(&bytes));
-    Ok(row.transpose()?.map(|row| row.progress.status))
+    let row = view.row::<StoredRow>(&row_key(id.uuid().as_bytes()))?;
+    Ok(row.map(|row| row.progress.status))
 }
 
 /// A delivery.
@@ -418,10 +438,9 @@ pub(crate) fn delivery(
     view: &Overlay<'_>,
     id: DeliveryId,
 ) -> Result<Option<DeliveryRow>, ViewStoreError> {
-    let Some(bytes) = view.get(&row_key(id.uuid().as_bytes()))? else {
+    let Some(row) = view.row::<StoredRow>(&row_key(id.uuid().as_bytes()))? else {
         return Ok(None);
     };
-    let row = from_bytes::<StoredRow>(&bytes)?;
     let order = order(view, id.uuid().as_bytes())?
         .ok_or_else(|| ViewStoreError::unreadable("a delivery without its order"))?;
     Ok(Some(DeliveryRow {

@@ -21,9 +21,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::{Key, KeyRange};
 use crate::live::DroneName;
-use crate::overlay::Overlay;
+use crate::overlay::{Overlay, Row};
 use crate::projection::{Facts, Projection};
-use crate::stored::{event_time, from_bytes, instant, read_part, to_bytes};
+use crate::stored::{event_time, from_bytes, instant, read_part};
 use crate::view_store::{Direction, Entry, ViewStoreError};
 
 #[cfg(test)]
@@ -193,16 +193,13 @@ fn hear(
     events: &[SessionEvent],
 ) -> Result<(), ViewStoreError> {
     let index = Key::index(SESSIONS).id(record.stream.key.as_bytes());
-    let mut session = match view.get(&index)? {
-        Some(bytes) => Some(from_bytes::<StoredSession>(&bytes)?),
-        None => None,
-    };
+    let mut session = view.row::<StoredSession>(&index)?;
     let mut heard_at = None;
     for event in events {
         match event {
             SessionEvent::SessionOpened(sender) if session.is_none() => {
                 let opened = StoredSession::of(sender);
-                view.put(index.clone(), to_bytes(&opened));
+                view.put_row(index.clone(), opened.clone());
                 session = Some(opened);
             }
             SessionEvent::FactReceived(fact) => heard_at = heard_at.max(Some(fact.received_at)),
@@ -239,10 +236,7 @@ fn follow(
         return Ok(());
     }
     let index = Key::index(FLYING).id(record.stream.key.as_bytes());
-    let before = match view.get(&index)? {
-        Some(bytes) => Some(from_bytes::<StoredFlight>(&bytes)?),
-        None => None,
-    };
+    let before = view.row::<StoredFlight>(&index)?;
     let delivery = read_part(Some(*record.stream.key.as_bytes()))?;
     let (mut flying, mut rows) = (before.clone(), BTreeMap::new());
     for (step, at) in steps {
@@ -273,7 +267,7 @@ fn follow(
     }
     match flying {
         now if now == before => {}
-        Some(flight) => view.put(index, to_bytes(&flight)),
+        Some(flight) => view.put_row(index, flight),
         None => view.remove(index),
     }
     Ok(())
@@ -400,17 +394,34 @@ fn row_to_change(
     record: &Record,
     name: &DroneName,
 ) -> Result<Option<DroneRow>, ViewStoreError> {
-    let row = match view.get(&row_key(name))? {
-        Some(bytes) => from_bytes(&bytes)?,
-        None => DroneRow::new(name, instant(record.recorded_at_us)),
-    };
+    let row = view.row(&row_key(name))?;
+    let row = row.unwrap_or_else(|| DroneRow::new(name, instant(record.recorded_at_us)));
     Ok(Some(row).filter(|row| row.position < record.position))
 }
 
 fn put_row(view: &mut Overlay<'_>, record: &Record, mut row: DroneRow) {
     row.position = record.position;
     let key = Key::row().text(row.drone.as_str()).text(row.fleet.as_str());
-    view.put(key, to_bytes(&row));
+    view.put_row(key, row);
+}
+
+impl Row for DroneRow {
+    fn heap_bytes(&self) -> usize {
+        let session = self.session.as_ref().map_or(0, |it| it.as_str().len());
+        self.drone.as_str().len() + self.fleet.as_str().len() + session
+    }
+}
+
+impl Row for StoredSession {
+    fn heap_bytes(&self) -> usize {
+        self.fleet.as_str().len() + self.drone.as_str().len() + self.session.as_str().len()
+    }
+}
+
+impl Row for StoredFlight {
+    fn heap_bytes(&self) -> usize {
+        self.fleet.as_str().len() + self.drone.as_str().len()
+    }
 }
 
 /// The drones after one, sorted by name, then by fleet, at most `limit` and

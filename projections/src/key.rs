@@ -21,6 +21,9 @@ const SKIPPED: u8 = 4;
 /// Bytes of an id in a key.
 const ID_BYTES: usize = 16;
 
+/// Room for a key of two ids and a time.
+const USUAL_KEY_BYTES: usize = 42;
+
 /// A key or the beginning of keys, put together part by part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Key(Vec<u8>);
@@ -28,12 +31,18 @@ pub(crate) struct Key(Vec<u8>);
 impl Key {
     /// The key of a row.
     pub(crate) fn row() -> Self {
-        Self(vec![ROWS])
+        Self::beginning(&[ROWS])
     }
 
     /// A key in the secondary index of this number.
     pub(crate) fn index(number: u8) -> Self {
-        Self(vec![INDEX, number])
+        Self::beginning(&[INDEX, number])
+    }
+
+    fn beginning(parts: &[u8]) -> Self {
+        let mut key = Vec::with_capacity(USUAL_KEY_BYTES);
+        key.extend_from_slice(parts);
+        Self(key)
     }
 
     /// The key of a parked stream.

@@ -4,16 +4,51 @@
 //! not reached yet. So both see a view in the same way, and a projection
 //! cannot tell them apart.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
+use std::fmt::Debug;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::key::{Key, KeyRange};
+use crate::stored::{from_bytes, to_bytes};
 use crate::view_store::{Direction, Entry, VALUE_BYTES_MAX, ViewStoreError, ViewTree};
 
 /// Bytes that an entry takes beside its key and its values, roughly.
 const ENTRY_BYTES: usize = 128;
+
+/// Bytes that a row takes decoded beside itself and its heap, roughly.
+const ROW_BYTES: usize = 64;
+
+/// What a value of a view says. It stays decoded as long as the overlay lasts,
+/// however many records change it, and is at most [`VALUE_BYTES_MAX`] as bytes.
+pub(crate) trait Row:
+    Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'static
+{
+    /// What it holds beside itself, bytes, roughly.
+    fn heap_bytes(&self) -> usize;
+}
+
+/// A row of whatever type, or that there is none.
+trait Decoded: Any + Debug + Send + Sync {
+    fn content(&self) -> Content;
+
+    fn bytes(&self) -> usize;
+}
+
+impl<R: Row> Decoded for Option<R> {
+    fn content(&self) -> Content {
+        self.as_ref().map(|row| checked(to_bytes(row)))
+    }
+
+    fn bytes(&self) -> usize {
+        ROW_BYTES + size_of::<Self>() + self.as_ref().map_or(0, Row::heap_bytes)
+    }
+}
 
 /// Reads through its own writes to the view below, which it never changes.
 #[derive(Debug)]
@@ -36,8 +71,67 @@ pub(crate) type Content = Option<Vec<u8>>;
 struct Cell {
     /// What was read below, if it was: a value, or that there is none.
     below: Option<Content>,
-    /// What is to be written, if anything is: a value, or that there shall be none.
-    written: Option<Content>,
+    /// What is to be written, if anything is.
+    written: Option<Written>,
+}
+
+/// A value that is to be written, or that there shall be none.
+#[derive(Debug)]
+enum Written {
+    Bytes(Content),
+    Row(Box<dyn Decoded>),
+}
+
+impl Written {
+    fn content(&self) -> Content {
+        match self {
+            Self::Bytes(content) => content.clone(),
+            Self::Row(row) => row.content(),
+        }
+    }
+
+    fn into_content(self) -> Content {
+        match self {
+            Self::Bytes(content) => content,
+            Self::Row(row) => row.content(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Bytes(content) => size(content),
+            Self::Row(row) => row.bytes(),
+        }
+    }
+
+    /// The row, if it lies here decoded.
+    fn row<R: Row>(&self) -> Option<&Option<R>> {
+        match self {
+            Self::Bytes(_) => None,
+            Self::Row(row) => (&**row as &dyn Any).downcast_ref(),
+        }
+    }
+
+    fn row_mut<R: Row>(&mut self) -> Option<&mut Option<R>> {
+        match self {
+            Self::Bytes(_) => None,
+            Self::Row(row) => (&mut **row as &mut dyn Any).downcast_mut(),
+        }
+    }
+}
+
+fn size(content: &Content) -> usize {
+    content.as_ref().map_or(0, Vec::len)
+}
+
+/// A value that is not too large for a view.
+fn checked(value: Vec<u8>) -> Vec<u8> {
+    assert!(
+        value.len() <= VALUE_BYTES_MAX,
+        "a value of {} bytes: at most {VALUE_BYTES_MAX} go into a view",
+        value.len()
+    );
+    value
 }
 
 /// A key with what is to be written, and with what was read below if it was.
@@ -83,9 +177,11 @@ impl<'v> Overlay<'v> {
     /// The value of a key.
     pub(crate) fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, ViewStoreError> {
         if let Some(cell) = self.cells.borrow().get(key.as_bytes()) {
-            let known = cell.written.as_ref().or(cell.below.as_ref());
-            if let Some(known) = known {
-                return Ok(known.clone());
+            if let Some(written) = &cell.written {
+                return Ok(written.content());
+            }
+            if let Some(below) = &cell.below {
+                return Ok(below.clone());
             }
         }
         let value = self.below.tree().get(key.as_bytes())?;
@@ -95,6 +191,16 @@ impl<'v> Overlay<'v> {
             cell.below = Some(value.clone());
         }
         Ok(value)
+    }
+
+    /// The row of a key.
+    pub(crate) fn row<R: Row>(&self, key: &Key) -> Result<Option<R>, ViewStoreError> {
+        if let Some(cell) = self.cells.borrow().get(key.as_bytes())
+            && let Some(row) = cell.written.as_ref().and_then(Written::row)
+        {
+            return Ok(row.clone());
+        }
+        self.get(key)?.map(|bytes| from_bytes(&bytes)).transpose()
     }
 
     /// The first entries of a range, at most `limit`.
@@ -146,35 +252,58 @@ impl<'v> Overlay<'v> {
             .map_or(Bound::Unbounded, |end| Bound::Excluded(end.as_slice()));
         let keys = sorted.range::<[u8], _>((start, end));
         let written = keys.filter_map(|key| {
-            let written = cells.get(key)?.written.clone()?;
-            Some((key.clone(), written))
+            let written = cells.get(key)?.written.as_ref()?;
+            Some((key.clone(), written.content()))
         });
         written.collect()
     }
 
     /// Writes a value of at most [`VALUE_BYTES_MAX`].
     pub(crate) fn put(&mut self, key: Key, value: Vec<u8>) {
-        assert!(
-            value.len() <= VALUE_BYTES_MAX,
-            "a value of {} bytes: at most {VALUE_BYTES_MAX} go into a view",
-            value.len()
-        );
-        self.write(key, Some(value));
+        self.write(key, Written::Bytes(Some(checked(value))));
+    }
+
+    /// Writes a row.
+    pub(crate) fn put_row<R: Row>(&mut self, key: Key, row: R) {
+        self.write(key, Written::Row(Box::new(Some(row))));
     }
 
     /// Takes a key away, if it is there.
     pub(crate) fn remove(&mut self, key: Key) {
-        self.write(key, None);
+        self.write(key, Written::Bytes(None));
     }
 
-    fn write(&mut self, key: Key, value: Option<Vec<u8>>) {
-        let size = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
+    /// Changes the row of a key where it lies. `change` gives nothing if it has
+    /// left the row as it was.
+    pub(crate) fn change<R: Row, T>(
+        &mut self,
+        key: Key,
+        change: impl FnOnce(&mut Option<R>) -> Option<T>,
+    ) -> Result<Option<T>, ViewStoreError> {
+        let written = (self.cells.get_mut().get_mut(key.as_bytes()))
+            .and_then(|cell| cell.written.as_mut())
+            .and_then(Written::row_mut);
+        if let Some(row) = written {
+            let before = Decoded::bytes(row);
+            let told = change(row);
+            self.bytes = self.bytes + Decoded::bytes(row) - before;
+            return Ok(told);
+        }
+        let mut row = self.row(&key)?;
+        let told = change(&mut row);
+        if told.is_some() {
+            self.write(key, Written::Row(Box::new(row)));
+        }
+        Ok(told)
+    }
+
+    fn write(&mut self, key: Key, value: Written) {
         let key = key.into_bytes();
-        self.bytes += size(&value);
+        self.bytes += value.bytes();
         if let Some(cell) = self.cells.get_mut().get_mut(&key)
             && let Some(written) = &mut cell.written
         {
-            self.bytes -= size(written);
+            self.bytes -= written.bytes();
             *written = value;
             return;
         }
@@ -203,7 +332,8 @@ impl<'v> Overlay<'v> {
     /// Everything written, in the order of the keys.
     pub(crate) fn into_writes(self) -> Vec<Write> {
         let cells = self.cells.into_inner().into_iter();
-        let writes = cells.filter_map(|(key, cell)| Some((key, cell.written?, cell.below)));
+        let writes =
+            cells.filter_map(|(key, cell)| Some((key, cell.written?.into_content(), cell.below)));
         let mut writes: Vec<Write> = writes.collect();
         writes.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
         writes

@@ -237,6 +237,20 @@ impl Carried {
         }
     }
 
+    /// The event as it was recorded.
+    pub(crate) fn recorded(event: &Event) -> Self {
+        Self {
+            event_type: event.event_type.0,
+            schema: event.schema.0,
+            payload: event.payload.clone(),
+        }
+    }
+
+    /// What it takes in memory beside itself, bytes.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.payload.capacity()
+    }
+
     /// The event again.
     pub(crate) fn event<E: StoredEvent>(&self) -> Result<E, ViewStoreError> {
         E::decode(self.event_type, self.schema, &self.payload).map_err(ViewStoreError::unreadable)

@@ -18,10 +18,10 @@ use eventstore::{Position, Record, StreamVersion};
 use serde::{Deserialize, Serialize};
 
 use crate::key::{Key, KeyParts};
-use crate::overlay::Overlay;
+use crate::overlay::{Overlay, Row};
 use crate::progress::Progress;
 use crate::projection::{Facts, Projection};
-use crate::stored::{Carried, event_time, from_bytes, instant, to_bytes};
+use crate::stored::{Carried, event_time, instant};
 use crate::view_store::{Direction, ViewStoreError};
 
 #[cfg(test)]
@@ -133,7 +133,7 @@ fn project_user(
     events: &[UserEvent],
 ) -> Result<(), ViewStoreError> {
     let key = Key::row().id(record.stream.key.as_bytes());
-    let mut user = stored(view, &key)?;
+    let mut user = view.row::<StoredUser>(&key)?.unwrap_or_default();
     let seen = user.profile.as_ref().map(|profile| profile.position);
     if seen.is_some_and(|position| position >= record.position) {
         return Ok(());
@@ -170,7 +170,7 @@ fn project_user(
         profile.sequence = record.last_version();
         profile.updated_at = instant(record.recorded_at_us);
         profile.position = record.position;
-        view.put(key, to_bytes(&user));
+        view.put_row(key, user);
     }
     Ok(())
 }
@@ -182,55 +182,51 @@ fn project_delivery(
 ) -> Result<(), ViewStoreError> {
     let delivery = record.stream.key.as_bytes();
     let key = Key::index(CONTRIBUTIONS).id(delivery);
-    let before = match view.get(&key)? {
-        Some(bytes) => Some(from_bytes::<Contribution>(&bytes)?),
-        None => None,
-    };
-    let seen = before.as_ref().map(|before| before.position);
-    if seen.is_some_and(|position| position >= record.position) {
-        return Ok(());
-    }
-    let mut after = before.clone();
-    for (event, recorded) in events.iter().zip(&record.events) {
-        match (event, &mut after) {
-            (DeliveryEvent::Created(order), None) => {
-                after = Some(Contribution {
-                    user: order.user,
-                    progress: Progress::created(),
-                    position: record.position,
-                });
-            }
-            (_, Some(after)) => after.progress.evolve(event, event_time(recorded)),
-            (_, None) => {}
+    let changed = view.change(key, |contribution: &mut Option<Contribution>| {
+        let held = contribution.as_ref().map(|it| it.position);
+        if held.is_some_and(|position| position >= record.position) {
+            return None;
         }
+        let was = Shown::of(contribution.as_ref());
+        for (event, recorded) in events.iter().zip(&record.events) {
+            match (event, &mut *contribution) {
+                (DeliveryEvent::Created(order), None) => {
+                    *contribution = Some(Contribution {
+                        user: order.user,
+                        progress: Progress::created(),
+                        position: record.position,
+                    });
+                }
+                (_, Some(it)) => it.progress.evolve(event, event_time(recorded)),
+                (_, None) => {}
+            }
+        }
+        let is = Shown::of(contribution.as_ref());
+        let contribution = contribution.as_mut()?;
+        contribution.position = record.position;
+        Some((contribution.user, was, is))
+    })?;
+    match changed {
+        Some((user, was, is)) if was != is => contribute(view, record, user, was, is),
+        Some(_) | None => Ok(()),
     }
-    let Some(mut after) = after else {
-        return Ok(());
-    };
-    after.position = record.position;
-    contribute(view, delivery, before.as_ref(), &after)?;
-    view.put(key, to_bytes(&after));
-    Ok(())
 }
 
 /// Brings the user's counts and the index from what a delivery contributed to
 /// what it contributes now.
 fn contribute(
     view: &mut Overlay<'_>,
-    delivery: &[u8; 16],
-    before: Option<&Contribution>,
-    after: &Contribution,
+    record: &Record,
+    user: UserId,
+    was: Shown,
+    is: Shown,
 ) -> Result<(), ViewStoreError> {
-    let (was, is) = (Shown::of(before), Shown::of(Some(after)));
-    if was == is {
-        return Ok(());
-    }
-    let user = after.user.uuid();
+    let user = user.uuid();
     let eta_key = |eta: Timestamp| {
         Key::index(BY_ETA)
             .id(user.as_bytes())
             .instant(eta.micros())
-            .id(delivery)
+            .id(record.stream.key.as_bytes())
     };
     if was.eta != is.eta {
         if let Some(eta) = was.eta {
@@ -241,12 +237,26 @@ fn contribute(
         }
     }
     let key = Key::row().id(user.as_bytes());
-    let mut row = stored(view, &key)?;
-    row.live_deliveries = recounted(row.live_deliveries, was.live, is.live);
-    row.deliveries_with_action = recounted(row.deliveries_with_action, was.action, is.action);
-    row.derived_position = after.position;
-    view.put(key, to_bytes(&row));
+    view.change(key, |row: &mut Option<StoredUser>| {
+        let row = row.get_or_insert_default();
+        row.live_deliveries = recounted(row.live_deliveries, was.live, is.live);
+        row.deliveries_with_action = recounted(row.deliveries_with_action, was.action, is.action);
+        row.derived_position = record.position;
+        Some(())
+    })?;
     Ok(())
+}
+
+impl Row for StoredUser {
+    fn heap_bytes(&self) -> usize {
+        self.profile.as_ref().map_or(0, |it| it.contact.bytes())
+    }
+}
+
+impl Row for Contribution {
+    fn heap_bytes(&self) -> usize {
+        0
+    }
 }
 
 impl Shown {
@@ -271,16 +281,10 @@ fn carried(contact: &Contact) -> Carried {
     Carried::by(&UserEvent::UserCreated(contact.clone()))
 }
 
-fn stored(view: &Overlay<'_>, key: &Key) -> Result<StoredUser, ViewStoreError> {
-    match view.get(key)? {
-        Some(bytes) => from_bytes(&bytes),
-        None => Ok(StoredUser::default()),
-    }
-}
-
 /// A user.
 pub(crate) fn user(view: &Overlay<'_>, id: UserId) -> Result<Option<UserRow>, ViewStoreError> {
-    let row = stored(view, &Key::row().id(id.uuid().as_bytes()))?;
+    let key = Key::row().id(id.uuid().as_bytes());
+    let row = view.row::<StoredUser>(&key)?.unwrap_or_default();
     let Some(profile) = row.profile else {
         return Ok(None);
     };

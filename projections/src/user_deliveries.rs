@@ -11,15 +11,15 @@ use domain::delivery::{DeliveryEvent, Status};
 use domain::id::{DeliveryId, ExternalId, UserId};
 use domain::stream::Category;
 use domain::time::Timestamp;
-use eventstore::{Position, Record};
+use eventstore::{Event, Position, Record};
 use serde::{Deserialize, Serialize};
 
 use crate::key::{Key, KeyParts, KeyRange};
-use crate::overlay::Overlay;
+use crate::overlay::{Overlay, Row};
 use crate::parking::Poison;
 use crate::progress::Progress;
 use crate::projection::{Facts, Projection};
-use crate::stored::{event_time, from_bytes, instant, read_part, to_bytes};
+use crate::stored::{event_time, from_bytes, instant, read_part};
 use crate::view_store::{Direction, ViewStoreError};
 
 #[cfg(test)]
@@ -155,51 +155,69 @@ impl Projection for UserDeliveries {
         let Facts::Delivery(events) = facts else {
             return Ok(());
         };
-        let mut found = stored(view, record)?;
-        if found
-            .as_ref()
-            .is_some_and(|(_, row)| row.position >= record.position)
-        {
-            return Ok(());
-        }
         let delivery = record.stream.key.as_bytes();
-        for (event, recorded) in events.iter().zip(&record.events) {
-            match (event, &mut found) {
-                (DeliveryEvent::Created(order), None) => {
-                    let key = Key::row()
-                        .id(order.user.uuid().as_bytes())
-                        .instant(event_time(recorded).micros())
-                        .id(delivery);
-                    let row_key = key.clone().into_bytes();
-                    view.put(Key::index(ROW_KEYS).id(delivery), row_key);
-                    let row = StoredRow {
-                        progress: Progress::created(),
-                        external_id: order.external_id.clone(),
-                        position: record.position,
-                    };
-                    found = Some((key, row));
-                }
-                (_, Some((_, row))) => row.progress.evolve(event, event_time(recorded)),
-                (_, None) => {}
+        let index = Key::index(ROW_KEYS).id(delivery);
+        let mut steps = events.iter().zip(&record.events);
+        if let Some(key) = view.get(&index)? {
+            return follow(view, Key::from_bytes(key), record, steps);
+        }
+        let created = steps.find_map(|(event, recorded)| {
+            if let DeliveryEvent::Created(order) = event {
+                return Some((order, event_time(recorded)));
             }
-        }
-        if let Some((key, mut row)) = found {
-            row.position = record.position;
-            view.put(key, to_bytes(&row));
-        }
-        Ok(())
+            None
+        });
+        let Some((order, created_at)) = created else {
+            return Ok(());
+        };
+        let key = Key::row()
+            .id(order.user.uuid().as_bytes())
+            .instant(created_at.micros())
+            .id(delivery);
+        view.put(index, key.clone().into_bytes());
+        let row = StoredRow {
+            progress: Progress::created(),
+            external_id: order.external_id.clone(),
+            position: Position::START,
+        };
+        view.put_row(key.clone(), row);
+        follow(view, key, record, steps)
     }
 }
 
-fn stored(view: &Overlay<'_>, record: &Record) -> Result<Option<(Key, StoredRow)>, ViewStoreError> {
-    let index = Key::index(ROW_KEYS).id(record.stream.key.as_bytes());
-    let Some(key) = view.get(&index)?.map(Key::from_bytes) else {
-        return Ok(None);
-    };
-    let row = view
-        .get(&key)?
-        .ok_or_else(|| ViewStoreError::unreadable("an indexed delivery without its row"))?;
-    Ok(Some((key, from_bytes(&row)?)))
+/// Brings a delivery's row to where some events bring it.
+fn follow<'e>(
+    view: &mut Overlay<'_>,
+    key: Key,
+    record: &Record,
+    steps: impl Iterator<Item = (&'e DeliveryEvent, &'e Event)>,
+) -> Result<(), ViewStoreError> {
+    let mut is_there = false;
+    view.change(key, |row: &mut Option<StoredRow>| {
+        let row = row.as_mut()?;
+        is_there = true;
+        if row.position >= record.position {
+            return None;
+        }
+        for (event, recorded) in steps {
+            row.progress.evolve(event, event_time(recorded));
+        }
+        row.position = record.position;
+        Some(())
+    })?;
+    if is_there {
+        Ok(())
+    } else {
+        Err(ViewStoreError::unreadable(
+            "an indexed delivery without its row",
+        ))
+    }
+}
+
+impl Row for StoredRow {
+    fn heap_bytes(&self) -> usize {
+        self.external_id.as_ref().map_or(0, |it| it.as_str().len())
+    }
 }
 
 /// One page of a user's deliveries.

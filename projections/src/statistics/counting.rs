@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::distribution::Distribution;
 use super::{Period, Stage};
 use crate::key::Key;
-use crate::overlay::Overlay;
+use crate::overlay::{Overlay, Row};
 use crate::parking::Poison;
 use crate::projection::{Facts, Projection};
-use crate::stored::{event_time, from_bytes, to_bytes};
+use crate::stored::event_time;
 use crate::view_store::ViewStoreError;
 
 /// The index of the deliveries under way.
@@ -108,10 +108,7 @@ impl Projection for HourlyStatistics {
             return Ok(());
         }
         let key = Key::index(UNDER_WAY).id(record.stream.key.as_bytes());
-        let before = match view.get(&key)? {
-            Some(bytes) => Some(from_bytes::<UnderWay>(&bytes)?),
-            None => None,
-        };
+        let before = view.row::<UnderWay>(&key)?;
         if before
             .as_ref()
             .is_some_and(|before| before.position >= record.position)
@@ -127,10 +124,22 @@ impl Projection for HourlyStatistics {
             None => view.remove(key),
             Some(mut now) => {
                 now.position = record.position;
-                view.put(key, to_bytes(&now));
+                view.put_row(key, now);
             }
         }
         Ok(())
+    }
+}
+
+impl Row for UnderWay {
+    fn heap_bytes(&self) -> usize {
+        self.reached.capacity() * size_of::<(Milestone, Timestamp)>()
+    }
+}
+
+impl Row for Counts {
+    fn heap_bytes(&self) -> usize {
+        self.failed.capacity() * size_of::<(Failure, u64)>()
     }
 }
 
@@ -344,14 +353,13 @@ fn count<T>(
     change: impl FnOnce(&mut Counts) -> T,
 ) -> Result<T, ViewStoreError> {
     let key = row_key(Period::Hour.begin(at.micros()), COUNTS);
-    let mut counts = match view.get(&key)? {
-        Some(bytes) => from_bytes(&bytes)?,
-        None => Counts::default(),
-    };
-    let told = change(&mut counts);
-    counts.position = counts.position.max(record.position);
-    view.put(key, to_bytes(&counts));
-    Ok(told)
+    let told = view.change(key, |counts: &mut Option<Counts>| {
+        let counts = counts.get_or_insert_default();
+        let told = change(counts);
+        counts.position = counts.position.max(record.position);
+        Some(told)
+    })?;
+    Ok(told.expect("it is always changed"))
 }
 
 /// Adds a value to a measure in the hour of an instant.
@@ -362,11 +370,9 @@ fn measure(
     value_ms: u64,
 ) -> Result<(), ViewStoreError> {
     let key = row_key(Period::Hour.begin(at.micros()), measure.number());
-    let mut distribution = match view.get(&key)? {
-        Some(bytes) => from_bytes(&bytes)?,
-        None => Distribution::default(),
-    };
-    distribution.add(value_ms);
-    view.put(key, to_bytes(&distribution));
+    view.change(key, |distribution: &mut Option<Distribution>| {
+        distribution.get_or_insert_default().add(value_ms);
+        Some(())
+    })?;
     Ok(())
 }

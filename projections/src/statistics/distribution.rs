@@ -8,11 +8,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::overlay::Row;
+
 /// Into how many buckets a power of two is cut.
 const CUTS: u64 = 32;
 
 /// The largest value that is told apart from larger ones: 49 days in milliseconds.
 const VALUE_MAX: u64 = u32::MAX as u64;
+
+/// What a bucket takes in memory, bytes, roughly.
+const BUCKET_BYTES: usize = 16;
 
 /// Values, each known to 1/64 of itself.
 ///
@@ -65,6 +70,12 @@ impl Distribution {
     fn take(&mut self, bucket: u16, count: u32) {
         let counted = self.buckets.entry(bucket).or_default();
         *counted = counted.saturating_add(count);
+    }
+}
+
+impl Row for Distribution {
+    fn heap_bytes(&self) -> usize {
+        self.buckets.len() * BUCKET_BYTES
     }
 }
 
