@@ -6,7 +6,10 @@
 //! it in many batches. So it is stashed first: after a crash in the middle all
 //! of it is applied again, which changes nothing about what was applied before.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use eventstore::{Budget, EventStore, Filter, Position};
 use serde::{Deserialize, Serialize};
@@ -40,6 +43,59 @@ struct Stash<W> {
 
 type StashedRefs<'w> = Vec<(&'w Bytes, Option<&'w Bytes>)>;
 type Stashed = Vec<(ByteBuf, Option<ByteBuf>)>;
+
+/// Feeds views that are far behind until all are there, or stand still, while
+/// nothing else feeds them. Tells now and then that it went on.
+///
+/// Two threads take half of the views each: while what one has gathered goes
+/// into the engine, which takes one writer at a time, the other folds.
+pub(crate) fn feed_in_halves(
+    log: &dyn EventStore,
+    store: &dyn ViewStore,
+    views: &[Hungry],
+    tell: &mut dyn FnMut(),
+) -> Result<(), FeedError> {
+    let has_failed = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (told, telling) = sync_channel(1);
+        let halves = [0, 1].map(|first| {
+            let half: Vec<Hungry> = views.iter().skip(first).step_by(2).cloned().collect();
+            let (has_failed, told) = (&has_failed, told.clone());
+            scope.spawn(move || feed_half(log, store, &half, has_failed, &told))
+        });
+        drop(told);
+        while telling.recv().is_ok() {
+            tell();
+        }
+        for half in halves {
+            half.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        }
+        Ok(())
+    })
+}
+
+/// Feeds until all are there, or the other half has failed.
+fn feed_half(
+    log: &dyn EventStore,
+    store: &dyn ViewStore,
+    half: &[Hungry],
+    has_failed: &AtomicBool,
+    told: &SyncSender<()>,
+) -> Result<(), FeedError> {
+    let mut gatherer = Gatherer::default();
+    while !has_failed.load(Ordering::Relaxed) {
+        match gatherer.go_on(log, store, half) {
+            // If it is full there is something to be told already.
+            Ok(true) => drop(told.try_send(())),
+            Ok(false) => break,
+            Err(error) => {
+                has_failed.store(true, Ordering::Relaxed);
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
 
 /// Feeds some views at once that are far behind.
 #[derive(Debug, Default)]

@@ -11,6 +11,7 @@ use std::fmt::Debug;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -54,7 +55,7 @@ impl<R: Row> Decoded for Option<R> {
 #[derive(Debug)]
 pub(crate) struct Overlay<'v> {
     below: Below<'v>,
-    cells: RefCell<HashMap<Vec<u8>, Cell>>,
+    cells: RefCell<HashMap<Vec<u8>, Cell, RandomState>>,
     /// The keys that were written, in order, once somebody wants to know that.
     sorted: RefCell<Option<BTreeSet<Vec<u8>>>>,
     /// Whether what is read below is kept: for an overlay that takes in many records.

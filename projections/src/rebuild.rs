@@ -172,14 +172,12 @@ pub(crate) fn build(
     head: Position,
     progress: &mut dyn FnMut(Advance),
 ) -> Result<(), RebuildError> {
-    while set
-        .feed_from_afar(log, head)
-        .map_err(|error| failed(&error))?
-    {
+    let fed = set.feed_whole(log, head, &mut || {
         let views = set.views().into_iter();
-        let position = views.map(|view| view.position()).min().unwrap_or(head);
+        let position = views.map(|view| view.worked_to()).min().unwrap_or(head);
         progress(Advance { position, head });
-    }
+    });
+    fed.map_err(|error| failed(&error))?;
     for view in set.views() {
         if let Some(halt) = view.halt() {
             let view = view.name();

@@ -10,7 +10,7 @@ use crate::delivery_history::DeliveryHistory;
 use crate::delivery_status::DeliveryStatus;
 use crate::feeding::{FeedError, Hungry, feed};
 use crate::fleet::Fleet;
-use crate::gathering::Gatherer;
+use crate::gathering::{Gatherer, feed_in_halves};
 use crate::parking::retry;
 use crate::projection::Projection;
 use crate::slot::{RebuildId, RebuildStatus, Slot};
@@ -195,6 +195,18 @@ impl ViewSet {
     ) -> Result<bool, FeedError> {
         let views = self.views().into_iter().map(|view| (view, last));
         self.gather(log, &views.collect::<Vec<_>>())
+    }
+
+    /// Feeds the views that answer up to `last`, while nothing else feeds any.
+    /// Tells now and then that it went on.
+    pub(crate) fn feed_whole(
+        &self,
+        log: &dyn EventStore,
+        last: Position,
+        tell: &mut dyn FnMut(),
+    ) -> Result<(), FeedError> {
+        let views = self.views().into_iter().map(|view| (view, last));
+        feed_in_halves(log, &*self.store, &views.collect::<Vec<_>>(), tell)
     }
 
     fn gather(&self, log: &dyn EventStore, views: &[Hungry]) -> Result<bool, FeedError> {

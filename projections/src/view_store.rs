@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use eventstore::{LogIdentity, Position};
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::key::KeyRange;
 
@@ -71,24 +72,14 @@ pub(crate) struct Digest(u64);
 impl Digest {
     /// A hash of some bytes.
     pub(crate) fn of(bytes: &[u8]) -> u64 {
-        let mut digest = Self::default();
-        digest.toggle(&[], bytes);
-        digest.0
+        xxh3_64(bytes)
     }
 
     /// Takes an entry in, or out again.
     pub(crate) fn toggle(&mut self, key: &[u8], value: &[u8]) {
-        // FNV-1a over both, the key's length between them, then a finaliser so
-        // that single bits of the input reach all bits of the sum.
-        const PRIME: u64 = 0x0000_0100_0000_01b3;
-        let length = (key.len() as u64).to_be_bytes();
-        let bytes = key.iter().chain(&length).chain(value);
-        let mut hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(PRIME)
-        });
-        hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        self.0 ^= hash ^ (hash >> 31);
+        // XXH3, the key's hash as the seed of the value's: so it matters where a
+        // key ends.
+        self.0 ^= xxh3_64_with_seed(value, xxh3_64(key));
     }
 }
 
@@ -112,7 +103,7 @@ pub(crate) enum Direction {
 
 /// All views' trees.
 ///
-/// Only one thread writes; any thread reads.
+/// One thread writes to a tree; any thread reads.
 pub(crate) trait ViewStore: Send + Sync + fmt::Debug {
     /// The tree of this name, empty if it is new.
     fn open_tree(&self, name: &str) -> Result<Arc<dyn ViewTree>, ViewStoreError>;

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{
@@ -37,11 +37,14 @@ const DEFAULT_TREE: &[u8] = b"__sled__default";
 pub(super) struct SledViewStore {
     db: sled::Db,
     folder: PathBuf,
+    /// Held while something is written to one of the trees.
+    writer: Arc<Mutex<()>>,
 }
 
 #[derive(Debug)]
 struct SledTree {
     tree: sled::Tree,
+    writer: Arc<Mutex<()>>,
 }
 
 fn guarded<T>(
@@ -96,6 +99,7 @@ impl SledViewStore {
                     return Ok(Self {
                         db: opened?,
                         folder: folder.to_owned(),
+                        writer: Arc::default(),
                     });
                 }
             }
@@ -113,7 +117,8 @@ impl SledViewStore {
 impl ViewStore for SledViewStore {
     fn open_tree(&self, name: &str) -> Result<Arc<dyn ViewTree>, ViewStoreError> {
         let tree = guarded("opening", || self.db.open_tree(name))?;
-        Ok(Arc::new(SledTree { tree }))
+        let writer = Arc::clone(&self.writer);
+        Ok(Arc::new(SledTree { tree, writer }))
     }
 
     fn remove_tree(&self, name: &str) -> Result<(), ViewStoreError> {
@@ -212,6 +217,7 @@ impl ViewTree for SledTree {
             }
         }
         writes.insert(&CHECKPOINT_KEY, checkpoint);
+        let _alone = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         guarded("writing", || self.tree.apply_batch(writes))
     }
 
