@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::ops::Bound;
@@ -74,6 +75,24 @@ struct Cell {
     below: Option<Content>,
     /// What is to be written, if anything is.
     written: Option<Written>,
+}
+
+impl Cell {
+    /// The value, as far as it is known here.
+    fn content(&self) -> Content {
+        match &self.written {
+            Some(written) => written.content(),
+            None => self.below.clone().flatten(),
+        }
+    }
+
+    /// What it takes beside its key, bytes, roughly; nothing as long as nothing
+    /// was written to it.
+    fn bytes(&self) -> usize {
+        let below = self.below.as_ref().map_or(0, size);
+        let written = self.written.as_ref();
+        written.map_or(0, |written| ENTRY_BYTES + below + written.bytes())
+    }
 }
 
 /// A value that is to be written, or that there shall be none.
@@ -281,41 +300,61 @@ impl<'v> Overlay<'v> {
         key: Key,
         change: impl FnOnce(&mut Option<R>) -> Option<T>,
     ) -> Result<Option<T>, ViewStoreError> {
-        let written = (self.cells.get_mut().get_mut(key.as_bytes()))
-            .and_then(|cell| cell.written.as_mut())
-            .and_then(Written::row_mut);
-        if let Some(row) = written {
-            let before = Decoded::bytes(row);
-            let told = change(row);
-            self.bytes = self.bytes + Decoded::bytes(row) - before;
-            return Ok(told);
-        }
-        let mut row = self.row(&key)?;
-        let told = change(&mut row);
-        if told.is_some() {
-            self.write(key, Written::Row(Box::new(row)));
-        }
+        let place = self.place(&key);
+        let cell = match self.cells.get_mut().entry(key.into_bytes()) {
+            Occupied(known) => known.into_mut(),
+            Vacant(unknown) => {
+                let below = Some(self.below.tree().get(unknown.key())?);
+                unknown.insert(Cell {
+                    below,
+                    written: None,
+                })
+            }
+        };
+        let before = cell.bytes();
+        let told = if let Some(row) = cell.written.as_mut().and_then(Written::row_mut) {
+            change(row)
+        } else {
+            let row = cell.content().map(|bytes| from_bytes(&bytes));
+            let mut row = row.transpose()?;
+            let told = change(&mut row);
+            if told.is_some() {
+                cell.written = Some(Written::Row(Box::new(row)));
+            }
+            told
+        };
+        let after = cell.bytes();
+        self.note_written(place, before, after);
         Ok(told)
     }
 
     fn write(&mut self, key: Key, value: Written) {
-        let key = key.into_bytes();
-        self.bytes += value.bytes();
-        if let Some(cell) = self.cells.get_mut().get_mut(&key)
-            && let Some(written) = &mut cell.written
-        {
-            self.bytes -= written.bytes();
-            *written = value;
-            return;
-        }
-        if let Some(sorted) = self.sorted.get_mut() {
-            sorted.insert(key.clone());
-        }
-        self.written += 1;
-        self.bytes += key.len() + ENTRY_BYTES;
-        let cell = self.cells.get_mut().entry(key).or_default();
-        self.bytes += cell.below.as_ref().map_or(0, size);
+        let place = self.place(&key);
+        let cell = self.cells.get_mut().entry(key.into_bytes()).or_default();
+        let before = cell.bytes();
         cell.written = Some(value);
+        let after = cell.bytes();
+        self.note_written(place, before, after);
+    }
+
+    /// How long a key is, and the key itself where it may have to be sorted in.
+    fn place(&mut self, key: &Key) -> (usize, Option<Vec<u8>>) {
+        let key = key.as_bytes();
+        let sorted = self.sorted.get_mut().as_ref();
+        (key.len(), sorted.map(|_| key.to_vec()))
+    }
+
+    /// Follows what a cell takes, which is nothing as long as nothing was written to it.
+    fn note_written(&mut self, place: (usize, Option<Vec<u8>>), before: usize, after: usize) {
+        let (key_bytes, key) = place;
+        self.bytes = self.bytes + after - before;
+        if before == 0 && after > 0 {
+            self.written += 1;
+            self.bytes += key_bytes;
+            if let Some((sorted, key)) = self.sorted.get_mut().as_mut().zip(key) {
+                sorted.insert(key);
+            }
+        }
     }
 
     /// How many keys were written.
