@@ -26,6 +26,7 @@ const COMMAND_TIME_MAX: Duration = Duration::from_mins(2);
 #[derive(Debug, Clone)]
 pub struct Program {
     path: PathBuf,
+    settings: Vec<(String, String)>,
     traced: Option<Traced>,
 }
 
@@ -55,8 +56,16 @@ impl Program {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
+            settings: Vec::new(),
             traced: None,
         }
+    }
+
+    /// The same program with one more variable in its environment.
+    #[must_use]
+    pub fn with_setting(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// The same program, run under a tracer that makes calls fail.
@@ -181,6 +190,7 @@ impl Program {
         for name in settings.filter(|name| name.to_string_lossy().starts_with("AIRPOST_")) {
             command.env_remove(name);
         }
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command.kill_on_drop(true);
         command
     }

@@ -37,11 +37,12 @@ enum Kind {
     Request,
 }
 
-/// A version 7 UUID of the moment at which a thing came to be.
+/// A version 7 UUID of the moment at which a thing came to be. No two things
+/// have the same one, of whatever kinds they are: views take that for granted.
 fn key(kind: Kind, number: u64) -> Uuid {
-    let random = (number ^ ((kind as u64) << 60)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let random = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut bytes = [0; 10];
-    bytes.copy_from_slice(&[random.to_be_bytes().as_slice(), &[0; 2]].concat());
+    bytes.copy_from_slice(&[random.to_be_bytes().as_slice(), &[0, kind as u8]].concat());
     uuid::Builder::from_unix_timestamp_millis(BEGIN_MS + number, &bytes).into_uuid()
 }
 

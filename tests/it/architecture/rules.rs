@@ -37,7 +37,8 @@ pub(crate) const NATS: Home = Home {
 /// The web framework.
 pub(crate) const AXUM: Home = Home {
     name: "axum",
-    places: &["api/src/http*"],
+    // The last is the handler that the service's are measured against.
+    places: &["api/src/http*", "tests/benches/serve/bare.rs"],
     reason: "axum is named only in the HTTP edge",
 };
 
