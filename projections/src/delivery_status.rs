@@ -406,12 +406,26 @@ fn name(view: &mut Overlay<'_>, delivery: &[u8; 16], order: &Order) -> Result<()
 }
 
 fn order(view: &Overlay<'_>, delivery: &[u8; 16]) -> Result<Option<Order>, ViewStoreError> {
-    let pieces = Key::row().id(delivery).prefix_after(row_key(delivery));
-    let pieces = view.scan(&pieces, Direction::Forward, PIECES_MAX)?;
-    if pieces.is_empty() {
+    let mut bytes = Vec::new();
+    for number in (1..).take(PIECES_MAX) {
+        let Some(piece) = view.get(&Key::row().id(delivery).number(number))? else {
+            break;
+        };
+        // Only the last one is not full. Most orders are one, which is cheaper
+        // to look up by its key than by a range.
+        let is_last = piece.len() < PIECE_BYTES;
+        if bytes.is_empty() {
+            bytes = piece;
+        } else {
+            bytes.extend(piece);
+        }
+        if is_last {
+            break;
+        }
+    }
+    if bytes.is_empty() {
         return Ok(None);
     }
-    let bytes: Vec<u8> = pieces.into_iter().flat_map(|(_, piece)| piece).collect();
     let DeliveryEvent::Created(order) = from_bytes::<Carried>(&bytes)?.event()? else {
         return Err(ViewStoreError::unreadable("something else than an order"));
     };

@@ -228,10 +228,12 @@ impl Views {
     pub fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>, QueryError> {
         self.query(|set| {
             let answering = set.view(&DeliveryStatus);
+            let head = *self.log.head().borrow();
             let view = answering.read();
             let mut overlay = view.overlay();
-            let after = delivery_status::sequence(&overlay, id)?;
-            if !answering.shows_parked(delivery_stream(id)) {
+            // What holds the whole log needs no look into it.
+            if view.position() < head && !answering.shows_parked(delivery_stream(id)) {
+                let after = delivery_status::sequence(&overlay, id)?;
                 self.fold_stream(&mut overlay, view.projection(), id, after)?;
             }
             Ok(delivery_status::delivery(&overlay, id)?)
@@ -247,10 +249,11 @@ impl Views {
     pub fn history(&self, id: DeliveryId) -> Result<Option<Vec<HistoryEntry>>, QueryError> {
         self.query(|set| {
             let answering = set.view(&DeliveryHistory);
+            let head = *self.log.head().borrow();
             let view = answering.read();
             let mut overlay = view.overlay();
-            let after = delivery_history::sequence(&overlay, id)?;
-            if !answering.shows_parked(delivery_stream(id)) {
+            if view.position() < head && !answering.shows_parked(delivery_stream(id)) {
+                let after = delivery_history::sequence(&overlay, id)?;
                 self.fold_stream(&mut overlay, view.projection(), id, after)?;
             }
             let history = delivery_history::history(&overlay, id)?;
