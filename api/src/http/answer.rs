@@ -1,9 +1,10 @@
 //! Answers in the one form that all of them have, and failures of the machine
 //! as problems.
 
+use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, ETAG};
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use eventstore::{AppendError, Position};
 use projections::QueryError;
 use serde_json::Value;
@@ -14,14 +15,22 @@ use super::front::STREAM_POSITION;
 use super::problem::{Problem, ProblemKind};
 use crate::application::Failure;
 
+/// How many headers an answer has when it leaves, roughly.
+const HEADERS_USUAL: usize = 10;
+
 /// JSON with a status.
 pub(super) fn json(status: StatusCode, body: &Value) -> Response {
-    (
-        status,
-        [(CONTENT_TYPE, HeaderValue::from_static(JSON))],
-        body.to_string(),
-    )
-        .into_response()
+    json_bytes(status, body.to_string().into())
+}
+
+/// The same of JSON that is written already.
+pub(super) fn json_bytes(status: StatusCode, body: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.reserve(HEADERS_USUAL);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+    response
 }
 
 /// Says which position of the log an answer is at least as new as.

@@ -19,7 +19,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::Api;
-use super::answer::{at, failed, json as json_answer, tagged, unanswered};
+use super::answer::{at, failed, json as json_answer, json_bytes, tagged, unanswered};
 use super::body::{JSON, MERGE_PATCH};
 use super::conditional::{Preconditions, Verdict, precondition_failed};
 use super::fields;
@@ -115,7 +115,7 @@ async fn read(
     }
     let row = existing(&api, id)?;
     let response = preconditions.answer(representation::tag(&row), || {
-        json_answer(StatusCode::OK, &representation::delivery(&row))
+        json_bytes(StatusCode::OK, representation::delivery_bytes(&row))
     });
     Ok(current(&api, id, position, response))
 }
@@ -291,7 +291,7 @@ fn written(
     address: &HeaderName,
 ) -> Result<Response, Problem> {
     let row = existing(api, id)?;
-    let mut response = json_answer(status, &representation::delivery(&row));
+    let mut response = json_bytes(status, representation::delivery_bytes(&row));
     let path = HeaderValue::try_from(representation::path(id));
     response
         .headers_mut()

@@ -6,10 +6,15 @@
 
 use domain::delivery::{Place, Status};
 use domain::geo::GeoPoint;
+use domain::text::Address;
 use domain::time::{Timestamp, Window};
 use projections::Eta;
+use serde::Serialize;
 use serde_json::{Value, json};
 
+use instant::Instant;
+
+pub(crate) mod instant;
 pub(crate) mod delivery;
 pub(crate) mod drone;
 pub(crate) mod history;
@@ -19,7 +24,7 @@ pub(crate) mod user;
 
 /// An instant.
 pub(crate) fn time(at: Timestamp) -> Value {
-    Value::String(at.to_string())
+    value_of(Instant(at))
 }
 
 /// An instant that may be unknown.
@@ -27,35 +32,78 @@ pub(crate) fn time_or_null(at: Option<Timestamp>) -> Value {
     at.map_or(Value::Null, time)
 }
 
+/// What one of these forms is as a value, to stand in a larger one.
+fn value_of(form: impl Serialize) -> Value {
+    serde_json::to_value(form).expect("a form of named fields is an object of JSON")
+}
+
 /// A place with its address.
+#[derive(Serialize)]
+struct PlaceForm<'p> {
+    lat: f64,
+    lon: f64,
+    address: Option<&'p str>,
+}
+
+impl<'p> PlaceForm<'p> {
+    fn of(place: &'p Place) -> Self {
+        Self {
+            lat: place.point.lat_degrees(),
+            lon: place.point.lon_degrees(),
+            address: place.address.as_ref().map(Address::as_str),
+        }
+    }
+}
+
 fn place(place: &Place) -> Value {
-    json!({
-        "lat": place.point.lat_degrees(),
-        "lon": place.point.lon_degrees(),
-        "address": place.address.as_ref().map(ToString::to_string),
-    })
+    value_of(PlaceForm::of(place))
 }
 
 fn point(point: GeoPoint) -> Value {
     json!({ "lat": point.lat_degrees(), "lon": point.lon_degrees() })
 }
 
-fn window(window: Option<Window>) -> Value {
-    window.map_or(Value::Null, |window| {
-        json!({ "not_before": time(window.not_before()), "not_after": time(window.not_after()) })
-    })
+#[derive(Serialize)]
+struct WindowForm {
+    not_before: Instant,
+    not_after: Instant,
 }
 
-/// `error_s` is how far off it may be, where that is known.
+impl WindowForm {
+    fn of(window: Window) -> Self {
+        Self {
+            not_before: Instant(window.not_before()),
+            not_after: Instant(window.not_after()),
+        }
+    }
+}
+
+fn window(window: Option<Window>) -> Value {
+    value_of(window.map(WindowForm::of))
+}
+
+#[derive(Serialize)]
+struct EtaForm {
+    pickup_at: Option<Instant>,
+    dropoff_at: Option<Instant>,
+    /// How far off it may be, where that is known.
+    error_s: Option<u32>,
+    computed_at: Instant,
+}
+
+impl EtaForm {
+    fn of(eta: Eta) -> Self {
+        Self {
+            pickup_at: eta.pickup_at.map(Instant),
+            dropoff_at: eta.dropoff_at.map(Instant),
+            error_s: None,
+            computed_at: Instant(eta.computed_at),
+        }
+    }
+}
+
 fn eta(eta: Option<Eta>) -> Value {
-    eta.map_or(Value::Null, |eta| {
-        json!({
-            "pickup_at": time_or_null(eta.pickup_at),
-            "dropoff_at": time_or_null(eta.dropoff_at),
-            "error_s": null,
-            "computed_at": time(eta.computed_at),
-        })
-    })
+    value_of(eta.map(EtaForm::of))
 }
 
 /// The stage of Fabrikam's Delivery Scheduler that a status belongs to.

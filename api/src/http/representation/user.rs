@@ -10,9 +10,12 @@ use crate::http::conditional::EntityTag;
 /// Grows when the bytes of a user change for the same events.
 const VERSION: u16 = 1;
 
+/// What the address of a user begins with.
+pub(crate) const PATH: &str = "/v1/users/";
+
 /// The address of a user.
 pub(crate) fn path(id: UserId) -> String {
-    format!("/v1/users/{id}")
+    format!("{PATH}{id}")
 }
 
 /// The tag of a user: counts and the next arrival come from deliveries'
