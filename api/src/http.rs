@@ -3,6 +3,7 @@
 //! A handler parses, calls one use case and maps the result; no rule of the
 //! business lives here. What holds for every request alike is in [`front`].
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::{Router, middleware};
@@ -16,6 +17,7 @@ use crate::config::Config;
 use crate::environment::Environment;
 use crate::ingest::Ingest;
 use crate::observability::Metrics;
+use admission::Admission;
 use body::BodyReader;
 use front::{Front, FrontSettings};
 
@@ -71,9 +73,13 @@ pub struct Services {
     pub metrics: Metrics,
 }
 
-/// What handlers work with. Cheap to clone.
+/// What handlers work with. Cheap to clone: each request has its own.
 #[derive(Clone, Debug)]
-struct Api {
+struct Api(Arc<Parts>);
+
+/// What [`Api`] consists of.
+#[derive(Debug)]
+struct Parts {
     application: Application,
     ingest: Ingest,
     views: Arc<Views>,
@@ -86,6 +92,14 @@ struct Api {
     bodies: BodyReader,
     batches: BodyReader,
     skew_max: DurationS,
+}
+
+impl Deref for Api {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 impl Api {
@@ -107,7 +121,7 @@ pub fn interface(services: Services, config: &Config, stopping: watch::Receiver<
     } = services;
     let bodies = BodyReader::new(&config.http);
     let streams = feed::Streams::new(application.log(), &config.http, stopping);
-    let api = Api {
+    let api = Api(Arc::new(Parts {
         streams,
         rebuilds: operations::Rebuilds::default(),
         batches: bodies.with_bytes_max(config.http.batch_bytes_max),
@@ -118,7 +132,7 @@ pub fn interface(services: Services, config: &Config, stopping: watch::Receiver<
         live,
         metrics,
         application: application.clone(),
-    };
+    }));
     let settings = FrontSettings::new(
         config,
         application.environment().clone(),
@@ -127,8 +141,7 @@ pub fn interface(services: Services, config: &Config, stopping: watch::Receiver<
     let era = conditional::Era::of(api.views.log().identity());
     let front = front::front(routes(api, config), settings);
     // Outermost, so that a problem's tag is marked too.
-    let marked = middleware::from_fn_with_state(era, conditional::mark_tags).layer(front);
-    Front::new(marked)
+    Front::new(era.layer(front))
 }
 
 fn routes(api: Api, config: &Config) -> Router {
@@ -143,14 +156,9 @@ fn routes(api: Api, config: &Config) -> Router {
         .merge(statistics::routes())
         .merge(tasks::routes())
         .merge(operations::routes())
-        .route_layer(middleware::from_fn_with_state(
-            Arc::clone(&api.views),
-            admission::admit_writes,
-        ))
-        .route_layer(middleware::from_fn(negotiate::json_only))
+        .route_layer(Admission::new(Arc::clone(&api.views), Arc::clone(&places)))
         // What chooses its form by itself.
-        .merge(feed::routes())
-        .route_layer(middleware::from_fn_with_state(places, front::gate));
+        .merge(feed::routes().route_layer(middleware::from_fn_with_state(places, front::gate)));
     // How the service is can be asked also when there is no place left.
     resources
         .merge(health::routes())

@@ -1,15 +1,29 @@
-//! Whether a request that writes is let in: not before it is known that the
-//! log holds everything that was ever acknowledged, and not while what can be
-//! read falls behind what is written.
+//! Whether a request is let in to the resources: not where there is no place
+//! left or its client takes no JSON; and one that writes not before it is known
+//! that the log holds everything that was ever acknowledged, nor while what can
+//! be read falls behind what is written.
+//!
+//! A service of its own and no middleware function, since every request meets
+//! it: one that reads costs it no memory.
 
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Ready, ready};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use futures_util::future::{BoxFuture, Either};
 use projections::Views;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::{Layer, Service, ServiceExt as _};
 
+use super::body::JSON;
+use super::front;
+use super::negotiate::choose;
 use super::problem::{Problem, ProblemKind};
 use crate::observability::HTTP_OVERLOADED;
 
@@ -20,31 +34,123 @@ const OPENING_WAIT: Duration = Duration::from_secs(5);
 /// what a working disk needs, and soon enough that nobody reads much too old.
 const LAG_MAX: Duration = Duration::from_secs(5);
 
-/// A layer that holds writes back while the views are being opened, and refuses
-/// them (503) if that takes long: only the views can tell whether the journal
-/// has lost its end, and until then nothing may be appended to it. It refuses
-/// them too while the views are more than five seconds old.
-pub(super) async fn admit_writes(
-    State(views): State<Arc<Views>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    if !request.method().is_safe() && !views.are_open() {
+/// The layer. It works on so many requests at once as there are places, and
+/// refuses the rest at once (503); it refuses whoever rules JSON out (406); and
+/// it holds writes back while the views are being opened, and refuses them
+/// (503) if that takes long or the views are more than five seconds old: only
+/// they can tell whether the journal has lost its end, and until then nothing
+/// may be appended to it.
+#[derive(Clone)]
+pub(super) struct Admission {
+    views: Arc<Views>,
+    places: Arc<Semaphore>,
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admission").finish_non_exhaustive()
+    }
+}
+
+impl Admission {
+    pub(super) fn new(views: Arc<Views>, places: Arc<Semaphore>) -> Self {
+        Self { views, places }
+    }
+}
+
+impl<S> Layer<S> for Admission {
+    type Service = Admitting<S>;
+
+    fn layer(&self, inner: S) -> Admitting<S> {
+        Admitting {
+            admission: self.clone(),
+            inner,
+        }
+    }
+}
+
+/// What is behind the layer.
+#[derive(Clone, Debug)]
+pub(super) struct Admitting<S> {
+    admission: Admission,
+    inner: S,
+}
+
+type Answered = Result<Response, Infallible>;
+
+impl<S> Service<Request> for Admitting<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Unpin + Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future =
+        Either<Ready<Answered>, Either<Placed<S::Future>, Placed<BoxFuture<'static, Answered>>>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let Ok(place) = Arc::clone(&self.admission.places).try_acquire_owned() else {
+            return Either::Left(ready(Ok(front::no_place().into_response())));
+        };
+        if let Err(problem) = choose(request.headers(), &[JSON]) {
+            return Either::Left(ready(Ok(problem.into_response())));
+        }
+        Either::Right(if request.method().is_safe() {
+            let answer = self.inner.call(request);
+            Either::Left(Placed {
+                answer,
+                _place: place,
+            })
+        } else {
+            let (views, inner) = (Arc::clone(&self.admission.views), self.inner.clone());
+            let answer: BoxFuture<'static, Answered> = Box::pin(async move {
+                match admit_write(&views).await {
+                    Ok(()) => inner.oneshot(request).await,
+                    Err(problem) => Ok(problem.into_response()),
+                }
+            });
+            Either::Right(Placed {
+                answer,
+                _place: place,
+            })
+        })
+    }
+}
+
+/// An answer in the making, which has a place meanwhile.
+#[derive(Debug)]
+pub(super) struct Placed<F> {
+    answer: F,
+    _place: OwnedSemaphorePermit,
+}
+
+impl<F: Future + Unpin> Future for Placed<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        Pin::new(&mut self.answer).poll(cx)
+    }
+}
+
+async fn admit_write(views: &Views) -> Result<(), Problem> {
+    if !views.are_open() {
         // Views that are refused end the service, which says why.
         let _ = tokio::time::timeout(OPENING_WAIT, views.decided()).await;
         if !views.are_open() {
             let why = "the service has just started and is still opening its views; \
                        what is asked for by its id is answered already, writes are taken in a moment";
-            return Problem::new(ProblemKind::NotReady, why)
-                .with_retry_after_s(1)
-                .into_response();
+            return Err(Problem::new(ProblemKind::NotReady, why).with_retry_after_s(1));
         }
     }
-    if !request.method().is_safe() && views.lag().is_some_and(|lag| lag > LAG_MAX) {
+    if views.lag().is_some_and(|lag| lag > LAG_MAX) {
         metrics::counter!(HTTP_OVERLOADED).increment(1);
         let why = "what can be read is more than five seconds behind what was written; \
                    writes are taken again when it has caught up";
-        return Problem::overloaded(why).into_response();
+        return Err(Problem::overloaded(why));
     }
-    next.run(request).await
+    Ok(())
 }

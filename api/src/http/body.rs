@@ -259,7 +259,7 @@ fn lossy(value: &HeaderValue) -> String {
 /// server that closes the connection then makes many clients see a reset
 /// instead of the answer.
 #[derive(Debug)]
-pub(crate) struct Remains(Arc<Lent>);
+pub(crate) struct Remains(Option<Arc<Lent>>);
 
 #[derive(Debug)]
 struct Lent {
@@ -273,23 +273,29 @@ struct LentBody(Arc<Lent>);
 impl Remains {
     /// Lends a body out.
     pub(crate) fn of(body: Body) -> (Self, Body) {
+        if body.is_end_stream() {
+            // There is none: nothing of it will be left.
+            return (Self(None), body);
+        }
         let lent = Arc::new(Lent {
-            ended: AtomicBool::new(body.is_end_stream()),
+            ended: AtomicBool::new(false),
             body: Mutex::new(body),
             begun: AtomicBool::new(false),
         });
-        (Self(Arc::clone(&lent)), Body::new(LentBody(lent)))
+        (Self(Some(Arc::clone(&lent))), Body::new(LentBody(lent)))
     }
 
     /// Whether somebody began to read it: until then a client that asked with
     /// `Expect: 100-continue` sends nothing.
     pub(crate) fn is_begun(&self) -> bool {
-        self.0.begun.load(Ordering::Relaxed)
+        let lent = self.0.as_ref();
+        lent.is_some_and(|lent| lent.begun.load(Ordering::Relaxed))
     }
 
     /// Whether all of it was read.
     pub(crate) fn is_ended(&self) -> bool {
-        self.0.ended.load(Ordering::Relaxed)
+        let lent = self.0.as_ref();
+        lent.is_none_or(|lent| lent.ended.load(Ordering::Relaxed))
     }
 
     /// Reads what is left and drops it, within the limits.
@@ -297,7 +303,8 @@ impl Remains {
         if self.is_ended() {
             return;
         }
-        let mut body = LentBody(self.0);
+        let Some(remains) = self.0 else { return };
+        let mut body = LentBody(remains);
         let mut left = DROPPED_BYTES_MAX;
         let dropping = async {
             while let Some(Ok(frame)) = body.frame().await {

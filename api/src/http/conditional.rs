@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 use super::problem::{Problem, ProblemKind};
-pub(crate) use era::{Era, mark_tags};
+pub(crate) use era::Era;
 
 /// The most tags that one header may list; what comes after is not looked at.
 const TAGS_MAX: usize = 100;

@@ -8,30 +8,34 @@ use std::convert::Infallible;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{EXPECT, HOST};
-use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, Response, StatusCode};
-use axum::middleware::{self, Next};
+use axum::middleware::Next;
 use axum::response::IntoResponse;
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
-use tower::Layer as _;
+use tower::layer::layer_fn;
 use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceExt as _};
 use tracing::Instrument as _;
 
 use super::body::{Remains, too_slow};
-use super::problem::{Problem, ProblemContext, ProblemKind};
+use super::problem::{Base, Problem, ProblemContext, ProblemKind};
 use crate::config::Config;
 use crate::environment::Environment;
-use crate::observability::{HTTP_OVERLOADED, HTTP_PANICS, HTTP_REQUEST_SECONDS, HTTP_REQUESTS};
+use crate::observability::{HTTP_OVERLOADED, HTTP_PANICS};
+use line::{Counts, Line, shown_method};
 
 mod finish;
 mod identity;
+mod line;
 
 pub use finish::STREAM_POSITION;
 pub use identity::RequestIdentity;
@@ -43,7 +47,7 @@ pub type Front = BoxCloneSyncService<Request, Response<Body>, Infallible>;
 #[derive(Clone)]
 pub struct FrontSettings {
     /// What clients reach the service by, if it is not what they say themselves.
-    pub public_url: Option<String>,
+    pub public_url: Option<Arc<str>>,
     /// All header lines of a request together, bytes.
     pub headers_bytes_max: usize,
     /// Time for an answer to begin.
@@ -63,7 +67,7 @@ impl FrontSettings {
         head: Arc<dyn Fn() -> u64 + Send + Sync>,
     ) -> Self {
         Self {
-            public_url: config.public_url.clone(),
+            public_url: config.public_url.as_deref().map(Arc::from),
             headers_bytes_max: usize::try_from(config.http.headers_bytes_max).unwrap_or(usize::MAX),
             request_time: Duration::from_millis(config.http.request_time_ms),
             environment,
@@ -86,9 +90,12 @@ pub fn front(routes: Router, settings: FrontSettings) -> Front {
     let routes = routes
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn(note_route));
-    let attended = middleware::from_fn_with_state(Arc::new(settings), attend).layer(routes);
-    BoxCloneSyncService::new(attended)
+        .layer(layer_fn(|inner| NotingRoute { inner }));
+    BoxCloneSyncService::new(Attending {
+        settings: Arc::new(settings),
+        counts: Arc::default(),
+        routes,
+    })
 }
 
 /// A layer that works on so many requests at once and refuses the rest at
@@ -100,13 +107,15 @@ pub async fn gate(
     next: Next,
 ) -> Response<Body> {
     let Ok(_place) = places.try_acquire() else {
-        metrics::counter!(HTTP_OVERLOADED).increment(1);
-        return Problem::overloaded(
-            "more requests are under way than can be worked on; send it again later",
-        )
-        .into_response();
+        return no_place().into_response();
     };
     next.run(request).await
+}
+
+/// What a request hears that finds no place.
+pub(super) fn no_place() -> Problem {
+    metrics::counter!(HTTP_OVERLOADED).increment(1);
+    Problem::overloaded("more requests are under way than can be worked on; send it again later")
 }
 
 async fn nothing_here() -> Problem {
@@ -129,21 +138,67 @@ async fn wrong_method(method: Method) -> Problem {
 #[derive(Clone, Default)]
 struct RouteSlot(Arc<OnceLock<MatchedPath>>);
 
-async fn note_route(request: Request, next: Next) -> Response<Body> {
-    if let (Some(slot), Some(path)) = (
-        request.extensions().get::<RouteSlot>(),
-        request.extensions().get::<MatchedPath>(),
-    ) {
-        // The layer is met once per request.
-        let _ = slot.0.set(path.clone());
+/// Tells which route was chosen, on the way in.
+#[derive(Clone, Debug)]
+struct NotingRoute<S> {
+    inner: S,
+}
+
+impl<S: Service<Request>> Service<Request> for NotingRoute<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
     }
-    next.run(request).await
+
+    fn call(&mut self, request: Request) -> S::Future {
+        let extensions = request.extensions();
+        if let (Some(slot), Some(path)) = (
+            extensions.get::<RouteSlot>(),
+            extensions.get::<MatchedPath>(),
+        ) {
+            // The layer is met once per request.
+            let _ = slot.0.set(path.clone());
+        }
+        self.inner.call(request)
+    }
+}
+
+/// What lies around the routes.
+#[derive(Clone)]
+struct Attending {
+    settings: Arc<FrontSettings>,
+    counts: Arc<Counts>,
+    routes: Router,
+}
+
+impl Service<Request> for Attending {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // A router is always ready.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let Self {
+            settings,
+            counts,
+            routes,
+        } = self.clone();
+        Box::pin(async move { Ok(attend(&settings, &counts, routes, request).await) })
+    }
 }
 
 async fn attend(
-    State(settings): State<Arc<FrontSettings>>,
+    settings: &FrontSettings,
+    counts: &Counts,
+    routes: Router,
     mut request: Request,
-    next: Next,
 ) -> Response<Body> {
     let started = settings.environment.elapsed();
     // Before the handler looks at anything, so that it promises no more than
@@ -154,13 +209,13 @@ async fn attend(
     let path = request.uri().path().to_owned();
     let route = RouteSlot::default();
     let context = ProblemContext {
-        base: base_of(&request, settings.public_url.as_deref()),
+        base: base_of(&request, settings.public_url.as_ref()),
         request: identity.uuid(),
     };
     request.extensions_mut().insert(context.clone());
     let span = tracing::info_span!("request", id = identity.text());
 
-    let mut response = serve(&settings, request, next, &route, &identity)
+    let mut response = serve(settings, request, routes, &route, &identity)
         .instrument(span)
         .await;
     let code = finish::finish(&mut response, &method, &context);
@@ -176,7 +231,7 @@ async fn attend(
         code,
         elapsed,
     };
-    line.count();
+    counts.count(&line);
     line.log(&identity);
     response
 }
@@ -185,7 +240,7 @@ async fn attend(
 async fn serve(
     settings: &FrontSettings,
     mut request: Request,
-    next: Next,
+    routes: Router,
     route: &RouteSlot,
     identity: &RequestIdentity,
 ) -> Response<Body> {
@@ -198,9 +253,9 @@ async fn serve(
         remains.drop_rest().await;
         return problem.into_response();
     }
-    let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let answering = AssertUnwindSafe(routes.oneshot(request)).catch_unwind();
     let response = match tokio::time::timeout(settings.request_time, answering).await {
-        Ok(Ok(response)) => response,
+        Ok(Ok(response)) => response.unwrap_or_else(|never| match never {}),
         Ok(Err(_panic)) => {
             // The panic hook has printed the message already; it may hold what
             // a client sent, so it is not repeated.
@@ -259,94 +314,16 @@ fn header_bytes(headers: &HeaderMap) -> usize {
 
 /// What links to problems begin with: the configured address; else what the
 /// client used, over http, since this server speaks nothing else; else
-/// nothing, which makes them relative.
-fn base_of(request: &Request, public_url: Option<&str>) -> String {
+/// nothing, which makes them relative. Looked into only if there is a problem.
+fn base_of(request: &Request, public_url: Option<&Arc<str>>) -> Base {
     if let Some(url) = public_url {
-        return url.to_owned();
+        return Base::Url(Arc::clone(url));
     }
-    let named = request
-        .headers()
-        .get(HOST)
-        .and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
-    match request.uri().authority().or(named.as_ref()) {
-        Some(authority) if !authority.as_str().contains('@') => format!("http://{authority}"),
-        Some(_) | None => String::new(),
+    if let Some(authority) = request.uri().authority() {
+        return Base::Authority(authority.clone());
     }
-}
-
-/// The method, unless somebody made it up: labels must stay few.
-fn shown_method(method: &Method) -> &'static str {
-    const KNOWN: [Method; 9] = [
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::PUT,
-        Method::PATCH,
-        Method::DELETE,
-        Method::OPTIONS,
-        Method::TRACE,
-        Method::CONNECT,
-    ];
-    const NAMES: [&str; 9] = [
-        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT",
-    ];
-    KNOWN
-        .iter()
-        .zip(NAMES)
-        .find(|(known, _)| *known == method)
-        .map_or("other", |(_, name)| name)
-}
-
-/// What the log and the metrics say about a request.
-struct Line<'a> {
-    method: &'static str,
-    route: Option<&'a str>,
-    path: &'a str,
-    status: StatusCode,
-    code: Option<&'static str>,
-    elapsed: Duration,
-}
-
-/// Routes that are asked every few seconds by machines.
-const QUIET: [&str; 3] = ["/livez", "/readyz", "/metrics"];
-
-impl Line<'_> {
-    fn count(&self) {
-        let labels = [
-            ("method", self.method.to_owned()),
-            ("route", self.route.unwrap_or("none").to_owned()),
-            ("status", self.status.as_u16().to_string()),
-        ];
-        metrics::counter!(HTTP_REQUESTS, &labels).increment(1);
-        metrics::histogram!(HTTP_REQUEST_SECONDS, &labels).record(self.elapsed);
-    }
-
-    /// One line. The path is told only where a route took it, so that it is
-    /// of ids; the query is never told.
-    fn log(&self, identity: &RequestIdentity) {
-        let path = self.route.map_or("", |_| self.path);
-        let (request, trace) = (identity.text(), identity.trace_id().unwrap_or(""));
-        let (method, route, status) = (
-            self.method,
-            self.route.unwrap_or("none"),
-            self.status.as_u16(),
-        );
-        let code = self.code.unwrap_or("");
-        let elapsed_us = u64::try_from(self.elapsed.as_micros()).unwrap_or(u64::MAX);
-        if self.status.is_server_error() {
-            tracing::warn!(
-                method, route, path, status, code, elapsed_us, request, trace, "answered"
-            );
-        } else if QUIET.contains(&route) {
-            tracing::debug!(
-                method, route, path, status, code, elapsed_us, request, trace, "answered"
-            );
-        } else {
-            tracing::info!(
-                method, route, path, status, code, elapsed_us, request, trace, "answered"
-            );
-        }
-    }
+    let host = request.headers().get(HOST);
+    host.map_or(Base::Relative, |host| Base::Host(host.clone()))
 }
 
 #[cfg(test)]

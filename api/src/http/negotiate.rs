@@ -1,22 +1,9 @@
 //! The header `Accept` (RFC 9110, section 12.5.1): whether what there is fits.
 
-use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
-use super::body::JSON;
 use super::problem::{Problem, ProblemKind};
-
-/// A layer for routes that answer with JSON: refuses a request that rules it
-/// out before anything is done.
-pub async fn json_only(request: Request, next: Next) -> Response {
-    match choose(request.headers(), &[JSON]) {
-        Ok(_) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    }
-}
 
 /// The offer that the client likes best; of equals, the first.
 ///
@@ -127,6 +114,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::http::body::JSON;
 
     fn chosen(accept: &str, offers: &[&'static str]) -> Option<&'static str> {
         let mut headers = HeaderMap::new();

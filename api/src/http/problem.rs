@@ -4,10 +4,13 @@
 //! writes it out, since only it knows the request's id and the address that
 //! the client used.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
 };
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Response};
 use axum::response::IntoResponse;
 use serde_json::{Map, Value, json};
@@ -41,11 +44,39 @@ struct Inner {
 /// What the front knows about a request and a problem must show.
 #[derive(Clone, Debug)]
 pub struct ProblemContext {
-    /// What `type` begins with, without a slash at its end. Empty gives a
-    /// relative reference, which RFC 9457 allows.
-    pub base: String,
+    /// What `type` begins with.
+    pub base: Base,
     /// What `instance` is made of.
     pub request: Uuid,
+}
+
+/// What the address of a problem's page begins with, without a slash at its
+/// end. Cheap to clone: every request has one, and few have a problem.
+#[derive(Clone, Debug)]
+pub enum Base {
+    /// A configured address.
+    Url(Arc<str>),
+    /// What the request's target names, over http.
+    Authority(Authority),
+    /// What the request's header says, over http; nothing if it is none.
+    Host(HeaderValue),
+    /// Nothing, which makes a relative reference, as RFC 9457 allows.
+    Relative,
+}
+
+impl Base {
+    fn text(&self) -> String {
+        let named = match self {
+            Self::Url(url) => return url.as_ref().to_owned(),
+            Self::Authority(authority) => Some(authority.clone()),
+            Self::Host(host) => host.to_str().ok().and_then(|host| host.parse().ok()),
+            Self::Relative => None,
+        };
+        match named {
+            Some(authority) if !authority.as_str().contains('@') => format!("http://{authority}"),
+            Some(_) | None => String::new(),
+        }
+    }
 }
 
 impl Problem {
@@ -159,7 +190,7 @@ impl Problem {
             members,
             ..
         } = &*self.0;
-        let base = context.map_or("", |context| context.base.as_str());
+        let base = context.map_or_else(String::new, |context| context.base.text());
         let mut object = Map::new();
         object.insert(
             "type".to_owned(),
@@ -225,7 +256,7 @@ mod tests {
 
     fn context() -> ProblemContext {
         ProblemContext {
-            base: "http://airpost.test".to_owned(),
+            base: Base::Url("http://airpost.test".into()),
             request: Uuid::from_u128(7),
         }
     }

@@ -181,7 +181,7 @@ async fn what_the_handler_left_is_read_and_dropped() {
     );
     drop(lent);
     assert!(remains.is_begun() && !remains.is_ended());
-    let rest = Arc::clone(&remains.0);
+    let rest = remains.0.clone().unwrap();
     remains.drop_rest().await;
     assert!(rest.ended.load(Ordering::Relaxed));
 }
@@ -191,7 +191,7 @@ async fn dropping_ends_when_too_much_comes() {
     let megabyte: &'static [u8] = vec![0; 1024 * 1024].leak();
     let (remains, lent) = Remains::of(frames(&[megabyte; 34]));
     drop(lent);
-    let rest = Arc::clone(&remains.0);
+    let rest = remains.0.clone().unwrap();
     remains.drop_rest().await;
     assert!(
         !rest.ended.load(Ordering::Relaxed),

@@ -5,12 +5,15 @@
 //! bears a mark of the log and its epoch, and a tag with another mark matches
 //! nothing: a reader gets the full answer, an editor 412.
 
-use axum::extract::{Request, State};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::{ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
-use axum::middleware::Next;
 use axum::response::Response;
 use eventstore::LogIdentity;
+use tower::{Layer, Service};
 
 use super::{Listed, ListedTag, header_tags};
 
@@ -65,20 +68,66 @@ impl Era {
 }
 
 /// Takes the mark off the tags that come in, and puts it on the tag that goes out.
-pub(crate) async fn mark_tags(
-    State(era): State<Era>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    for name in [IF_MATCH, IF_NONE_MATCH] {
-        era.unmark(request.headers_mut(), &name);
+impl<S> Layer<S> for Era {
+    type Service = Marking<S>;
+
+    fn layer(&self, inner: S) -> Marking<S> {
+        Marking { era: *self, inner }
     }
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    if let Some(marked) = headers.get(ETAG).and_then(|tag| era.marked(tag)) {
-        headers.insert(ETAG, marked);
+}
+
+/// What is behind the layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Marking<S> {
+    era: Era,
+    inner: S,
+}
+
+impl<S> Service<Request> for Marking<S>
+where
+    S: Service<Request, Response = Response>,
+    S::Future: Unpin,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Marked<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
     }
-    response
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        for name in [IF_MATCH, IF_NONE_MATCH] {
+            self.era.unmark(request.headers_mut(), &name);
+        }
+        Marked {
+            era: self.era,
+            answer: self.inner.call(request),
+        }
+    }
+}
+
+/// An answer in the making whose tag will be marked.
+#[derive(Debug)]
+pub(crate) struct Marked<F> {
+    era: Era,
+    answer: F,
+}
+
+impl<F, E> Future for Marked<F>
+where
+    F: Future<Output = Result<Response, E>> + Unpin,
+{
+    type Output = Result<Response, E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut response = ready!(Pin::new(&mut self.answer).poll(cx))?;
+        let headers = response.headers_mut();
+        if let Some(marked) = headers.get(ETAG).and_then(|tag| self.era.marked(tag)) {
+            headers.insert(ETAG, marked);
+        }
+        Poll::Ready(Ok(response))
+    }
 }
 
 #[cfg(test)]

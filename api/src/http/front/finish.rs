@@ -115,9 +115,7 @@ pub(super) fn add_headers(
         "no-store"
     };
     let headers = response.headers_mut();
-    if let Some(value) = identity.request_id_value() {
-        headers.insert(REQUEST_ID, value);
-    }
+    headers.insert(REQUEST_ID, identity.request_id_value());
     if let Some(value) = identity.traceparent_value() {
         headers.insert(TRACEPARENT, value);
     }

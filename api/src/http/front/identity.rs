@@ -16,10 +16,11 @@ const REQUEST_ID_CHARS_MAX: usize = 128;
 /// The id of a request, its client's or ours, and the trace it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestIdentity {
-    text: String,
+    /// As the header says it, which a clone shares; both are of visible characters.
+    id: HeaderValue,
     uuid: Uuid,
     fresh: Uuid,
-    traceparent: Option<String>,
+    traceparent: Option<HeaderValue>,
 }
 
 impl RequestIdentity {
@@ -28,30 +29,28 @@ impl RequestIdentity {
     pub(super) fn of(headers: &HeaderMap, environment: &Environment) -> Self {
         let given = headers
             .get(REQUEST_ID)
-            .and_then(|value| value.to_str().ok())
-            .filter(|text| is_sane(text));
+            .and_then(|value| Some((value, value.to_str().ok()?)))
+            .filter(|(_, text)| is_sane(text));
         let fresh = environment.new_id();
-        let (text, uuid) = given.map_or_else(
-            || (fresh.to_string(), fresh),
-            |text| (text.to_owned(), uuid_of(text)),
+        let (id, uuid) = given.map_or_else(
+            || (header_of(fresh), fresh),
+            |(value, text)| (value.clone(), uuid_of(text)),
         );
         let traceparent = headers
             .get(TRACEPARENT)
-            .and_then(|value| value.to_str().ok());
+            .filter(|value| value.to_str().is_ok_and(is_traceparent));
         Self {
-            text,
+            id,
             uuid,
             fresh,
-            traceparent: traceparent
-                .filter(|text| is_traceparent(text))
-                .map(ToOwned::to_owned),
+            traceparent: traceparent.cloned(),
         }
     }
 
     /// The id as it is echoed and logged.
     #[must_use]
     pub fn text(&self) -> &str {
-        &self.text
+        self.id.to_str().unwrap_or_default()
     }
 
     /// The id as a UUID: itself if it is one, else derived from it (version 5).
@@ -71,19 +70,23 @@ impl RequestIdentity {
     #[must_use]
     pub fn trace_id(&self) -> Option<&str> {
         self.traceparent
-            .as_deref()
-            .and_then(|text| text.split('-').nth(1))
+            .as_ref()
+            .and_then(|value| value.to_str().ok()?.split('-').nth(1))
     }
 
-    pub(super) fn request_id_value(&self) -> Option<HeaderValue> {
-        HeaderValue::from_str(&self.text).ok()
+    pub(super) fn request_id_value(&self) -> HeaderValue {
+        self.id.clone()
     }
 
     pub(super) fn traceparent_value(&self) -> Option<HeaderValue> {
-        self.traceparent
-            .as_deref()
-            .and_then(|text| HeaderValue::from_str(text).ok())
+        self.traceparent.clone()
     }
+}
+
+fn header_of(id: Uuid) -> HeaderValue {
+    let mut buffer = Uuid::encode_buffer();
+    let text = id.hyphenated().encode_lower(&mut buffer);
+    HeaderValue::from_str(text).expect("digits and hyphens make a header value")
 }
 
 fn is_sane(text: &str) -> bool {

@@ -100,7 +100,7 @@ async fn an_unknown_address_is_a_problem_with_all_its_members() {
 #[tokio::test]
 async fn a_configured_address_beats_what_the_client_says() {
     let settings = FrontSettings {
-        public_url: Some("https://x.test".to_owned()),
+        public_url: Some("https://x.test".into()),
         ..settings()
     };
     let mut unknown = request("GET", "/nothing");
@@ -298,7 +298,7 @@ async fn what_a_handler_says_of_caching_and_position_stays() {
 #[tokio::test]
 async fn a_full_gate_refuses_at_once() {
     let gated = |places| {
-        routes().layer(middleware::from_fn_with_state(
+        routes().layer(axum::middleware::from_fn_with_state(
             Arc::new(Semaphore::new(places)),
             gate,
         ))

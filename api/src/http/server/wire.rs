@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::environment::Environment;
-use crate::http::problem::{PROBLEM_JSON, Problem, ProblemContext, ProblemKind};
+use crate::http::problem::{Base, PROBLEM_JSON, Problem, ProblemContext, ProblemKind};
 
 /// What has happened on a connection so far.
 #[derive(Debug, Default)]
@@ -115,7 +115,7 @@ impl Wire {
     /// A whole answer of HTTP/1.1, after which the connection ends.
     fn last_words(&self, problem: &Problem) -> Vec<u8> {
         let context = ProblemContext {
-            base: String::new(),
+            base: Base::Relative,
             request: self.environment.new_id(),
         };
         let body = problem.to_json(Some(&context)).to_string();
