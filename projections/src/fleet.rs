@@ -8,7 +8,7 @@
 //! It is what the log tells: what a drone does is what becomes of the delivery
 //! it flies for. Where it is lies in memory only, see [`live`](crate::live).
 
-use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use domain::delivery::{Assignment, DeliveryEvent, Failure, UnassignReason};
 use domain::drone::Sender;
@@ -213,13 +213,20 @@ fn hear(
     let (Some(session), Some(heard_at)) = (session, heard_at) else {
         return Ok(());
     };
-    let name = (session.drone, session.fleet);
-    if let Some(mut row) = row_to_change(view, record, &name)? {
-        // A session that was superseded may still bring a late fact.
-        row.session = row.session.max(Some(session.session));
+    let key = row_key(&session.drone, &session.fleet);
+    view.change(key, |row: &mut Option<DroneRow>| {
+        let row = row.get_or_insert_with(|| DroneRow::new(&session.drone, &session.fleet, record));
+        if row.position >= record.position {
+            return None;
+        }
+        row.position = record.position;
+        if row.session.as_ref() < Some(&session.session) {
+            // A session that was superseded may still bring a late fact.
+            row.session = Some(session.session);
+        }
         row.fact_received_at = row.fact_received_at.max(Some(heard_at));
-        put_row(view, record, row);
-    }
+        Some(())
+    })?;
     Ok(())
 }
 
@@ -236,38 +243,43 @@ fn follow(
         return Ok(());
     }
     let index = Key::index(FLYING).id(record.stream.key.as_bytes());
-    let before = view.row::<StoredFlight>(&index)?;
     let delivery = read_part(Some(*record.stream.key.as_bytes()))?;
-    let (mut flying, mut rows) = (before.clone(), BTreeMap::new());
+    let mut flying = view.row::<StoredFlight>(&index)?.map(Rc::new);
+    let (mut is_changed, mut touched) = (false, Vec::new());
     for (step, at) in steps {
         let of = match (&step, &flying) {
-            (Step::Begin(assignment), _) => StoredFlight::of(assignment),
+            (Step::Begin(assignment), _) => Rc::new(StoredFlight::of(assignment)),
             (Step::Go(mission, _) | Step::End(Some(mission), _), Some(flight))
                 if flight.mission == *mission =>
             {
-                flight.clone()
+                Rc::clone(flight)
             }
-            (Step::End(None, _), Some(flight)) => flight.clone(),
+            (Step::End(None, _), Some(flight)) => Rc::clone(flight),
             // Of a mission that is over, or of one that nobody was told of.
             (Step::Go(..) | Step::End(..), _) => continue,
         };
-        let name = (of.drone.clone(), of.fleet.clone());
-        if !rows.contains_key(&name) {
-            rows.insert(name.clone(), row_to_change(view, record, &name)?);
-        }
-        let Some(Some(row)) = rows.get_mut(&name) else {
-            continue;
-        };
         let mission = of.mission;
         let flight = Flight { mission, delivery };
-        flying = row.take(&step, at, flight).then_some(of);
-    }
-    for row in rows.into_values().flatten() {
-        put_row(view, record, row);
+        let key = row_key(&of.drone, &of.fleet);
+        let is_touched = touched.contains(&key);
+        let goes_on = view.change(key.clone(), |row: &mut Option<DroneRow>| {
+            let row = row.get_or_insert_with(|| DroneRow::new(&of.drone, &of.fleet, record));
+            if row.position >= record.position && !is_touched {
+                return None;
+            }
+            row.position = record.position;
+            Some(row.take(&step, at, flight))
+        })?;
+        // What a drone's row holds already has followed from it.
+        if let Some(goes_on) = goes_on {
+            is_changed |= matches!(step, Step::Begin(_)) || !goes_on;
+            flying = goes_on.then_some(of);
+            touched.push(key);
+        }
     }
     match flying {
-        now if now == before => {}
-        Some(flight) => view.put_row(index, flight),
+        _ if !is_changed => {}
+        Some(flight) => view.put_row(index, Rc::unwrap_or_clone(flight)),
         None => view.remove(index),
     }
     Ok(())
@@ -350,11 +362,12 @@ impl StoredFlight {
 }
 
 impl DroneRow {
-    fn new(name: &DroneName, at: Timestamp) -> Self {
-        let (drone, fleet) = name.clone();
+    /// A drone that nothing is known of yet but that a record names it.
+    fn new(drone: &DroneId, fleet: &FleetId, record: &Record) -> Self {
+        let at = instant(record.recorded_at_us);
         Self {
-            fleet,
-            drone,
+            fleet: fleet.clone(),
+            drone: drone.clone(),
             session: None,
             known_since: at,
             fact_received_at: None,
@@ -384,25 +397,8 @@ impl DroneRow {
     }
 }
 
-fn row_key((drone, fleet): &DroneName) -> Key {
+fn row_key(drone: &DroneId, fleet: &FleetId) -> Key {
     Key::row().text(drone.as_str()).text(fleet.as_str())
-}
-
-/// A drone's row, or a new one; nothing if it holds the record already.
-fn row_to_change(
-    view: &Overlay<'_>,
-    record: &Record,
-    name: &DroneName,
-) -> Result<Option<DroneRow>, ViewStoreError> {
-    let row = view.row(&row_key(name))?;
-    let row = row.unwrap_or_else(|| DroneRow::new(name, instant(record.recorded_at_us)));
-    Ok(Some(row).filter(|row| row.position < record.position))
-}
-
-fn put_row(view: &mut Overlay<'_>, record: &Record, mut row: DroneRow) {
-    row.position = record.position;
-    let key = Key::row().text(row.drone.as_str()).text(row.fleet.as_str());
-    view.put_row(key, row);
 }
 
 impl Row for DroneRow {
@@ -432,7 +428,9 @@ pub(crate) fn drones(
     limit: usize,
 ) -> Result<Vec<DroneRow>, ViewStoreError> {
     let all = Key::row().prefix();
-    let range = after.map_or(all, |after| Key::row().prefix_after(row_key(after)));
+    let range = after.map_or(all, |after| {
+        Key::row().prefix_after(row_key(&after.0, &after.1))
+    });
     rows(view, &range, limit)
 }
 
