@@ -18,7 +18,7 @@ use serde_bytes::{ByteBuf, Bytes};
 use crate::feeding::{FeedError, Hungry, check_contiguous, feed};
 use crate::overlay::Overlay;
 use crate::projection::Facts;
-use crate::stored::{from_bytes, to_bytes};
+use crate::stored::from_bytes;
 use crate::view::{Change, View};
 use crate::view_store::{
     BATCH_KEYS, Batch, Checkpoint, Digest, ViewStore, ViewStoreError, ViewTree,
@@ -30,6 +30,9 @@ const GATHERED_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Batches that are applied in one step: some 20 ms. In tests every one is a
 /// step, so that a crash can come between any two.
 const BATCHES_PER_STEP: usize = if cfg!(test) { 1 } else { 20 };
+
+/// Bytes of the hash before a stash.
+const HASH_BYTES: usize = 8;
 
 /// What is stashed: all writes of a gathering, and where the view is once they
 /// are applied.
@@ -340,9 +343,13 @@ impl Gathering {
 
 /// A stash with a hash of it before it.
 fn sealed(stash: &Stash<StashedRefs<'_>>) -> Vec<u8> {
-    let bytes = to_bytes(stash);
-    let mut sealed = Digest::of(&bytes).to_be_bytes().to_vec();
-    sealed.extend_from_slice(&bytes);
+    // It is as large as a window: there is one copy of it.
+    let room = vec![0; HASH_BYTES];
+    let mut sealed =
+        postcard::to_extend(stash, room).expect("a stash holds nothing that postcard cannot write");
+    if let Some((hash, bytes)) = sealed.split_first_chunk_mut::<HASH_BYTES>() {
+        *hash = Digest::of(bytes).to_be_bytes();
+    }
     sealed
 }
 

@@ -3,8 +3,9 @@
 //! `cargo bench -p tests --bench beside -- --help` says how to run it. Writes
 //! come at a steady rate, first undisturbed, then while every view is built
 //! anew, one after the other; a write's time counts from when it was due. It
-//! checks nothing but that no answer is a fault: what is fast enough stands in
-//! the README of the projections.
+//! checks nothing but that no answer is a fault, and that the views are in the
+//! end what the log says: what is fast enough stands in the README of the
+//! projections.
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 #![expect(
@@ -31,14 +32,16 @@ use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
 const HELP: &str = "\
-usage: cargo bench -p tests --bench beside -- [--events N] [--rate N] [--seconds N] [--folder DIR]
+usage: cargo bench -p tests --bench beside -- [--events N] [--rate N] [--seconds N]
+                                            [--views NAME,…] [--folder DIR] [--keep DIR]
 
   --events   size of the log (1000000); 10 million take 15 GB of disk for a while
   --rate     writes a second (1000)
   --seconds  how long the undisturbed writes are measured (20)
+  --views    which views are built anew, one after the other (all)
   --folder   where the data is written (the system's folder for temporary files)
-  --keep     a folder that the log is left in; what an earlier run, also of the bench of
-             the start, left there is used again";
+  --keep     a folder that the log is left in as it is before the writes; what an earlier
+             run, also of the bench of the start, left there is used again";
 
 /// Requests under way at most; beyond that writes wait, which counts.
 const IN_FLIGHT: usize = 256;
@@ -53,6 +56,7 @@ struct Settings {
     events: u64,
     rate: u64,
     seconds: u64,
+    views: Option<Vec<String>>,
     folder: PathBuf,
     keep: Option<PathBuf>,
 }
@@ -63,6 +67,7 @@ impl Settings {
             events: 1_000_000,
             rate: 1_000,
             seconds: 20,
+            views: None,
             folder: std::env::temp_dir(),
             keep: None,
         };
@@ -74,6 +79,7 @@ impl Settings {
                 "--events" => settings.events = value.parse().ok()?,
                 "--rate" => settings.rate = value.parse().ok().filter(|rate| *rate > 0)?,
                 "--seconds" => settings.seconds = value.parse().ok()?,
+                "--views" => settings.views = Some(value.split(',').map(str::to_owned).collect()),
                 "--keep" => settings.keep = Some(value.into()),
                 "--folder" => settings.folder = value.into(),
                 _ => return None,
@@ -136,10 +142,15 @@ async fn main() -> ExitCode {
     };
     let scratch = tempfile::TempDir::new_in(&settings.folder);
     let scratch = scratch.expect("the folder can be written");
-    let kept = settings.keep.as_ref();
-    let kept = kept.map(|keep| keep.join(settings.events.to_string()));
-    let data = kept.as_deref().unwrap_or(scratch.path());
-    fill(data, settings.events).await;
+    let data = scratch.path();
+    match &settings.keep {
+        None => fill(data, settings.events).await,
+        Some(keep) => {
+            let kept = keep.join(settings.events.to_string());
+            fill(&kept, settings.events).await;
+            copy(&kept.join("journal"), &data.join("journal")).expect("the log can be copied");
+        }
+    }
     let program = Program::new(env!("CARGO_BIN_EXE_airpost-under-test"));
     let server = program.serve_at_once(data, &[]).await;
     poll_until(BUILD_TIME_MAX, "the views to be ready", async || {
@@ -162,13 +173,18 @@ async fn main() -> ExitCode {
         undisturbed.told()
     );
 
+    let before_mib = peak_mib(&server);
+    // A new peak of the memory is kept from here.
+    let peaks = format!("/proc/{}/clear_refs", server.pid());
+    std::fs::write(peaks, "5").expect("the system keeps peaks");
     let begin = Instant::now();
     let disturbed = under_load(&settings, &server, async |_: &Seen| {
-        rebuild_all(&server).await;
+        rebuild_views(&settings, &server).await;
     });
     let disturbed = disturbed.await;
     println!(
-        "beside {} events, all views built anew in {:.0} s: {}; p99 {:.2} times the undisturbed one; at most {:.0} MiB",
+        "beside {} events, views built anew in {:.0} s: {}; p99 {:.2} times the undisturbed one; \
+         at most {:.0} MiB, before that {before_mib:.0} MiB",
         settings.events,
         begin.elapsed().as_secs_f64(),
         disturbed.told(),
@@ -176,7 +192,31 @@ async fn main() -> ExitCode {
         peak_mib(&server),
     );
     server.stop().await;
-    ExitCode::SUCCESS
+    let folder = data.to_str().expect("a folder with a readable name");
+    let verified = program.run(["verify", "--data", folder]).await;
+    println!(
+        "beside {} events, airpost verify: exit {:?}\n{}",
+        settings.events,
+        verified.code,
+        verified.stdout.trim_end()
+    );
+    let faults =
+        undisturbed.faults.load(Ordering::Relaxed) + disturbed.faults.load(Ordering::Relaxed);
+    if verified.code == Some(0) && faults == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Copies the files of a folder into a new one.
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for file in std::fs::read_dir(from)? {
+        let file = file?;
+        std::fs::copy(file.path(), to.join(file.file_name()))?;
+    }
+    Ok(())
 }
 
 async fn fill(data: &Path, events: u64) {
@@ -266,15 +306,19 @@ async fn read(deliveries: u64, client: Client, seen: Arc<Seen>, over: Arc<Atomic
     }
 }
 
-async fn rebuild_all(server: &Server) {
+async fn rebuild_views(settings: &Settings, server: &Server) {
     let client = server.client();
     let views = client.read("/v1/projections").await;
-    let names = views.pointer("/items").and_then(Value::as_array);
-    for name in names
+    let views = views.pointer("/items").and_then(Value::as_array);
+    let names = views
         .into_iter()
         .flatten()
-        .filter_map(|view| text(view, "/name"))
-    {
+        .filter_map(|view| text(view, "/name"));
+    let wanted = |name: &&str| {
+        let wanted = settings.views.as_ref();
+        wanted.is_none_or(|wanted| wanted.iter().any(|it| it == name))
+    };
+    for name in names.filter(wanted) {
         let begin = Instant::now();
         let path = format!("/v1/projections/{name}/rebuild");
         let operation = client.post(&path).send().await.expect(202).json();

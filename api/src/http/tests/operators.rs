@@ -222,3 +222,39 @@ async fn a_view_that_stands_still_is_said_to_and_why() {
     assert_eq!(built.status, 200, "{built:?}");
     assert_eq!(scene.get(&format!("/v1/users/{user}")).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_delivery_with_a_record_that_cannot_be_read_is_shown_as_before_it_and_no_other_is() {
+    let scene = Scene::new();
+    let user = scene.user("ada@example.org").await;
+    let (whole, damaged) = (scene.delivery(&user).await, scene.delivery(&user).await);
+    let before = scene.get(&format!("/v1/deliveries/{damaged}")).await;
+    let id = damaged.parse().expect("a delivery's id");
+    scene.damage(StreamName::delivery(id)).await;
+    let degraded_since = format!("since={}", scene.head());
+    let waits = async {
+        while scene.view("delivery_status").await["state"] != "degraded" {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waits = tokio::time::timeout(Duration::from_secs(20), waits).await;
+    assert!(waits.is_ok(), "what cannot be read waits before the views");
+
+    let after = scene.get(&format!("/v1/deliveries/{damaged}")).await;
+    assert_eq!((after.status, &after.body), (200, &before.body));
+    assert_eq!(after.header("degraded"), degraded_since);
+    assert_eq!(
+        after.header("stream-position"),
+        (scene.head() - 1).to_string()
+    );
+    let history = scene
+        .get(&format!("/v1/deliveries/{damaged}/history"))
+        .await;
+    assert_eq!(history.status, 200, "{history:?}");
+    assert_eq!(history.header("degraded"), degraded_since);
+
+    let other = scene.get(&format!("/v1/deliveries/{whole}")).await;
+    assert_eq!(other.status, 200);
+    assert!(!other.headers.contains_key("degraded"), "{other:?}");
+    assert_eq!(other.header("stream-position"), scene.head().to_string());
+}
