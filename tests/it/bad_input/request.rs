@@ -59,6 +59,20 @@ async fn an_id_that_is_unknown_malformed_or_of_the_wrong_kind_in_a_path_is_404()
             .refuses(change.json(&json!({"name": "B"})), 404, &[])
             .await;
     }
+    let of_delivery = delivery.strip_prefix("dlv_").unwrap_or_default();
+    for id in [
+        format!("tsk_delivery-{of_delivery}-1"),
+        format!("tsk_delivery-{of_delivery}-99"),
+        format!("tsk_delivery-{unknown}-1"),
+        format!("tsk_{of_delivery}-1"),
+        delivery.clone(),
+        "%00".to_owned(),
+    ] {
+        let task = format!("/v1/tasks/{id}");
+        stage.refuses(client.get(&task), 404, &[]).await;
+        let acknowledge = client.post(&format!("{task}/acknowledge"));
+        stage.refuses(acknowledge, 404, &[]).await;
+    }
     stage.refuses(client.get("/v1/drones/none"), 404, &[]).await;
     stage.refuses(client.get("/v1/nothing"), 404, &[]).await;
     stage.refuses(client.get("/"), 404, &[]).await;
@@ -185,6 +199,17 @@ async fn a_change_without_or_with_an_old_base_is_428_or_412_and_shows_the_curren
 #[tokio::test]
 async fn a_bad_page_is_refused() {
     let stage = Stage::set().await;
+    for (query, pointer) in [
+        ("status=closed", "/status"),
+        ("limit=0", "/limit"),
+        ("kind=anomaly", "/kind"),
+    ] {
+        let tasks = stage.client.get(&format!("/v1/tasks?{query}"));
+        stage.refuses(tasks, 422, &[pointer]).await;
+    }
+    stage
+        .refuses(stage.client.get("/v1/tasks?cursor=nonsense"), 400, &[])
+        .await;
     let path = format!("/v1/users/{}/deliveries", stage.user);
     for limit in ["0", "201", "-1", "many"] {
         stage
