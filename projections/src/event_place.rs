@@ -75,7 +75,9 @@ pub(crate) struct PageBounds {
 
 impl<T> EventPage<T> {
     /// Looks at a view's rows before a place, newest first, and takes what
-    /// `pick` makes of them.
+    /// `pick` makes of them. What follows on a full page is looked at too, so
+    /// that only where very many rows are passed over a page that says there may
+    /// be more is followed by an empty one.
     pub(crate) fn read(
         view: &Overlay<'_>,
         after: Option<EventPlace>,
@@ -93,12 +95,17 @@ impl<T> EventPage<T> {
             let rows = view.scan(&range, Direction::Backward, at_once)?;
             let is_end = rows.len() < at_once;
             for (key, row) in rows {
-                if items.len() == bounds.items_max || looked_at == bounds.rows_max {
+                if looked_at == bounds.rows_max {
                     return Ok(Self { items, next });
+                }
+                if let Some(item) = pick(&row)? {
+                    if items.len() == bounds.items_max {
+                        return Ok(Self { items, next });
+                    }
+                    items.push(item);
                 }
                 looked_at += 1;
                 next = Some(EventPlace::of_row(&key)?);
-                items.extend(pick(&row)?);
                 range.end = Some(key);
             }
             if is_end {
@@ -147,6 +154,10 @@ mod tests {
                 });
                 let page = page.unwrap();
                 prop_assert!(page.items.len() <= items_max && looked_at <= rows_max);
+                prop_assert!(
+                    page.next.is_none() || page.items.len() == items_max || looked_at == rows_max,
+                    "a short page that did not look far enough"
+                );
                 found.extend(page.items);
                 after = page.next;
                 if after.is_none() {

@@ -115,12 +115,15 @@ mod tests {
             "Created,",
             "created",
             "FactReceived",
+            "TaskAcknowledged",
             "Created, Cancelled",
         ] {
             let known = read_types(text).unwrap_err();
             assert!(known.contains("DeliveryComplete"), "{text}: {known}");
             assert!(known.contains("UserSuspended"), "{text}: {known}");
-            assert!(!known.contains("FactReceived"), "{text}: {known}");
+            for internal in ["FactReceived", "TaskAcknowledged"] {
+                assert!(!known.contains(internal), "{text}: {known}");
+            }
         }
     }
 }

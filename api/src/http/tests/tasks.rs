@@ -178,6 +178,24 @@ async fn a_fact_that_was_given_up_is_acknowledged_until_it_is_applied() {
 }
 
 #[tokio::test]
+async fn the_feed_and_the_history_show_what_made_a_task_and_not_what_becomes_of_it() {
+    let (scene, delivery, path) = scene_with_task().await;
+    let before = scene.get("/v1/events").await;
+    let history = scene
+        .get(&format!("/v1/deliveries/{delivery}/history"))
+        .await;
+    let task = acknowledge(&scene, &path, None).await;
+    let after = scene.get("/v1/events").await;
+    let events = |feed: &Answer| ids(feed.at("/items").as_array().unwrap());
+    assert_eq!(events(&after), events(&before));
+    assert_eq!(events(&after).last(), Some(&task.text("/event_id")));
+    let again = scene
+        .get(&format!("/v1/deliveries/{delivery}/history"))
+        .await;
+    assert_eq!(again.body, history.body);
+}
+
+#[tokio::test]
 async fn what_is_no_task_is_not_found_and_nothing_is_written() {
     let (scene, delivery, path) = scene_with_task().await;
     let head = scene.head();
