@@ -20,6 +20,9 @@ use crate::key::{Key, KeyRange};
 use crate::stored::{from_bytes, to_bytes};
 use crate::view_store::{Direction, Entry, VALUE_BYTES_MAX, ViewStoreError, ViewTree};
 
+#[cfg(test)]
+mod tests;
+
 /// Bytes that an entry takes beside its key and its values, roughly.
 const ENTRY_BYTES: usize = 128;
 
@@ -377,72 +380,5 @@ impl<'v> Overlay<'v> {
         let mut writes: Vec<Write> = writes.collect();
         writes.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
         writes
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use eventstore::{LogIdentity, Position};
-    use proptest::prelude::*;
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::view_store::{Batch, Checkpoint, Digest, MemoryViewStore, ViewStore};
-
-    type Writes = Vec<(u8, Option<u8>)>;
-
-    fn key(number: u8) -> Key {
-        Key::row().number(u32::from(number))
-    }
-
-    fn tree(writes: impl IntoIterator<Item = (u8, Option<u8>)>) -> std::sync::Arc<dyn ViewTree> {
-        let tree = MemoryViewStore::default().open_tree("numbers").unwrap();
-        let writes = writes
-            .into_iter()
-            .map(|(number, value)| (key(number).into_bytes(), value.map(|value| vec![value])));
-        let checkpoint = Checkpoint {
-            is_amid_stash: false,
-            identity: LogIdentity {
-                log_id: Uuid::nil(),
-                epoch: 1,
-            },
-            position: Position::START,
-            digest: Digest::default(),
-        };
-        tree.apply(&Batch {
-            writes: writes.collect(),
-            checkpoint,
-        })
-        .unwrap();
-        tree
-    }
-
-    proptest! {
-        /// Law: reading through an overlay is reading after its writes were applied.
-        #[test]
-        fn an_overlay_reads_as_if_its_writes_were_applied(
-            below in any::<Writes>(),
-            above in any::<Writes>(),
-            from: u8,
-            limit in 0_usize..20,
-            forward: bool,
-        ) {
-            let view = tree(below.clone());
-            let mut overlay = Overlay::new(&*view);
-            for (number, value) in &above {
-                match value {
-                    Some(value) => overlay.put(key(*number), vec![*value]),
-                    None => overlay.remove(key(*number)),
-                }
-            }
-            let applied = tree(below.into_iter().chain(above));
-            let direction = if forward { Direction::Forward } else { Direction::Backward };
-            let range = KeyRange::all().after(&key(from).into_bytes());
-            prop_assert_eq!(
-                overlay.scan(&range, direction, limit),
-                applied.scan(&range, direction, limit)
-            );
-            prop_assert_eq!(overlay.get(&key(from)), applied.get(&key(from).into_bytes()));
-        }
     }
 }
