@@ -46,6 +46,8 @@ pub(crate) struct View {
     parked: ParkedStreams,
     /// How far its entries were held against its checkpoint; nothing once they all were.
     check: Mutex<Option<Check>>,
+    /// Whether they all were, for whoever must not wait for a check that goes on.
+    is_right: AtomicBool,
     halt: RwLock<Option<Halt>>,
 }
 
@@ -181,6 +183,7 @@ impl View {
             gathered: AtomicU64::new(0),
             is_shown: AtomicBool::new(is_shown),
             check: Mutex::new((!is_checked).then(Check::begin)),
+            is_right: AtomicBool::new(is_checked),
             halt: RwLock::new(None),
         })
     }
@@ -198,6 +201,7 @@ impl View {
             tree,
             is_shown: AtomicBool::new(true),
             check: Mutex::new(None),
+            is_right: AtomicBool::new(true),
             ..Self::unopened(projection, history)
         })
     }
@@ -214,6 +218,7 @@ impl View {
             gathered: AtomicU64::new(0),
             is_shown: AtomicBool::new(false),
             check: Mutex::new(Some(Check::begin())),
+            is_right: AtomicBool::new(false),
             halt: RwLock::new(None),
         }
     }
@@ -322,6 +327,11 @@ impl View {
         self.checking().is_none()
     }
 
+    /// The same, as of a moment ago: it never waits.
+    pub(crate) fn is_right(&self) -> bool {
+        self.is_right.load(Ordering::Acquire)
+    }
+
     /// Holds some more of its entries, at most so many, against its checkpoint;
     /// once it is [checked](Self::is_checked) there is nothing to do. For the
     /// thread that feeds it, which may do so in between.
@@ -348,6 +358,7 @@ impl View {
             )));
         }
         *checking = None;
+        self.is_right.store(true, Ordering::Release);
         self.is_shown.store(true, Ordering::Release);
         Ok(())
     }

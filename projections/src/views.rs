@@ -25,7 +25,7 @@ use crate::user::{self, User, UserRow};
 use crate::user_deliveries::{self, UserDeliveries, UserDeliveriesPage, UserDeliveriesQuery};
 use crate::view::{Reading, View, project};
 use crate::view_set::{PROJECTIONS, Projections, ViewSet};
-use crate::view_store::{MemoryViewStore, ViewFolder, ViewStoreError};
+use crate::view_store::{MemoryViewStore, NoTree, ViewFolder, ViewStoreError};
 use crate::waiting_sessions::{self, Deadlines, DueSession, WaitingSessions};
 use crate::watch::{CurrentRunner, TICK, Watch};
 
@@ -226,18 +226,27 @@ impl Views {
     /// # Errors
     /// [`QueryError`], but never `Lagging`.
     pub fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>, QueryError> {
-        self.query(|set| {
+        let asked = self.query(|set| {
             let answering = set.view(&DeliveryStatus);
             let head = *self.log.head().borrow();
             let view = answering.read();
             let mut overlay = view.overlay();
-            // What holds the whole log needs no look into it.
-            if view.position() < head && !answering.shows_parked(delivery_stream(id)) {
+            // What holds the whole log, and is known to, needs no look into it.
+            let is_whole = view.position() >= head && answering.is_right();
+            if !is_whole && !answering.shows_parked(delivery_stream(id)) {
                 let after = delivery_status::sequence(&overlay, id)?;
                 self.fold_stream(&mut overlay, view.projection(), id, after)?;
             }
             Ok(delivery_status::delivery(&overlay, id)?)
-        })
+        });
+        match asked {
+            // The log has it all.
+            Err(QueryError::Views(_)) => {
+                let folded = self.folded(&DeliveryStatus, id)?;
+                Ok(delivery_status::delivery(&folded, id)?)
+            }
+            answered => answered,
+        }
     }
 
     /// All that happened to a delivery, current, oldest first; `None` if there
@@ -247,18 +256,27 @@ impl Views {
     /// # Errors
     /// [`QueryError`], but never `Lagging`.
     pub fn history(&self, id: DeliveryId) -> Result<Option<Vec<HistoryEntry>>, QueryError> {
-        self.query(|set| {
+        let asked = self.query(|set| {
             let answering = set.view(&DeliveryHistory);
             let head = *self.log.head().borrow();
             let view = answering.read();
             let mut overlay = view.overlay();
-            if view.position() < head && !answering.shows_parked(delivery_stream(id)) {
+            let is_whole = view.position() >= head && answering.is_right();
+            if !is_whole && !answering.shows_parked(delivery_stream(id)) {
                 let after = delivery_history::sequence(&overlay, id)?;
                 self.fold_stream(&mut overlay, view.projection(), id, after)?;
             }
-            let history = delivery_history::history(&overlay, id)?;
-            Ok(Some(history).filter(|history| !history.is_empty()))
-        })
+            Ok(delivery_history::history(&overlay, id)?)
+        });
+        let history = match asked {
+            // The log has it all.
+            Err(QueryError::Views(_)) => {
+                let folded = self.folded(&DeliveryHistory, id)?;
+                delivery_history::history(&folded, id)?
+            }
+            answered => answered?,
+        };
+        Ok(Some(history).filter(|history| !history.is_empty()))
     }
 
     /// Why what is said of a delivery is not current, if it is not: this release
@@ -298,15 +316,20 @@ impl Views {
     /// # Errors
     /// [`QueryError`]; `Lagging` if the view did not come near enough in time.
     pub async fn user(&self, id: UserId) -> Result<Option<UserRow>, QueryError> {
-        match self.user_if_near(id) {
-            Err(QueryError::Lagging { wanted, .. }) => {
-                let waited = tokio::time::timeout(OVERLAY_WAIT, self.wait_for(wanted)).await;
-                if let Ok(Err(stopped)) = waited {
-                    return Err(stopped);
+        let mut turns = self.turns();
+        let near = async {
+            loop {
+                match self.user_if_near(id) {
+                    Err(QueryError::Lagging { wanted, .. }) => self.wait_for(wanted).await?,
+                    // Others are begun in their place.
+                    Err(QueryError::Views(_)) if turns.changed().await.is_ok() => {}
+                    answer => return answer,
                 }
-                self.user_if_near(id)
             }
-            answer => answer,
+        };
+        match tokio::time::timeout(OVERLAY_WAIT, near).await {
+            Ok(answer) => answer,
+            Err(_late) => self.user_if_near(id),
         }
     }
 
@@ -484,6 +507,17 @@ impl Views {
             }
             after = page.read_to;
         }
+    }
+
+    /// A delivery's whole stream, folded without any view.
+    fn folded(
+        &self,
+        projection: &'static dyn Projection,
+        id: DeliveryId,
+    ) -> Result<Overlay<'static>, QueryError> {
+        let mut overlay = Overlay::new(&NoTree);
+        self.fold_stream(&mut overlay, projection, id, StreamVersion::EMPTY)?;
+        Ok(overlay)
     }
 
     /// Folds what belongs to a user and lies after a position on top.

@@ -6,6 +6,9 @@ use tests::{Chance, Client, Recording};
 
 use crate::scene::{FLIGHTS, Order, airpost, chance, report, scratch, verify};
 
+// The views of a server that people use.
+mod while_it_runs;
+
 /// Damages of a kind in one run.
 const DAMAGES: usize = 20;
 

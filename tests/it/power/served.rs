@@ -54,7 +54,7 @@ async fn a_server_whose_power_was_cut_has_every_acknowledged_write_exactly_once(
 }
 
 /// What the cuts have met.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Met {
     answers: usize,
     /// Cuts after which some view was begun anew: the machine had lost what was

@@ -250,6 +250,37 @@ fn a_verification_names_what_differs_and_a_rebuild_mends_it() {
     assert_eq!(stopped.answers_are_right(), 0);
 }
 
+#[test]
+fn what_is_asked_for_by_its_id_is_answered_while_damage_shows() {
+    let mut log = TestLog::new();
+    for number in 0..DELIVERIES {
+        log.delivery(delivery(number), user(1), [created(user(1))]);
+    }
+    let views = Views::in_memory(log.store()).unwrap();
+    catch_up(&views, &log);
+    let told = || {
+        let id = delivery(1);
+        (views.delivery(id), views.history(id), user_now(&views, 1))
+    };
+    let before = told();
+    assert!(matches!(before.0, Ok(Some(_))));
+    let set = views.shared.set();
+    for projection in PROJECTIONS {
+        let view = set.view(*projection);
+        let checkpoint = view.tree().checkpoint().unwrap().unwrap();
+        let entries = view.tree().scan(
+            &crate::key::KeyRange::all(),
+            crate::view_store::Direction::Forward,
+            usize::MAX,
+        );
+        let entries = entries.unwrap().into_iter();
+        let writes = entries.map(|(key, _)| (key, Some(vec![0xFF; 3]))).collect();
+        let unreadable = crate::view_store::Batch { writes, checkpoint };
+        view.tree().apply(&unreadable).unwrap();
+    }
+    assert_eq!(told(), before);
+}
+
 /// Puts an entry into a view that no fold of the log has.
 fn plant(views: &Path, tree: &str) {
     let mut folder = ViewFolder::disk(views, OPTIONS.cache_bytes);
