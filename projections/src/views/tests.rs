@@ -6,6 +6,7 @@ mod following;
 mod laws;
 mod poison;
 mod rebuilds;
+mod engines;
 mod stalls;
 
 use std::path::Path;

@@ -4,12 +4,13 @@ use std::fs;
 
 use proptest::prelude::*;
 
+use super::engines::engine;
 use super::*;
 use crate::any_log::{Happening, Service, happenings};
 use crate::audit::Audits;
 use crate::key::KeyRange;
 use crate::test_log::{delivery, user};
-use crate::view_store::{Batch, Direction, Entry, MemoryViewStore, ViewFolder};
+use crate::view_store::{Batch, Direction, Entry};
 
 /// All entries of all views.
 fn dump(set: &ViewSet) -> Vec<Vec<Entry>> {
@@ -41,9 +42,10 @@ proptest! {
     fn any_cut_into_pages_gives_the_same_bytes(
         happenings in happenings(120),
         cuts in prop::collection::vec(0..120_usize, 0..6),
+        engine in engine(),
     ) {
-        let mut service = Service::new();
-        let set = service.log.unfolded();
+        let (mut service, mut place) = (Service::new(), engine.place());
+        let set = service.log.opened(&mut place.folder);
         for (number, happening) in happenings.iter().enumerate() {
             service.happen(happening);
             if cuts.contains(&number) {
@@ -91,16 +93,16 @@ proptest! {
     fn what_is_gathered_from_afar_gives_the_same_bytes(
         happenings in happenings(200),
         steps in prop::collection::vec(1..12_usize, 0..8),
+        engine in engine(),
     ) {
-        let service = Service::after(&happenings);
-        let mut folder = ViewFolder::Memory(Arc::<MemoryViewStore>::default());
+        let (service, mut place) = (Service::after(&happenings), engine.place());
         for steps in steps {
-            let set = service.log.opened(&mut folder);
+            let set = service.log.opened(&mut place.folder);
             for _ in 0..steps {
                 set.feed_from_afar(&*service.log.store, service.log.head()).unwrap();
             }
         }
-        let set = service.log.opened(&mut folder);
+        let set = service.log.opened(&mut place.folder);
         while set.feed_from_afar(&*service.log.store, service.log.head()).unwrap() {}
         while !set.is_checked() {
             set.check_on(1_000).unwrap();
@@ -116,15 +118,16 @@ proptest! {
         at_once in 1..8_usize,
         between in 1..4_usize,
         lost in any::<prop::sample::Index>(),
+        engine in engine(),
     ) {
         let (before, after) = happenings.split_at(happenings.len() / 2);
         let mut service = Service::after(before);
-        let mut folder = ViewFolder::Memory(Arc::<MemoryViewStore>::default());
-        let set = service.log.opened(&mut folder);
+        let mut place = engine.place();
+        let set = service.log.opened(&mut place.folder);
         service.log.feed(&set);
         drop(set);
 
-        let set = service.log.opened(&mut folder);
+        let set = service.log.opened(&mut place.folder);
         let mut after = after.iter();
         while !set.is_checked() {
             for happening in after.by_ref().take(between) {
@@ -152,7 +155,7 @@ proptest! {
                 left -= entries.len();
             }
             drop(set);
-            let set = service.log.opened(&mut folder);
+            let set = service.log.opened(&mut place.folder);
             let checked = std::iter::repeat_with(|| set.check_on(at_once)).take(entries + 20);
             prop_assert!(checked.collect::<Result<Vec<_>, _>>().is_err());
         }
@@ -160,9 +163,14 @@ proptest! {
 
     /// Law: projecting records again that a view already holds changes nothing.
     #[test]
-    fn projecting_again_is_harmless(happenings in happenings(80), from in 0..80_u64) {
-        let service = Service::after(&happenings);
-        let set = service.log.folded();
+    fn projecting_again_is_harmless(
+        happenings in happenings(80),
+        from in 0..80_u64,
+        engine in engine(),
+    ) {
+        let (service, mut place) = (Service::after(&happenings), engine.place());
+        let set = service.log.opened(&mut place.folder);
+        service.log.feed(&set);
         let before = dump(&set);
         let budget = Budget { records_max: usize::MAX, bytes_max: usize::MAX };
         let from = Position::new(from);
