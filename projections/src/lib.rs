@@ -12,6 +12,7 @@ mod stored;
 mod overlay;
 mod projection;
 mod view;
+mod rebuild_notes;
 mod slot;
 
 // The questions.
@@ -35,6 +36,7 @@ mod live;
 mod parking;
 mod feeding;
 mod gathering;
+mod sweeping;
 mod view_set;
 mod audit;
 mod opening;

@@ -160,7 +160,7 @@ pub(crate) fn build_beside(
         let view = view.name();
         Some(RebuildError::Halted { view, halt })
     });
-    let settled = set.settle();
+    let settled = set.settle().and_then(|_drifted| set.sweep_whole());
     settled.map_err(|error| failed(&error))?;
     halted.map_or(Ok(()), Err)
 }

@@ -27,6 +27,9 @@ const REBUILDS_IN_A_ROW_MAX: u32 = 3;
 /// never move meanwhile: a service that is not ready is sent no writes.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// After how long views whose disk took no writes are opened again.
+const OPEN_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 /// Entries that are checked at a time: one or two milliseconds.
 const CHECKED_AT_ONCE: usize = 1_000;
 
@@ -61,6 +64,8 @@ enum Pause {
     Stopped,
     /// The views are damaged.
     Damaged(ViewStoreError),
+    /// Nothing is wrong with the views, but their disk takes no writes.
+    NoRoom(ViewStoreError),
     /// The log cannot be read right now, or at all.
     LogFailed(ReadError),
     /// The log leaves something out.
@@ -80,9 +85,22 @@ enum Woken {
 impl From<FeedError> for Pause {
     fn from(error: FeedError) -> Self {
         match error {
-            FeedError::Views(error) => Self::Damaged(error),
+            FeedError::Views(error) => error.into(),
             FeedError::Log(error) => Self::LogFailed(error),
             FeedError::Hole { .. } => Self::Hole(error),
+        }
+    }
+}
+
+impl From<ViewStoreError> for Pause {
+    fn from(error: ViewStoreError) -> Self {
+        match error {
+            ViewStoreError::NoRoom { .. } => Self::NoRoom(error),
+            ViewStoreError::Engine { .. }
+            | ViewStoreError::InUse { .. }
+            | ViewStoreError::Panicked { .. }
+            | ViewStoreError::Stalled
+            | ViewStoreError::Unreadable { .. } => Self::Damaged(error),
         }
     }
 }
@@ -205,6 +223,11 @@ impl Follower {
                         break;
                     }
                 }
+                Pause::NoRoom(error) => {
+                    if !self.wait_for_room(&error) {
+                        break;
+                    }
+                }
                 Pause::LogFailed(error) => {
                     self.note_unread(&error);
                     if !self.wait_at_most(READ_AGAIN_AFTER) {
@@ -240,7 +263,7 @@ impl Follower {
     fn follow(&mut self) -> Pause {
         self.from_afar = None;
         if let Err(error) = self.check_before_showing() {
-            return Pause::Damaged(error);
+            return error.into();
         }
         let mut is_marked = self.note_if_checked();
         if let Err(error) = self.shared.set().retry_parked(&*self.log) {
@@ -252,7 +275,7 @@ impl Follower {
                 return Pause::Stopped;
             }
             if let Some(error) = self.shared.damage() {
-                return Pause::Damaged(error);
+                return error.into();
             }
             let head = *self.head.borrow_and_update();
             match self.feed(head) {
@@ -372,6 +395,17 @@ impl Follower {
         })
     }
 
+    /// Waits for so long, unless whoever owns the views wants to stop before.
+    fn is_stopped_within(&mut self, pause: Duration) -> bool {
+        let control = &mut self.control;
+        let stopped = async {
+            // An error means that nobody can say so any more, which is the same.
+            drop(control.wait_for(|control| control.stop).await);
+        };
+        let waited = async { tokio::time::timeout(pause, stopped).await };
+        self.runtime.block_on(waited).is_ok()
+    }
+
     /// Says why the log could not be read: once, and not with every further try.
     fn note_unread(&self, error: &ReadError) {
         let failed = ReaderState::Failed(error.to_string());
@@ -382,6 +416,32 @@ impl Follower {
             );
             self.shared.set_state(failed);
         }
+    }
+
+    /// Closes views whose disk takes no writes, and opens them again once it
+    /// does: the engine takes none itself any more once one was refused. `false`
+    /// if they cannot be opened for another reason, or whoever owns them wants to stop.
+    fn wait_for_room(&mut self, error: &ViewStoreError) -> bool {
+        tracing::error!(%error, "the views do not follow the log; it is tried again every second");
+        self.shared
+            .set_state(ReaderState::Failed(error.to_string()));
+        self.shared.close_views(error, *self.head.borrow());
+        while !self.is_stopped_within(OPEN_AGAIN_AFTER) && self.is_current() {
+            match self
+                .shared
+                .open_again(error, *self.head.borrow_and_update())
+            {
+                Ok(true) => return true,
+                Ok(false) => {}
+                Err(failed) => {
+                    tracing::error!(error = %failed, "the views cannot be opened again: restart");
+                    self.shared
+                        .set_state(ReaderState::Failed(failed.to_string()));
+                    return false;
+                }
+            }
+        }
+        false
     }
 
     /// Sets damaged views aside and begins new ones. Not so after several in a row.

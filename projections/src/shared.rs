@@ -373,7 +373,56 @@ impl Shared {
         damage: &ViewStoreError,
         head: Position,
     ) -> Result<(), OpenError> {
-        self.replace(&mut locked(&self.folder), damage, head)
+        let given_up = self.set();
+        self.replace(&mut locked(&self.folder), damage, head)?;
+        let why = "all views were damaged meanwhile and are begun anew";
+        let taken_over = self.set().take_over(&given_up, why);
+        taken_over.map_err(OpenError::Unusable)
+    }
+
+    /// Lets go of views whose disk takes no writes, and shows nothing until
+    /// they are [opened again](Self::open_again). Rebuilds that were under way
+    /// have failed.
+    pub(crate) fn close_views(&self, why: &ViewStoreError, head: Position) {
+        let closed = ViewSet::unopened(self.projections, &self.history);
+        if let Err(error) = closed.take_over(&self.set(), &why.to_string()) {
+            tracing::warn!(%error, "what became of rebuilds is not known any more");
+        }
+        let mut state = locked(&self.state);
+        // As for views that are begun anew.
+        state.floor = state.floor.max(head);
+        drop(state);
+        self.show(closed);
+    }
+
+    /// Opens views again that were closed. What was being built beside them is
+    /// given up, or it would take what room there is now. `false` if the disk
+    /// takes no writes yet.
+    pub(crate) fn open_again(
+        &self,
+        why: &ViewStoreError,
+        head: Position,
+    ) -> Result<bool, OpenError> {
+        // Whoever found the closed ones wanting keeps them, and their store, in use.
+        drop(self.damage());
+        let mut folder = locked(&self.folder);
+        let opened = open_views(self.projections, &mut folder, &self.history, head, None);
+        drop(folder);
+        let set = match opened {
+            Err(OpenError::Unusable(_)) => return Ok(false),
+            opened => opened?,
+        };
+        let why = why.to_string();
+        let settled = set
+            .take_over(&self.set(), &why)
+            .and_then(|()| set.give_up_building(&why))
+            .and_then(|()| set.flush());
+        match settled {
+            Err(ViewStoreError::NoRoom { .. }) => return Ok(false),
+            settled => settled.map_err(OpenError::Unusable)?,
+        }
+        self.show(set);
+        Ok(true)
     }
 
     fn replace(

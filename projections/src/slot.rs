@@ -13,6 +13,7 @@ use eventstore::{LogHistory, Position};
 use serde::{Deserialize, Serialize};
 
 use crate::projection::Projection;
+use crate::rebuild_notes::RebuildNotes;
 use crate::stored::{from_bytes, to_bytes};
 use crate::view::{View, ViewOpenError};
 use crate::view_store::{Left, ViewStore, ViewStoreError};
@@ -53,7 +54,8 @@ impl Build {
 struct Note {
     serving: Build,
     building: Option<NotedRebuild>,
-    /// The last rebuild that came to its end.
+    /// The last rebuild that came to its end, in the layout of an earlier
+    /// release; the [`RebuildNotes`] have it too.
     done: Option<RebuildId>,
 }
 
@@ -123,8 +125,41 @@ pub(crate) struct Slot {
 struct Rebuilds {
     note: Note,
     building: Option<Arc<View>>,
-    /// The last rebuild that was given up, and why.
-    failed: Option<(RebuildId, String)>,
+}
+
+impl Rebuilds {
+    /// Notes that the rebuild is over: the new view answers from now on, unless
+    /// it was given up.
+    fn end(
+        &mut self,
+        projection: &dyn Projection,
+        store: &dyn ViewStore,
+        notes: &RebuildNotes,
+        failure: Option<&str>,
+    ) -> Result<(), ViewStoreError> {
+        let Some(rebuild) = self.note.building else {
+            return Ok(());
+        };
+        if let Some(id) = rebuild.id {
+            // First, so that a crash in between does not leave it unknown.
+            notes.add(store, id, projection.name(), failure)?;
+        }
+        let note = match failure {
+            Some(_) => Note {
+                building: None,
+                ..self.note
+            },
+            None => Note {
+                serving: rebuild.build,
+                building: None,
+                done: rebuild.id.or(self.note.done),
+            },
+        };
+        note.write(store, projection)?;
+        self.note = note;
+        self.building = None;
+        Ok(())
+    }
 }
 
 /// A rebuild that is over.
@@ -235,11 +270,7 @@ impl Slot {
         Ok(Self {
             projection,
             serving: RwLock::new(Arc::new(serving)),
-            rebuild: Mutex::new(Rebuilds {
-                note,
-                building,
-                failed: None,
-            }),
+            rebuild: Mutex::new(Rebuilds { note, building }),
         })
     }
 
@@ -252,7 +283,6 @@ impl Slot {
             rebuild: Mutex::new(Rebuilds {
                 note,
                 building: None,
-                failed: None,
             }),
         }
     }
@@ -297,14 +327,16 @@ impl Slot {
             return rebuilds.note.write(store, self.projection);
         }
         let (version, serving) = (self.projection.version(), rebuilds.note.serving);
-        let generation = serving.generation + 1;
-        let build = Build {
+        let mut build = Build {
             version,
-            generation,
+            generation: serving.generation + 1,
         };
-        let name = build.tree_name(self.projection);
-        // Whatever is left of one that was given up.
-        store.remove_tree(&name)?;
+        // What is left of one that was given up is removed under its own name.
+        let taken = store.tree_names()?;
+        while taken.contains(&build.tree_name(self.projection)) {
+            build.generation += 1;
+        }
+        let (name, generation) = (build.tree_name(self.projection), build.generation);
         let view = View::create(self.projection, name, store, history)?;
         let note = Note {
             building: Some(NotedRebuild { build, id }),
@@ -325,27 +357,21 @@ impl Slot {
 
     /// Lets the new view answer if it has come as far as the old one, which is
     /// then handed back. A new view that stands still is given up and handed
-    /// back instead.
-    pub(crate) fn settle(&self, store: &dyn ViewStore) -> Result<Option<Settled>, ViewStoreError> {
+    /// back instead. How it ended is noted.
+    pub(crate) fn settle(
+        &self,
+        store: &dyn ViewStore,
+        notes: &RebuildNotes,
+    ) -> Result<Option<Settled>, ViewStoreError> {
         let mut rebuilds = self.rebuilds();
         let Some(new) = rebuilds.building.clone() else {
             return Ok(None);
         };
         let old = self.serving();
-        let id = rebuilds.note.building.and_then(|rebuild| rebuild.id);
         if let Some(halt) = new.halt() {
             // Where the old one stands still too there is nothing to go back to, and nothing lost.
             tracing::error!(view = self.projection.name(), error = %halt, "building the view anew is given up; the old one goes on serving");
-            let note = Note {
-                building: None,
-                ..rebuilds.note
-            };
-            note.write(store, self.projection)?;
-            *rebuilds = Rebuilds {
-                note,
-                building: None,
-                failed: id.map(|id| (id, halt.to_string())),
-            };
+            rebuilds.end(self.projection, store, notes, Some(&halt.to_string()))?;
             return Ok(Some(Settled {
                 replaced: new,
                 has_drifted: false,
@@ -356,27 +382,33 @@ impl Slot {
         }
         // What is noted must not outlive what it tells of.
         store.flush()?;
-        let serving = rebuilds
-            .note
-            .building
-            .map_or(rebuilds.note.serving, |rebuild| rebuild.build);
-        let note = Note {
-            serving,
-            building: None,
-            done: id.or(rebuilds.note.done),
-        };
-        note.write(store, self.projection)?;
+        rebuilds.end(self.projection, store, notes, None)?;
         *self.serving.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
         tracing::info!(view = self.projection.name(), position = %new.position(), "the view that was built anew serves now");
-        *rebuilds = Rebuilds {
-            note,
-            building: None,
-            failed: None,
-        };
         Ok(Some(Settled {
             has_drifted: has_drifted(&old, &new),
             replaced: old,
         }))
+    }
+
+    /// Gives up the view that is being built, if one is, and hands it back.
+    pub(crate) fn give_up(
+        &self,
+        store: &dyn ViewStore,
+        notes: &RebuildNotes,
+        why: &str,
+    ) -> Result<Option<Arc<View>>, ViewStoreError> {
+        let mut rebuilds = self.rebuilds();
+        let Some(new) = rebuilds.building.clone() else {
+            return Ok(None);
+        };
+        tracing::error!(
+            view = self.projection.name(),
+            why,
+            "building the view anew is given up; the old one goes on serving"
+        );
+        rebuilds.end(self.projection, store, notes, Some(why))?;
+        Ok(Some(new))
     }
 
     /// The rebuild that somebody asked for and that is under way.
@@ -384,25 +416,13 @@ impl Slot {
         self.rebuilds().note.building?.id
     }
 
-    /// What became of a rebuild of this view; nothing if it is none.
+    /// How far a rebuild of this view is; nothing if it is none, or over.
     pub(crate) fn rebuild_status(&self, id: RebuildId) -> Option<RebuildStatus> {
         let rebuilds = self.rebuilds();
-        let running = rebuilds.note.building.and_then(|rebuild| rebuild.id) == Some(id);
-        if let (true, Some(view)) = (running, &rebuilds.building) {
-            return Some(RebuildStatus::Running {
-                position: view.worked_to(),
-            });
-        }
-        if rebuilds.note.done == Some(id) {
-            return Some(RebuildStatus::Succeeded);
-        }
-        let failed = rebuilds
-            .failed
-            .as_ref()
-            .filter(|(failed, _)| *failed == id)?;
-        Some(RebuildStatus::Failed {
-            why: failed.1.clone(),
-        })
+        let is_it = |rebuild: &NotedRebuild| rebuild.id == Some(id);
+        let _noted = rebuilds.note.building.filter(is_it)?;
+        let position = rebuilds.building.as_ref()?.worked_to();
+        Some(RebuildStatus::Running { position })
     }
 
     fn rebuilds(&self) -> MutexGuard<'_, Rebuilds> {

@@ -13,8 +13,10 @@ use crate::fleet::Fleet;
 use crate::gathering::{Gatherer, feed_in_halves};
 use crate::parking::retry;
 use crate::projection::Projection;
+use crate::rebuild_notes::RebuildNotes;
 use crate::slot::{RebuildId, RebuildStatus, Slot};
 use crate::statistics::HourlyStatistics;
+use crate::sweeping::Going;
 use crate::tasks::Tasks;
 use crate::user::User;
 use crate::user_deliveries::UserDeliveries;
@@ -48,15 +50,17 @@ pub(crate) struct ViewSet {
     store: Arc<dyn ViewStore>,
     history: LogHistory,
     slots: Vec<Slot>,
+    /// What became of rebuilds.
+    notes: RebuildNotes,
     /// Feeds the views that are far behind.
     gatherer: Mutex<Gatherer>,
-    /// Views that were replaced, until their last reader is done.
-    replaced: Mutex<Vec<Arc<View>>>,
+    /// Trees that nobody needs any more, or will not once their last reader is done.
+    going: Mutex<Vec<Going>>,
 }
 
 impl ViewSet {
     /// Opens every view of a log that has this history and ends at `head`; trees of other
-    /// projections and of other versions are removed.
+    /// projections and of other versions are removed by and by.
     pub(crate) fn open(
         projections: Projections,
         opened: OpenedStore,
@@ -69,18 +73,23 @@ impl ViewSet {
             .map(|projection| Slot::open(*projection, &*store, left, history, head))
             .collect::<Result<Vec<_>, _>>()?;
         let used: Vec<String> = slots.iter().flat_map(Slot::tree_names).collect();
+        let mut going = Vec::new();
         for name in store.tree_names()? {
             if !used.contains(&name) {
-                tracing::info!(view = name, "the view is of another release: it is removed");
-                store.remove_tree(&name)?;
+                tracing::info!(
+                    view = name,
+                    "the view is not needed any more: it is removed"
+                );
+                going.push(Going::left(name, &*store, history.identity())?);
             }
         }
         Ok(Self {
+            notes: RebuildNotes::read(&*store)?,
             store,
             history: history.clone(),
             slots,
             gatherer: Mutex::default(),
-            replaced: Mutex::default(),
+            going: Mutex::new(going),
         })
     }
 
@@ -92,8 +101,9 @@ impl ViewSet {
             store: Arc::<MemoryViewStore>::default(),
             history: history.clone(),
             slots: slots.map(|it| Slot::unopened(*it, history)).collect(),
+            notes: RebuildNotes::default(),
             gatherer: Mutex::default(),
-            replaced: Mutex::default(),
+            going: Mutex::default(),
         }
     }
 
@@ -286,8 +296,9 @@ impl ViewSet {
     pub(crate) fn settle(&self) -> Result<Vec<&'static str>, ViewStoreError> {
         let mut drifted = Vec::new();
         for slot in &self.slots {
-            if let Some(settled) = slot.settle(&*self.store)? {
-                self.replaced().push(settled.replaced);
+            if let Some(settled) = slot.settle(&*self.store, &self.notes)? {
+                let going = Going::of(settled.replaced, &*self.store)?;
+                self.going().push(going);
                 drifted.extend(settled.has_drifted.then(|| slot.projection().name()));
             }
         }
@@ -295,14 +306,23 @@ impl ViewSet {
         Ok(drifted)
     }
 
-    /// Removes the trees of views that were replaced and that nobody reads any more.
+    /// Removes some of what nobody needs any more, and nobody reads.
     fn sweep(&self) -> Result<(), ViewStoreError> {
-        let mut replaced = self.replaced();
-        let unread = replaced.extract_if(.., |view| Arc::strong_count(view) == 1);
-        for view in unread.collect::<Vec<_>>() {
-            let name = view.tree_name().to_owned();
-            drop(view);
-            self.store.remove_tree(&name)?;
+        let mut going = self.going();
+        let mut kept = Vec::with_capacity(going.len());
+        for mut tree in going.drain(..) {
+            if !tree.go_on(&*self.store)? {
+                kept.push(tree);
+            }
+        }
+        *going = kept;
+        Ok(())
+    }
+
+    /// Removes all of it.
+    pub(crate) fn sweep_whole(&self) -> Result<(), ViewStoreError> {
+        while !self.going().iter().all(Going::is_read) {
+            self.sweep()?;
         }
         Ok(())
     }
@@ -317,19 +337,56 @@ impl ViewSet {
         Some(self.slot(name)?.building()?.worked_to())
     }
 
-    /// Whether a view is being built, or one that was replaced is to be removed.
+    /// Whether a view is being built, or one that is not needed any more is to be removed.
     pub(crate) fn has_work(&self) -> bool {
         let mut slots = self.slots.iter();
-        slots.any(|slot| slot.building().is_some()) || !self.replaced().is_empty()
+        slots.any(|slot| slot.building().is_some()) || !self.going().is_empty()
     }
 
     /// What became of a rebuild; nothing if it is not known.
     pub(crate) fn rebuild_status(&self, id: RebuildId) -> Option<(&'static str, RebuildStatus)> {
         let mut slots = self.slots.iter();
-        slots.find_map(|slot| Some((slot.projection().name(), slot.rebuild_status(id)?)))
+        let running =
+            slots.find_map(|slot| Some((slot.projection().name(), slot.rebuild_status(id)?)));
+        running.or_else(|| {
+            let (view, failure) = self.notes.find(id)?;
+            let status = failure.map_or(RebuildStatus::Succeeded, |why| RebuildStatus::Failed {
+                why,
+            });
+            Some((self.slot(&view)?.projection().name(), status))
+        })
     }
 
-    fn replaced(&self) -> MutexGuard<'_, Vec<Arc<View>>> {
-        self.replaced.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes over what became of rebuilds from views that are given up. Those
+    /// that were under way there have failed, and this is why.
+    pub(crate) fn take_over(&self, given_up: &Self, why: &str) -> Result<(), ViewStoreError> {
+        self.notes.take_over(&*self.store, &given_up.notes)?;
+        for slot in &given_up.slots {
+            if let Some(id) = slot.rebuild_under_way() {
+                let view = slot.projection().name();
+                self.notes.add(&*self.store, id, view, Some(why))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives up whatever is being built beside the views that answer.
+    pub(crate) fn give_up_building(&self, why: &str) -> Result<(), ViewStoreError> {
+        for slot in &self.slots {
+            if let Some(view) = slot.give_up(&*self.store, &self.notes, why)? {
+                let going = Going::of(view, &*self.store)?;
+                self.going().push(going);
+            }
+        }
+        self.sweep()
+    }
+
+    /// Whether a rebuild that is not known may have been known once.
+    pub(crate) fn may_have_forgotten(&self, id: RebuildId) -> bool {
+        self.notes.may_have_forgotten(id)
+    }
+
+    fn going(&self) -> MutexGuard<'_, Vec<Going>> {
+        self.going.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -424,11 +424,18 @@ impl Views {
         self.shared.turns()
     }
 
-    /// What became of a rebuild, and of which view; nothing if it is not
-    /// known, or if another one of the same view came after it.
+    /// What became of a rebuild, and of which view; nothing if it is not known.
+    /// The last thousand that are over are kept beside the views, and lost with them.
     #[must_use]
     pub fn rebuild_status(&self, id: RebuildId) -> Option<(&'static str, RebuildStatus)> {
         self.shared.rebuild_status(id)
+    }
+
+    /// Whether a rebuild that is not known was asked for, as its id of version
+    /// 7 tells, no later than some that are not kept any more.
+    #[must_use]
+    pub fn may_have_forgotten(&self, id: RebuildId) -> bool {
+        self.shared.set().may_have_forgotten(id)
     }
 
     /// Stops following the log, waits for the thread, and leaves the views in

@@ -13,6 +13,8 @@ mod random;
 mod points;
 // With the whole server running on the disk.
 mod served;
+// Not cut off, but full.
+mod full;
 
 // A disk that lies: the test of these tests.
 mod lying;

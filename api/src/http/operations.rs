@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::Api;
 use super::answer::json as json_answer;
 use super::path::{PathId, no_query, unknown};
-use super::problem::Problem;
+use super::problem::{Problem, ProblemKind};
 use super::representation::time_or_null;
 
 // What the kinds are about, and the kinds.
@@ -72,8 +72,18 @@ pub(super) fn routes() -> Router<Api> {
 async fn read(State(api): State<Api>, id: PathId, uri: Uri) -> Result<Response, Problem> {
     no_query(&uri)?;
     let id: OperationId = id.parse("operation")?;
-    let operation = find(&api, id).ok_or_else(|| unknown("operation"))?;
-    Ok(operation.answer(StatusCode::OK))
+    match find(&api, id) {
+        Some(operation) => Ok(operation.answer(StatusCode::OK)),
+        None if rebuild::may_have_forgotten(&api, id) => Err(gone()),
+        None => Err(unknown("operation")),
+    }
+}
+
+fn gone() -> Problem {
+    Problem::new(
+        ProblemKind::OperationGone,
+        "what became of this operation is not kept any more; look at what it was about",
+    )
 }
 
 /// The operation that is called so, of whatever kind.

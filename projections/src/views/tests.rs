@@ -6,8 +6,10 @@ mod following;
 mod laws;
 mod poison;
 mod rebuilds;
+mod troubled;
 mod engines;
 mod stalls;
+mod full_disk;
 
 use std::path::Path;
 use std::sync::Arc;

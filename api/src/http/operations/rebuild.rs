@@ -70,7 +70,7 @@ async fn rebuild(
         let wait = wait.min(END_WAIT_MAX);
         until(&api, id, &mut changes, wait, Operation::is_over).await;
     }
-    // It is known as long as none of the same view comes after it.
+    // Damaged views may have been begun anew in between.
     let operation = operation(&api, id).ok_or_else(crowded)?;
     let status = match &operation.progress {
         Progress::Failed(problem) if preferences.wait.is_some() => return Err(problem.clone()),
@@ -164,6 +164,12 @@ pub(super) fn operation(api: &Api, id: OperationId) -> Option<Operation> {
     let id = RebuildId(id.uuid().into_bytes());
     let rebuild = api.rebuilds.find(&api.views, api.environment(), id)?;
     Some(as_operation(&rebuild, api.environment().now_us()))
+}
+
+/// Whether one that is not known may have been a rebuild.
+pub(super) fn may_have_forgotten(api: &Api, id: OperationId) -> bool {
+    api.views
+        .may_have_forgotten(RebuildId(id.uuid().into_bytes()))
 }
 
 /// How far the view is that is being built anew, if this process knows of one.

@@ -68,6 +68,10 @@ kinds! {
     NotFound NOT_FOUND "not-found" "Not found" retryable: false
         "There is nothing at this address. An id that is malformed or of the wrong kind, and a thing that belongs to \
          somebody else, are answered in the same way as one that never was.";
+    /// What became of an operation is not kept any more.
+    OperationGone GONE "operation-gone" "Operation gone" retryable: false
+        "The operation was asked for so long ago that what became of it is not kept any more. Look at what it was \
+         about instead.";
     /// The address is right, the method is not.
     MethodNotAllowed METHOD_NOT_ALLOWED "method-not-allowed" "Method not allowed" retryable: false
         "The address exists, but does not take this method. The header Allow lists the methods it takes.";

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use domain::stream::Category;
 use proptest::prelude::*;
 
+use super::engines::engine;
 use super::*;
 use crate::any_log::{Service, happenings};
 use crate::key::{Key, KeyRange};
@@ -164,7 +165,10 @@ fn a_new_view_that_cannot_be_built_is_given_up_and_the_old_one_goes_on() {
     }
     let (view, status) = set.rebuild_status(ID).unwrap();
     assert_eq!(view, "tally");
-    assert!(matches!(status, RebuildStatus::Failed { why } if why.contains("it is broken")));
+    assert!(matches!(&status, RebuildStatus::Failed { why } if why.contains("it is broken")));
+    let reopened = log.opened_with(NEW_BUT_BROKEN_ONLY, &mut folder);
+    let kept = reopened.rebuild_status(ID);
+    assert_eq!(kept, Some(("tally", status)), "also after a restart");
     log.delivery(delivery(4), user(1), [created(user(1))]);
     log.feed(&set);
     assert_eq!(tallies(&set), [1, 1, 1, 1]);
@@ -187,9 +191,38 @@ fn a_view_that_was_replaced_goes_when_its_last_reader_is_done() {
     );
     assert!(store.tree_names().unwrap().contains(&"tally-v1".to_owned()));
     drop(held);
-    set.build_on(&*log.store).unwrap();
+    while set.has_work() {
+        set.build_on(&*log.store).unwrap();
+    }
     assert_eq!(store.tree_names().unwrap(), ["tally-v2"]);
     assert!(!set.has_work());
+}
+
+#[test]
+fn what_a_crash_left_of_a_tree_that_goes_is_removed() {
+    let mut log = TestLog::new();
+    for number in 0..20 {
+        log.delivery(delivery(number), user(1), [created(user(1))]);
+    }
+    let mut folder = ViewFolder::Memory(Arc::<MemoryViewStore>::default());
+    let set = checked(log.opened(&mut folder));
+    log.feed(&set);
+    set.begin_rebuild("delivery_status", None).unwrap();
+    while !set.building().is_empty() {
+        set.build_on(&*log.store).unwrap();
+    }
+    let names = |folder: &mut ViewFolder| folder.open().unwrap().store.tree_names().unwrap();
+    assert_eq!(names(&mut folder).len(), PROJECTIONS.len() + 1, "it goes");
+    drop(set);
+
+    let set = checked(log.opened(&mut folder));
+    // Another rebuild meanwhile has a tree of its own.
+    set.begin_rebuild("delivery_status", None).unwrap();
+    while set.has_work() {
+        set.build_on(&*log.store).unwrap();
+    }
+    assert_eq!(names(&mut folder).len(), PROJECTIONS.len());
+    assert_eq!(dump(&set), dump(&log.folded()));
 }
 
 /// What happens to a service while views are built anew.
@@ -222,10 +255,13 @@ proptest! {
     /// Law: whatever happens meanwhile, a view that is built anew changes no
     /// answer, and in the end every view is that of one fold.
     #[test]
-    fn a_rebuild_changes_nothing(happenings in happenings(60), steps in steps()) {
-        let mut service = Service::new();
-        let mut folder = ViewFolder::Memory(Arc::<MemoryViewStore>::default());
-        let mut set = service.log.opened(&mut folder);
+    fn a_rebuild_changes_nothing(
+        happenings in happenings(60),
+        steps in steps(),
+        engine in engine(),
+    ) {
+        let (mut service, mut place) = (Service::new(), engine.place());
+        let mut set = service.log.opened(&mut place.folder);
         let mut happenings = happenings.iter();
         for step in steps {
             match step {
@@ -249,7 +285,7 @@ proptest! {
                 }
                 Step::Restart => {
                     drop(set);
-                    set = checked(service.log.opened(&mut folder));
+                    set = checked(service.log.opened(&mut place.folder));
                 }
             }
         }
@@ -258,7 +294,8 @@ proptest! {
             set.build_on(&*service.log.store).unwrap();
         }
         prop_assert_eq!(dump(&set), dump(&service.log.folded()));
-        let trees = folder.open().unwrap().store.tree_names().unwrap().len();
+        drop(set);
+        let trees = place.folder.open().unwrap().store.tree_names().unwrap().len();
         prop_assert_eq!(trees, PROJECTIONS.len());
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Condvar;
 
+use super::troubled::{Doing, Troubled};
 use super::*;
-use crate::key::KeyRange;
 use crate::test_log::{created, delivery, user};
-use crate::view_store::{Batch, Checkpoint, Direction, Entry, MadeStores, ViewStore, ViewTree};
+use crate::view_store::{MadeStores, ViewStore};
 
 /// A word that somebody waits for.
 #[derive(Debug, Default)]
@@ -30,84 +30,15 @@ impl Gate {
     }
 }
 
-/// A store whose writes hang once the gate is there.
-#[derive(Debug)]
-struct Hanging {
-    store: MemoryViewStore,
-    gate: Arc<Gate>,
-}
-
-#[derive(Debug)]
-struct HangingTree {
-    tree: Arc<dyn ViewTree>,
-    gate: Arc<Gate>,
-}
-
-impl ViewStore for Hanging {
-    fn open_tree(&self, name: &str) -> Result<Arc<dyn ViewTree>, ViewStoreError> {
-        let (tree, gate) = (self.store.open_tree(name)?, Arc::clone(&self.gate));
-        Ok(Arc::new(HangingTree { tree, gate }))
-    }
-
-    fn remove_tree(&self, name: &str) -> Result<(), ViewStoreError> {
-        self.store.remove_tree(name)
-    }
-
-    fn tree_names(&self) -> Result<Vec<String>, ViewStoreError> {
-        self.store.tree_names()
-    }
-
-    fn note(&self, name: &str) -> Result<Option<Vec<u8>>, ViewStoreError> {
-        self.store.note(name)
-    }
-
-    fn set_note(&self, name: &str, note: &[u8]) -> Result<(), ViewStoreError> {
-        self.store.set_note(name, note)
-    }
-
-    fn stash(&self, tree: &str, writes: &[u8]) -> Result<(), ViewStoreError> {
-        self.store.stash(tree, writes)
-    }
-
-    fn stashed(&self, tree: &str) -> Result<Option<Vec<u8>>, ViewStoreError> {
-        self.store.stashed(tree)
-    }
-
-    fn drop_stash(&self, tree: &str) -> Result<(), ViewStoreError> {
-        self.store.drop_stash(tree)
-    }
-
-    fn flush(&self) -> Result<(), ViewStoreError> {
-        self.store.flush()
-    }
-
-    fn size_bytes(&self) -> Result<u64, ViewStoreError> {
-        self.store.size_bytes()
-    }
-}
-
-impl ViewTree for HangingTree {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewStoreError> {
-        self.tree.get(key)
-    }
-
-    fn scan(
-        &self,
-        range: &KeyRange,
-        direction: Direction,
-        limit: usize,
-    ) -> Result<Vec<Entry>, ViewStoreError> {
-        self.tree.scan(range, direction, limit)
-    }
-
-    fn apply(&self, batch: &Batch) -> Result<(), ViewStoreError> {
-        self.gate.pass();
-        self.tree.apply(batch)
-    }
-
-    fn checkpoint(&self) -> Result<Option<Checkpoint>, ViewStoreError> {
-        self.tree.checkpoint()
-    }
+/// A store whose writes hang until the gate is open.
+fn hanging(gate: &Arc<Gate>) -> Arc<dyn ViewStore> {
+    let gate = Arc::clone(gate);
+    Arc::new(Troubled::new(Arc::default(), move |doing| {
+        if let Doing::Applying(_) = doing {
+            gate.pass();
+        }
+        Ok(())
+    }))
 }
 
 #[test]
@@ -117,13 +48,9 @@ fn a_store_that_hangs_is_given_up_and_everything_is_answered_meanwhile() {
         log.delivery(delivery(number), user(1), [created(user(1))]);
     }
     let gate = Arc::<Gate>::default();
-    let hangs = Arc::clone(&gate);
     let mut stores = vec![
         Arc::<MemoryViewStore>::default() as Arc<dyn ViewStore>,
-        Arc::new(Hanging {
-            store: MemoryViewStore::default(),
-            gate: hangs,
-        }),
+        hanging(&gate),
     ];
     let folder = ViewFolder::Made(MadeStores(Box::new(move || stores.pop().unwrap())));
     let tick = Duration::from_millis(2);
@@ -151,11 +78,7 @@ fn a_store_that_hangs_is_given_up_and_everything_is_answered_meanwhile() {
 fn how_old_the_views_are_grows_while_they_hang_and_is_nothing_when_they_follow() {
     let mut log = TestLog::new();
     let gate = Arc::<Gate>::default();
-    let hanging = Hanging {
-        store: MemoryViewStore::default(),
-        gate: Arc::clone(&gate),
-    };
-    let mut stores = vec![Arc::new(hanging) as Arc<dyn ViewStore>];
+    let mut stores = vec![hanging(&gate)];
     let folder = ViewFolder::Made(MadeStores(Box::new(move || stores.pop().unwrap())));
     let views = Views::start_with(
         PROJECTIONS,

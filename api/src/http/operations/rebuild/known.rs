@@ -47,7 +47,7 @@ impl Rebuilds {
         environment: &Environment,
         view: &str,
     ) -> Option<RebuildId> {
-        // How the last one ended is forgotten by the views once another begins.
+        // How the last one ended is counted once somebody looks, and another is looked at from now on.
         let _ = self.of(views, environment, view);
         let id = views.rebuild(view, RebuildId(environment.new_id().into_bytes()))?;
         let names = views.health().views.into_iter().map(|view| view.name);

@@ -1,0 +1,205 @@
+//! What became of rebuilds that somebody asked for, noted beside the views.
+//!
+//! A ring of notes: the newest takes the place of the oldest. They lie where
+//! the views lie, and are lost with them.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::slot::RebuildId;
+use crate::stored::{from_bytes, to_bytes};
+use crate::view_store::{ViewStore, ViewStoreError};
+
+/// How many are kept: one every minute and a half, all day long.
+pub(crate) const ENDED_MAX: u64 = 1_000;
+
+/// The longest reason that is kept, bytes: a note is small.
+const WHY_BYTES_MAX: usize = 1_000;
+
+/// A rebuild that is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Ended {
+    /// How many ended before it.
+    number: u64,
+    id: RebuildId,
+    view: String,
+    /// Why nothing came of it, if nothing did.
+    failure: Option<String>,
+    /// When the youngest of those was asked for that are not kept any more: as
+    /// their ids tell, ms since 1970.
+    forgotten_to_ms: u64,
+}
+
+/// Those that are kept.
+#[derive(Debug, Default)]
+pub(crate) struct RebuildNotes {
+    kept: Mutex<VecDeque<Ended>>,
+}
+
+fn note_name(number: u64) -> String {
+    format!("ended-{}", number % ENDED_MAX)
+}
+
+impl RebuildNotes {
+    /// Those that are noted beside the views. A note that cannot be read is left out.
+    pub(crate) fn read(store: &dyn ViewStore) -> Result<Self, ViewStoreError> {
+        let mut kept = Vec::new();
+        for place in 0..ENDED_MAX {
+            let Some(note) = store.note(&note_name(place))? else {
+                break;
+            };
+            match from_bytes::<Ended>(&note) {
+                Ok(ended) => kept.push(ended),
+                Err(error) => {
+                    tracing::warn!(%error, "what became of a rebuild is not known any more");
+                }
+            }
+        }
+        kept.sort_by_key(|ended| ended.number);
+        Ok(Self {
+            kept: Mutex::new(kept.into()),
+        })
+    }
+
+    /// Notes how one ended. Known already it is noted in its own place: a crash
+    /// may have come between its end and what follows from that.
+    pub(crate) fn add(
+        &self,
+        store: &dyn ViewStore,
+        id: RebuildId,
+        view: &str,
+        failure: Option<&str>,
+    ) -> Result<(), ViewStoreError> {
+        let mut kept = self.kept();
+        let failure = failure.map(|why| shortened(why).to_owned());
+        if let Some(known) = kept.iter_mut().find(|ended| ended.id == id) {
+            known.failure = failure;
+            return store.set_note(&note_name(known.number), &to_bytes(known));
+        }
+        let last = kept.back();
+        let number = last.map_or(0, |last| last.number + 1);
+        let mut forgotten_to_ms = last.map_or(0, |last| last.forgotten_to_ms);
+        let is_kept = |ended: &Ended| ended.number + ENDED_MAX > number;
+        while let Some(oldest) = kept.pop_front_if(|oldest| !is_kept(oldest)) {
+            forgotten_to_ms = forgotten_to_ms.max(asked_at_ms(oldest.id).unwrap_or_default());
+        }
+        let ended = Ended {
+            number,
+            id,
+            view: view.to_owned(),
+            failure,
+            forgotten_to_ms,
+        };
+        store.set_note(&note_name(number), &to_bytes(&ended))?;
+        kept.push_back(ended);
+        Ok(())
+    }
+
+    /// Notes all that others know of, of views that are given up.
+    pub(crate) fn take_over(
+        &self,
+        store: &dyn ViewStore,
+        others: &Self,
+    ) -> Result<(), ViewStoreError> {
+        let others = others.kept().clone();
+        for ended in &others {
+            self.add(store, ended.id, &ended.view, ended.failure.as_deref())?;
+        }
+        Ok(())
+    }
+
+    /// Of which view it was, and why nothing came of it, if nothing did; nothing
+    /// if it is not known.
+    pub(crate) fn find(&self, id: RebuildId) -> Option<(String, Option<String>)> {
+        let kept = self.kept();
+        let ended = kept.iter().rev().find(|ended| ended.id == id)?;
+        Some((ended.view.clone(), ended.failure.clone()))
+    }
+
+    /// Whether one that is not known may have been known once.
+    pub(crate) fn may_have_forgotten(&self, id: RebuildId) -> bool {
+        let kept = self.kept();
+        let forgotten_to_ms = kept.back().map_or(0, |last| last.forgotten_to_ms);
+        asked_at_ms(id).is_some_and(|asked_ms| asked_ms <= forgotten_to_ms)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, VecDeque<Ended>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The moment that an id of version 7 (RFC 9562, 5.7) tells, ms since 1970.
+fn asked_at_ms(id: RebuildId) -> Option<u64> {
+    let bits = u128::from_be_bytes(id.0);
+    let is_of_version_7 = (bits >> 76) & 0xF == 7;
+    u64::try_from(bits >> 80).ok().filter(|_| is_of_version_7)
+}
+
+fn shortened(why: &str) -> &str {
+    let end = why.floor_char_boundary(WHY_BYTES_MAX);
+    why.get(..end).unwrap_or(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view_store::MemoryViewStore;
+
+    fn id(asked_ms: u64) -> RebuildId {
+        let bits = u128::from(asked_ms) << 80 | 0x7 << 76 | 0x2 << 62;
+        RebuildId(bits.to_be_bytes())
+    }
+
+    #[test]
+    fn as_many_as_there_is_room_for_are_kept_and_older_ones_are_known_to_be_gone() {
+        let store = MemoryViewStore::default();
+        let notes = RebuildNotes::read(&store).unwrap();
+        for asked_ms in 1..=ENDED_MAX + 3 {
+            assert_eq!(notes.find(id(asked_ms)), None);
+            assert!(!notes.may_have_forgotten(id(asked_ms)));
+            notes.add(&store, id(asked_ms), "user", None).unwrap();
+        }
+        for notes in [notes, RebuildNotes::read(&store).unwrap()] {
+            let known = |asked_ms| notes.find(id(asked_ms)).is_some();
+            assert_eq!([3, 4, ENDED_MAX + 3].map(known), [false, true, true]);
+            let gone = |asked_ms| notes.may_have_forgotten(id(asked_ms));
+            assert_eq!([1, 3, 4].map(gone), [true, true, false]);
+            assert!(
+                !notes.may_have_forgotten(RebuildId([0x41; 16])),
+                "no id of ours"
+            );
+        }
+    }
+
+    #[test]
+    fn an_end_that_is_noted_again_takes_its_own_place() {
+        let store = MemoryViewStore::default();
+        let notes = RebuildNotes::read(&store).unwrap();
+        notes
+            .add(&store, id(1), "user", Some("é".repeat(900).as_str()))
+            .unwrap();
+        notes.add(&store, id(2), "fleet", None).unwrap();
+        let (_, why) = notes.find(id(1)).unwrap();
+        assert_eq!(why.map(|why| why.len()), Some(WHY_BYTES_MAX));
+        notes.add(&store, id(1), "user", None).unwrap();
+        let read = RebuildNotes::read(&store).unwrap();
+        assert_eq!(read.find(id(1)), Some(("user".to_owned(), None)));
+        assert_eq!(read.find(id(2)), Some(("fleet".to_owned(), None)));
+        assert_eq!(store.note(&note_name(2)), Ok(None));
+    }
+
+    #[test]
+    fn a_note_that_cannot_be_read_takes_no_other_with_it() {
+        let store = MemoryViewStore::default();
+        let notes = RebuildNotes::read(&store).unwrap();
+        for asked_ms in 1..=3 {
+            notes.add(&store, id(asked_ms), "user", None).unwrap();
+        }
+        store.set_note(&note_name(1), &[0xFF; 3]).unwrap();
+        let read = RebuildNotes::read(&store).unwrap();
+        assert_eq!(read.find(id(2)), None);
+        assert!(read.find(id(1)).is_some() && read.find(id(3)).is_some());
+    }
+}

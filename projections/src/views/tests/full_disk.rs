@@ -1,0 +1,144 @@
+//! A disk without room: nothing is taken for damaged, and everything goes on once there is some.
+
+use std::sync::atomic::AtomicBool;
+
+use super::troubled::{Doing, Troubled};
+use super::*;
+use crate::shared::ReaderState;
+use crate::test_log::{created, delivery, user};
+use crate::view_store::{MadeStores, ViewStore};
+
+const ID: RebuildId = RebuildId([7; 16]);
+const ANOTHER: RebuildId = RebuildId([8; 16]);
+
+/// A disk that what a rebuild writes fills.
+#[derive(Debug, Default)]
+struct SmallDisk {
+    /// There is no room for what a rebuild writes.
+    is_small: AtomicBool,
+    /// There is room for nothing any more.
+    is_full: AtomicBool,
+}
+
+impl SmallDisk {
+    fn take(&self, doing: Doing<'_>) -> Result<(), ViewStoreError> {
+        let is_of_rebuild = matches!(doing, Doing::Applying(tree) if tree.ends_with("-1"));
+        if is_of_rebuild && self.is_small.load(Ordering::SeqCst) {
+            self.is_full.store(true, Ordering::SeqCst);
+        }
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(ViewStoreError::NoRoom {
+                doing: "writing",
+                why: "no space left on device".to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Views of some deliveries on such a disk, which follow.
+fn on(disk: &Arc<SmallDisk>, log: &TestLog) -> Views {
+    let (store, disk) = (Arc::<MemoryViewStore>::default(), Arc::clone(disk));
+    let open = move || {
+        let (store, disk) = (Arc::clone(&store), Arc::clone(&disk));
+        let troubled = Troubled::new(store, move |doing| disk.take(doing));
+        Arc::new(troubled) as Arc<dyn ViewStore>
+    };
+    let folder = ViewFolder::Made(MadeStores(Box::new(open)));
+    let views = Views::start(folder, log.store(), Duration::MAX).unwrap();
+    catch_up(&views, log);
+    views
+}
+
+fn deliveries() -> TestLog {
+    let mut log = TestLog::new();
+    for number in 0..20 {
+        log.delivery(delivery(number), user(1), [created(user(1))]);
+    }
+    log
+}
+
+/// Waits until the rebuild is over, and says how it ended.
+fn ended(views: &Views, id: RebuildId) -> RebuildStatus {
+    let is_over = |(_, status): &(&str, RebuildStatus)| match status {
+        RebuildStatus::Waiting | RebuildStatus::Running { .. } => false,
+        RebuildStatus::Succeeded | RebuildStatus::Failed { .. } => true,
+    };
+    runtime().block_on(async {
+        loop {
+            if let Some((_, status)) = views.rebuild_status(id).filter(is_over) {
+                return status;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+}
+
+#[test]
+fn a_rebuild_that_fills_the_disk_is_given_up_and_the_views_go_on_once_there_is_room() {
+    let (mut log, disk) = (deliveries(), Arc::<SmallDisk>::default());
+    let views = on(&disk, &log);
+    disk.is_small.store(true, Ordering::SeqCst);
+    assert_eq!(views.rebuild("user_deliveries", ID), Some(ID));
+    let failed = ended(&views, ID);
+    assert!(
+        matches!(&failed, RebuildStatus::Failed { why } if why.contains("make room on the disk")),
+        "{failed:?}"
+    );
+    let reader = views.health().reader;
+    assert!(
+        matches!(&reader, ReaderState::Failed(why) if why.contains("no space left")),
+        "{reader:?}"
+    );
+    log.delivery(delivery(20), user(1), [created(user(1))]);
+    for number in 0..=20 {
+        let row = views.delivery(delivery(number)).unwrap();
+        assert!(row.is_some(), "{number} is in the log");
+    }
+
+    disk.is_full.store(false, Ordering::SeqCst);
+    catch_up(&views, &log);
+    let list = views.user_deliveries(user(1), &UserDeliveriesQuery::all(50));
+    assert_eq!(list.unwrap().items.len(), 21);
+    assert_eq!(ended(&views, ID), failed, "it is kept");
+    assert_eq!(views.health().rebuilds, 0, "nothing was taken for damaged");
+    assert!(views.shared.set().building().is_empty());
+
+    disk.is_small.store(false, Ordering::SeqCst);
+    assert_eq!(views.rebuild("user_deliveries", ANOTHER), Some(ANOTHER));
+    assert_eq!(ended(&views, ANOTHER), RebuildStatus::Succeeded);
+    assert_eq!(ended(&views, ID), failed, "also when another one is over");
+}
+
+#[test]
+fn a_disk_that_is_full_while_the_views_follow_is_waited_for() {
+    let (mut log, disk) = (deliveries(), Arc::<SmallDisk>::default());
+    let views = on(&disk, &log);
+    disk.is_full.store(true, Ordering::SeqCst);
+    log.delivery(delivery(20), user(1), [created(user(1))]);
+    runtime().block_on(async {
+        while views.health().reader == ReaderState::Following {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert!(views.delivery(delivery(20)).unwrap().is_some());
+    disk.is_full.store(false, Ordering::SeqCst);
+    catch_up(&views, &log);
+    assert_eq!(views.health().rebuilds, 0);
+    views.stop();
+}
+
+#[test]
+fn views_can_be_stopped_while_their_disk_is_full() {
+    let (mut log, disk) = (deliveries(), Arc::<SmallDisk>::default());
+    let views = on(&disk, &log);
+    disk.is_full.store(true, Ordering::SeqCst);
+    log.delivery(delivery(20), user(1), [created(user(1))]);
+    runtime().block_on(async {
+        while views.health().reader == ReaderState::Following {
+            tokio::task::yield_now().await;
+        }
+    });
+    views.stop();
+    assert!(views.delivery(delivery(20)).unwrap().is_some());
+}

@@ -1,0 +1,145 @@
+//! The disk of the views fills up while one of them is built anew.
+
+use std::ffi::OsStr;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tests::{Client, poll_until, tally};
+use tokio::process::Command;
+
+use super::cuts;
+use crate::rebuilds::fill;
+use crate::scene::{airpost, at, scratch, text, verify};
+
+/// Views that take some megabytes each.
+const LARGE_VIEWS: [&str; 3] = ["delivery_history", "delivery_status", "user_deliveries"];
+
+/// What is left of the disk for a rebuild, KiB: less than one takes.
+const ROOM_KIB: u64 = 512;
+
+/// A disk with room for everything, KiB.
+const LARGE_KIB: u64 = 512 * 1024;
+
+/// Rebuilds until one does not fit, at most: the engine uses again what those before have left.
+const REBUILDS_MAX: usize = 12;
+
+/// How long the views may take to go on once there is room.
+const GOES_ON_AFTER_MAX: Duration = Duration::from_secs(30);
+
+/// A disk in memory, of a size that can be changed. Dropped, it is unmounted.
+struct Disk {
+    folder: TempDir,
+}
+
+impl Disk {
+    async fn new() -> Self {
+        let folder = scratch();
+        let size = format!("size={LARGE_KIB}k");
+        let options = ["-t", "tmpfs", "-o", &size, "tmpfs"].map(OsStr::new);
+        run(
+            "mount",
+            options.into_iter().chain([folder.path().as_os_str()]),
+        )
+        .await;
+        Self { folder }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    async fn used_kib(&self) -> u64 {
+        let options = ["-k", "--output=used"].map(OsStr::new);
+        let said = run("df", options.into_iter().chain([self.path().as_os_str()])).await;
+        let used = said
+            .lines()
+            .last()
+            .and_then(|line| line.trim().parse().ok());
+        used.expect("df says a number")
+    }
+
+    async fn resize(&self, size_kib: u64) {
+        let size = format!("remount,size={size_kib}k");
+        let options = ["-o", &size].map(OsStr::new);
+        run(
+            "mount",
+            options.into_iter().chain([self.path().as_os_str()]),
+        )
+        .await;
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let mut unmount = std::process::Command::new("umount");
+        drop(unmount.arg("-l").arg(self.folder.path()).status());
+    }
+}
+
+async fn run<'a>(program: &str, arguments: impl Iterator<Item = &'a OsStr>) -> String {
+    let output = Command::new(program).args(arguments).output().await;
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
+    let why = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{program}: {why}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Builds views anew until one does not fit, and gives its operation.
+async fn fill_up(client: &Client) -> String {
+    for view in LARGE_VIEWS.into_iter().cycle().take(REBUILDS_MAX) {
+        let path = format!("/v1/projections/{view}/rebuild");
+        let asked = client.post(&path).send().await.expect(202);
+        let operation = asked.required_header("location").to_owned();
+        let look = async || {
+            let operation = client.read(&operation).await;
+            let status = text(&operation, "/status").to_owned();
+            ["succeeded", "failed"]
+                .contains(&&*status)
+                .then_some(operation)
+        };
+        let ended = poll_until(GOES_ON_AFTER_MAX, "a rebuild to end", look).await;
+        if text(&ended, "/status") == "failed" {
+            let why = text(&ended, "/problem/detail");
+            assert!(why.contains("make room on the disk"), "{ended}");
+            return operation;
+        }
+    }
+    panic!("every rebuild found room")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_that_fills_the_disk_of_the_views_fails_and_they_go_on_once_there_is_room() {
+    let Some(_cuts) = cuts("a full disk under the views") else {
+        return;
+    };
+    let (data, disk) = (scratch(), Disk::new().await);
+    let deliveries = fill(data.path()).await;
+    let delivery = deliveries.first().expect("there are some");
+    symlink(disk.path(), data.path().join("views")).expect("the views' folder may be a link");
+    airpost().serve(data.path()).await.stop().await;
+    disk.resize(disk.used_kib().await + ROOM_KIB).await;
+
+    let server = airpost().serve(data.path()).await;
+    let client = server.client();
+    let before = client.read(delivery).await;
+    let operation = fill_up(&client).await;
+    assert_eq!(client.read(delivery).await, before);
+    assert_eq!(client.get("/readyz").send().await.status(), 503);
+
+    disk.resize(LARGE_KIB).await;
+    server.ready().await;
+    let look = async || (client.get("/v1/deliveries").send().await.status() == 200).then_some(());
+    poll_until(GOES_ON_AFTER_MAX, "lists to be answered", look).await;
+    assert_eq!(text(&client.read(&operation).await, "/status"), "failed");
+    let again = client.post("/v1/projections/user/rebuild");
+    let again = again.header("prefer", "wait=25").send().await.expect(200);
+    assert_eq!(at(&again.json(), "/problem"), &serde_json::Value::Null);
+    assert!(!server.log().contains("set aside"), "{}", server.log());
+    server.stop().await;
+    let _said = verify(data.path()).await;
+    tally(
+        "a full disk under the views: the rebuild failed, nothing was taken for damaged, the views went on",
+    );
+}
