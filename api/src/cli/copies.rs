@@ -10,7 +10,7 @@ use eventstore::{DataLock, Position};
 use serde_json::Value;
 
 use super::FINDINGS;
-use super::derived::remove_derived;
+use super::derived::{refuse_among_derived, remove_derived};
 use super::maintain::tell_findings;
 use super::terminal::{Progress, Stopwatch, Unit, say};
 use crate::environment::Environment;
@@ -152,6 +152,7 @@ pub(super) fn restore(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
     let folders = Folders::of(&options.data);
     // Before the lock: a journal in use is in the way because it is there.
     eventstore::check_restore_place(&options.from, &folders.journal)?;
+    refuse_among_derived(&folders, &options.from)?;
     let _lock = DataLock::acquire(&options.data)?;
     let watch = Stopwatch::start();
     let progress = Progress::new("restore", Unit::Bytes);

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::service::Folders;
 
@@ -18,6 +18,33 @@ use crate::service::Folders;
 pub(super) fn remove_derived(folders: &Folders) -> anyhow::Result<()> {
     remove_named(&folders.views, &is_of_views)?;
     remove_named(&folders.snapshots, &is_of_snapshots)
+}
+
+/// Refuses to read from among what was derived from a log, be it of these
+/// folders or of other ones: it may be removed at any time, now above all.
+pub(super) fn refuse_among_derived(folders: &Folders, from: &Path) -> anyhow::Result<()> {
+    // What is not there is refused for that.
+    let Ok(real) = from.canonicalize() else {
+        return Ok(());
+    };
+    let ours = [&folders.views, &folders.snapshots];
+    let ours = ours.map(|folder| folder.canonicalize().ok());
+    let is_derived = |folder: &&Path| {
+        let is_ours = ours.iter().flatten().any(|it| it == folder);
+        let others = folder.parent().map(Folders::of);
+        let is_others = others.is_some_and(|others| {
+            others.journal.is_dir() && [&*others.views, &*others.snapshots].contains(folder)
+        });
+        is_ours || is_others
+    };
+    if let Some(derived) = real.ancestors().find(is_derived) {
+        bail!(
+            "{} lies in {}, where only what can be built anew belongs, and where it may be removed: copy it elsewhere first",
+            from.display(),
+            derived.display()
+        );
+    }
+    Ok(())
 }
 
 /// The name, in the views' folder, of views that are being built anew: they
@@ -231,6 +258,38 @@ mod tests {
             format!("{number}-2-{key}.snap.bak"),
         ] {
             assert!(!is_of_snapshots(&foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn given_something_among_what_is_derived_it_is_not_read_from_there() {
+        let data = TempDir::new().unwrap();
+        let folders = Folders::of(data.path());
+        let [views, snapshots] = [&folders.views, &folders.snapshots];
+        for derived in [views, snapshots] {
+            fs::create_dir_all(derived.join("store-1/copy")).unwrap();
+            std::os::unix::fs::symlink(derived, data.path().join("link")).unwrap();
+            for from in [
+                derived.clone(),
+                derived.join("store-1/copy"),
+                derived.join("../journal/..").join(derived),
+                data.path().join("link/store-1"),
+            ] {
+                let refused = refuse_among_derived(&folders, &from);
+                assert!(refused.is_err(), "{}", from.display());
+            }
+            fs::remove_file(data.path().join("link")).unwrap();
+        }
+        let (others, new) = (TempDir::new().unwrap(), data.path().join("new"));
+        let theirs = Folders::of(others.path());
+        fs::create_dir_all(theirs.views.join("copy")).unwrap();
+        refuse_among_derived(&Folders::of(&new), &theirs.views.join("copy")).unwrap();
+        fs::create_dir_all(&theirs.journal).unwrap();
+        let refused = refuse_among_derived(&Folders::of(&new), &theirs.views.join("copy"));
+        assert!(refused.is_err(), "views of another data folder");
+        for elsewhere in [data.path().to_owned(), data.path().join("views-of-mine")] {
+            fs::create_dir_all(&elsewhere).unwrap();
+            refuse_among_derived(&folders, &elsewhere).unwrap();
         }
     }
 

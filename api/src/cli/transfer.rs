@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use eventstore::{DataLock, ImportPlace, Journal, JournalOptions, JournalReader, Position};
 
-use super::derived::remove_derived;
+use super::derived::{refuse_among_derived, remove_derived};
 use super::room::without_room;
 use super::terminal::{Progress, Stopwatch, Unit, complain, say};
 use crate::environment::Environment;
@@ -98,6 +98,7 @@ pub(super) fn export(options: &ExportOptions) -> anyhow::Result<ExitCode> {
 /// Makes a data folder of lines.
 pub(super) fn import(options: &ImportOptions) -> anyhow::Result<ExitCode> {
     let named = || options.from.display().to_string();
+    refuse_among_derived(&Folders::of(&options.data), &options.from)?;
     let file = File::open(&options.from).with_context(named)?;
     let bytes = file.metadata().with_context(named)?.len();
     let folders = Folders::of(&options.data);
