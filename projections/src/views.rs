@@ -31,10 +31,15 @@ use crate::watch::{CurrentRunner, TICK, Watch};
 
 // The questions of those who keep the service going.
 mod questions;
+
+// How far a list shows everything.
+mod lists;
+
 // How they are.
 mod health;
 
 pub use health::{ViewHealth, ViewsHealth};
+pub use lists::List;
 pub use questions::DeadLetter;
 
 #[cfg(test)]
@@ -316,11 +321,26 @@ impl Views {
     /// # Errors
     /// [`QueryError`]; `Lagging` if the view did not come near enough in time.
     pub async fn user(&self, id: UserId) -> Result<Option<UserRow>, QueryError> {
+        self.current(&User, || self.user_if_near(id)).await
+    }
+
+    /// Asks what folds the log's end on top of a view, once that is near enough
+    /// or it has taken too long.
+    pub(crate) async fn current<T>(
+        &self,
+        projection: &dyn Projection,
+        ask: impl Fn() -> Result<T, QueryError>,
+    ) -> Result<T, QueryError> {
         let mut turns = self.turns();
         let near = async {
             loop {
-                match self.user_if_near(id) {
-                    Err(QueryError::Lagging { wanted, .. }) => self.wait_for(wanted).await?,
+                match ask() {
+                    Err(QueryError::Lagging { wanted, .. }) => {
+                        // It need not come all the way, but goes on in leaps.
+                        let nearer = wanted.get().saturating_sub(OVERLAY_POSITIONS_MAX);
+                        let nearer = Position::new(nearer);
+                        self.wait_until_reached(&[projection], nearer).await?;
+                    }
                     // Others are begun in their place.
                     Err(QueryError::Views(_)) if turns.changed().await.is_ok() => {}
                     answer => return answer,
@@ -329,7 +349,7 @@ impl Views {
         };
         match tokio::time::timeout(OVERLAY_WAIT, near).await {
             Ok(answer) => answer,
-            Err(_late) => self.user_if_near(id),
+            Err(_late) => ask(),
         }
     }
 
@@ -466,7 +486,11 @@ impl Views {
             let view = set.view(&User);
             let view = view.read();
             let mut overlay = view.overlay();
-            self.fold_owner(&mut overlay, view.projection(), id, view.position())?;
+            let owned = Filter {
+                owner: Some(id.uuid()),
+                ..Filter::everything()
+            };
+            self.fold_later(&mut overlay, view.projection(), &owned, view.position())?;
             Ok(user::user(&overlay, id)?)
         })
     }
@@ -527,12 +551,12 @@ impl Views {
         Ok(overlay)
     }
 
-    /// Folds what belongs to a user and lies after a position on top.
-    fn fold_owner(
+    /// Folds what a filter wants and lies after a position on top.
+    fn fold_later(
         &self,
         overlay: &mut Overlay<'_>,
         projection: &dyn Projection,
-        id: UserId,
+        filter: &Filter,
         mut after: Position,
     ) -> Result<(), QueryError> {
         let head = *self.log.head().borrow();
@@ -542,12 +566,8 @@ impl Views {
                 wanted: head,
             });
         }
-        let filter = Filter {
-            owner: Some(id.uuid()),
-            ..Filter::everything()
-        };
         while after < head {
-            let page = self.log.read_all(after, &filter, Budget::PAGE)?;
+            let page = self.log.read_all(after, filter, Budget::PAGE)?;
             for record in &page.records {
                 fold(overlay, projection, record)?;
             }

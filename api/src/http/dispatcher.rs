@@ -9,7 +9,7 @@ use domain::delivery::Status;
 use domain::id::{DeliveryId, UserId};
 use domain::time::Timestamp;
 use projections::{
-    DeliveriesPage, DeliveriesQuery, PageKey, QueryError, UserDeliveriesQuery, Views,
+    DeliveriesPage, DeliveriesQuery, List, PageKey, QueryError, UserDeliveriesQuery, Views,
 };
 use serde_json::Value;
 
@@ -36,7 +36,7 @@ async fn list(
     let scope = filter.scope();
     let after = filter.piece.after(&api, &scope, PageKey::from_bytes)?;
     let page = freshness
-        .ask(&api.views, |views| filter.page(views, after))
+        .ask(&api.views, filter.list(), |views| filter.page(views, after))
         .await?;
     let items = filter.items(&api, &page.content.items)?;
     let next = page.content.next.map(|key| key.to_bytes().to_vec());
@@ -87,6 +87,14 @@ impl Filter {
     }
 
     /// One user's are found in their own list, without looking at the others'.
+    /// What it is read from.
+    const fn list(&self) -> List {
+        match self.user {
+            None => List::Deliveries,
+            Some(_) => List::UserDeliveries,
+        }
+    }
+
     fn page(&self, views: &Views, after: Option<PageKey>) -> Result<DeliveriesPage, QueryError> {
         let Some(user) = self.user else {
             return views.deliveries(&DeliveriesQuery {

@@ -14,11 +14,11 @@ use axum::response::Response;
 use axum::routing::get;
 use domain::drone::Telemetry;
 use domain::id::DroneId;
-use projections::{DroneName, DroneRow};
+use projections::{DroneName, DroneRow, List};
 use serde_json::Value;
 
 use super::Api;
-use super::answer::{failed, json as json_answer};
+use super::answer::{at, failed, json as json_answer, unanswered};
 use super::conditional::{EntityTag, Preconditions};
 use super::fields::read_query;
 use super::listing::{Asked, Listed, Piece};
@@ -42,14 +42,13 @@ async fn read(
     method: Method,
     uri: Uri,
     headers: HeaderMap,
-    freshness: Freshness,
 ) -> Result<Response, Problem> {
     no_query(&uri)?;
     let id: DroneId = id.parse("drone")?;
-    let rows = freshness
-        .ask(&api.views, |views| views.drones_named(&id))
-        .await?;
-    let drones = joined(api.live.drones_named(&id), &rows.content);
+    let position = api.application.head();
+    let rows = api.views.drones_named(&id).await;
+    let rows = rows.map_err(|error| unanswered(&error))?;
+    let drones = joined(api.live.drones_named(&id), &rows);
     // Of drones with one name the one that was heard last is meant.
     let drone = drones.into_values().max_by_key(Drone::heard_at);
     let drone = drone.ok_or_else(|| unknown("drone"))?;
@@ -57,7 +56,7 @@ async fn read(
     let tag = EntityTag::of_bytes(body.to_string().as_bytes());
     let response =
         Preconditions::of(&method, &headers)?.answer(tag, || json_answer(StatusCode::OK, &body));
-    Ok(rows.stamp(response))
+    Ok(at(position, response))
 }
 
 async fn list(
@@ -72,7 +71,9 @@ async fn list(
     // One more than is shown, so that the last page is known even when it is full.
     let most = piece.limit + 1;
     let rows = freshness
-        .ask(&api.views, |views| views.drones(after.as_ref(), most))
+        .ask(&api.views, List::Drones, |views| {
+            views.drones(after.as_ref(), most)
+        })
         .await?;
     let drones = joined(api.live.list(after.as_ref(), most), &rows.content);
     let has_more = drones.len() > piece.limit;

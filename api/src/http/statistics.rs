@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
 use axum::routing::get;
 use domain::time::Timestamp;
-use projections::{Period, StatisticsQuery};
+use projections::{List, Period, StatisticsQuery};
 
 use super::Api;
 use super::fields::{Fields, known, parsed, read_query};
@@ -36,7 +36,9 @@ async fn list(
         after: span.piece.after(&api, &scope, place)?,
     };
     let page = freshness
-        .ask(&api.views, |views| views.statistics(&query))
+        .ask(&api.views, List::Statistics, |views| {
+            views.statistics(&query)
+        })
         .await?;
     let asked = Asked {
         method: &method,

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use domain::task::TaskId;
 use domain::text::Comment;
-use projections::{EventPage, EventPlace, QueryError, Task, TaskStatus, TasksQuery, Views};
+use projections::{EventPage, EventPlace, List, QueryError, Task, TaskStatus, TasksQuery, Views};
 use serde_json::Value;
 
 use super::Api;
@@ -80,7 +80,14 @@ async fn tasks(State(api): State<Api>, asked: AskedForList) -> Result<Response, 
         })
     };
     asked
-        .answer(&api, &scope, &piece, question, representation::task)
+        .answer(
+            &api,
+            &scope,
+            &piece,
+            List::Tasks,
+            question,
+            representation::task,
+        )
         .await
 }
 
@@ -90,7 +97,14 @@ async fn dead_letters(State(api): State<Api>, asked: AskedForList) -> Result<Res
     let question = |views: &Views, after| views.dead_letters(after, limit);
     let item = representation::dead_letter;
     asked
-        .answer(&api, "dead letters", &piece, question, item)
+        .answer(
+            &api,
+            "dead letters",
+            &piece,
+            List::DeadLetters,
+            question,
+            item,
+        )
         .await
 }
 
@@ -194,13 +208,14 @@ impl AskedForList {
         api: &Api,
         scope: &str,
         piece: &Piece,
+        list: List,
         question: impl Fn(&Views, Option<EventPlace>) -> Result<EventPage<T>, QueryError>,
         item: fn(&T) -> Value,
     ) -> Result<Response, Problem> {
         let after = piece.after(api, scope, EventPlace::from_bytes)?;
         let page = self
             .freshness
-            .ask(&api.views, |views| question(views, after))
+            .ask(&api.views, list, |views| question(views, after))
             .await?;
         let asked = Asked {
             method: &self.method,

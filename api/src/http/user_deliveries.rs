@@ -8,7 +8,7 @@ use axum::routing::get;
 use domain::delivery::Status;
 use domain::id::{ExternalId, UserId};
 use domain::time::Timestamp;
-use projections::{PageKey, UserDeliveriesPage, UserDeliveriesQuery};
+use projections::{List, PageKey, UserDeliveriesPage, UserDeliveriesQuery};
 use serde_json::Value;
 
 use super::Api;
@@ -41,7 +41,9 @@ async fn list(
     let after = filter.piece.after(&api, &scope, PageKey::from_bytes)?;
     let query = filter.query(after);
     let page = freshness
-        .ask(&api.views, |views| views.user_deliveries(user, &query))
+        .ask(&api.views, List::UserDeliveries, |views| {
+            views.user_deliveries(user, &query)
+        })
         .await?;
     let asked = Asked {
         method: &method,

@@ -8,7 +8,7 @@ use domain::id::{DeliveryId, DroneId, MissionId};
 use domain::session::{ParkReason, ReceivedFact, SessionEvent};
 use domain::task::TaskId;
 use domain::time::Timestamp;
-use eventstore::{Budget, StreamId, StreamVersion};
+use eventstore::{Budget, Filter, StreamId, StreamVersion};
 
 use super::{QueryError, Views};
 use crate::dead_letters::{self, DeadLetters, LetterRow, Received};
@@ -66,16 +66,24 @@ impl Views {
     }
 
     /// The drones of one name, of whatever fleet, at most
-    /// [`DRONES_PER_ANSWER_MAX`](crate::DRONES_PER_ANSWER_MAX), as of the view's position.
+    /// [`DRONES_PER_ANSWER_MAX`](crate::DRONES_PER_ANSWER_MAX), current. Far behind
+    /// the log it waits up to two seconds for the view, so it wants a runtime
+    /// with timers.
     ///
     /// # Errors
-    /// [`QueryError`]; `Lagging` while the views are being built.
-    pub fn drones_named(&self, drone: &DroneId) -> Result<Vec<DroneRow>, QueryError> {
-        self.query(|set| {
-            let view = set.view(&Fleet);
-            let view = self.caught_up(&view)?;
-            Ok(fleet::named(&view.overlay(), drone)?)
-        })
+    /// [`QueryError`]; `Lagging` if the view did not come near enough in time.
+    pub async fn drones_named(&self, drone: &DroneId) -> Result<Vec<DroneRow>, QueryError> {
+        let ask = || {
+            self.query(|set| {
+                let view = set.view(&Fleet);
+                let view = view.read();
+                let mut overlay = view.overlay();
+                let all = Filter::everything();
+                self.fold_later(&mut overlay, view.projection(), &all, view.position())?;
+                Ok(fleet::named(&overlay, drone)?)
+            })
+        };
+        self.current(&Fleet, ask).await
     }
 
     /// A page of all deliveries, of whatever user, as of the view's position.

@@ -12,7 +12,7 @@ use axum::http::header::{HeaderName, VARY};
 use axum::http::request::Parts;
 use axum::response::Response;
 use eventstore::Position;
-use projections::{QueryError, Views};
+use projections::{List, QueryError, Views};
 
 use super::{PREFERENCE_APPLIED, Preferences};
 use crate::http::answer::{at, unanswered};
@@ -64,8 +64,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Freshness {
 }
 
 impl Freshness {
-    /// Asks as soon as all views are where the client wants them, and are not
-    /// just being built.
+    /// Asks as soon as the list's views are where the client wants them, and
+    /// are not just being built. What becomes of other views does not matter.
     ///
     /// # Errors
     /// `projection-lagging` (503) if that took longer than the client would
@@ -73,16 +73,17 @@ impl Freshness {
     pub(in crate::http) async fn ask<T>(
         &self,
         views: &Views,
+        list: List,
         question: impl Fn(&Views) -> Result<T, QueryError>,
     ) -> Result<Fresh<T>, Problem> {
         let looking = async {
             let mut is_waited_for = self.min_position.is_some();
             if let Some(position) = self.min_position {
-                views.wait_for(position).await?;
+                views.wait_for_list(list, position).await?;
             }
             loop {
                 // Before the rows, so that it promises no more than they show.
-                let position = *views.applied().borrow();
+                let position = views.reached(list);
                 match question(views) {
                     Ok(content) => {
                         let honoured = self.wait.filter(|_| is_waited_for);
@@ -94,7 +95,7 @@ impl Freshness {
                     }
                     Err(QueryError::Lagging { wanted, .. }) => {
                         is_waited_for = true;
-                        views.wait_for(wanted).await?;
+                        views.wait_for_list(list, wanted).await?;
                     }
                     Err(error) => return Err(error),
                 }
@@ -102,23 +103,23 @@ impl Freshness {
         };
         match tokio::time::timeout(self.wait.unwrap_or(WAIT_DEFAULT), looking).await {
             Ok(answer) => answer.map_err(|error| unanswered(&error)),
-            Err(_late) => Err(self.lagging(views)),
+            Err(_late) => Err(self.lagging(views, list)),
         }
     }
 
-    fn lagging(&self, views: &Views) -> Problem {
-        let (applied, head) = (*views.applied().borrow(), *views.log().head().borrow());
+    fn lagging(&self, views: &Views, list: List) -> Problem {
+        let (reached, head) = (views.reached(list), *views.log().head().borrow());
         let detail = match self.min_position {
             Some(wanted) if wanted > head => format!(
                 "Min-Position is {wanted}, and the log ends at position {head}: send the Stream-Position of an answer \
                  as it was received, or leave it out if that answer came before the log was restored"
             ),
             Some(wanted) => format!(
-                "the views are at position {applied}, and Min-Position is {wanted}: send it again, or let it wait \
+                "the list is at position {reached}, and Min-Position is {wanted}: send it again, or let it wait \
                  longer with Prefer: wait=30"
             ),
             None => format!(
-                "the views are being built and are at position {applied} of {head}: send it again"
+                "what the list is read from is being built and is at position {reached} of {head}: send it again"
             ),
         };
         Problem::new(ProblemKind::ProjectionLagging, detail).with_retry_after_s(1)
@@ -203,7 +204,7 @@ mod tests {
             let prefer = prefer.map(|prefer| ("prefer", prefer));
             let headers: Vec<_> = [("min-position", "9")].into_iter().chain(prefer).collect();
             let freshness = read(&headers).await.unwrap();
-            let mut asked = pin!(freshness.ask(&views, |_| Ok(())));
+            let mut asked = pin!(freshness.ask(&views, List::Tasks, |_| Ok(())));
             let instant = Duration::from_millis(1);
             if let Some(almost) = Duration::from_secs(seconds).checked_sub(instant) {
                 let early = tokio::time::timeout(almost, asked.as_mut()).await;
@@ -225,7 +226,8 @@ mod tests {
             (&[("prefer", "wait=7")], false),
             (&[("min-position", "0")], false),
         ] {
-            let fresh = read(headers).await.unwrap().ask(&views, |_| Ok(())).await;
+            let fresh = read(headers).await.unwrap();
+            let fresh = fresh.ask(&views, List::Tasks, |_| Ok(())).await;
             let response = fresh.unwrap().stamp(().into_response());
             let headers = response.headers();
             let applied = headers.get("preference-applied");
@@ -242,7 +244,7 @@ mod tests {
     async fn a_question_that_cannot_be_answered_is_not_asked_again() {
         let fresh = read(&[]).await.unwrap();
         let asked = fresh
-            .ask(&views(), |_| Err::<(), _>(QueryError::Stopped))
+            .ask(&views(), List::Tasks, |_| Err::<(), _>(QueryError::Stopped))
             .await;
         assert_eq!(asked.unwrap_err().kind(), ProblemKind::NotReady);
     }

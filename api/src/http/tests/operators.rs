@@ -209,7 +209,10 @@ async fn a_view_that_stands_still_is_said_to_and_why() {
         ("min-position", &*scene.head().to_string()),
         ("prefer", "wait=30"),
     ];
-    let _listed = scene.call("GET", "/v1/deliveries", &wait, None).await;
+    // What stands still is not waited for by lists that are not read from it.
+    let listed = scene.call("GET", "/v1/deliveries", &wait, None).await;
+    assert_eq!(listed.status, 200, "{listed:?}");
+    assert_eq!(listed.header("stream-position"), scene.head().to_string());
     let view = scene.view("delivery_status").await;
     assert_eq!(
         (&view["state"], &view["parked_streams"]),

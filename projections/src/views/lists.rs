@@ -1,0 +1,91 @@
+//! How far a list shows everything: as far as the views are that it is read
+//! from, whatever becomes of others.
+
+use eventstore::Position;
+
+use super::{QueryError, Views};
+use crate::dead_letters::DeadLetters;
+use crate::deliveries::Deliveries;
+use crate::delivery_status::DeliveryStatus;
+use crate::fleet::Fleet;
+use crate::projection::Projection;
+use crate::statistics::HourlyStatistics;
+use crate::tasks::Tasks;
+use crate::user_deliveries::UserDeliveries;
+
+/// What is answered as of where its views are. What has an id is current
+/// instead, and none of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum List {
+    /// [`Views::user_deliveries`].
+    UserDeliveries,
+    /// [`Views::deliveries`].
+    Deliveries,
+    /// [`Views::drones`].
+    Drones,
+    /// [`Views::statistics`].
+    Statistics,
+    /// [`Views::tasks`].
+    Tasks,
+    /// [`Views::dead_letters`].
+    DeadLetters,
+}
+
+impl List {
+    /// The views that it is read from.
+    const fn projections(self) -> &'static [&'static dyn Projection] {
+        match self {
+            Self::UserDeliveries => &[&UserDeliveries, &DeliveryStatus],
+            Self::Deliveries => &[&Deliveries, &DeliveryStatus],
+            Self::Drones => &[&Fleet],
+            Self::Statistics => &[&HourlyStatistics],
+            Self::Tasks => &[&Tasks],
+            Self::DeadLetters => &[&DeadLetters],
+        }
+    }
+}
+
+impl Views {
+    /// The record up to which a list shows all. It moves back when damaged
+    /// views are begun anew.
+    #[must_use]
+    pub fn reached(&self, list: List) -> Position {
+        self.all_reached(list.projections())
+    }
+
+    /// Waits until a list shows all up to a position. Without an end: the
+    /// caller limits it.
+    ///
+    /// # Errors
+    /// `Stopped`, if that will not happen any more.
+    pub async fn wait_for_list(&self, list: List, position: Position) -> Result<(), QueryError> {
+        self.wait_until_reached(list.projections(), position).await
+    }
+
+    fn all_reached(&self, projections: &[&dyn Projection]) -> Position {
+        let set = self.shared.set();
+        let reached = projections
+            .iter()
+            .map(|projection| set.view(*projection).read().position());
+        reached.min().unwrap_or(Position::START)
+    }
+
+    pub(super) async fn wait_until_reached(
+        &self,
+        projections: &[&dyn Projection],
+        position: Position,
+    ) -> Result<(), QueryError> {
+        let (mut turns, mut ended) = (self.turns(), self.shared.ended());
+        while self.all_reached(projections) < position {
+            let goes_on = tokio::select! {
+                biased;
+                told = turns.changed() => told.is_ok(),
+                _ = ended.wait_for(|ended| *ended) => false,
+            };
+            if !goes_on {
+                return Err(QueryError::Stopped);
+            }
+        }
+        Ok(())
+    }
+}
