@@ -32,7 +32,8 @@ use crate::watch::{CurrentRunner, TICK, Watch};
 // The questions of those who keep the service going.
 mod questions;
 
-// How far a list shows everything.
+// What is current although its view is behind, and how far a list shows everything.
+mod current;
 mod lists;
 
 // How they are.
@@ -324,35 +325,6 @@ impl Views {
         self.current(&User, || self.user_if_near(id)).await
     }
 
-    /// Asks what folds the log's end on top of a view, once that is near enough
-    /// or it has taken too long.
-    pub(crate) async fn current<T>(
-        &self,
-        projection: &dyn Projection,
-        ask: impl Fn() -> Result<T, QueryError>,
-    ) -> Result<T, QueryError> {
-        let mut turns = self.turns();
-        let near = async {
-            loop {
-                match ask() {
-                    Err(QueryError::Lagging { wanted, .. }) => {
-                        // It need not come all the way, but goes on in leaps.
-                        let nearer = wanted.get().saturating_sub(OVERLAY_POSITIONS_MAX);
-                        let nearer = Position::new(nearer);
-                        self.wait_until_reached(&[projection], nearer).await?;
-                    }
-                    // Others are begun in their place.
-                    Err(QueryError::Views(_)) if turns.changed().await.is_ok() => {}
-                    answer => return answer,
-                }
-            }
-        };
-        match tokio::time::timeout(OVERLAY_WAIT, near).await {
-            Ok(answer) => answer,
-            Err(_late) => ask(),
-        }
-    }
-
     /// A page of a user's deliveries, as of the view's position; an unknown
     /// user has none.
     ///
@@ -549,34 +521,6 @@ impl Views {
         let mut overlay = Overlay::new(&NoTree);
         self.fold_stream(&mut overlay, projection, id, StreamVersion::EMPTY)?;
         Ok(overlay)
-    }
-
-    /// Folds what a filter wants and lies after a position on top.
-    fn fold_later(
-        &self,
-        overlay: &mut Overlay<'_>,
-        projection: &dyn Projection,
-        filter: &Filter,
-        mut after: Position,
-    ) -> Result<(), QueryError> {
-        let head = *self.log.head().borrow();
-        if head.get().saturating_sub(after.get()) > OVERLAY_POSITIONS_MAX {
-            return Err(QueryError::Lagging {
-                position: after,
-                wanted: head,
-            });
-        }
-        while after < head {
-            let page = self.log.read_all(after, filter, Budget::PAGE)?;
-            for record in &page.records {
-                fold(overlay, projection, record)?;
-            }
-            if page.scanned_to <= after {
-                break;
-            }
-            after = page.scanned_to;
-        }
-        Ok(())
     }
 }
 

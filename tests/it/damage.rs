@@ -161,7 +161,7 @@ async fn damaged_views_heal_and_tell_the_same() {
         if chance.happens(500) {
             server.kill().await;
         } else {
-            server.stop().await;
+            server.stop_only().await;
         }
     }
     let server = airpost().serve(folder.path()).await;

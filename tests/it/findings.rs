@@ -206,7 +206,7 @@ async fn views_stay_as_they_are_until_others_are_complete() {
     let folder = with_a_sealed_segment().await;
     let data = folder.path();
     let before = said_of_views(data).await;
-    assert!(before.contains("entries are what"), "{before}");
+    assert!(before.contains("are what the journal says"), "{before}");
     let sealed = data.join("journal/00000000000000000001.seg");
     let whole = std::fs::read(&sealed).expect("it can be read");
     let mut damaged = whole.clone();

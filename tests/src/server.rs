@@ -48,6 +48,8 @@ pub struct Server {
     base: String,
     said: Arc<Mutex<String>>,
     log: File,
+    /// What it was started from, and over which data, if that is known.
+    over: Option<(Program, PathBuf)>,
 }
 
 impl Program {
@@ -82,11 +84,23 @@ impl Program {
     /// # Panics
     /// When it cannot be started or does not end within two minutes.
     pub async fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Output {
+        self.run_for(COMMAND_TIME_MAX, arguments).await
+    }
+
+    /// The same for a command that may take longer.
+    ///
+    /// # Panics
+    /// As [`Program::run`], after `time_max`.
+    pub async fn run_for<S: AsRef<OsStr>>(
+        &self,
+        time_max: Duration,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Output {
         let mut command = self.command();
         command.args(arguments);
-        let output = tokio::time::timeout(COMMAND_TIME_MAX, command.output()).await;
-        let output = output
-            .unwrap_or_else(|_| panic!("{command:?} did not end within {COMMAND_TIME_MAX:?}"));
+        let output = tokio::time::timeout(time_max, command.output()).await;
+        let output =
+            output.unwrap_or_else(|_| panic!("{command:?} did not end within {time_max:?}"));
         let output =
             output.unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
         Output {
@@ -121,13 +135,16 @@ impl Program {
     pub async fn serve_at_once(&self, data: &Path, options: &[&str]) -> Server {
         let fixed = [OsStr::new("serve"), OsStr::new("--data"), data.as_os_str()];
         let address = ["--listen", "127.0.0.1:0"].map(OsStr::new);
-        self.start(
-            fixed
-                .into_iter()
-                .chain(address)
-                .chain(options.iter().map(OsStr::new)),
-        )
-        .await
+        let mut server = self
+            .start(
+                fixed
+                    .into_iter()
+                    .chain(address)
+                    .chain(options.iter().map(OsStr::new)),
+            )
+            .await;
+        server.over = Some((self.clone(), data.to_owned()));
+        server
     }
 
     /// Starts the program with `arguments` and waits until it prints the address it listens on.
@@ -156,6 +173,7 @@ impl Program {
             base: String::new(),
             said: Arc::clone(&said),
             log,
+            over: None,
         };
         let mut lines = BufReader::new(stdout).lines();
         let address = address(&mut lines, &said);
@@ -287,11 +305,36 @@ impl Server {
         poll_until(START_TIME_MAX, "/readyz to answer 200", look).await;
     }
 
-    /// Asks the server to stop (SIGTERM), waits for it, and checks that it left in good order.
+    /// Asks the server to stop (SIGTERM), waits for it, and checks that it left in good order:
+    /// that the journal is whole and every view what it says, byte for byte.
+    ///
+    /// # Panics
+    /// When it does not end within 30 seconds, its exit code is not 0, or `airpost verify`
+    /// finds something in its data folder.
+    pub async fn stop(mut self) {
+        let over = self.over.take();
+        self.stop_only().await;
+        let Some((program, data)) = over else {
+            return;
+        };
+        let untraced = Program {
+            traced: None,
+            ..program
+        };
+        let verify = [OsStr::new("verify"), OsStr::new("--data"), data.as_os_str()];
+        let verified = untraced.run(verify).await;
+        assert!(
+            verified.code == Some(0),
+            "after a stop the data is not in order: {verified:?}"
+        );
+    }
+
+    /// The same without a look at the data folder: where that was damaged on purpose, or
+    /// is so large that a look takes long.
     ///
     /// # Panics
     /// When it does not end within 30 seconds or its exit code is not 0.
-    pub async fn stop(mut self) {
+    pub async fn stop_only(mut self) {
         self.terminate().await;
         let ended = tokio::time::timeout(STOP_TIME_MAX, self.child.wait()).await;
         let status =

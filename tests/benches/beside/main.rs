@@ -191,9 +191,10 @@ async fn main() -> ExitCode {
         disturbed.percentile(99) / undisturbed.percentile(99),
         peak_mib(&server),
     );
-    server.stop().await;
+    server.stop_only().await;
     let folder = data.to_str().expect("a folder with a readable name");
-    let verified = program.run(["verify", "--data", folder]).await;
+    let words = ["verify", "--data", folder];
+    let verified = program.run_for(BUILD_TIME_MAX, words).await;
     println!(
         "beside {} events, airpost verify: exit {:?}\n{}",
         settings.events,

@@ -137,14 +137,14 @@ async fn measure(settings: &Settings) {
         for cache_mib in &settings.caches_mib {
             let server = start(data, *cache_mib).await;
             reads::measure(settings, &server, *cache_mib, scratch.path()).await;
-            server.stop().await;
+            server.stop_only().await;
         }
     }
     if settings.wants("facts") {
         let cache_mib = settings.caches_mib.first().copied().unwrap_or(256);
         let server = start(data, cache_mib).await;
         facts::measure(settings, &server, data).await;
-        server.stop().await;
+        server.stop_only().await;
     }
 }
 

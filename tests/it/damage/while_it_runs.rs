@@ -235,7 +235,7 @@ impl Rotting {
         if is_killed {
             server.kill().await;
         } else {
-            server.stop().await;
+            server.stop_only().await;
         }
         self.take(&mut reading).await;
         self.crowd = Crowd::rest(writing).await;

@@ -3,11 +3,13 @@
 use std::sync::mpsc;
 
 use domain::delivery::{DeliveryEvent, Status};
+use domain::id::DroneId;
 use domain::user::UserEvent;
 use eventstore::{Commit, CommitId, Event, EventType, Expected, Label, Part, SchemaVersion};
 use uuid::Uuid;
 
 use super::*;
+use crate::Flight;
 use crate::shared::ReaderState;
 use crate::test_log::{assigned, at, contact, created, delivery, mission, stream_id, user};
 use crate::verify::Difference;
@@ -54,7 +56,7 @@ fn views_follow_what_is_appended_while_they_run() {
 }
 
 #[test]
-fn a_delivery_a_history_and_a_user_are_current_even_where_the_views_are_behind() {
+fn a_delivery_a_history_a_user_and_a_drone_are_current_even_where_the_views_are_behind() {
     let mut log = TestLog::new();
     log.user(user(1), [UserEvent::UserCreated(contact("ada"))]);
     booked(&mut log, 1);
@@ -83,6 +85,14 @@ fn a_delivery_a_history_and_a_user_are_current_even_where_the_views_are_behind()
     assert_eq!((ada.live_deliveries, ada.next_eta), (2, Some(at(60))));
     assert!(user_now(&views, 2).is_some());
     assert_eq!(user_now(&views, 3), None);
+    let drone = DroneId::new("M100-07").unwrap();
+    let drones = runtime().block_on(views.drones_named(&drone)).unwrap();
+    let flights: Vec<_> = drones.into_iter().map(|drone| drone.flight).collect();
+    let (mission, delivery) = (mission(1), delivery(1));
+    assert_eq!(flights, [Some(Flight { mission, delivery })]);
+    // A list is as of its view and says so.
+    assert_eq!(views.reached(List::Drones), behind);
+    assert_eq!(views.drones(None, 10).unwrap(), []);
 }
 
 #[test]

@@ -1,0 +1,67 @@
+//! Answers that are current although they are made of more than one stream: the
+//! end of the log is folded on top of the view.
+
+use eventstore::{Budget, Filter, Position};
+
+use super::{OVERLAY_POSITIONS_MAX, OVERLAY_WAIT, QueryError, Views, fold};
+use crate::overlay::Overlay;
+use crate::projection::Projection;
+
+impl Views {
+    /// Asks what folds the log's end on top of a view, once that is near enough
+    /// or it has taken too long.
+    pub(super) async fn current<T>(
+        &self,
+        projection: &dyn Projection,
+        ask: impl Fn() -> Result<T, QueryError>,
+    ) -> Result<T, QueryError> {
+        let mut turns = self.turns();
+        let near = async {
+            loop {
+                match ask() {
+                    Err(QueryError::Lagging { wanted, .. }) => {
+                        // It need not come all the way, but goes on in leaps.
+                        let nearer = wanted.get().saturating_sub(OVERLAY_POSITIONS_MAX);
+                        let nearer = Position::new(nearer);
+                        self.wait_until_reached(&[projection], nearer).await?;
+                    }
+                    // Others are begun in their place.
+                    Err(QueryError::Views(_)) if turns.changed().await.is_ok() => {}
+                    answer => return answer,
+                }
+            }
+        };
+        match tokio::time::timeout(OVERLAY_WAIT, near).await {
+            Ok(answer) => answer,
+            Err(_late) => ask(),
+        }
+    }
+
+    /// Folds what a filter wants and lies after a position on top.
+    pub(super) fn fold_later(
+        &self,
+        overlay: &mut Overlay<'_>,
+        projection: &dyn Projection,
+        filter: &Filter,
+        mut after: Position,
+    ) -> Result<(), QueryError> {
+        let head = *self.log.head().borrow();
+        if head.get().saturating_sub(after.get()) > OVERLAY_POSITIONS_MAX {
+            return Err(QueryError::Lagging {
+                position: after,
+                wanted: head,
+            });
+        }
+        while after < head {
+            let page = self.log.read_all(after, filter, Budget::PAGE)?;
+            for record in &page.records {
+                fold(overlay, projection, record)?;
+            }
+            if page.scanned_to <= after {
+                break;
+            }
+            after = page.scanned_to;
+        }
+        Ok(())
+    }
+}
