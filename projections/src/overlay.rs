@@ -65,7 +65,7 @@ pub(crate) struct Overlay<'v> {
     /// Whether what is read below is kept: for an overlay that takes in many records.
     gathers: bool,
     written: usize,
-    bytes: usize,
+    bytes: std::cell::Cell<usize>,
 }
 
 /// The value of a key, or that it has none.
@@ -89,12 +89,46 @@ impl Cell {
         }
     }
 
-    /// What it takes beside its key, bytes, roughly; nothing as long as nothing
-    /// was written to it.
-    fn bytes(&self) -> usize {
+    /// What it takes with its key, bytes, roughly.
+    fn bytes(&self, key_bytes: usize) -> usize {
         let below = self.below.as_ref().map_or(0, size);
-        let written = self.written.as_ref();
-        written.map_or(0, |written| ENTRY_BYTES + below + written.bytes())
+        let written = self.written.as_ref().map_or(0, Written::bytes);
+        ENTRY_BYTES + key_bytes + below + written
+    }
+}
+
+/// What becomes of a cell.
+#[derive(Debug, Default)]
+struct Change {
+    key_bytes: usize,
+    /// The key, where it may have to be sorted in.
+    key: Option<Vec<u8>>,
+    was_written: bool,
+    is_written: bool,
+    bytes_before: usize,
+    bytes_after: usize,
+}
+
+impl Change {
+    fn begin(overlay: &mut Overlay<'_>, key: &Key) -> Self {
+        let key = key.as_bytes();
+        let is_sorted = overlay.sorted.get_mut().is_some();
+        Self {
+            key_bytes: key.len(),
+            key: is_sorted.then(|| key.to_vec()),
+            ..Self::default()
+        }
+    }
+
+    /// Of a cell that was there.
+    fn before(&mut self, cell: &Cell) {
+        self.was_written = cell.written.is_some();
+        self.bytes_before = cell.bytes(self.key_bytes);
+    }
+
+    fn after(&mut self, cell: &Cell) {
+        self.is_written = cell.written.is_some();
+        self.bytes_after = cell.bytes(self.key_bytes);
     }
 }
 
@@ -193,7 +227,7 @@ impl<'v> Overlay<'v> {
             sorted: RefCell::default(),
             gathers,
             written: 0,
-            bytes: 0,
+            bytes: std::cell::Cell::new(0),
         }
     }
 
@@ -209,9 +243,13 @@ impl<'v> Overlay<'v> {
         }
         let value = self.below.tree().get(key.as_bytes())?;
         if self.gathers {
-            let mut cells = self.cells.borrow_mut();
-            let cell = cells.entry(key.as_bytes().to_vec()).or_default();
-            cell.below = Some(value.clone());
+            let cell = Cell {
+                below: Some(value.clone()),
+                written: None,
+            };
+            let key = key.as_bytes();
+            self.bytes.set(self.bytes.get() + cell.bytes(key.len()));
+            self.cells.borrow_mut().insert(key.to_vec(), cell);
         }
         Ok(value)
     }
@@ -303,9 +341,13 @@ impl<'v> Overlay<'v> {
         key: Key,
         change: impl FnOnce(&mut Option<R>) -> Option<T>,
     ) -> Result<Option<T>, ViewStoreError> {
-        let place = self.place(&key);
+        let mut change_of = Change::begin(self, &key);
         let cell = match self.cells.get_mut().entry(key.into_bytes()) {
-            Occupied(known) => known.into_mut(),
+            Occupied(known) => {
+                let cell = known.into_mut();
+                change_of.before(cell);
+                cell
+            }
             Vacant(unknown) => {
                 let below = Some(self.below.tree().get(unknown.key())?);
                 unknown.insert(Cell {
@@ -314,47 +356,44 @@ impl<'v> Overlay<'v> {
                 })
             }
         };
-        let before = cell.bytes();
         let told = if let Some(row) = cell.written.as_mut().and_then(Written::row_mut) {
-            change(row)
+            Ok(change(row))
         } else {
             let row = cell.content().map(|bytes| from_bytes(&bytes));
-            let mut row = row.transpose()?;
-            let told = change(&mut row);
-            if told.is_some() {
-                cell.written = Some(Written::Row(Box::new(row)));
-            }
-            told
+            row.transpose().map(|mut row| {
+                let told = change(&mut row);
+                if told.is_some() {
+                    cell.written = Some(Written::Row(Box::new(row)));
+                }
+                told
+            })
         };
-        let after = cell.bytes();
-        self.note_written(place, before, after);
-        Ok(told)
+        change_of.after(cell);
+        self.follow(change_of);
+        told
     }
 
     fn write(&mut self, key: Key, value: Written) {
-        let place = self.place(&key);
-        let cell = self.cells.get_mut().entry(key.into_bytes()).or_default();
-        let before = cell.bytes();
+        let mut change = Change::begin(self, &key);
+        let cell = match self.cells.get_mut().entry(key.into_bytes()) {
+            Occupied(known) => {
+                let cell = known.into_mut();
+                change.before(cell);
+                cell
+            }
+            Vacant(unknown) => unknown.insert(Cell::default()),
+        };
         cell.written = Some(value);
-        let after = cell.bytes();
-        self.note_written(place, before, after);
+        change.after(cell);
+        self.follow(change);
     }
 
-    /// How long a key is, and the key itself where it may have to be sorted in.
-    fn place(&mut self, key: &Key) -> (usize, Option<Vec<u8>>) {
-        let key = key.as_bytes();
-        let sorted = self.sorted.get_mut().as_ref();
-        (key.len(), sorted.map(|_| key.to_vec()))
-    }
-
-    /// Follows what a cell takes, which is nothing as long as nothing was written to it.
-    fn note_written(&mut self, place: (usize, Option<Vec<u8>>), before: usize, after: usize) {
-        let (key_bytes, key) = place;
-        self.bytes = self.bytes + after - before;
-        if before == 0 && after > 0 {
+    fn follow(&mut self, change: Change) {
+        let bytes = self.bytes.get_mut();
+        *bytes = *bytes + change.bytes_after - change.bytes_before;
+        if change.is_written && !change.was_written {
             self.written += 1;
-            self.bytes += key_bytes;
-            if let Some((sorted, key)) = self.sorted.get_mut().as_mut().zip(key) {
+            if let Some((sorted, key)) = self.sorted.get_mut().as_mut().zip(change.key) {
                 sorted.insert(key);
             }
         }
@@ -367,9 +406,7 @@ impl<'v> Overlay<'v> {
 
     /// What it takes in memory, bytes, roughly.
     pub(crate) fn bytes(&self) -> usize {
-        // Most of what is read below is not there, or is written soon.
-        let read = self.cells.borrow().len().saturating_sub(self.written);
-        self.bytes + read * ENTRY_BYTES
+        self.bytes.get()
     }
 
     /// Everything written, in the order of the keys.

@@ -395,11 +395,6 @@ impl View {
     ) -> Result<(), ViewStoreError> {
         let changes = self.changes(written)?;
         let noted = self.checkpoint();
-        assert!(
-            noted.position <= position,
-            "a view never goes back: from {} to {position}",
-            noted.position
-        );
         self.apply(changes, Checkpoint { position, ..noted })
     }
 
@@ -428,7 +423,14 @@ impl View {
         changes: Vec<Change>,
         mut checkpoint: Checkpoint,
     ) -> Result<(), ViewStoreError> {
-        checkpoint.digest = self.checkpoint().digest;
+        let noted = self.checkpoint();
+        assert!(
+            noted.position <= checkpoint.position,
+            "a view never goes back: from {} to {}",
+            noted.position,
+            checkpoint.position
+        );
+        checkpoint.digest = noted.digest;
         let mut checking = self.checking();
         let mut writes = Vec::with_capacity(changes.len());
         for Change { key, old, new } in changes {

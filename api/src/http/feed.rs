@@ -59,10 +59,13 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 /// The header in which a browser says how far a stream had come.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// How many events a page has where the client does not say.
-const LIMIT_DEFAULT: usize = 50;
+/// The forms of all events, for who does not choose a page.
+const PAGES_FIRST: [&str; 3] = [JSON, CLOUD_EVENTS, EVENT_STREAM];
 
-/// Most events on one page.
+/// The forms of one delivery's events: who does not choose watches it.
+const STREAM_FIRST: [&str; 3] = [EVENT_STREAM, JSON, CLOUD_EVENTS];
+
+/// Most events on one page, and how many it has where the client does not say.
 const LIMIT_MAX: usize = 200;
 
 pub(super) fn routes() -> Router<Api> {
@@ -82,7 +85,8 @@ async fn all(
         let delivery = query.optional("delivery", parsed(str::parse::<DeliveryId>));
         Some(read_asked(query, user, delivery))
     })?;
-    answer(&api, &method, &uri, &headers, asked).await
+    let form = choose(&headers, &PAGES_FIRST)?;
+    answer(&api, &method, &uri, &headers, asked, form).await
 }
 
 async fn of_delivery(
@@ -97,7 +101,8 @@ async fn of_delivery(
     if !exists(&api, &asked.wanted)? {
         return Err(unknown("delivery"));
     }
-    answer(&api, &method, &uri, &headers, asked).await
+    let form = choose(&headers, &STREAM_FIRST)?;
+    answer(&api, &method, &uri, &headers, asked, form).await
 }
 
 /// Whether the log has an event of the one delivery that is wanted.
@@ -136,7 +141,7 @@ fn read_asked(query: &mut Fields<'_>, user: Option<UserId>, delivery: Option<Del
     Asked {
         wanted,
         after,
-        limit: limit.unwrap_or(LIMIT_DEFAULT),
+        limit: limit.unwrap_or(LIMIT_MAX),
     }
 }
 
@@ -160,8 +165,8 @@ async fn answer(
     uri: &Uri,
     headers: &HeaderMap,
     asked: Asked,
+    form: &'static str,
 ) -> Result<Response, Problem> {
-    let form = choose(headers, &[JSON, CLOUD_EVENTS, EVENT_STREAM])?;
     let after = asked.place(api, headers)?;
     if form == EVENT_STREAM {
         return stream(api, asked.wanted, after);

@@ -122,6 +122,10 @@ proptest! {
             prop_assert_eq!(overlay.get(&key(number)).unwrap(), value.map(|it| vec![it]));
             prop_assert_eq!(overlay.row(&key(number)).unwrap(), value.map(Tally));
         }
+        let cells = overlay.cells.borrow();
+        let counted = cells.iter().map(|(key, cell)| cell.bytes(key.len()));
+        prop_assert_eq!(overlay.bytes(), counted.sum::<usize>());
+        drop(cells);
         let all = overlay.scan(&KeyRange::all(), Direction::Forward, 100).unwrap();
         let entry = |(number, value): (&u8, &Option<u8>)| {
             value.map(|value| (key(*number).into_bytes(), vec![value]))

@@ -66,6 +66,49 @@ fn a_batch_brings_its_writes_and_its_checkpoint() {
     }
 }
 
+/// What is noted and stashed under a name in some store.
+fn kept(store: &dyn ViewStore, name: &str) -> [Option<Vec<u8>>; 2] {
+    [store.note(name).unwrap(), store.stashed(name).unwrap()]
+}
+
+#[test]
+fn what_is_noted_and_what_is_stashed_is_kept_under_its_name_until_something_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, store) in both(folder.path()) {
+        assert_eq!(kept(&*store, "a"), [None, None], "{name}");
+        store.set_note("a", b"first").unwrap();
+        store.set_note("a", b"second").unwrap();
+        store.stash("a", &vec![1; 100_000]).unwrap();
+        store.stash("a", &[2; 3]).unwrap();
+        let second = [Some(b"second".to_vec()), Some(vec![2; 3])];
+        assert_eq!(kept(&*store, "a"), second, "{name}");
+        assert_eq!(kept(&*store, "b"), [None, None], "{name}");
+        // Neither is a tree, nor goes with one.
+        assert_eq!(store.tree_names(), Ok(vec![]), "{name}");
+        store.remove_tree("a").unwrap();
+        assert_eq!(kept(&*store, "a"), second, "{name}");
+        store.drop_stash("a").unwrap();
+        store.drop_stash("a").unwrap();
+        assert_eq!(
+            kept(&*store, "a"),
+            [Some(b"second".to_vec()), None],
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn on_disk_what_is_noted_and_stashed_is_there_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = on_disk(folder.path());
+    store.set_note("a", b"noted").unwrap();
+    store.stash("a", b"stashed").unwrap();
+    drop(store);
+    let again = on_disk(folder.path());
+    let both = [Some(b"noted".to_vec()), Some(b"stashed".to_vec())];
+    assert_eq!(kept(&*again, "a"), both);
+}
+
 #[test]
 fn trees_do_not_see_each_other_and_one_can_go() {
     let folder = tempfile::tempdir().unwrap();

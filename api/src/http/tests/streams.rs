@@ -111,6 +111,13 @@ async fn a_stream_tells_what_the_pages_tell_and_goes_on_with_what_happens() {
         assert_eq!(stream.item().await, *item);
     }
     let path = format!("/v1/deliveries/{delivery}/events");
+    // Of one delivery also where nothing is said of the form.
+    let asked = Request::builder().uri(&path).header("host", "airpost.test");
+    let unsaid = scene
+        .front
+        .clone()
+        .oneshot(asked.body(Body::empty()).unwrap());
+    assert_eq!(unsaid.await.unwrap().headers()["content-type"], STREAM.1);
     let mut alone = scene.stream(&path, &[]).await;
     for name in ["Created", "Scheduled"] {
         assert_eq!(alone.item().await["type"], name);
