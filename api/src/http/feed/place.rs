@@ -76,8 +76,8 @@ impl Place {
             Some(Self { after, events })
         });
         place.ok_or_else(|| {
-            let detail = "this cursor is not one of the feed's; pass on next, or the id of an event, as it came, or leave \
-                          it out to begin at the beginning";
+            let detail = "this cursor is not one of the feed's; pass on next, or the cursor of an event (the id of a \
+                          stream's message), as it came, or leave it out to begin at the beginning";
             Problem::new(ProblemKind::BadCursor, detail)
         })
     }

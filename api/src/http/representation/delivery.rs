@@ -286,7 +286,7 @@ struct LinksForm<'r> {
     status: String,
     history: String,
     user: String,
-    events: Option<&'r str>,
+    events: String,
     operation: Option<&'r str>,
 }
 
@@ -298,7 +298,7 @@ impl<'r> LinksForm<'r> {
             status: [own, "/status"].concat(),
             history: [own, "/history"].concat(),
             user: [super::user::PATH, &texts.user].concat(),
-            events: None,
+            events: [own, "/events"].concat(),
             operation: None,
         }
     }

@@ -125,7 +125,9 @@ async fn the_events_of_a_user_and_of_a_delivery_can_be_had_alone() {
     );
     let filtered = scene.get(&format!("/v1/events?delivery={second}")).await;
     let page = [("accept", "application/json")];
-    let path = format!("/v1/deliveries/{second}/events");
+    let path = scene.get(&format!("/v1/deliveries/{second}")).await;
+    let path = path.text("/links/events");
+    assert_eq!(path, format!("/v1/deliveries/{second}/events"));
     let alone = scene.call("GET", &path, &page, None).await;
     assert_eq!(items(&filtered), items(&alone));
     assert_eq!(names(&items(&alone)), ["Created", "Scheduled"]);
