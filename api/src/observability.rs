@@ -93,6 +93,10 @@ pub const VIEW_POSITION: &str = "airpost_view_position";
 pub const VIEW_LAG_POSITIONS: &str = "airpost_view_lag_positions";
 /// How old what the views show is, seconds: the farthest behind of them counts.
 pub const VIEWS_LAG_SECONDS: &str = "airpost_views_lag_seconds";
+/// How old what a view shows is, seconds, by view: how long ago the log had what it has not reached.
+pub const VIEW_LAG_SECONDS: &str = "airpost_view_lag_seconds";
+/// 1 while writes are refused because the views are behind, else 0.
+pub const VIEWS_HOLD_WRITES: &str = "airpost_views_hold_writes";
 /// Streams whose records wait because this release cannot fold one of them, by view.
 pub const VIEW_PARKED_STREAMS: &str = "airpost_view_parked_streams";
 /// Records that a view has left out because this release cannot fold them, by view.
@@ -236,6 +240,16 @@ fn describe_views() {
         "how old what the views show is"
     );
     describe_gauge!(
+        VIEW_LAG_SECONDS,
+        Unit::Seconds,
+        "how old what a view shows is"
+    );
+    describe_gauge!(
+        VIEWS_HOLD_WRITES,
+        Unit::Count,
+        "1 while writes are refused because the views are behind"
+    );
+    describe_gauge!(
         VIEW_PARKED_STREAMS,
         Unit::Count,
         "streams whose records wait in front of a view"
@@ -265,6 +279,10 @@ fn describe_views() {
         Unit::Count,
         "1 for a view that stands still at what it cannot read"
     );
+    describe_rebuilds();
+}
+
+fn describe_rebuilds() {
     describe_gauge!(
         VIEW_REBUILDING,
         Unit::Count,

@@ -41,6 +41,7 @@ mod view_set;
 mod audit;
 mod opening;
 mod shared;
+mod thread;
 mod runner;
 mod watch;
 
@@ -67,7 +68,7 @@ pub use parking::{PARKED_STREAMS_MAX, Parked};
 pub use progress::Eta;
 pub use projection::{Halt, Undecodable};
 pub use rebuild::{Advance, RebuildError, rebuild, rebuild_some, view_names};
-pub use shared::ReaderState;
+pub use shared::{ReaderState, WriteHold};
 pub use slot::{RebuildId, RebuildStatus};
 pub use statistics::{
     EtaError, PERIODS_PER_PAGE_MAX, Period, Spread, Stage, Statistics, StatisticsPage,

@@ -7,7 +7,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use eventstore::{EventStore, Position, ReadError};
@@ -17,11 +16,9 @@ use tokio::time::Interval;
 
 use crate::feeding::FeedError;
 use crate::shared::{Control, ReaderState, Shared};
+use crate::thread::Thread;
+use crate::view_set::ViewSet;
 use crate::view_store::{ViewStoreError, panic_words};
-
-/// How often damaged views are built anew without having reached the head
-/// once, until that is given up.
-const REBUILDS_IN_A_ROW_MAX: u32 = 3;
 
 /// After how long a log that could not be read is read again. The head may
 /// never move meanwhile: a service that is not ready is sent no writes.
@@ -55,7 +52,15 @@ const AFAR_POSITIONS: u64 = 10_000;
 /// The running thread. It ends when it is told to by [`Shared::stop`].
 #[derive(Debug)]
 pub(crate) struct Runner {
-    thread: JoinHandle<()>,
+    thread: Thread,
+}
+
+/// What it does before it follows the log.
+enum Beginning {
+    /// It opens the views, and then drops this.
+    Open(SyncSender<()>),
+    /// It sets aside views that hang, and begins new ones.
+    Anew,
 }
 
 /// Why following the log ended for now.
@@ -109,7 +114,7 @@ struct Follower {
     shared: Arc<Shared>,
     log: Arc<dyn EventStore>,
     runtime: Runtime,
-    opened: Option<SyncSender<()>>,
+    beginning: Option<Beginning>,
     /// Its number. One that is not the current one was given up.
     number: u64,
     /// Up to where views that have much to catch up with are being fed from afar.
@@ -120,7 +125,6 @@ struct Follower {
     has_moved: bool,
     head: watch::Receiver<Position>,
     control: watch::Receiver<Control>,
-    rebuilds_in_a_row: u32,
 }
 
 impl Runner {
@@ -130,22 +134,23 @@ impl Runner {
         log: Arc<dyn EventStore>,
     ) -> std::io::Result<(Self, Receiver<()>)> {
         let (opened, is_opened) = sync_channel(1);
-        let runner = Self::spawn(shared, log, Some(opened))?;
+        let runner = Self::spawn(shared, log, Beginning::Open(opened))?;
         Ok((runner, is_opened))
     }
 
-    /// Starts it for views that are open.
-    pub(crate) fn start_again(
+    /// Starts it in place of one that was given up with its views, which hang.
+    /// It is the one that waits should they hang once more.
+    pub(crate) fn begin_anew(
         shared: Arc<Shared>,
         log: Arc<dyn EventStore>,
     ) -> std::io::Result<Self> {
-        Self::spawn(shared, log, None)
+        Self::spawn(shared, log, Beginning::Anew)
     }
 
     fn spawn(
         shared: Arc<Shared>,
         log: Arc<dyn EventStore>,
-        opened: Option<SyncSender<()>>,
+        beginning: Beginning,
     ) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -161,37 +166,37 @@ impl Runner {
             shared,
             log,
             runtime,
-            opened,
+            beginning: Some(beginning),
             from_afar: None,
             pace,
             has_moved: false,
-            rebuilds_in_a_row: 0,
         };
-        let thread = Builder::new()
-            .name("views".to_owned())
-            .spawn(move || follower.run_to_the_end())?;
+        let thread = Thread::start("views", move || follower.run_to_the_end())?;
         Ok(Self { thread })
     }
 
-    /// Waits until it has ended, which it does once it was told to.
-    pub(crate) fn join(self) {
-        if self.thread.join().is_err() {
-            tracing::error!("the thread that feeds the views panicked");
-        }
+    /// Waits until it has ended, which it does once it was told to unless what
+    /// the views are stored in hangs; no longer than this. `false` if it is
+    /// left to itself.
+    pub(crate) fn join_within(self, limit: Duration) -> bool {
+        self.thread.join_within(limit)
     }
 }
 
 impl Follower {
     /// Whatever happens, whoever waits for the views is told that it is over.
     fn run_to_the_end(&mut self) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.run())) {
+        let ended = catch_unwind(AssertUnwindSafe(|| self.run()));
+        if !self.is_current() {
+            tracing::warn!("a thread that fed the views and was given up has come back: it ends");
+            return;
+        }
+        if let Err(panic) = ended {
             let why = format!("feeding the views panicked: {}", panic_words(&*panic));
             tracing::error!(why, "the views do not follow the log any more: restart");
             self.shared.set_state(ReaderState::Failed(why));
         }
-        if self.is_current() {
-            self.shared.end_following();
-        }
+        self.shared.end_following();
     }
 
     /// Whether it is the thread that feeds the views.
@@ -199,21 +204,37 @@ impl Follower {
         self.shared.runner() == self.number
     }
 
-    fn run(&mut self) {
-        if let Some(opened) = self.opened.take() {
-            let is_open = self.shared.open_views(*self.head.borrow());
-            // Whoever waits for this word may have stopped waiting.
-            drop(opened);
-            if !is_open {
-                return;
+    /// Opens the views, or begins new ones. `false` if there are none.
+    fn begin(&mut self) -> bool {
+        let head = *self.head.borrow();
+        match self.beginning.take() {
+            None => true,
+            Some(Beginning::Open(opened)) => {
+                let is_open = self.shared.open_views(self.number, head);
+                // Whoever waits for this word may have stopped waiting.
+                drop(opened);
+                is_open
             }
+            Some(Beginning::Anew) => match self.shared.replace_stalled(self.number, head) {
+                Ok(()) => true,
+                Err(why) => {
+                    if self.is_current() {
+                        tracing::error!(why, "the views are given up: restart");
+                        self.shared.set_state(ReaderState::Failed(why));
+                    }
+                    false
+                }
+            },
+        }
+    }
+
+    fn run(&mut self) {
+        if !self.begin() {
+            return;
         }
         loop {
             let pause = self.follow();
             if !self.is_current() {
-                tracing::warn!(
-                    "a thread that fed the views and was given up has come back: it ends"
-                );
                 break;
             }
             match pause {
@@ -246,8 +267,7 @@ impl Follower {
 
     /// Checks views that may be anything, for all that is known. Meanwhile nothing of
     /// them is shown: what is asked for by its name is folded from the log.
-    fn check_before_showing(&self) -> Result<(), ViewStoreError> {
-        let set = self.shared.set();
+    fn check_before_showing(&self, set: &ViewSet) -> Result<(), ViewStoreError> {
         if set.is_shown() {
             return Ok(());
         }
@@ -260,13 +280,19 @@ impl Follower {
     }
 
     /// Feeds page after page, and waits at the head.
+    ///
+    /// It touches no other views than those it found at its beginning: a thread
+    /// that comes back after it was given up does nothing to its successor's.
     fn follow(&mut self) -> Pause {
         self.from_afar = None;
-        if let Err(error) = self.check_before_showing() {
+        let Some(set) = self.shared.set_of(self.number) else {
+            return Pause::Stopped;
+        };
+        if let Err(error) = self.check_before_showing(&set) {
             return error.into();
         }
-        let mut is_marked = self.note_if_checked();
-        if let Err(error) = self.shared.set().retry_parked(&*self.log) {
+        let mut is_marked = self.note_if_checked(&set);
+        if let Err(error) = set.retry_parked(&*self.log) {
             return error.into();
         }
         loop {
@@ -278,17 +304,20 @@ impl Follower {
                 return error.into();
             }
             let head = *self.head.borrow_and_update();
-            match self.feed(head) {
+            let fed = self.feed(&set, head);
+            if !self.is_current() {
+                return Pause::Stopped;
+            }
+            match fed {
                 Ok(true) => {
                     self.has_moved = true;
                     self.shared.publish();
                 }
                 Ok(false) => {
-                    self.rebuilds_in_a_row = 0;
                     // At once: the watch looks again only in a moment.
-                    self.shared.set_lag(Duration::ZERO);
+                    self.shared.note_following();
                     self.shared.publish();
-                    match self.work_beside(&mut is_marked) {
+                    match self.work_beside(&set, &mut is_marked) {
                         Ok(true) => {}
                         Ok(false) => return Pause::Stopped,
                         Err(error) => return error.into(),
@@ -300,8 +329,7 @@ impl Follower {
     }
 
     /// Feeds some of what the log has up to `head`. `false` if there is no more.
-    fn feed(&mut self, head: Position) -> Result<bool, FeedError> {
-        let set = self.shared.set();
+    fn feed(&mut self, set: &ViewSet, head: Position) -> Result<bool, FeedError> {
         let behind = head.get().saturating_sub(set.fed().get());
         if self.from_afar.is_none() && behind > AFAR_POSITIONS && set.fed() < self.shared.floor() {
             self.from_afar = Some(head);
@@ -318,17 +346,17 @@ impl Follower {
 
     /// Does some of what is to be done beside following the log, in its pauses,
     /// or waits until there is something to follow. `false` if nobody can want
-    /// anything any more.
-    fn work_beside(&mut self, is_marked: &mut bool) -> Result<bool, FeedError> {
-        self.shared.begin_rebuilds()?;
-        let set = self.shared.set();
+    /// anything of it any more.
+    fn work_beside(&mut self, set: &ViewSet, is_marked: &mut bool) -> Result<bool, FeedError> {
+        self.shared.begin_rebuilds(set)?;
         match self.wait_for_pace() {
             Woken::Gone => return Ok(false),
             Woken::Moved => return Ok(true),
+            Woken::ByPace if !self.is_current() => return Ok(false),
             Woken::ByPace => {}
         }
         if *is_marked && !set.has_work() {
-            self.shared.audit(&*self.log)?;
+            self.shared.audit(set, &*self.log)?;
             let pause = if self.has_moved {
                 AUDIT_PAUSE_MAX
             } else {
@@ -336,7 +364,7 @@ impl Follower {
             };
             self.pace.reset_after(pause);
         } else if *is_marked {
-            self.shared.build_on(&*self.log)?;
+            self.shared.build_on(set, &*self.log)?;
             let pause = if self.has_moved {
                 BUILD_PAUSE
             } else {
@@ -346,7 +374,7 @@ impl Follower {
         } else {
             set.check_on(CHECKED_AT_ONCE)?;
             self.shared.beat();
-            *is_marked = self.note_if_checked();
+            *is_marked = self.note_if_checked(set);
             self.pace.reset_after(CHECK_PAUSE);
         }
         self.has_moved = false;
@@ -373,9 +401,9 @@ impl Follower {
     }
 
     /// Notes that all entries are known to be in order, if they are.
-    fn note_if_checked(&self) -> bool {
-        let is_checked = self.shared.set().is_checked();
-        if is_checked {
+    fn note_if_checked(&self, set: &ViewSet) -> bool {
+        let is_checked = set.is_checked();
+        if is_checked && self.is_current() {
             self.shared.mark_checked();
         }
         is_checked
@@ -425,12 +453,11 @@ impl Follower {
         tracing::error!(%error, "the views do not follow the log; it is tried again every second");
         self.shared
             .set_state(ReaderState::Failed(error.to_string()));
-        self.shared.close_views(error, *self.head.borrow());
+        self.shared
+            .close_views(self.number, error, *self.head.borrow());
         while !self.is_stopped_within(OPEN_AGAIN_AFTER) && self.is_current() {
-            match self
-                .shared
-                .open_again(error, *self.head.borrow_and_update())
-            {
+            let head = *self.head.borrow_and_update();
+            match self.shared.open_again(self.number, error, head) {
                 Ok(true) => return true,
                 Ok(false) => {}
                 Err(failed) => {
@@ -446,14 +473,14 @@ impl Follower {
 
     /// Sets damaged views aside and begins new ones. Not so after several in a row.
     fn rebuild(&mut self, error: &ViewStoreError) -> bool {
-        self.rebuilds_in_a_row += 1;
-        if self.rebuilds_in_a_row > REBUILDS_IN_A_ROW_MAX {
+        if !self.shared.may_begin_anew() {
             let why = format!("the views were damaged again and again, last by: {error}");
             tracing::error!(why, "the views are given up: check the disk and restart");
             self.shared.set_state(ReaderState::Failed(why));
             return false;
         }
-        match self.shared.replace_views(error, *self.head.borrow()) {
+        let head = *self.head.borrow();
+        match self.shared.replace_views(self.number, error, head) {
             Ok(()) => true,
             Err(failed) => {
                 tracing::error!(error = %failed, "the views cannot be built anew: restart");

@@ -1,6 +1,7 @@
 //! What the front, the readers and the thread that feeds the views share.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -13,6 +14,10 @@ use crate::opening::{OpenError, open_views};
 use crate::slot::{RebuildId, RebuildStatus};
 use crate::view_set::{Projections, ViewSet};
 use crate::view_store::{ViewFolder, ViewStoreError};
+
+/// How often views that are damaged or hang are begun anew without having
+/// followed the log in between, until that is given up.
+const BEGUN_ANEW_MAX: u32 = 3;
 
 /// What is wanted of the thread that feeds the views.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +42,15 @@ pub enum ReaderState {
     Stopped,
 }
 
+/// Why writes are to wait for the views.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteHold {
+    /// What they show is more than five seconds old.
+    Behind,
+    /// They are being built, and would not get there while as much is written.
+    Building,
+}
+
 /// The current views, and how far they are.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -49,13 +63,17 @@ pub(crate) struct Shared {
     opening: watch::Sender<Opening>,
     /// Told whenever the views or a rebuild come on, or a rebuild ends.
     turns: watch::Sender<()>,
-    /// The record up to which every view that does not stand still holds all.
-    fed: AtomicU64,
     /// Grows with everything that the thread that feeds the views does.
     beats: AtomicU64,
     audits: Audits,
     /// How old what the views show is, ms.
     lag_ms: AtomicU64,
+    /// How old what each shows is, as of the watch's last look.
+    lags: Mutex<BTreeMap<&'static str, Duration>>,
+    /// Whether writes are to wait for them.
+    held: Mutex<Option<WriteHold>>,
+    /// How often they were begun anew since they last followed.
+    begun_anew: AtomicU32,
     /// Which thread feeds the views: one that was given up is another one's elder.
     runner: AtomicU64,
     ended: watch::Sender<bool>,
@@ -114,10 +132,12 @@ impl Shared {
             folder: Mutex::new(folder),
             opening: watch::Sender::new(Opening::UnderWay),
             turns: watch::Sender::new(()),
-            fed: AtomicU64::new(0),
             beats: AtomicU64::new(0),
             audits: Audits::default(),
             lag_ms: AtomicU64::new(0),
+            lags: Mutex::default(),
+            held: Mutex::new(None),
+            begun_anew: AtomicU32::new(0),
             runner: AtomicU64::new(0),
             ended: watch::Sender::new(false),
             control: watch::Sender::new(Control::default()),
@@ -138,6 +158,13 @@ impl Shared {
         Arc::clone(&set)
     }
 
+    /// The same, if this thread is the one that feeds them.
+    pub(crate) fn set_of(&self, runner: u64) -> Option<Arc<ViewSet>> {
+        // It is not exchanged while its lock is held, and so is not given up.
+        let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
+        (self.runner() == runner).then(|| Arc::clone(&set))
+    }
+
     /// Says that the thread that feeds the views has done something.
     pub(crate) fn beat(&self) {
         self.beats.fetch_add(1, Ordering::Relaxed);
@@ -146,11 +173,6 @@ impl Shared {
     /// How often it did.
     pub(crate) fn beats(&self) -> u64 {
         self.beats.load(Ordering::Relaxed)
-    }
-
-    /// The record up to which every view that does not stand still holds all.
-    pub(crate) fn fed(&self) -> Position {
-        Position::new(self.fed.load(Ordering::Relaxed))
     }
 
     /// How old what the views show is.
@@ -164,31 +186,76 @@ impl Shared {
         self.lag_ms.store(ms, Ordering::Relaxed);
     }
 
+    /// How old what a view shows is, as of the watch's last look.
+    pub(crate) fn lag_of(&self, view: &str) -> Duration {
+        locked(&self.lags).get(view).copied().unwrap_or_default()
+    }
+
+    /// Says how old each is.
+    pub(crate) fn set_lags(&self, lags: BTreeMap<&'static str, Duration>) {
+        *locked(&self.lags) = lags;
+    }
+
+    /// Whether writes are to wait for the views, and why.
+    pub(crate) fn held(&self) -> Option<WriteHold> {
+        *locked(&self.held)
+    }
+
+    /// Says whether they are.
+    pub(crate) fn hold_writes(&self, held: Option<WriteHold>) {
+        *locked(&self.held) = held;
+    }
+
+    /// The views are where the log ends.
+    pub(crate) fn note_following(&self) {
+        self.set_lag(Duration::ZERO);
+        self.hold_writes(None);
+        self.begun_anew.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether the views may be begun anew once more, which is counted.
+    pub(crate) fn may_begin_anew(&self) -> bool {
+        self.begun_anew.fetch_add(1, Ordering::Relaxed) < BEGUN_ANEW_MAX
+    }
+
     /// The number of the thread that feeds the views.
     pub(crate) fn runner(&self) -> u64 {
         self.runner.load(Ordering::Acquire)
     }
 
-    /// Gives up the thread that feeds the views, with their store, and begins
-    /// with a new store, for another thread.
-    pub(crate) fn abandon(&self, head: Position) -> Result<(), String> {
+    /// Gives up the thread that feeds the views, with their store: another one
+    /// [begins anew](Self::replace_stalled).
+    pub(crate) fn give_up_runner(&self) {
+        let set = self.set.write().unwrap_or_else(PoisonError::into_inner);
         self.runner.fetch_add(1, Ordering::AcqRel);
+        drop(set);
+    }
+
+    /// Begins with a new store where the old one hangs, for the thread with this number.
+    pub(crate) fn replace_stalled(&self, runner: u64, head: Position) -> Result<(), String> {
         let Ok(mut folder) = self.folder.try_lock() else {
             return Err("the folder of the views hangs".to_owned());
         };
-        self.replace(&mut folder, &ViewStoreError::Stalled, head)
+        // What the old views know of rebuilds may hang with them.
+        self.replace(runner, &mut folder, &ViewStoreError::Stalled, head)
             .map_err(|error| error.to_string())
+    }
+
+    /// Nothing feeds the views any more.
+    pub(crate) fn fail(&self, why: String) {
+        self.set_state(ReaderState::Failed(why));
+        self.ended.send_replace(true);
     }
 
     /// Opens the views, of a log that ends at `head`, and shows them. Says
     /// whether they are there; whoever waits for that is told in any case.
-    pub(crate) fn open_views(&self, head: Position) -> bool {
+    pub(crate) fn open_views(&self, runner: u64, head: Position) -> bool {
         let mut folder = locked(&self.folder);
         let opened = open_views(self.projections, &mut folder, &self.history, head, None);
         drop(folder);
         match opened {
             Ok(set) => {
-                self.show(set);
+                self.show(runner, set);
                 self.set_state(ReaderState::Following);
                 self.opening.send_replace(Opening::Done);
                 true
@@ -205,10 +272,15 @@ impl Shared {
         }
     }
 
-    fn show(&self, set: ViewSet) {
-        let applied = set.applied();
-        *self.set.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set);
-        self.applied.send_replace(applied);
+    /// Lets these views answer, unless the thread that opened them was given up meanwhile.
+    fn show(&self, runner: u64, set: ViewSet) {
+        let (applied, set) = (set.applied(), Arc::new(set));
+        let mut current = self.set.write().unwrap_or_else(PoisonError::into_inner);
+        if self.runner() == runner {
+            *current = set;
+            drop(current);
+            self.applied.send_replace(applied);
+        }
     }
 
     /// Whether the views were opened, now and whenever that is decided.
@@ -245,9 +317,7 @@ impl Shared {
     /// Says how far the views have come.
     pub(crate) fn publish(&self) {
         self.beat();
-        let set = self.set();
-        self.fed.store(set.fed().get(), Ordering::Relaxed);
-        let applied = set.applied();
+        let applied = self.set().applied();
         self.applied.send_if_modified(|before| {
             let moved = *before != applied;
             *before = applied;
@@ -317,18 +387,17 @@ impl Shared {
     }
 
     /// Begins what was asked for.
-    pub(crate) fn begin_rebuilds(&self) -> Result<(), ViewStoreError> {
+    pub(crate) fn begin_rebuilds(&self, set: &ViewSet) -> Result<(), ViewStoreError> {
         let wanted = std::mem::take(&mut locked(&self.state).rebuilds_wanted);
-        let set = self.set();
         wanted
             .into_iter()
             .try_for_each(|(name, id)| set.begin_rebuild(name, Some(id)))
     }
 
     /// Builds on what is being built, for a page.
-    pub(crate) fn build_on(&self, log: &dyn EventStore) -> Result<(), FeedError> {
+    pub(crate) fn build_on(&self, set: &ViewSet, log: &dyn EventStore) -> Result<(), FeedError> {
         self.beat();
-        let built = self.set().build_on(log);
+        let built = set.build_on(log);
         self.turns.send_replace(());
         for view in built? {
             self.audits.note_drift(view);
@@ -338,9 +407,8 @@ impl Shared {
 
     /// Audits some delivery, and begins to build anew whatever does not say of
     /// it what the log says.
-    pub(crate) fn audit(&self, log: &dyn EventStore) -> Result<(), FeedError> {
-        let set = self.set();
-        for view in self.audits.audit_next(&set, log)? {
+    pub(crate) fn audit(&self, set: &ViewSet, log: &dyn EventStore) -> Result<(), FeedError> {
+        for view in self.audits.audit_next(set, log)? {
             set.begin_rebuild(view, None)?;
         }
         self.turns.send_replace(());
@@ -370,11 +438,12 @@ impl Shared {
     /// Sets the views aside and begins new ones, of a log that ends at `head`.
     pub(crate) fn replace_views(
         &self,
+        runner: u64,
         damage: &ViewStoreError,
         head: Position,
     ) -> Result<(), OpenError> {
         let given_up = self.set();
-        self.replace(&mut locked(&self.folder), damage, head)?;
+        self.replace(runner, &mut locked(&self.folder), damage, head)?;
         let why = "all views were damaged meanwhile and are begun anew";
         let taken_over = self.set().take_over(&given_up, why);
         taken_over.map_err(OpenError::Unusable)
@@ -383,7 +452,7 @@ impl Shared {
     /// Lets go of views whose disk takes no writes, and shows nothing until
     /// they are [opened again](Self::open_again). Rebuilds that were under way
     /// have failed.
-    pub(crate) fn close_views(&self, why: &ViewStoreError, head: Position) {
+    pub(crate) fn close_views(&self, runner: u64, why: &ViewStoreError, head: Position) {
         let closed = ViewSet::unopened(self.projections, &self.history);
         if let Err(error) = closed.take_over(&self.set(), &why.to_string()) {
             tracing::warn!(%error, "what became of rebuilds is not known any more");
@@ -392,7 +461,7 @@ impl Shared {
         // As for views that are begun anew.
         state.floor = state.floor.max(head);
         drop(state);
-        self.show(closed);
+        self.show(runner, closed);
     }
 
     /// Opens views again that were closed. What was being built beside them is
@@ -400,6 +469,7 @@ impl Shared {
     /// takes no writes yet.
     pub(crate) fn open_again(
         &self,
+        runner: u64,
         why: &ViewStoreError,
         head: Position,
     ) -> Result<bool, OpenError> {
@@ -421,12 +491,13 @@ impl Shared {
             Err(ViewStoreError::NoRoom { .. }) => return Ok(false),
             settled => settled.map_err(OpenError::Unusable)?,
         }
-        self.show(set);
+        self.show(runner, set);
         Ok(true)
     }
 
     fn replace(
         &self,
+        runner: u64,
         folder: &mut ViewFolder,
         damage: &ViewStoreError,
         head: Position,
@@ -438,7 +509,7 @@ impl Shared {
             state.floor = state.floor.max(head);
             state.rebuilds += 1;
         }
-        self.show(set);
+        self.show(runner, set);
         Ok(())
     }
 

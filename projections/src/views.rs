@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::mpsc::RecvTimeoutError;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::id::{DeliveryId, ExternalId, UserId};
@@ -38,6 +38,8 @@ mod lists;
 
 // How they are.
 mod health;
+// How they end.
+mod ending;
 
 pub use health::{ViewHealth, ViewsHealth};
 pub use lists::List;
@@ -430,29 +432,6 @@ impl Views {
         self.shared.set().may_have_forgotten(id)
     }
 
-    /// Stops following the log, waits for the thread, and leaves the views in
-    /// good order on disk. Takes as long as one page and one flush; it blocks.
-    /// Queries go on, ever farther behind the log. Stopping again does nothing.
-    pub fn stop(&self) {
-        self.shared.stop();
-        let watch = self
-            .watch
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(watch) = watch {
-            watch.join();
-        }
-        let runner = self
-            .runner
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(runner) = runner {
-            runner.join();
-        }
-    }
-
     fn user_if_near(&self, id: UserId) -> Result<Option<UserRow>, QueryError> {
         self.query(|set| {
             let view = set.view(&User);
@@ -521,13 +500,6 @@ impl Views {
         let mut overlay = Overlay::new(&NoTree);
         self.fold_stream(&mut overlay, projection, id, StreamVersion::EMPTY)?;
         Ok(overlay)
-    }
-}
-
-/// As [`Views::stop`].
-impl Drop for Views {
-    fn drop(&mut self) {
-        self.stop();
     }
 }
 

@@ -1,25 +1,24 @@
 //! Watches over the thread that feeds the views: how old what they show is,
-//! and whether the thread moves at all.
-//!
-//! Time is counted in ticks: nothing that is stored or answered depends on it.
+//! whether the thread moves at all, and whether writes are to wait for it.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use eventstore::{EventStore, Position};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::runner::Runner;
 use crate::shared::{ReaderState, Shared};
+use crate::thread::Thread;
+use crate::view_set::ViewSet;
+
+// What it makes of what it sees.
+mod judgement;
+
+use judgement::{Heads, Holding, Pulse, Seen};
 
 /// How often is looked.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
-
-/// Ticks after which a thread that has something to do and does not move is
-/// given up: 10 s.
-const STALLED_TICKS: u64 = 40;
 
 /// The thread that feeds the views, whichever it is by now.
 pub(crate) type CurrentRunner = Arc<Mutex<Option<Runner>>>;
@@ -27,7 +26,7 @@ pub(crate) type CurrentRunner = Arc<Mutex<Option<Runner>>>;
 /// The running watch. It ends when it is told to by [`Shared::stop`].
 #[derive(Debug)]
 pub(crate) struct Watch {
-    thread: JoinHandle<()>,
+    thread: Thread,
 }
 
 struct Watcher {
@@ -36,10 +35,9 @@ struct Watcher {
     runner: CurrentRunner,
     tick: Duration,
     now: u64,
-    /// Where the log ended at which tick; only what the views have not reached.
-    heads: VecDeque<(u64, Position)>,
-    beats: u64,
-    beaten_at: u64,
+    heads: Heads,
+    pulse: Pulse,
+    holding: Holding,
 }
 
 impl Watch {
@@ -59,30 +57,25 @@ impl Watch {
             runner,
             tick,
             now: 0,
-            heads: VecDeque::new(),
-            beats: 0,
-            beaten_at: 0,
+            heads: Heads::default(),
+            pulse: Pulse::default(),
+            holding: Holding::default(),
         };
-        let thread = Builder::new()
-            .name("views-watch".to_owned())
-            .spawn(move || runtime.block_on(watcher.run()))?;
+        let thread = Thread::start("views-watch", move || runtime.block_on(watcher.run()))?;
         Ok(Self { thread })
     }
 
-    /// Waits until it has ended, which it does once it was told to.
-    pub(crate) fn join(self) {
-        if self.thread.join().is_err() {
-            tracing::error!("the thread that watches over the views panicked");
-        }
+    /// Waits until it has ended, which it does once it was told to; no longer
+    /// than this. `false` if it is left to itself.
+    pub(crate) fn join_within(self, limit: Duration) -> bool {
+        self.thread.join_within(limit)
     }
 }
 
 impl Watcher {
     async fn run(&mut self) {
         let mut control = self.shared.control();
-        let mut ticks = tokio::time::interval(self.tick);
-        // Every tick stands for its time, also the ones that came late.
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let mut ticks = ticks(self.tick);
         loop {
             tokio::select! {
                 stopped = control.wait_for(|control| control.stop) => {
@@ -97,42 +90,120 @@ impl Watcher {
 
     fn look(&mut self) {
         self.now += 1;
-        let (head, fed) = (*self.log.head().borrow(), self.shared.fed());
-        if self.heads.back().is_none_or(|(_, last)| *last < head) {
-            self.heads.push_back((self.now, head));
-        }
-        while self.heads.front().is_some_and(|(_, head)| *head <= fed) {
-            self.heads.pop_front();
-        }
-        let behind = self.heads.front().map_or(0, |(since, _)| self.now - since);
-        let ticks = u32::try_from(behind).unwrap_or(u32::MAX);
-        self.shared.set_lag(self.tick.saturating_mul(ticks));
-        let beats = self.shared.beats();
-        if beats != self.beats || head <= fed {
-            (self.beats, self.beaten_at) = (beats, self.now);
-        }
-        let follows = self.shared.state() == ReaderState::Following;
-        if follows && self.now - self.beaten_at >= STALLED_TICKS {
-            self.restart(head);
-            self.beaten_at = self.now;
+        let (head, set) = (*self.log.head().borrow(), self.shared.set());
+        let fed = set.fed();
+        self.note_lags(&set, head);
+        let age_looks = self.heads.age(self.now, fed);
+        self.shared.set_lag(self.duration(age_looks));
+        let hold = self.holding.judge(Seen {
+            head,
+            worked: worked(&set).unwrap_or(fed),
+            has_caught_up: fed >= self.shared.floor(),
+            age_looks,
+        });
+        self.shared.hold_writes(hold);
+        let has_work = fed < head && self.shared.state() == ReaderState::Following;
+        if self.pulse.has_stalled(self.shared.beats(), has_work) {
+            self.restart();
         }
     }
 
-    /// Gives up the thread with the store that holds it up, and begins with a
-    /// new one. Should the old thread ever come back, it ends.
-    fn restart(&self, head: Position) {
-        tracing::error!("the views have not moved for long: what they are stored in hangs");
-        let mut runner = self.runner.lock().unwrap_or_else(PoisonError::into_inner);
-        let begun = self.shared.abandon(head).and_then(|()| {
-            Runner::start_again(Arc::clone(&self.shared), Arc::clone(&self.log))
-                .map_err(|error| error.to_string())
+    /// Notes where the log ends, and how old each view is.
+    fn note_lags(&mut self, set: &ViewSet, head: Position) {
+        let views = set.views();
+        let reached = views.iter().map(|view| view.position()).min();
+        self.heads.note(self.now, head, reached.unwrap_or(head));
+        let ages = views.iter().map(|view| {
+            let age = self.heads.age(self.now, view.position());
+            (view.name(), self.duration(age))
         });
+        self.shared.set_lags(ages.collect());
+    }
+
+    fn duration(&self, looks: u64) -> Duration {
+        self.tick
+            .saturating_mul(u32::try_from(looks).unwrap_or(u32::MAX))
+    }
+
+    /// Gives up the thread with the store that holds it up, and lets another
+    /// one begin with a new store. Should the old thread ever come back, it ends.
+    fn restart(&self) {
+        tracing::error!("the views have not moved for long: what they are stored in hangs");
+        self.shared.give_up_runner();
+        let begun = if self.shared.may_begin_anew() {
+            Runner::begin_anew(Arc::clone(&self.shared), Arc::clone(&self.log))
+                .map_err(|error| error.to_string())
+        } else {
+            Err("the store of the views hung again and again".to_owned())
+        };
         match begun {
-            Ok(new) => *runner = Some(new),
+            Ok(new) => {
+                let mut runner = self.runner.lock().unwrap_or_else(PoisonError::into_inner);
+                *runner = Some(new);
+            }
             Err(why) => {
-                tracing::error!(why, "the views are given up: restart");
-                self.shared.set_state(ReaderState::Failed(why));
+                tracing::error!(why, "the views are given up: check the disk and restart");
+                self.shared.fail(why);
             }
         }
+    }
+}
+
+/// Where the process stood still the views could not move either: looks that
+/// were missed are not made up for, or they would be taken for a sign that the
+/// views hang.
+fn ticks(tick: Duration) -> Interval {
+    let mut ticks = tokio::time::interval(tick);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// The record up to which all is done for the farthest behind of those views
+/// that do not stand still; nothing where all do.
+fn worked(set: &ViewSet) -> Option<Position> {
+    let views = set.views().into_iter();
+    let moving = views.filter(|view| view.halt().is_none());
+    moving.map(|view| view.worked_to()).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    const TICK: Duration = Duration::from_millis(1);
+
+    fn runtime() -> tokio::runtime::Runtime {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().build().unwrap()
+    }
+
+    /// Returns once so many ticks are over by the clock of another thread.
+    fn stand_still_for(ticks: u32) {
+        let passing = move || {
+            runtime().block_on(async {
+                let mut interval = tokio::time::interval(TICK);
+                for _ in 0..ticks {
+                    interval.tick().await;
+                }
+            });
+        };
+        std::thread::spawn(passing).join().unwrap();
+    }
+
+    #[test]
+    fn a_watch_that_stood_still_does_not_make_up_for_its_looks() {
+        runtime().block_on(async {
+            let mut ticks = ticks(TICK);
+            ticks.tick().await;
+            stand_still_for(200);
+            let mut context = Context::from_waker(Waker::noop());
+            let mut looks = 0;
+            while ticks.poll_tick(&mut context).is_ready() {
+                looks += 1;
+            }
+            assert!(looks < 20, "{looks} looks at once");
+        });
     }
 }

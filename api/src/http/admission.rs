@@ -17,7 +17,7 @@ use std::time::Duration;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use futures_util::future::{BoxFuture, Either};
-use projections::Views;
+use projections::{Views, WriteHold};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{Layer, Service, ServiceExt as _};
 
@@ -30,16 +30,12 @@ use crate::observability::HTTP_OVERLOADED;
 /// How long a write waits for the views to be opened before it is refused.
 const OPENING_WAIT: Duration = Duration::from_secs(5);
 
-/// How old what the views show may be before writes are refused. Far above
-/// what a working disk needs, and soon enough that nobody reads much too old.
-const LAG_MAX: Duration = Duration::from_secs(5);
-
 /// The layer. It works on so many requests at once as there are places, and
 /// refuses the rest at once (503); it refuses whoever rules JSON out (406); and
 /// it holds writes back while the views are being opened, and refuses them
-/// (503) if that takes long or the views are more than five seconds old: only
-/// they can tell whether the journal has lost its end, and until then nothing
-/// may be appended to it.
+/// (503) if that takes long, since only they can tell whether the journal has
+/// lost its end, and until then nothing may be appended to it; and it refuses
+/// them as long as the views say so ([`Views::holds_writes`]).
 #[derive(Clone)]
 pub(super) struct Admission {
     views: Arc<Views>,
@@ -146,11 +142,18 @@ async fn admit_write(views: &Views) -> Result<(), Problem> {
             return Err(Problem::new(ProblemKind::NotReady, why).with_retry_after_s(1));
         }
     }
-    if views.lag().is_some_and(|lag| lag > LAG_MAX) {
-        metrics::counter!(HTTP_OVERLOADED).increment(1);
-        let why = "what can be read is more than five seconds behind what was written; \
-                   writes are taken again when it has caught up";
-        return Err(Problem::overloaded(why));
-    }
-    Ok(())
+    let Some(hold) = views.holds_writes() else {
+        return Ok(());
+    };
+    metrics::counter!(HTTP_OVERLOADED).increment(1);
+    Err(Problem::overloaded(match hold {
+        WriteHold::Behind => {
+            "what can be read is more than five seconds behind what was written; \
+             writes are taken again when it has caught up"
+        }
+        WriteHold::Building => {
+            "what can be read is being built anew and does not come nearer to what is written; \
+             writes are taken again when it does; see /readyz if that takes long"
+        }
+    }))
 }

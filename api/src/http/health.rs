@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use eventstore::Health;
+use eventstore::{Health, Position};
 use projections::{ReaderState, ViewsHealth};
 use serde_json::{Map, Value, json};
 
@@ -16,8 +16,9 @@ use super::operations::under_way_at;
 use super::problem::{Problem, ProblemKind};
 use crate::observability::{
     AUDITED_DELIVERIES, LOG_POSITION, LOG_WRITABLE, VIEW_CHECKED, VIEW_DRIFTED, VIEW_HALTED,
-    VIEW_LAG_POSITIONS, VIEW_PARKED_STREAMS, VIEW_POSITION, VIEW_REBUILD_POSITION, VIEW_REBUILDING,
-    VIEW_SKIPPED_RECORDS, VIEWS_LAG_SECONDS, VIEWS_REBUILDS,
+    VIEW_LAG_POSITIONS, VIEW_LAG_SECONDS, VIEW_PARKED_STREAMS, VIEW_POSITION,
+    VIEW_REBUILD_POSITION, VIEW_REBUILDING, VIEW_SKIPPED_RECORDS, VIEWS_HOLD_WRITES,
+    VIEWS_LAG_SECONDS, VIEWS_REBUILDS,
 };
 
 const NEVER_STORED: [(axum::http::HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
@@ -166,7 +167,10 @@ async fn metrics(State(api): State<Api>) -> Response {
     let health = api.views.health();
     gauge(&health, &api.application.log_health());
     for view in &health.views {
-        gauge_rebuild(view.name, under_way_at(&api, view.name));
+        // One that nobody asked for has no operation, and one that was just asked for no view.
+        let asked = under_way_at(&api, view.name);
+        let position = view.rebuilding.map(Position::get);
+        gauge_rebuild(view.name, position.or(asked));
     }
     let headers = [
         (CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"),
@@ -185,11 +189,14 @@ fn gauge(health: &ViewsHealth, log: &Health) {
     metrics::gauge!(LOG_POSITION).set(health.head.get() as f64);
     metrics::gauge!(AUDITED_DELIVERIES).set(health.audited as f64);
     metrics::gauge!(VIEWS_LAG_SECONDS).set(health.lag.as_secs_f64());
+    let are_held = f64::from(u8::from(health.holds_writes.is_some()));
+    metrics::gauge!(VIEWS_HOLD_WRITES).set(are_held);
     metrics::gauge!(VIEWS_REBUILDS).set(f64::from(health.rebuilds));
     for view in &health.views {
         let lag = health.head.get().saturating_sub(view.position.get());
         metrics::gauge!(VIEW_POSITION, "view" => view.name).set(view.position.get() as f64);
         metrics::gauge!(VIEW_LAG_POSITIONS, "view" => view.name).set(lag as f64);
+        metrics::gauge!(VIEW_LAG_SECONDS, "view" => view.name).set(view.lag.as_secs_f64());
         metrics::gauge!(VIEW_PARKED_STREAMS, "view" => view.name).set(view.parked as f64);
         metrics::gauge!(VIEW_SKIPPED_RECORDS, "view" => view.name).set(view.skipped as f64);
         metrics::gauge!(VIEW_DRIFTED, "view" => view.name).set(view.drifted as f64);
@@ -214,8 +221,6 @@ fn gauge_rebuild(view: &'static str, position: Option<u64>) {
 
 #[cfg(test)]
 mod tests {
-    use eventstore::Position;
-
     use super::*;
 
     fn views(reader: ReaderState, applied: u64) -> ViewsHealth {
@@ -224,6 +229,7 @@ mod tests {
             applied: Position::new(applied),
             ready_at: Position::new(5),
             lag: std::time::Duration::ZERO,
+            holds_writes: None,
             reader,
             rebuilds: 0,
             audited: 0,

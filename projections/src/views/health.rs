@@ -6,7 +6,7 @@ use eventstore::Position;
 
 use super::{QueryError, Views};
 use crate::projection::Halt;
-use crate::shared::ReaderState;
+use crate::shared::{ReaderState, WriteHold};
 use crate::view::View;
 
 /// How the views are.
@@ -20,8 +20,10 @@ pub struct ViewsHealth {
     /// every view is there, lists are not answered.
     pub ready_at: Position,
     /// How old what they show is: how long ago the log had what the farthest behind
-    /// of them has not reached. To a quarter of a second.
+    /// of those has not reached that do not stand still. To a quarter of a second.
     pub lag: Duration,
+    /// Whether nothing should be appended for now; see [`Views::holds_writes`].
+    pub holds_writes: Option<WriteHold>,
     /// Whether they follow the log.
     pub reader: ReaderState,
     /// How often they were damaged and begun anew since they were opened.
@@ -42,6 +44,10 @@ pub struct ViewHealth {
     pub version: u32,
     /// The record up to which it holds all.
     pub position: Position,
+    /// How old what it shows is: how long ago the log had what it has not
+    /// reached, as far as this process knows. To a quarter of a second, or
+    /// roughly if it is long.
+    pub lag: Duration,
     /// Why it stands still, if it does: a release that can fold the record is needed.
     pub halted: Option<Halt>,
     /// Whether its entries are known to be in order; until then they are checked
@@ -68,24 +74,43 @@ impl ViewsHealth {
 }
 
 impl Views {
-    /// How old what the views show is; see [`ViewsHealth::lag`]. Nothing while
-    /// they have not caught up once.
+    /// Whether nothing should be appended to the log for now, and why.
+    ///
+    /// * Views that follow hold writes while one of them is more than five
+    ///   seconds behind, whatever holds it up.
+    /// * Views that are being built, at the beginning or after they were set
+    ///   aside, are behind by nature. They hold writes only if in the last five
+    ///   seconds they did not work off at least twice of what was appended:
+    ///   without a hold they might never get there, and so it takes at most
+    ///   twice as long as without any writes.
+    /// * A view that stands still at a record that this release cannot fold
+    ///   holds nothing: it would do so for ever. It is told by
+    ///   [`ViewHealth::halted`], and all others go on.
+    ///
+    /// It is as of a quarter of a second ago, and ends at once when the views
+    /// are where the log ends.
     #[must_use]
-    pub fn lag(&self) -> Option<Duration> {
-        let has_caught_up = *self.shared.applied().borrow() >= self.shared.floor();
-        has_caught_up.then(|| self.shared.lag())
+    pub fn holds_writes(&self) -> Option<WriteHold> {
+        self.shared.held()
     }
 
     /// How the views are.
     #[must_use]
     pub fn health(&self) -> ViewsHealth {
         let set = self.shared.set();
+        let head = *self.log.head().borrow();
         let health = |view: &View| ViewHealth {
             name: view.name(),
             version: view.version(),
             position: view.position(),
+            lag: if view.position() >= head {
+                Duration::ZERO
+            } else {
+                self.shared.lag_of(view.name())
+            },
             halted: view.halt(),
-            checked: view.is_checked(),
+            // Not what waits for a check that hangs.
+            checked: view.is_right(),
             parked: view.parked().len(),
             // A view that cannot be read says so wherever it is asked.
             skipped: view.skipped().unwrap_or_default(),
@@ -93,10 +118,11 @@ impl Views {
             rebuilding: set.rebuilding(view.name()),
         };
         ViewsHealth {
-            head: *self.log.head().borrow(),
+            head,
             applied: set.applied(),
             ready_at: self.shared.floor(),
             lag: self.shared.lag(),
+            holds_writes: self.shared.held(),
             reader: self.shared.state(),
             rebuilds: self.shared.rebuilds(),
             audited: self.shared.audits().audited(),

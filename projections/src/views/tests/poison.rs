@@ -48,7 +48,7 @@ impl Projection for Tally {
         let broken_at = self
             .broken_at
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let is_broken = broken_at.contains(&record.position.get());
         drop(broken_at);
         assert!(!is_broken, "it is broken there");

@@ -2,8 +2,12 @@
 
 use std::sync::Condvar;
 
+use domain::stream::Category;
+
 use super::troubled::{Doing, Troubled};
 use super::*;
+use crate::parking::Poison;
+use crate::shared::{ReaderState, WriteHold};
 use crate::test_log::{created, delivery, user};
 use crate::view_store::{MadeStores, ViewStore};
 
@@ -74,35 +78,141 @@ fn a_store_that_hangs_is_given_up_and_everything_is_answered_meanwhile() {
     views.stop();
 }
 
+/// Views in the stores of this list, the last first.
+fn views_in(stores: Vec<Arc<dyn ViewStore>>, log: &TestLog, tick: Duration) -> Views {
+    let folder = taking(stores);
+    Views::start_with(PROJECTIONS, folder, log.store(), Duration::MAX, tick).unwrap()
+}
+
+fn taking(mut stores: Vec<Arc<dyn ViewStore>>) -> ViewFolder {
+    ViewFolder::Made(MadeStores(Box::new(move || stores.pop().unwrap())))
+}
+
+/// Waits, without any time limit but the test runner's, until it is so.
+fn until(is_so: impl Fn() -> bool) {
+    runtime().block_on(async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
 #[test]
-fn how_old_the_views_are_grows_while_they_hang_and_is_nothing_when_they_follow() {
+fn how_old_the_views_are_grows_while_they_hang_and_writes_wait_until_they_follow() {
     let mut log = TestLog::new();
     let gate = Arc::<Gate>::default();
-    let mut stores = vec![hanging(&gate)];
-    let folder = ViewFolder::Made(MadeStores(Box::new(move || stores.pop().unwrap())));
-    let views = Views::start_with(
-        PROJECTIONS,
-        folder,
-        log.store(),
-        Duration::MAX,
-        // So that it is not given up before the test is over.
-        Duration::from_millis(100),
-    )
-    .unwrap();
-    assert_eq!(views.lag(), Some(Duration::ZERO));
+    let spare = Arc::<MemoryViewStore>::default();
+    // So slow that it is not given up before the test is over.
+    let tick = Duration::from_millis(100);
+    let views = views_in(vec![spare, hanging(&gate)], &log, tick);
+    assert_eq!(views.health().lag, Duration::ZERO);
+    assert_eq!(views.holds_writes(), None);
+
     log.delivery(delivery(1), user(1), [created(user(1))]);
-    let grows = async {
-        while views.health().lag < Duration::from_millis(300) {
-            tokio::task::yield_now().await;
-        }
-    };
-    runtime().block_on(grows);
+    until(|| views.holds_writes() == Some(WriteHold::Behind));
+    assert!(views.shared.lag() > 20 * tick);
+    assert!(views.shared.lag_of("delivery_status") > 20 * tick);
+
     gate.open();
     catch_up(&views, &log);
-    let follows = async {
-        while views.health().lag > Duration::ZERO {
-            tokio::task::yield_now().await;
-        }
+    until(|| views.holds_writes().is_none());
+    until(|| views.health().lag == Duration::ZERO);
+    let health = views.health();
+    assert!(
+        health.views.iter().all(|view| view.lag == Duration::ZERO),
+        "{health:?}"
+    );
+}
+
+#[test]
+fn a_store_that_hangs_again_and_again_is_given_up_for_good_and_holds_writes() {
+    let mut log = TestLog::new();
+    log.delivery(delivery(1), user(1), [created(user(1))]);
+    let gate = Arc::<Gate>::default();
+    let stores = (0..4).map(|_| hanging(&gate)).collect();
+    let views = views_in(stores, &log, Duration::from_millis(2));
+    let waited = runtime().block_on(views.wait_for(log.head()));
+    assert_eq!(waited, Err(QueryError::Stopped));
+    let health = views.health();
+    assert_eq!(health.rebuilds, 3);
+    let ReaderState::Failed(why) = &health.reader else {
+        panic!("{health:?}");
     };
-    runtime().block_on(follows);
+    assert!(why.contains("hung again and again"), "{why}");
+    until(|| views.holds_writes().is_some());
+    assert!(views.delivery(delivery(1)).unwrap().is_some());
+
+    // All that were given up come back, and change nothing.
+    gate.open();
+    assert!(views.stop_within(Duration::MAX));
+    assert_eq!(views.health().rebuilds, 3);
+    assert!(matches!(views.health().reader, ReaderState::Failed(_)));
+}
+
+#[test]
+fn views_whose_store_hangs_are_stopped_all_the_same() {
+    let mut log = TestLog::new();
+    log.delivery(delivery(1), user(1), [created(user(1))]);
+    let gate = Arc::<Gate>::default();
+    let views = views_in(vec![hanging(&gate)], &log, Duration::from_secs(1));
+    assert!(!views.stop_within(Duration::from_millis(20)));
+    assert!(views.delivery(delivery(1)).unwrap().is_some());
+    // Nothing is left to be waited for.
+    assert!(views.stop_within(Duration::MAX));
+    gate.open();
+}
+
+/// A view that can fold nothing and stands still.
+#[derive(Debug)]
+struct Broken;
+
+impl Projection for Broken {
+    fn name(&self) -> &'static str {
+        "broken"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn poison(&self) -> Poison {
+        Poison::Halt
+    }
+
+    fn categories(&self) -> &'static [Category] {
+        &[Category::Delivery]
+    }
+
+    fn project(
+        &self,
+        _view: &mut Overlay<'_>,
+        record: &Record,
+        _facts: &Facts,
+    ) -> Result<(), ViewStoreError> {
+        panic!("it cannot fold {}", record.position)
+    }
+}
+
+#[test]
+fn a_view_that_stands_still_holds_no_writes() {
+    const SOME: Projections = &[&Broken, &DeliveryHistory];
+    let mut log = TestLog::new();
+    let store = Arc::<MemoryViewStore>::default();
+    // Also after a restart, when it never comes to where the log ended.
+    for number in 0..2 {
+        log.delivery(delivery(number), user(1), [created(user(1))]);
+        // So slow that a panic, which takes its time, is not taken for a store that hangs.
+        let tick = Duration::from_millis(20);
+        let folder = taking(vec![Arc::clone(&store) as Arc<dyn ViewStore>]);
+        let views = Views::start_with(SOME, folder, log.store(), Duration::MAX, tick).unwrap();
+        let told = |name: &str| {
+            let views = views.health().views;
+            let view = views.into_iter().find(|view| view.name == name).unwrap();
+            (view.halted.is_some(), view.lag)
+        };
+        until(|| told("broken").0 && told("broken").1 > 40 * tick);
+        until(|| told("delivery_history") == (false, Duration::ZERO));
+        assert_eq!(views.health().lag, Duration::ZERO);
+        assert_eq!(views.holds_writes(), None);
+    }
 }
