@@ -29,6 +29,7 @@ mod streams;
 mod tasks;
 mod users;
 mod wide;
+mod holding;
 
 /// 2026-11-21T00:00:00Z.
 const NOW_US: i64 = 1_795_219_200_000_000;
@@ -72,6 +73,11 @@ impl Scene {
     }
 
     fn with_config(log: Arc<MemoryEventStore>, now_us: i64, config: &Config) -> Self {
+        let views = Views::in_memory(log.clone()).unwrap();
+        Self::with_views(log, views, now_us, config)
+    }
+
+    fn with_views(log: Arc<MemoryEventStore>, views: Views, now_us: i64, config: &Config) -> Self {
         let environment = Environment::fixed(now_us);
         let application = Application::new(log.clone(), environment, Thresholds::default());
         let limits = IngestLimits {
@@ -81,7 +87,7 @@ impl Scene {
         };
         let services = Services {
             ingest: Ingest::new(application.clone(), limits),
-            views: Arc::new(Views::in_memory(log.clone()).unwrap()),
+            views: Arc::new(views),
             live: Arc::default(),
             metrics: Metrics::detached().unwrap(),
             application,

@@ -231,7 +231,7 @@ fn moment_of(id: OperationId) -> Option<Timestamp> {
 }
 
 /// Rounded down, so that only what is whole is a hundred.
-fn percent(position: u64, target: u64) -> u64 {
+pub(super) fn percent(position: u64, target: u64) -> u64 {
     let hundredths = u128::from(position) * 100;
     let percent = hundredths.checked_div(u128::from(target)).unwrap_or(100);
     u64::try_from(percent.min(100)).unwrap_or(100)

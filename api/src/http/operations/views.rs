@@ -1,5 +1,7 @@
 //! `GET /v1/projections`: how each view is.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
@@ -9,7 +11,7 @@ use axum::routing::get;
 use projections::{ReaderState, RebuildStatus, ViewHealth, ViewsHealth};
 use serde_json::{Value, json};
 
-use super::rebuild::{Rebuild, as_operation};
+use super::rebuild::{Rebuild, as_operation, percent};
 use crate::http::Api;
 use crate::http::answer::json as json_answer;
 use crate::http::path::no_query;
@@ -35,7 +37,8 @@ async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
             "head": health.head.get(),
             "ready": health.is_ready(),
             "audited_deliveries": health.audited,
-            "lag_ms": u64::try_from(health.lag.as_millis()).unwrap_or(u64::MAX),
+            "lag_ms": millis(health.lag),
+            "holds_writes": health.holds_writes.is_some(),
             "items": items.collect::<Vec<_>>(),
             "next": null,
         }),
@@ -52,15 +55,25 @@ fn shown(health: &ViewsHealth, view: &ViewHealth, rebuild: Option<&Rebuild>, now
         "version": view.version,
         "position": view.position.get(),
         "lag_positions": health.head.get().saturating_sub(view.position.get()),
+        "lag_ms": millis(view.lag),
         "state": state(health, view, rebuild),
         "halted": view.halted.as_ref().map(ToString::to_string),
         "checked": view.checked,
         "parked_streams": view.parked,
         "skipped_records": view.skipped,
         "drifted": view.drifted,
+        "rebuilding": view.rebuilding.map(|position| json!({
+            "position": position.get(),
+            "target": health.head.get(),
+            "percent": percent(position.get(), health.head.get()),
+        })),
         "rebuild": operation,
         "links": { "rebuild": format!("{PATH}/{}/rebuild", view.name) },
     })
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What a view is doing, in a word: what is wrong before what passes.
@@ -71,7 +84,7 @@ fn state(health: &ViewsHealth, view: &ViewHealth, rebuild: Option<&Rebuild>) -> 
         ReaderState::Stopped => return "stopped",
         ReaderState::Following => {}
     }
-    let is_rebuilding = rebuild.is_some_and(|rebuild| match rebuild.status {
+    let is_asked_for = rebuild.is_some_and(|rebuild| match rebuild.status {
         RebuildStatus::Waiting | RebuildStatus::Running { .. } => true,
         RebuildStatus::Succeeded | RebuildStatus::Failed { .. } => false,
     });
@@ -81,7 +94,7 @@ fn state(health: &ViewsHealth, view: &ViewHealth, rebuild: Option<&Rebuild>) -> 
         "degraded"
     } else if view.position < health.ready_at {
         "building"
-    } else if is_rebuilding {
+    } else if is_asked_for || view.rebuilding.is_some() {
         "rebuilding"
     } else {
         "following"
