@@ -29,7 +29,6 @@ mod streams;
 mod tasks;
 mod users;
 mod wide;
-mod holding;
 
 /// 2026-11-21T00:00:00Z.
 const NOW_US: i64 = 1_795_219_200_000_000;
