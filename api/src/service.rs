@@ -235,6 +235,8 @@ async fn end_with(
         refusal = refused => Some(refusal),
     };
     end.send_replace(true);
+    // Who waits for a position is answered before the grace runs out.
+    views.end_waits();
     refusal
 }
 

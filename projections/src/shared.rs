@@ -77,6 +77,8 @@ pub(crate) struct Shared {
     /// Which thread feeds the views: one that was given up is another one's elder.
     runner: AtomicU64,
     ended: watch::Sender<bool>,
+    /// Whether nobody is to wait for them any more.
+    closing: watch::Sender<bool>,
     control: watch::Sender<Control>,
     state: Mutex<State>,
 }
@@ -140,6 +142,7 @@ impl Shared {
             begun_anew: AtomicU32::new(0),
             runner: AtomicU64::new(0),
             ended: watch::Sender::new(false),
+            closing: watch::Sender::new(false),
             control: watch::Sender::new(Control::default()),
             state: Mutex::new(State {
                 reader: ReaderState::Opening,
@@ -297,6 +300,16 @@ impl Shared {
     /// It moves back when the views are built anew.
     pub(crate) fn applied(&self) -> watch::Receiver<Position> {
         self.applied.subscribe()
+    }
+
+    /// Whether nobody is to wait for the views any more.
+    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
+    }
+
+    /// Lets go of whoever waits.
+    pub(crate) fn close_soon(&self) {
+        self.closing.send_replace(true);
     }
 
     /// Whether the views have stopped following for good.

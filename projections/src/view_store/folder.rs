@@ -15,13 +15,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::sled_engine::SledViewStore;
+use super::sled_engine::{SledViewStore, takes_no_writes};
 use super::{MemoryViewStore, ViewStore, ViewStoreError};
 
 const STORE: &str = "store-";
 const CLEAN: &str = "clean";
 const BOOT: &str = "boot";
 const QUARANTINED: &str = "-quarantined-";
+
+/// The same for one that cannot leave the views' folder.
+const KEPT_INSIDE: &str = "quarantined-";
 
 /// Where the views of one service live, on disk or in memory.
 #[derive(Debug)]
@@ -151,9 +154,14 @@ impl ViewFolder {
 
 impl DiskFolder {
     fn open(&mut self) -> Result<OpenedStore, ViewStoreError> {
-        let left = self.prepare().map_err(|error| ViewStoreError::Engine {
-            doing: "preparing the folder of",
-            why: format!("{}: {error}", self.path.display()),
+        let left = self.prepare().map_err(|error| {
+            let doing = "preparing the folder of";
+            let why = format!("{}: {error}", self.path.display());
+            if takes_no_writes(&error) {
+                ViewStoreError::NoRoom { doing, why }
+            } else {
+                ViewStoreError::Engine { doing, why }
+            }
         })?;
         let store = SledViewStore::open(&self.store_path(), self.cache_bytes)?;
         Ok(OpenedStore {
@@ -207,15 +215,27 @@ impl DiskFolder {
     }
 
     fn set_aside(&mut self) -> io::Result<PathBuf> {
+        // Somebody may have removed all of it.
+        fs::create_dir_all(&self.path)?;
         let (beside, name) = self.beside()?;
         let prefix = format!("{name}{QUARANTINED}");
         for old in numbered(&beside, &prefix)? {
             fs::remove_dir_all(beside.join(format!("{prefix}{old}")))?;
         }
-        let to = beside.join(format!("{prefix}{}", self.generation));
+        let mut to = beside.join(format!("{prefix}{}", self.generation));
         let from = self.store_path();
         if from.exists() {
-            fs::rename(from, &to)?;
+            match fs::rename(&from, &to) {
+                // A file system of its own: it stays inside.
+                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                    for old in numbered(&self.path, KEPT_INSIDE)? {
+                        fs::remove_dir_all(self.path.join(format!("{KEPT_INSIDE}{old}")))?;
+                    }
+                    to = self.path.join(format!("{KEPT_INSIDE}{}", self.generation));
+                    fs::rename(&from, &to)?;
+                }
+                renamed => renamed?,
+            }
         }
         self.generation += 1;
         // An empty folder keeps the number even if the next open fails.

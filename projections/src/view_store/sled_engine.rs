@@ -68,7 +68,8 @@ fn guarded<T>(
     }
 }
 
-fn takes_no_writes(error: &io::Error) -> bool {
+/// Whether a disk is full, or may not be written to: nothing is wrong with what is on it.
+pub(super) fn takes_no_writes(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull

@@ -62,6 +62,18 @@ impl Views {
         self.wait_until_reached(list.projections(), position).await
     }
 
+    /// Ends every wait for a position, now and from now on: the service is about
+    /// to stop. The views go on following until [`Views::stop`].
+    pub fn end_waits(&self) {
+        self.shared.close_soon();
+    }
+
+    /// Whether waits were [ended](Views::end_waits).
+    #[must_use]
+    pub fn closing(&self) -> tokio::sync::watch::Receiver<bool> {
+        self.shared.closing()
+    }
+
     fn all_reached(&self, projections: &[&dyn Projection]) -> Position {
         let set = self.shared.set();
         let reached = projections
@@ -76,11 +88,13 @@ impl Views {
         position: Position,
     ) -> Result<(), QueryError> {
         let (mut turns, mut ended) = (self.turns(), self.shared.ended());
+        let mut closing = self.closing();
         while self.all_reached(projections) < position {
             let goes_on = tokio::select! {
                 biased;
                 told = turns.changed() => told.is_ok(),
                 _ = ended.wait_for(|ended| *ended) => false,
+                _ = closing.wait_for(|closing| *closing) => false,
             };
             if !goes_on {
                 return Err(QueryError::Stopped);

@@ -122,7 +122,11 @@ async fn until(
             }
         }
     };
-    let _late = timeout(wait, waiting).await;
+    let mut closing = api.views.closing();
+    tokio::select! {
+        _over_or_late = timeout(wait, waiting) => {}
+        _stopping = closing.wait_for(|closing| *closing) => {}
+    }
 }
 
 fn answer(

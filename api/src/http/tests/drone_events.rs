@@ -243,10 +243,7 @@ async fn a_drone_is_seen_with_its_delivery_and_its_position_on_the_status() {
         (taken.at("/accepted"), taken.at("/duplicates")),
         (json!(7), json!(1))
     );
-    // What the log tells of a drone is as of the view's position.
-    let head = scene.head().to_string();
-    let fresh = [("min-position", head.as_str())];
-    let drone = scene.call("GET", "/v1/drones/M100-07", &fresh, None).await;
+    let drone = scene.get("/v1/drones/M100-07").await;
     assert_eq!(
         (drone.text("/delivery_id"), drone.text("/mission_id")),
         (delivery.clone(), MISSION.into())
@@ -256,7 +253,11 @@ async fn a_drone_is_seen_with_its_delivery_and_its_position_on_the_status() {
         (drone.at("/heading_deg"), drone.at("/battery/remaining_pct")),
         (json!(353.1), json!(61))
     );
-    assert_eq!(scene.get("/v1/drones").await.at("/items/0"), drone.json());
+    // The list is as of its view's position.
+    let head = scene.head().to_string();
+    let fresh = [("min-position", head.as_str())];
+    let list = scene.call("GET", "/v1/drones", &fresh, None).await;
+    assert_eq!(list.at("/items/0"), drone.json());
     assert_eq!(
         scene.get("/v1/drones/none").await.problem(404).0,
         "not-found"

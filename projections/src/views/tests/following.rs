@@ -96,6 +96,21 @@ fn a_delivery_a_history_a_user_and_a_drone_are_current_even_where_the_views_are_
 }
 
 #[test]
+fn whoever_waits_for_a_position_is_let_go_before_a_stop() {
+    let log = TestLog::new();
+    let views = Views::in_memory(log.store()).unwrap();
+    let never = log.head().next();
+    runtime().block_on(async {
+        let ending = async { views.end_waits() };
+        let (told, ()) = tokio::join!(views.wait_for_list(List::Tasks, never), ending);
+        assert_eq!(told, Err(QueryError::Stopped));
+    });
+    let told = runtime().block_on(views.wait_for_list(List::Tasks, never));
+    assert_eq!(told, Err(QueryError::Stopped), "also who comes later");
+    catch_up(&views, &log);
+}
+
+#[test]
 fn a_user_is_not_answered_from_a_view_that_is_far_behind_and_stays_there() {
     let mut log = TestLog::new();
     let views = Views::in_memory(log.store()).unwrap();

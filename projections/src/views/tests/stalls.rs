@@ -1,6 +1,7 @@
 //! A store that hangs: it is given up, and nobody waits for it.
 
 use std::sync::Condvar;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::stream::Category;
 
@@ -16,10 +17,13 @@ use crate::view_store::{MadeStores, ViewStore};
 struct Gate {
     is_open: Mutex<bool>,
     opened: Condvar,
+    /// Somebody has come to it.
+    is_met: AtomicBool,
 }
 
 impl Gate {
     fn pass(&self) {
+        self.is_met.store(true, Ordering::SeqCst);
         let is_open = self.is_open.lock().unwrap();
         drop(
             self.opened
@@ -155,6 +159,7 @@ fn views_whose_store_hangs_are_stopped_all_the_same() {
     log.delivery(delivery(1), user(1), [created(user(1))]);
     let gate = Arc::<Gate>::default();
     let views = views_in(vec![hanging(&gate)], &log, Duration::from_secs(1));
+    until(|| gate.is_met.load(Ordering::SeqCst));
     assert!(!views.stop_within(Duration::from_millis(20)));
     assert!(views.delivery(delivery(1)).unwrap().is_some());
     // Nothing is left to be waited for.
