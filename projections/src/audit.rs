@@ -14,7 +14,6 @@ use eventstore::{Budget, EventStore, Filter, Position, StreamId, StreamVersion};
 use crate::feeding::FeedError;
 use crate::key::Key;
 use crate::overlay::Overlay;
-use crate::parking::Poison;
 use crate::projection::{Facts, category};
 use crate::view::View;
 use crate::view_set::ViewSet;
@@ -74,7 +73,7 @@ impl Audits {
         }
         let mut drifted = Vec::new();
         for view in set.views() {
-            if view.poison() == Poison::ParkStream && !agrees(&view, log, record.stream)? {
+            if view.has_entries_of_one_stream() && !agrees(&view, log, record.stream)? {
                 tracing::error!(
                     view = view.name(), stream = %record.stream,
                     "the view is not what the log says of this stream: it is built anew"

@@ -109,7 +109,7 @@ impl Projection for DeliveryHistory {
         &[Category::Delivery]
     }
 
-    fn needs_facts(&self) -> bool {
+    fn needs_facts(&self, _record: &Record) -> bool {
         false
     }
 

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::key::{Key, KeyRange};
 use crate::live::DroneName;
 use crate::overlay::{Overlay, Row};
+use crate::parking::Poison;
 use crate::projection::{Facts, Projection};
 use crate::stored::{event_time, from_bytes, instant, read_part};
 use crate::view_store::{Direction, Entry, ViewStoreError};
@@ -166,6 +167,13 @@ impl Projection for Fleet {
 
     fn version(&self) -> u32 {
         1
+    }
+
+    /// A drone's row comes from many streams, in the order of the log, so none of
+    /// them can be folded later. The record is left out: the delivery's next one
+    /// says again what its drone does, and a rebuild makes good for it.
+    fn poison(&self) -> Poison {
+        Poison::Skip
     }
 
     fn categories(&self) -> &'static [Category] {

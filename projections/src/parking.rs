@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
+use domain::id::UserId;
 use eventstore::{Budget, Category, EventStore, Position, Record, StreamId, StreamVersion};
 use serde::{Deserialize, Serialize};
 
@@ -36,8 +37,10 @@ pub(crate) enum Poison {
     /// The view stands still before the record.
     Halt,
     /// The record's stream waits, until code comes that can fold it; all others
-    /// go on. For views whose entries come from one stream each, so that it
-    /// does not matter when which stream is folded.
+    /// go on. For views whose bytes do not hang on when which stream is folded:
+    /// their entries come from one stream each, or hold what every stream gives
+    /// them with a position of its own, or say what they
+    /// [await](crate::projection::Projection::awaits).
     ParkStream,
     /// The record is left out and counted.
     Skip,
@@ -52,6 +55,51 @@ pub struct Parked {
     pub known: StreamVersion,
     /// Why the record could not be folded.
     pub why: String,
+    /// Whose stream it is, if it is somebody's.
+    #[serde(with = "crate::stored")]
+    pub owner: Option<UserId>,
+}
+
+/// As it lies in views that did not note whose the stream is.
+#[derive(Deserialize)]
+struct ParkedOfNobody {
+    position: Position,
+    known: StreamVersion,
+    why: String,
+}
+
+impl Parked {
+    fn read(bytes: &[u8]) -> Result<Self, ViewStoreError> {
+        from_bytes(bytes).or_else(|_| {
+            let it = from_bytes::<ParkedOfNobody>(bytes)?;
+            Ok(Self {
+                position: it.position,
+                known: it.known,
+                why: it.why,
+                owner: None,
+            })
+        })
+    }
+
+    /// Whether what is made for somebody may lack this stream.
+    pub(crate) fn may_concern(&self, user: UserId) -> bool {
+        self.owner.is_none_or(|owner| owner == user)
+    }
+}
+
+/// That a stream is parked, or no longer.
+#[derive(Debug)]
+pub(crate) struct ParkingChange(StreamId, Option<Parked>);
+
+impl ParkingChange {
+    /// What the change of an entry means, if it means anything.
+    pub(crate) fn of(key: &[u8], value: Option<&[u8]>) -> Result<Option<Self>, ViewStoreError> {
+        let Some(stream) = stream_of(key) else {
+            return Ok(None);
+        };
+        let parked = value.map(Parked::read).transpose()?;
+        Ok(Some(Self(stream, parked)))
+    }
 }
 
 /// The streams that a view has parked, as its entries have them.
@@ -75,6 +123,7 @@ pub(crate) fn park(overlay: &mut Overlay<'_>, record: &Record, halt: &Halt) {
         position: record.position,
         known,
         why,
+        owner: record.owner.map(UserId::from_uuid),
     };
     overlay.put(parked_key(record.stream), to_bytes(&parked));
 }
@@ -103,7 +152,7 @@ impl ParkedStreams {
         let parked = entries.into_iter().map(|(key, value)| {
             let stream = stream_of(&key)
                 .ok_or_else(|| ViewStoreError::unreadable("a parked stream without a name"))?;
-            Ok((stream, from_bytes(&value)?))
+            Ok((stream, Parked::read(&value)?))
         });
         let parked: Result<_, ViewStoreError> = parked.collect();
         Ok(Self(RwLock::new(parked?)))
@@ -135,18 +184,25 @@ impl ParkedStreams {
             .collect()
     }
 
+    /// Where the first record lies that waits, of those streams that are looked for.
+    pub(crate) fn since(&self, is_wanted: impl Fn(&Parked) -> bool) -> Option<Position> {
+        let parked = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let wanted = parked.values().filter(|it| is_wanted(it));
+        wanted.map(|it| it.position).min()
+    }
+
     /// Follows what was applied to the view.
-    pub(crate) fn follow(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), ViewStoreError> {
-        let Some(stream) = stream_of(key) else {
-            return Ok(());
-        };
-        let value = value.map(from_bytes).transpose()?;
-        let mut parked = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        match value {
-            Some(value) => drop(parked.insert(stream, value)),
-            None => drop(parked.remove(&stream)),
+    pub(crate) fn follow(&self, changes: Vec<ParkingChange>) {
+        if changes.is_empty() {
+            return;
         }
-        Ok(())
+        let mut parked = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for ParkingChange(stream, change) in changes {
+            match change {
+                Some(value) => drop(parked.insert(stream, value)),
+                None => drop(parked.remove(&stream)),
+            }
+        }
     }
 }
 
@@ -174,7 +230,8 @@ pub(crate) fn retry(view: &View, log: &dyn EventStore) -> Result<usize, FeedErro
     Ok(healed)
 }
 
-/// Folds a stream's records up to the view's position; `false` if one cannot be folded.
+/// Folds a stream's records up to the view's position, and between them, each at
+/// its place, those that they await; `false` if one cannot be folded.
 fn fold_stream(
     view: &View,
     overlay: &mut Overlay<'_>,
@@ -182,19 +239,61 @@ fn fold_stream(
     stream: StreamId,
     mut after: StreamVersion,
 ) -> Result<bool, FeedError> {
+    let mut awaited = BTreeMap::new();
     loop {
         let page = log.read_stream(stream, after, Budget::PAGE)?;
-        for record in &page.records {
-            if record.position > view.position() {
-                return Ok(true);
-            }
-            if view.project(overlay, record, &Facts::of(record))?.is_err() {
+        let seen = page.records.iter();
+        for record in seen.take_while(|record| record.position <= view.position()) {
+            let later = awaited.split_off(&record.position);
+            let facts = Facts::of(record);
+            if !fold_awaited(view, overlay, awaited)?
+                || view.project(overlay, record, &facts)?.is_err()
+            {
                 return Ok(false);
             }
+            awaited = later;
+            for stream in view.awaits(&facts) {
+                let first = first_record(log, stream)?;
+                let first = first.filter(|first| first.position > record.position);
+                awaited.extend(first.map(|first| (first.position, first)));
+            }
         }
-        if page.records.is_empty() || page.read_to >= page.version {
-            return Ok(true);
+        let is_whole = page
+            .records
+            .last()
+            .is_none_or(|last| last.position > view.position());
+        if is_whole || page.read_to >= page.version {
+            awaited.retain(|position, _| *position <= view.position());
+            return Ok(fold_awaited(view, overlay, awaited)?);
         }
         after = page.read_to;
     }
+}
+
+fn fold_awaited(
+    view: &View,
+    overlay: &mut Overlay<'_>,
+    awaited: BTreeMap<Position, Record>,
+) -> Result<bool, ViewStoreError> {
+    for record in awaited.into_values() {
+        // A stream that waits itself is folded when it goes on.
+        let is_parked = view.parked().contains(record.stream);
+        if !is_parked
+            && view
+                .project(overlay, &record, &Facts::of(&record))?
+                .is_err()
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn first_record(log: &dyn EventStore, stream: StreamId) -> Result<Option<Record>, FeedError> {
+    let one = Budget {
+        records_max: 1,
+        ..Budget::PAGE
+    };
+    let page = log.read_stream(stream, StreamVersion::EMPTY, one)?;
+    Ok(page.records.into_iter().next())
 }

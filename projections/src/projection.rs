@@ -45,9 +45,22 @@ pub(crate) trait Projection: Send + Sync {
     /// The categories of the streams it folds.
     fn categories(&self) -> &'static [Category];
 
-    /// Whether it looks into the events; if not, it takes them undecoded.
-    fn needs_facts(&self) -> bool {
+    /// Whether each of its entries comes from one stream, so that a fold of that
+    /// stream alone tells what they must be. The auditor looks at these views.
+    fn has_entries_of_one_stream(&self) -> bool {
+        self.poison() == Poison::ParkStream
+    }
+
+    /// Whether it looks into this record's events; if not, it takes them undecoded.
+    fn needs_facts(&self, _record: &Record) -> bool {
         true
+    }
+
+    /// The streams whose first record ends a wait that this record begins. Where
+    /// this record is folded late, because its stream was parked, they are folded
+    /// once more behind it: so it does not matter when it is folded.
+    fn awaits(&self, _facts: &Facts) -> Vec<StreamId> {
+        Vec::new()
     }
 
     /// Folds a whole record of one of its categories.
@@ -108,6 +121,17 @@ pub enum Halt {
         /// The panic's words.
         why: String,
     },
+}
+
+impl Halt {
+    /// The record that cannot be folded.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        match self {
+            Self::Undecodable(undecodable) => undecodable.position,
+            Self::Panicked { position, .. } => *position,
+        }
+    }
 }
 
 impl Facts {

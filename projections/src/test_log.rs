@@ -220,6 +220,40 @@ pub(crate) fn stream_id(name: StreamName) -> StreamId {
     StreamId::new(eventstore::Category::new(name.category.number()), name.key)
 }
 
+/// Appends an event that no release can decode, to a stream of the first user's.
+pub(crate) fn unreadable(log: &TestLog, name: StreamName) -> Position {
+    let stream = stream_id(name);
+    let page = log
+        .store
+        .read_stream(stream, StreamVersion::EMPTY, eventstore::Budget::PAGE);
+    let event = Event {
+        event_type: EventType(u16::MAX),
+        schema: SchemaVersion(1),
+        event_time_us: 0,
+        inferred: false,
+        cause: None,
+        payload: vec![1, 2, 3],
+    };
+    let commit = Commit {
+        id: CommitId(Uuid::from_u128(0xBAD << 64 | u128::from(log.head().get()))),
+        clock_us: 0,
+        actor: Label::new("system").unwrap(),
+        correlation_id: Uuid::nil(),
+        parts: vec![Part {
+            stream,
+            owner: Some(user(1).uuid()),
+            expected: Expected::from(page.unwrap().version),
+            events: vec![event],
+        }],
+    };
+    let mut answer = pin!(log.store.append(commit));
+    let mut context = Context::from_waker(Waker::noop());
+    match answer.as_mut().poll(&mut context) {
+        Poll::Ready(appended) => appended.unwrap().position(),
+        Poll::Pending => panic!("a store in memory answers at once"),
+    }
+}
+
 /// The instant that many seconds after 2026-01-01.
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_micros(1_767_225_600_000_000 + seconds * 1_000_000).unwrap()

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::{Key, KeyParts};
 use crate::overlay::{Overlay, Row};
+use crate::parking::Poison;
 use crate::progress::Progress;
 use crate::projection::{Facts, Projection};
 use crate::stored::{Carried, event_time, instant};
@@ -107,6 +108,19 @@ impl Projection for User {
 
     fn version(&self) -> u32 {
         1
+    }
+
+    /// A delivery that waits goes on contributing what it did before; a user whose
+    /// own stream waits keeps the profile that they had. Both hold the position
+    /// that they know, and the derived position is the largest of all: so it does
+    /// not matter when which stream is folded.
+    fn poison(&self) -> Poison {
+        Poison::ParkStream
+    }
+
+    /// A user's row counts the deliveries of many streams.
+    fn has_entries_of_one_stream(&self) -> bool {
+        false
     }
 
     fn categories(&self) -> &'static [Category] {
@@ -241,7 +255,7 @@ fn contribute(
         let row = row.get_or_insert_default();
         row.live_deliveries = recounted(row.live_deliveries, was.live, is.live);
         row.deliveries_with_action = recounted(row.deliveries_with_action, was.action, is.action);
-        row.derived_position = record.position;
+        row.derived_position = row.derived_position.max(record.position);
         Some(())
     })?;
     Ok(())

@@ -97,7 +97,7 @@ pub enum Difference {
         /// The stream, as the log names it.
         stream: String,
         /// Where it waits, and why.
-        parked: Parked,
+        parked: Box<Parked>,
     },
 }
 
@@ -253,7 +253,7 @@ pub(crate) fn compare(
             verification.add(whole(view.name(), Difference::Halted(halt)));
         }
         for (stream, parked) in view.parked().streams() {
-            let stream = stream.to_string();
+            let (stream, parked) = (stream.to_string(), Box::new(parked));
             verification.add(whole(view.name(), Difference::Parked { stream, parked }));
         }
     }

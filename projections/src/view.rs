@@ -10,7 +10,7 @@ use eventstore::{LogHistory, Position, Record, Standing, StreamId};
 use crate::gathering::resume;
 use crate::key::KeyRange;
 use crate::overlay::Overlay;
-use crate::parking::{ParkedStreams, Poison, skipped};
+use crate::parking::{ParkedStreams, ParkingChange, Poison, skipped};
 use crate::projection::{Facts, Halt, Projection};
 use crate::view_store::{
     Batch, Checkpoint, Digest, Direction, Left, NoTree, ViewStore, ViewStoreError, ViewTree,
@@ -274,14 +274,26 @@ impl View {
         &self.parked
     }
 
-    /// Whether what it shows of a stream is all that can be said: it waits.
-    pub(crate) fn shows_parked(&self, stream: StreamId) -> bool {
-        self.is_shown() && self.parked.contains(stream)
+    /// Since when what it shows of a stream is all that can be said, because the
+    /// stream waits. For whoever holds it still.
+    pub(crate) fn shows_parked(&self, stream: StreamId) -> Option<Position> {
+        let parked = self.parked.get(stream).filter(|_| self.is_shown());
+        parked.map(|parked| parked.position)
     }
 
     /// What becomes of a record that it cannot fold.
     pub(crate) fn poison(&self) -> Poison {
         self.projection.poison()
+    }
+
+    /// Whether each of its entries comes from one stream.
+    pub(crate) fn has_entries_of_one_stream(&self) -> bool {
+        self.projection.has_entries_of_one_stream()
+    }
+
+    /// The streams whose first record ends a wait that a record begins.
+    pub(crate) fn awaits(&self, facts: &Facts) -> Vec<StreamId> {
+        self.projection.awaits(facts)
     }
 
     /// How many records it has left out.
@@ -433,6 +445,7 @@ impl View {
         checkpoint.digest = noted.digest;
         let mut checking = self.checking();
         let mut writes = Vec::with_capacity(changes.len());
+        let mut parking = Vec::new();
         for Change { key, old, new } in changes {
             for value in old.iter().chain(&new) {
                 checkpoint.digest.toggle(&key, value);
@@ -440,13 +453,16 @@ impl View {
                     check.toggle(&key, value);
                 }
             }
-            self.parked.follow(&key, new.as_deref())?;
+            parking.extend(ParkingChange::of(&key, new.as_deref())?);
             writes.push((key, new));
         }
         drop(checking);
         let batch = Batch { writes, checkpoint };
         let mut gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
         self.tree.apply(&batch)?;
+        // Behind the gate, so that nobody finds a stream parked and its row without
+        // the records before that.
+        self.parked.follow(parking);
         *gate = checkpoint;
         self.position
             .store(checkpoint.position.get(), Ordering::Release);
@@ -515,7 +531,7 @@ pub(crate) fn project(
         return Ok(Ok(()));
     }
     if let Facts::Undecodable(undecodable) = facts
-        && projection.needs_facts()
+        && projection.needs_facts(record)
     {
         return Ok(Err(Halt::Undecodable(undecodable.clone())));
     }

@@ -1,5 +1,6 @@
 //! The front of the read side: what is asked, and what is promised about the answers.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex};
@@ -7,28 +8,26 @@ use std::time::Duration;
 
 use domain::id::{DeliveryId, ExternalId, UserId};
 use domain::stream::{Category, StreamName};
-use eventstore::{
-    Budget, EventStore, Filter, Position, ReadError, Record, StreamId, StreamVersion,
-};
+use eventstore::{EventStore, Position, ReadError, StreamId};
 use tokio::sync::watch;
 
 use crate::delivery_history::{self, DeliveryHistory, HistoryEntry};
 use crate::delivery_status::{self, DeliveryRow, DeliveryStatus};
 use crate::opening::OpenError;
-use crate::overlay::Overlay;
-use crate::parking::Parked;
-use crate::projection::{Facts, Halt, Projection};
+use crate::projection::{Halt, Projection};
 use crate::runner::Runner;
 use crate::shared::{Opening, Shared};
 use crate::slot::{RebuildId, RebuildStatus};
-use crate::user::{self, User, UserRow};
+use crate::user::{User, UserRow};
 use crate::user_deliveries::{self, UserDeliveries, UserDeliveriesPage, UserDeliveriesQuery};
-use crate::view::{Reading, View, project};
+use crate::view::{Reading, View};
 use crate::view_set::{PROJECTIONS, Projections, ViewSet};
-use crate::view_store::{MemoryViewStore, NoTree, ViewFolder, ViewStoreError};
+use crate::view_store::{MemoryViewStore, ViewFolder, ViewStoreError};
 use crate::waiting_sessions::{self, Deadlines, DueSession, WaitingSessions};
 use crate::watch::{CurrentRunner, TICK, Watch};
 
+// What the views have not reached, folded on top of them.
+mod on_top;
 // The questions of those who keep the service going.
 mod questions;
 
@@ -92,6 +91,17 @@ pub struct Views {
     log: Arc<dyn EventStore>,
     runner: CurrentRunner,
     watch: Mutex<Option<Watch>>,
+}
+
+/// An answer, and how far it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AsKnown<T> {
+    /// What is known.
+    pub shown: T,
+    /// The first record that this release cannot fold, of a stream that the answer
+    /// is made of: from there on that stream waits, for a release that can. None
+    /// where the answer is current.
+    pub degraded_since: Option<Position>,
 }
 
 /// Why a query has no answer.
@@ -228,73 +238,51 @@ impl Views {
         &*self.log
     }
 
-    /// A delivery, current; `None` if there is no such delivery. One whose
-    /// records [wait](Views::parked) is as it was before the first of them.
+    /// A delivery, current; `None` if there is no such delivery. One with a record
+    /// that this release cannot fold is as it was before that;
+    /// [`Views::delivery_as_known`] says whether it is.
     ///
     /// # Errors
     /// [`QueryError`], but never `Lagging`.
     pub fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>, QueryError> {
-        let asked = self.query(|set| {
-            let answering = set.view(&DeliveryStatus);
-            let head = *self.log.head().borrow();
-            let view = answering.read();
-            let mut overlay = view.overlay();
-            // What holds the whole log, and is known to, needs no look into it.
-            let is_whole = view.position() >= head && answering.is_right();
-            if !is_whole && !answering.shows_parked(delivery_stream(id)) {
-                let after = delivery_status::sequence(&overlay, id)?;
-                self.fold_stream(&mut overlay, view.projection(), id, after)?;
-            }
-            Ok(delivery_status::delivery(&overlay, id)?)
-        });
-        match asked {
-            // The log has it all.
-            Err(QueryError::Views(_)) => {
-                let folded = self.folded(&DeliveryStatus, id)?;
-                Ok(delivery_status::delivery(&folded, id)?)
-            }
-            answered => answered,
-        }
+        Ok(self.delivery_as_known(id)?.shown)
+    }
+
+    /// The same, and since when it is not current.
+    ///
+    /// # Errors
+    /// As [`Views::delivery`].
+    pub fn delivery_as_known(
+        &self,
+        id: DeliveryId,
+    ) -> Result<AsKnown<Option<DeliveryRow>>, QueryError> {
+        self.of_stream(&DeliveryStatus, id, delivery_status::sequence, |view| {
+            delivery_status::delivery(view, id)
+        })
     }
 
     /// All that happened to a delivery, current, oldest first; `None` if there
-    /// is no such delivery. Of one whose records [wait](Views::parked) it is
-    /// what happened before the first of them.
+    /// is no such delivery. Of one with a record that this release cannot
+    /// take in it is what happened before that.
     ///
     /// # Errors
     /// [`QueryError`], but never `Lagging`.
     pub fn history(&self, id: DeliveryId) -> Result<Option<Vec<HistoryEntry>>, QueryError> {
-        let asked = self.query(|set| {
-            let answering = set.view(&DeliveryHistory);
-            let head = *self.log.head().borrow();
-            let view = answering.read();
-            let mut overlay = view.overlay();
-            let is_whole = view.position() >= head && answering.is_right();
-            if !is_whole && !answering.shows_parked(delivery_stream(id)) {
-                let after = delivery_history::sequence(&overlay, id)?;
-                self.fold_stream(&mut overlay, view.projection(), id, after)?;
-            }
-            Ok(delivery_history::history(&overlay, id)?)
-        });
-        let history = match asked {
-            // The log has it all.
-            Err(QueryError::Views(_)) => {
-                let folded = self.folded(&DeliveryHistory, id)?;
-                delivery_history::history(&folded, id)?
-            }
-            answered => answered?,
-        };
-        Ok(Some(history).filter(|history| !history.is_empty()))
+        Ok(self.history_as_known(id)?.shown)
     }
 
-    /// Why what is said of a delivery is not current, if it is not: this release
-    /// cannot fold one of its records. Everything else goes on; a release that
-    /// can fold it makes good for it at its start.
-    #[must_use]
-    pub fn parked(&self, id: DeliveryId) -> Option<Parked> {
-        let (set, stream) = (self.shared.set(), delivery_stream(id));
-        let of = |projection: &dyn Projection| set.view(projection).parked().get(stream);
-        of(&DeliveryStatus).or_else(|| of(&DeliveryHistory))
+    /// The same, and since when it is not current.
+    ///
+    /// # Errors
+    /// As [`Views::history`].
+    pub fn history_as_known(
+        &self,
+        id: DeliveryId,
+    ) -> Result<AsKnown<Option<Vec<HistoryEntry>>>, QueryError> {
+        self.of_stream(&DeliveryHistory, id, delivery_history::sequence, |view| {
+            let history = delivery_history::history(view, id)?;
+            Ok(Some(history).filter(|history| !history.is_empty()))
+        })
     }
 
     /// The delivery that bears a user's own name of it, as of the view's position.
@@ -319,11 +307,21 @@ impl Views {
 
     /// A user, current, with what follows from all their deliveries; `None` if
     /// there is no such user. Far behind the log it waits up to two seconds for
-    /// the view, so it wants a runtime with timers.
+    /// the view, so it wants a runtime with timers. Streams with a record that
+    /// this release cannot fold are in it as they were before that;
+    /// [`Views::user_as_known`] says whether there are any.
     ///
     /// # Errors
     /// [`QueryError`]; `Lagging` if the view did not come near enough in time.
     pub async fn user(&self, id: UserId) -> Result<Option<UserRow>, QueryError> {
+        Ok(self.user_as_known(id).await?.shown)
+    }
+
+    /// The same, and since when it is not current.
+    ///
+    /// # Errors
+    /// As [`Views::user`].
+    pub async fn user_as_known(&self, id: UserId) -> Result<AsKnown<Option<UserRow>>, QueryError> {
         self.current(&User, || self.user_if_near(id)).await
     }
 
@@ -362,15 +360,19 @@ impl Views {
         })
     }
 
-    /// The drone sessions for which something is to be done, as of the view's position.
+    /// The drone sessions for which something is to be done, as of the view's
+    /// position, but for those with a record that this release cannot fold.
     ///
     /// # Errors
     /// [`QueryError`]; `Lagging` while the views are being built.
     pub fn due_sessions(&self, deadlines: Deadlines) -> Result<Vec<DueSession>, QueryError> {
         self.query(|set| {
-            let view = set.view(&WaitingSessions);
-            let view = self.caught_up(&view)?;
-            Ok(waiting_sessions::due(&view.overlay(), deadlines)?)
+            let answering = set.view(&WaitingSessions);
+            let view = self.caught_up(&answering)?;
+            let parked = answering.parked().streams().into_iter();
+            let parked = parked.map(|(stream, _)| *stream.key.as_bytes());
+            let parked = parked.collect::<BTreeSet<_>>();
+            Ok(waiting_sessions::due(&view.overlay(), deadlines, &parked)?)
         })
     }
 
@@ -432,20 +434,6 @@ impl Views {
         self.shared.set().may_have_forgotten(id)
     }
 
-    fn user_if_near(&self, id: UserId) -> Result<Option<UserRow>, QueryError> {
-        self.query(|set| {
-            let view = set.view(&User);
-            let view = view.read();
-            let mut overlay = view.overlay();
-            let owned = Filter {
-                owner: Some(id.uuid()),
-                ..Filter::everything()
-            };
-            self.fold_later(&mut overlay, view.projection(), &owned, view.position())?;
-            Ok(user::user(&overlay, id)?)
-        })
-    }
-
     /// Asks the current views; damage that shows is looked after.
     fn query<T>(
         &self,
@@ -469,51 +457,10 @@ impl Views {
         }
         Ok(reading)
     }
-
-    /// Folds what a delivery's stream has after a version on top.
-    fn fold_stream(
-        &self,
-        overlay: &mut Overlay<'_>,
-        projection: &dyn Projection,
-        id: DeliveryId,
-        mut after: StreamVersion,
-    ) -> Result<(), QueryError> {
-        let stream = delivery_stream(id);
-        loop {
-            let page = self.log.read_stream(stream, after, Budget::PAGE)?;
-            for record in &page.records {
-                fold(overlay, projection, record)?;
-            }
-            if page.records.is_empty() || page.read_to >= page.version {
-                return Ok(());
-            }
-            after = page.read_to;
-        }
-    }
-
-    /// A delivery's whole stream, folded without any view.
-    fn folded(
-        &self,
-        projection: &'static dyn Projection,
-        id: DeliveryId,
-    ) -> Result<Overlay<'static>, QueryError> {
-        let mut overlay = Overlay::new(&NoTree);
-        self.fold_stream(&mut overlay, projection, id, StreamVersion::EMPTY)?;
-        Ok(overlay)
-    }
 }
 
 fn delivery_stream(id: DeliveryId) -> StreamId {
     let name = StreamName::delivery(id);
     let category = eventstore::Category::new(Category::Delivery.number());
     StreamId::new(category, name.key)
-}
-
-fn fold(
-    overlay: &mut Overlay<'_>,
-    projection: &dyn Projection,
-    record: &Record,
-) -> Result<(), QueryError> {
-    project(projection, overlay, record, &Facts::of(record))??;
-    Ok(())
 }

@@ -16,18 +16,19 @@
 //! Facts of a kind that this release does not know are parked for a later
 //! release and for nothing that could happen: they are not waited for here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::id::{DeliveryId, MissionId};
 use domain::session::{Backlog, ParkReason, Parked, SessionEvent};
-use domain::stream::Category;
+use domain::stream::{Category, StreamName};
 use domain::time::Timestamp;
 use eventstore::{Position, Record, StreamId, StreamVersion};
 use serde::{Deserialize, Serialize};
 
 use crate::key::{Key, KeyParts};
 use crate::overlay::Overlay;
-use crate::projection::{Facts, Projection};
+use crate::parking::Poison;
+use crate::projection::{Facts, Projection, category};
 use crate::stored::{from_bytes, to_bytes};
 use crate::view_store::{Direction, ViewStoreError};
 
@@ -43,6 +44,10 @@ const READY: u8 = 6;
 
 /// Most entries of each kind that one answer looks at.
 pub const DUE_ENTRIES_MAX: usize = 1_000;
+
+/// Most entries that are looked at to find them: a session that cannot be read
+/// may have hundreds that stay due.
+const DUE_SCANNED_MAX: usize = 20 * DUE_ENTRIES_MAX;
 
 /// Entries read at a time when a mission or delivery comes.
 const RELEASED_PER_READ: usize = 500;
@@ -101,12 +106,35 @@ impl Projection for WaitingSessions {
         1
     }
 
+    /// Only the session itself waits where its record cannot be folded.
+    fn poison(&self) -> Poison {
+        Poison::ParkStream
+    }
+
+    /// A session's facts are released by missions and deliveries.
+    fn has_entries_of_one_stream(&self) -> bool {
+        false
+    }
+
     fn categories(&self) -> &'static [Category] {
         &[
             Category::DroneSession,
             Category::Mission,
             Category::Delivery,
         ]
+    }
+
+    /// Of missions and deliveries it matters only that they are there.
+    fn needs_facts(&self, record: &Record) -> bool {
+        category(record.stream) == Some(Category::DroneSession)
+    }
+
+    /// What a parked fact waits for may have come before the fact is folded.
+    fn awaits(&self, facts: &Facts) -> Vec<StreamId> {
+        let Facts::Session(events) = facts else {
+            return Vec::new();
+        };
+        events.iter().filter_map(awaited).collect()
     }
 
     fn project(
@@ -132,6 +160,21 @@ impl Projection for WaitingSessions {
             Ok(())
         }
     }
+}
+
+/// The stream of the mission or delivery that a fact is parked for.
+fn awaited(event: &SessionEvent) -> Option<StreamId> {
+    let SessionEvent::FactParked { seq: _, parked } = event else {
+        return None;
+    };
+    let name = match (parked.delivery, parked.mission) {
+        // What waits for a delivery waits for nothing else.
+        (Some(delivery), _) => StreamName::delivery(delivery),
+        (None, Some(mission)) => StreamName::mission(mission),
+        (None, None) => return None,
+    };
+    let category = eventstore::Category::new(name.category.number());
+    Some(StreamId::new(category, name.key))
 }
 
 fn project_session(
@@ -281,26 +324,30 @@ fn release(view: &mut Overlay<'_>, awaited: &Key, index: u8) -> Result<(), ViewS
     }
 }
 
-/// The sessions for which something is to be done, in no particular order. Of
-/// each kind the oldest are found, at most [`DUE_ENTRIES_MAX`] entries.
+/// The sessions for which something is to be done, in no particular order, but
+/// for those that are left out: they cannot be moved on, and stay due. Of each
+/// kind the oldest are found, at most [`DUE_ENTRIES_MAX`] entries.
 pub(crate) fn due(
     view: &Overlay<'_>,
     deadlines: Deadlines,
+    left_out: &BTreeSet<[u8; 16]>,
 ) -> Result<Vec<DueSession>, ViewStoreError> {
     let mut due: BTreeMap<[u8; 16], (bool, bool, bool)> = BTreeMap::new();
-    for session in by_age(view, HELD, deadlines.held_since)? {
+    let by_age = |index, until: Timestamp| {
+        let session = |mut parts: KeyParts<'_>| {
+            let is_due = parts.instant()? <= until.micros();
+            Some((is_due, parts.id()?))
+        };
+        oldest(view, index, left_out, session)
+    };
+    for session in by_age(HELD, deadlines.held_since)? {
         due.entry(session).or_default().0 = true;
     }
-    let ready = view.scan(
-        &Key::index(READY).prefix(),
-        Direction::Forward,
-        DUE_ENTRIES_MAX,
-    )?;
-    for (key, _) in &ready {
-        let session = KeyParts::of_index(key, READY).and_then(|mut parts| parts.id());
-        due.entry(session.ok_or_else(without_key)?).or_default().1 = true;
+    let ready = |mut parts: KeyParts<'_>| Some((true, parts.id()?));
+    for session in oldest(view, READY, left_out, ready)? {
+        due.entry(session).or_default().1 = true;
     }
-    for session in by_age(view, BY_AGE, deadlines.parked_since)? {
+    for session in by_age(BY_AGE, deadlines.parked_since)? {
         due.entry(session).or_default().2 = true;
     }
     let sessions = due.into_iter().map(|(session, (gap, ready, expired))| {
@@ -318,27 +365,37 @@ pub(crate) fn due(
     sessions.collect()
 }
 
-/// The sessions of an index that begins with an instant, up to one.
-fn by_age(
+/// The sessions of an index up to the first entry that is not due.
+fn oldest(
     view: &Overlay<'_>,
     index: u8,
-    until: Timestamp,
+    left_out: &BTreeSet<[u8; 16]>,
+    session: impl Fn(KeyParts<'_>) -> Option<(bool, [u8; 16])>,
 ) -> Result<Vec<[u8; 16]>, ViewStoreError> {
-    let entries = view.scan(
-        &Key::index(index).prefix(),
-        Direction::Forward,
-        DUE_ENTRIES_MAX,
-    )?;
-    let mut sessions = Vec::new();
-    for (key, _) in &entries {
-        let parts = KeyParts::of_index(key, index)
-            .and_then(|mut parts| Some((parts.instant()?, parts.id()?)));
-        let (since, session) = parts.ok_or_else(without_key)?;
-        if since > until.micros() {
+    let (mut range, mut sessions) = (Key::index(index).prefix(), Vec::new());
+    let mut scanned = 0;
+    while sessions.len() < DUE_ENTRIES_MAX && scanned < DUE_SCANNED_MAX {
+        let entries = view.scan(&range, Direction::Forward, DUE_ENTRIES_MAX)?;
+        let Some((last, _)) = entries.last() else {
+            break;
+        };
+        range = range.after(last);
+        scanned += entries.len();
+        for (key, _) in &entries {
+            let found = KeyParts::of_index(key, index).and_then(&session);
+            let (is_due, session) = found.ok_or_else(without_key)?;
+            if !is_due {
+                return Ok(sessions);
+            }
+            if !left_out.contains(&session) {
+                sessions.push(session);
+            }
+        }
+        if entries.len() < DUE_ENTRIES_MAX {
             break;
         }
-        sessions.push(session);
     }
+    sessions.truncate(DUE_ENTRIES_MAX);
     Ok(sessions)
 }
 

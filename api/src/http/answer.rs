@@ -2,7 +2,7 @@
 //! as problems.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, ETAG};
+use axum::http::header::{CONTENT_TYPE, ETAG, HeaderName};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use eventstore::{AppendError, Position};
@@ -39,6 +39,30 @@ pub(super) fn at(position: Position, mut response: Response) -> Response {
         .headers_mut()
         .insert(STREAM_POSITION, HeaderValue::from(position.get()));
     response
+}
+
+/// Names the first record that this release cannot fold, in an answer that shows
+/// what it concerns as it was before.
+const DEGRADED: HeaderName = HeaderName::from_static("degraded");
+
+/// Says since when an answer is not current, if it is not.
+pub(super) fn degraded(since: Option<Position>, mut response: Response) -> Response {
+    let since = since.and_then(|since| HeaderValue::try_from(format!("since={since}")).ok());
+    let headers = response.headers_mut();
+    headers.extend(since.map(|since| (DEGRADED, since)));
+    response
+}
+
+/// Says what an answer about one thing is as of: `position`, or the one before
+/// it is not current any more, which is said too.
+pub(super) fn current(
+    position: Position,
+    degraded_since: Option<Position>,
+    response: Response,
+) -> Response {
+    let before = |since: Position| Position::new(since.get().saturating_sub(1));
+    let position = degraded_since.map_or(position, before);
+    degraded(degraded_since, at(position, response))
 }
 
 /// Says which state a representation shows.

@@ -19,7 +19,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::Api;
-use super::answer::{at, failed, json as json_answer, json_bytes, tagged, unanswered};
+use super::answer::{
+    at, current, degraded, failed, json as json_answer, json_bytes, tagged, unanswered,
+};
 use super::body::{JSON, MERGE_PATCH};
 use super::conditional::{Preconditions, Verdict, precondition_failed};
 use super::fields;
@@ -34,10 +36,6 @@ use crate::application::{Precondition, TransactError};
 
 pub(super) mod order;
 mod past;
-
-/// Names the position from which on records of a delivery wait, in an answer that
-/// therefore shows it as it was before that.
-const DEGRADED: HeaderName = HeaderName::from_static("degraded");
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -113,11 +111,11 @@ async fn read(
             representation::delivery(row)
         });
     }
-    let row = existing(&api, id)?;
+    let (row, degraded_since) = as_known(&api, id)?;
     let response = preconditions.answer(representation::tag(&row), || {
         json_bytes(StatusCode::OK, representation::delivery_bytes(&row))
     });
-    Ok(current(&api, id, position, response))
+    Ok(current(position, degraded_since, response))
 }
 
 async fn status(
@@ -130,7 +128,7 @@ async fn status(
     let preconditions = Preconditions::of(&method, &headers)?;
     let position = api.application.head();
     let id = id.delivery(&api, &uri)?;
-    let row = existing(&api, id)?;
+    let (row, degraded_since) = as_known(&api, id)?;
     let live = live(&api, &row);
     let tag = representation::status_tag(&row, live.as_deref());
     let response = preconditions.answer(tag, || {
@@ -139,7 +137,7 @@ async fn status(
             &representation::status(&row, live.as_deref()),
         )
     });
-    Ok(current(&api, id, position, response))
+    Ok(current(position, degraded_since, response))
 }
 
 async fn history(
@@ -158,12 +156,13 @@ async fn history(
             history_representation::history(entries)
         });
     }
-    let entries = api.views.history(id).map_err(|error| unanswered(&error))?;
-    let entries = entries.ok_or_else(|| unknown("delivery"))?;
+    let known = api.views.history_as_known(id);
+    let known = known.map_err(|error| unanswered(&error))?;
+    let entries = known.shown.ok_or_else(|| unknown("delivery"))?;
     let response = preconditions.answer(history_representation::tag(&entries), || {
         json_answer(StatusCode::OK, &history_representation::history(&entries))
     });
-    Ok(current(&api, id, position, response))
+    Ok(current(position, known.degraded_since, response))
 }
 
 async fn reschedule(
@@ -256,23 +255,15 @@ async fn read_cancellation(
 }
 
 fn existing(api: &Api, id: DeliveryId) -> Result<DeliveryRow, Problem> {
-    let row = api.views.delivery(id).map_err(|error| unanswered(&error))?;
-    row.ok_or_else(|| unknown("delivery"))
+    as_known(api, id).map(|(row, _)| row)
 }
 
-/// Says what an answer about a delivery is as of: `position`, unless the
-/// delivery has a record that this release cannot fold, which is said too.
-fn current(api: &Api, id: DeliveryId, position: Position, response: Response) -> Response {
-    let Some(parked) = api.views.parked(id) else {
-        return at(position, response);
-    };
-    let before = Position::new(parked.position.get().saturating_sub(1));
-    let mut response = at(before, response);
-    let degraded = format!("since={}", parked.position);
-    if let Ok(degraded) = HeaderValue::try_from(degraded) {
-        response.headers_mut().insert(DEGRADED, degraded);
-    }
-    response
+/// A delivery, and since when it is not current, if it is not.
+fn as_known(api: &Api, id: DeliveryId) -> Result<(DeliveryRow, Option<Position>), Problem> {
+    let known = api.views.delivery_as_known(id);
+    let known = known.map_err(|error| unanswered(&error))?;
+    let row = known.shown.ok_or_else(|| unknown("delivery"))?;
+    Ok((row, known.degraded_since))
 }
 
 /// What the drone of the delivery's mission says now.
@@ -282,7 +273,8 @@ fn live(api: &Api, row: &DeliveryRow) -> Option<Arc<Telemetry>> {
     (telemetry.mission == Some(mission.mission)).then_some(telemetry)
 }
 
-/// The delivery as it is after a change, with its address in `address`.
+/// The delivery as it is after a change, with its address in `address`. The
+/// position is the change's, also where the answer cannot show it.
 fn written(
     api: &Api,
     id: DeliveryId,
@@ -290,13 +282,14 @@ fn written(
     position: Position,
     address: &HeaderName,
 ) -> Result<Response, Problem> {
-    let row = existing(api, id)?;
+    let (row, degraded_since) = as_known(api, id)?;
     let mut response = json_bytes(status, representation::delivery_bytes(&row));
     let path = HeaderValue::try_from(representation::path(id));
     response
         .headers_mut()
         .extend(path.ok().map(|path| (address.clone(), path)));
-    Ok(at(position, tagged(representation::tag(&row), response)))
+    let response = at(position, tagged(representation::tag(&row), response));
+    Ok(degraded(degraded_since, response))
 }
 
 /// Tells an editor early that their copy is out of date; the use case looks

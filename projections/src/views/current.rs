@@ -3,9 +3,11 @@
 
 use eventstore::{Budget, Filter, Position};
 
-use super::{OVERLAY_POSITIONS_MAX, OVERLAY_WAIT, QueryError, Views, fold};
+use super::{OVERLAY_POSITIONS_MAX, OVERLAY_WAIT, QueryError, Views};
 use crate::overlay::Overlay;
-use crate::projection::Projection;
+use crate::parking::Poison;
+use crate::projection::{Facts, Halt, Projection};
+use crate::view::project;
 
 impl Views {
     /// Asks what folds the log's end on top of a view, once that is near enough
@@ -55,7 +57,11 @@ impl Views {
         while after < head {
             let page = self.log.read_all(after, filter, Budget::PAGE)?;
             for record in &page.records {
-                fold(overlay, projection, record)?;
+                match project(projection, overlay, record, &Facts::of(record))? {
+                    // The view will leave it out as well.
+                    Err(Halt::Undecodable(_)) if projection.poison() == Poison::Skip => {}
+                    folded => folded?,
+                }
             }
             if page.scanned_to <= after {
                 break;

@@ -1,6 +1,7 @@
 //! How far a list shows everything: as far as the views are that it is read
 //! from, whatever becomes of others.
 
+use domain::id::UserId;
 use eventstore::Position;
 
 use super::{QueryError, Views};
@@ -8,6 +9,7 @@ use crate::dead_letters::DeadLetters;
 use crate::deliveries::Deliveries;
 use crate::delivery_status::DeliveryStatus;
 use crate::fleet::Fleet;
+use crate::parking::Parked;
 use crate::projection::Projection;
 use crate::statistics::HourlyStatistics;
 use crate::tasks::Tasks;
@@ -51,6 +53,20 @@ impl Views {
     #[must_use]
     pub fn reached(&self, list: List) -> Position {
         self.all_reached(list.projections())
+    }
+
+    /// Since when a list lacks something, if it does: the first record that waits
+    /// in front of a view that it is read from; of somebody's list, among what
+    /// may be theirs. Asked before the list is, it tells of all that the list
+    /// lacks of what it reaches.
+    #[must_use]
+    pub fn degraded_since(&self, list: List, of: Option<UserId>) -> Option<Position> {
+        let set = self.shared.set();
+        let concerns = |parked: &Parked| of.is_none_or(|user| parked.may_concern(user));
+        let views = list.projections().iter();
+        views
+            .filter_map(|it| set.view(*it).parked().since(concerns))
+            .min()
     }
 
     /// Waits until a list shows all up to a position. Without an end: the

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use eventstore::{EventStore, Position};
+use eventstore::{Budget, EventStore, Filter, Position, StreamVersion};
 use tokio::runtime::Runtime;
 
 use super::*;

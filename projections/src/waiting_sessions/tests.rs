@@ -19,6 +19,7 @@ fn due_at(log: &TestLog, held: Timestamp, parked: Timestamp) -> Vec<DueSession> 
             held_since: held,
             parked_since: parked,
         },
+        &BTreeSet::new(),
     )
     .unwrap()
 }
@@ -141,4 +142,27 @@ fn a_thousand_parked_facts_fit_and_go_again() {
         append(&mut log, session(), SessionEvent::DeadLettered { seq, why });
     }
     assert_eq!(due_at(&log, at(0), at(99)), []);
+}
+
+#[test]
+fn a_session_that_is_left_out_keeps_no_other_waiting_however_much_of_it_is_due() {
+    let mut log = TestLog::new();
+    for seq in 1..=1_024_u64 {
+        append(&mut log, session(), parked(seq, u128::from(seq)));
+    }
+    let other = StreamName {
+        category: Category::DroneSession,
+        key: mission(2).uuid(),
+    };
+    append(&mut log, other, parked(1, 9));
+    let set = log.folded();
+    let answering = set.view(&WaitingSessions);
+    let deadlines = Deadlines {
+        held_since: at(0),
+        parked_since: at(99),
+    };
+    let left_out = BTreeSet::from([*stream_id(session()).key.as_bytes()]);
+    let due = due(&answering.read().overlay(), deadlines, &left_out).unwrap();
+    let due: Vec<_> = due.iter().map(|due| (due.stream, due.expired)).collect();
+    assert_eq!(due, [(stream_id(other), true)]);
 }

@@ -5,13 +5,11 @@ use std::sync::mpsc;
 use domain::delivery::{DeliveryEvent, Status};
 use domain::id::DroneId;
 use domain::user::UserEvent;
-use eventstore::{Commit, CommitId, Event, EventType, Expected, Label, Part, SchemaVersion};
-use uuid::Uuid;
 
 use super::*;
 use crate::Flight;
 use crate::shared::ReaderState;
-use crate::test_log::{assigned, at, contact, created, delivery, mission, stream_id, user};
+use crate::test_log::{assigned, at, contact, created, delivery, mission, unreadable, user};
 use crate::verify::Difference;
 use crate::view_store::MadeStores;
 
@@ -229,123 +227,77 @@ fn views_that_prove_in_the_background_to_have_seen_more_than_the_log_holds_are_n
     assert_eq!(waited, Err(QueryError::Stopped));
 }
 
-fn append_unreadable(log: &TestLog, number: u128) {
-    let commit = Commit {
-        id: CommitId(Uuid::from_u128(0xBAD)),
-        clock_us: 0,
-        actor: Label::new("system").unwrap(),
-        correlation_id: Uuid::nil(),
-        parts: vec![Part {
-            stream: stream_id(StreamName::delivery(delivery(number))),
-            owner: None,
-            expected: Expected::Exact(StreamVersion::new(2)),
-            events: vec![Event {
-                event_type: EventType(u16::MAX),
-                schema: SchemaVersion(1),
-                event_time_us: 0,
-                inferred: false,
-                cause: None,
-                payload: vec![1, 2, 3],
-            }],
-        }],
-    };
-    runtime().block_on(log.store.append(commit)).unwrap();
-}
-
 #[test]
-fn a_record_that_cannot_be_read_stops_the_views_that_mix_streams_and_parks_its_own_elsewhere() {
+fn a_record_that_cannot_be_read_parks_its_stream_and_no_view_stands_still() {
     let mut log = TestLog::new();
     booked(&mut log, 1);
     let readable = log.head();
-    append_unreadable(&log, 1);
+    unreadable(&log, StreamName::delivery(delivery(1)));
     booked(&mut log, 2);
     let views = Views::in_memory(log.store()).unwrap();
-    let history = || {
-        let health = views.health().views.into_iter();
-        health
-            .map(|view| (view.name, view))
-            .collect::<std::collections::HashMap<_, _>>()
-    };
-    runtime().block_on(async {
-        let all = || ["delivery_history", "delivery_status"].map(|name| history()[name].position);
-        let halted = |(): &()| all() == [log.head(); 2];
-        views.turns().wait_for(halted).await.unwrap();
-    });
-    views.stop();
+    catch_up(&views, &log);
 
-    let health = history();
-    assert_eq!(health["delivery_history"].halted, None);
-    assert_eq!(health["delivery_history"].parked, 0, "it decodes nothing");
-    assert_eq!(health["user"].position, readable);
-    let halted = health["user"].halted.clone().unwrap();
-    assert!(matches!(halted, Halt::Undecodable(_)), "{halted}");
-    assert!(!views.health().is_ready());
-    let of_deliveries = &health["delivery_status"];
-    assert_eq!(
-        (of_deliveries.parked, of_deliveries.position),
-        (1, log.head())
-    );
-    assert_eq!(of_deliveries.halted, None);
+    assert!(views.health().is_ready());
+    let health = views.health().views.into_iter();
+    let taken: Vec<_> = health
+        .map(|view| (view.name, view.parked, view.skipped))
+        .collect();
+    for expected in [
+        ("delivery_status", 1, 0),
+        ("user", 1, 0),
+        ("user_deliveries", 1, 0),
+        ("deliveries", 1, 0),
+        ("tasks", 1, 0),
+        ("fleet", 0, 1),
+        ("statistics", 0, 1),
+        // These do not look into it.
+        ("delivery_history", 0, 0),
+        ("waiting_sessions", 0, 0),
+        ("dead_letters", 0, 0),
+    ] {
+        assert!(taken.contains(&expected), "{expected:?}: {taken:?}");
+    }
 
-    // What is not concerned is answered, and is current; what is says so.
+    // What is not concerned is current; what is says since when it is not.
+    let as_known = |number| views.delivery_as_known(delivery(number)).unwrap();
     assert_eq!(status(&views, 2), Some(Status::Scheduled));
-    assert_eq!(views.parked(delivery(2)), None);
+    assert_eq!(as_known(2).degraded_since, None);
     assert_eq!(status(&views, 1), Some(Status::Scheduled));
-    let parked = views.parked(delivery(1)).unwrap();
-    assert_eq!(parked.position, readable.next());
-    assert_eq!(views.history(delivery(1)).unwrap().unwrap().len(), 3);
+    assert_eq!(as_known(1).degraded_since, Some(readable.next()));
+    let history = views.history_as_known(delivery(1)).unwrap();
+    assert_eq!(history.shown.unwrap().len(), 3, "it takes it undecoded");
+    assert_eq!(history.degraded_since, None);
 }
 
 #[test]
-fn a_view_that_stands_still_is_a_finding_wherever_it_stands() {
+fn what_is_parked_is_a_finding_wherever_the_views_stand() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = TestLog::new();
     booked(&mut log, 1);
     let views = open(folder.path(), &log);
     catch_up(&views, &log);
     stop_and_verify(views, folder.path(), &log);
-    append_unreadable(&log, 1);
-    let unreadable = log.head();
+    let unreadable = unreadable(&log, StreamName::delivery(delivery(1)));
     booked(&mut log, 2);
 
-    // Views that end before the record, and views that stand before it.
+    // Views that end before the record, and views that stand behind it.
     for _ in 0..2 {
         let found = verified(folder.path(), &log).findings;
         let concerned = found.iter().map(|finding| {
-            if let Difference::Halted(Halt::Undecodable(at)) = &finding.difference {
-                (finding.view, at.position, "halted")
-            } else if let Difference::Parked { parked, .. } = &finding.difference {
-                (finding.view, parked.position, "parked")
-            } else {
+            let Difference::Parked { parked, .. } = &finding.difference else {
                 panic!("{finding:?}")
-            }
+            };
+            assert_eq!(parked.position, unreadable);
+            finding.view
         });
         let concerned: Vec<_> = concerned.collect();
-        assert!(
-            concerned.contains(&("user", unreadable, "halted")),
-            "{found:?}"
-        );
-        assert!(
-            concerned.contains(&("delivery_status", unreadable, "parked")),
-            "{found:?}"
-        );
-        assert!(
-            concerned
-                .iter()
-                .all(|(view, ..)| *view != "delivery_history"),
-            "{found:?}"
-        );
+        for view in ["user", "delivery_status"] {
+            assert!(concerned.contains(&view), "{found:?}");
+        }
+        assert!(!concerned.contains(&"delivery_history"), "{found:?}");
 
         let views = open(folder.path(), &log);
-        let at_the_end = |(): &()| {
-            let views = views.health().views;
-            let mut history = views.iter().filter(|view| view.name == "delivery_history");
-            history.any(|view| view.position == log.head())
-        };
-        runtime()
-            .block_on(views.turns().wait_for(at_the_end))
-            .unwrap();
-        views.stop();
+        catch_up(&views, &log);
     }
 }
 
@@ -457,7 +409,7 @@ fn a_user_is_current_and_exact_while_the_views_are_being_fed() {
                 all_ready.wait();
                 loop {
                     let before = live_at();
-                    let row = views.user_if_near(user(1)).unwrap().unwrap();
+                    let row = views.user_if_near(user(1)).unwrap().shown.unwrap();
                     let after = live_at();
                     let live = row.live_deliveries;
                     assert!(

@@ -9,6 +9,7 @@ use super::*;
 use crate::any_log::{Happening, Service, happenings};
 use crate::audit::Audits;
 use crate::key::KeyRange;
+use crate::projection::Facts;
 use crate::test_log::{delivery, user};
 use crate::view_store::{Batch, Direction, Entry};
 

@@ -3,14 +3,25 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
+use std::sync::LazyLock;
+
+use domain::delivery::DeliveryEvent;
 use domain::stream::Category;
+use domain::user::{UserEvent, UserStatus};
+use eventstore::Record;
 use proptest::prelude::*;
 
+use super::troubled::{Doing, Troubled};
 use super::*;
+use crate::any_log::{Service, happenings};
 use crate::key::{Key, KeyRange};
+use crate::overlay::Overlay;
 use crate::parking::Poison;
-use crate::test_log::{created, delivery, user};
-use crate::view_store::{Direction, Entry};
+use crate::projection::{Facts, Projection};
+use crate::test_log::{assigned, at, contact, created, delivery, mission, unreadable, user};
+use crate::user::User;
+use crate::view_set::PROJECTIONS;
+use crate::view_store::{Direction, Entry, MadeStores};
 
 /// How many records each delivery has, by code that is broken for some positions.
 struct Tally {
@@ -195,4 +206,229 @@ fn a_view_that_halts_stands_before_the_record_and_no_other_does() {
         Some(Halt::Panicked { .. })
     ));
     assert_eq!(tallies(&set, &BESIDE), [(1, 3), (2, 2)]);
+}
+
+/// A view of this release, by code that is broken for some positions.
+struct Breaking(&'static dyn Projection);
+
+static BREAKS_AT: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
+
+/// All that park what they cannot fold.
+static BREAKING: LazyLock<Projections> = LazyLock::new(|| {
+    let parking = PROJECTIONS.iter();
+    let parking = parking.filter(|it| it.poison() == Poison::ParkStream);
+    let breaking = parking.map(|it| &*Box::leak(Box::new(Breaking(*it))) as &dyn Projection);
+    breaking.collect::<Vec<_>>().leak()
+});
+
+impl Projection for Breaking {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn version(&self) -> u32 {
+        self.0.version()
+    }
+
+    fn poison(&self) -> Poison {
+        self.0.poison()
+    }
+
+    fn categories(&self) -> &'static [Category] {
+        self.0.categories()
+    }
+
+    fn needs_facts(&self, record: &Record) -> bool {
+        self.0.needs_facts(record)
+    }
+
+    fn awaits(&self, facts: &Facts) -> Vec<StreamId> {
+        self.0.awaits(facts)
+    }
+
+    fn project(
+        &self,
+        view: &mut Overlay<'_>,
+        record: &Record,
+        facts: &Facts,
+    ) -> Result<(), ViewStoreError> {
+        self.0.project(view, record, facts)?;
+        let breaks_at = BREAKS_AT
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let is_broken = breaks_at.contains(&record.position.get());
+        drop(breaks_at);
+        assert!(!is_broken, "it breaks there");
+        Ok(())
+    }
+}
+
+fn all_entries(set: &ViewSet) -> Vec<(&'static str, Vec<Entry>)> {
+    let views = BREAKING.iter();
+    views.map(|it| (it.name(), entries(set, *it))).collect()
+}
+
+proptest! {
+    /// Law: whichever records cannot be folded, and in whichever order they can be
+    /// again, at the end every byte of every view that parks is as if nothing had
+    /// ever been wrong: also of those that mix streams.
+    #[test]
+    fn whatever_waited_and_whenever_it_goes_on_the_bytes_are_the_same(
+        happenings in happenings(80),
+        broken in prop::collection::btree_map(1..80_u64, 0..3_usize, 0..8),
+        from_afar: bool,
+    ) {
+        let log = Service::after(&happenings).log;
+        let feed = |set: &ViewSet| {
+            if from_afar {
+                while set.feed_from_afar(&*log.store, log.head()).unwrap() {}
+            } else {
+                log.feed_unseen(set);
+            }
+        };
+        *BREAKS_AT.lock().unwrap() = BTreeSet::new();
+        let mut whole = ViewFolder::Memory(Arc::<MemoryViewStore>::default());
+        let whole = opened(&log, *BREAKING, &mut whole);
+        feed(&whole);
+
+        let mut folder = ViewFolder::Memory(Arc::<MemoryViewStore>::default());
+        for release in 0..=3 {
+            let still = broken.iter().filter(|(_, mended_in)| **mended_in >= release);
+            *BREAKS_AT.lock().unwrap() = still.map(|(position, _)| *position).collect();
+            let set = opened(&log, *BREAKING, &mut folder);
+            set.retry_parked(&*log.store).unwrap();
+            feed(&set);
+            prop_assert_eq!(set.fed(), log.head());
+        }
+        let mended = opened(&log, *BREAKING, &mut folder);
+        prop_assert_eq!(all_entries(&mended), all_entries(&whole));
+    }
+}
+
+fn booked(log: &mut TestLog, number: u128, user_number: u128) -> Position {
+    let events = [created(user(user_number)), DeliveryEvent::Scheduled];
+    log.delivery(delivery(number), user(user_number), events)
+}
+
+fn user_as_known(views: &Views, number: u128) -> AsKnown<Option<UserRow>> {
+    runtime()
+        .block_on(views.user_as_known(user(number)))
+        .unwrap()
+}
+
+#[test]
+fn a_user_with_a_delivery_that_waits_is_answered_with_what_is_known_and_says_so() {
+    let mut log = TestLog::new();
+    for (number, name) in [(1, "ada"), (2, "bob")] {
+        log.user(user(number), [UserEvent::UserCreated(contact(name))]);
+        booked(&mut log, number, number);
+    }
+    let views = Views::in_memory(log.store()).unwrap();
+    catch_up(&views, &log);
+    views.stop();
+    let unreadable = unreadable(&log, StreamName::delivery(delivery(1)));
+    booked(&mut log, 3, 1);
+    let expected = assigned(mission(3), 1, Some(at(60)));
+    let last = log.delivery(delivery(3), user(1), [expected]);
+
+    let judge = |views: &Views| {
+        let ada = user_as_known(views, 1);
+        assert_eq!(ada.degraded_since, Some(unreadable));
+        let ada = ada.shown.unwrap();
+        assert_eq!((ada.live_deliveries, ada.next_eta), (2, Some(at(60))));
+        assert_eq!(ada.derived_position, last);
+        let bob = user_as_known(views, 2);
+        assert_eq!(bob.degraded_since, None);
+        assert_eq!(bob.shown.unwrap().live_deliveries, 1);
+    };
+    // Views that have not reached it, then views that have.
+    judge(&views);
+    let views = Views::in_memory(log.store()).unwrap();
+    catch_up(&views, &log);
+    judge(&views);
+
+    // And long after it.
+    for number in 0..=u128::from(OVERLAY_POSITIONS_MAX) {
+        booked(&mut log, 1_000 + number, 2);
+    }
+    catch_up(&views, &log);
+    judge_later(&views, unreadable);
+}
+
+fn judge_later(views: &Views, unreadable: Position) {
+    let ada = user_as_known(views, 1);
+    assert_eq!(ada.degraded_since, Some(unreadable));
+    assert_eq!(ada.shown.unwrap().live_deliveries, 2);
+    assert_eq!(user_as_known(views, 2).degraded_since, None);
+}
+
+#[test]
+fn a_user_whose_own_stream_waits_keeps_the_profile_and_is_counted_on() {
+    let mut log = TestLog::new();
+    log.user(user(1), [UserEvent::UserCreated(contact("ada"))]);
+    let unreadable = unreadable(&log, StreamName::user(user(1)));
+    log.user(user(1), [UserEvent::UserUpdated(contact("countess"))]);
+    booked(&mut log, 1, 1);
+    let views = Views::in_memory(log.store()).unwrap();
+    catch_up(&views, &log);
+    let known = user_as_known(&views, 1);
+    assert_eq!(known.degraded_since, Some(unreadable));
+    let row = known.shown.unwrap();
+    assert_eq!(
+        (row.contact, row.status),
+        (contact("ada"), UserStatus::Active)
+    );
+    assert_eq!(row.live_deliveries, 1);
+}
+
+#[test]
+fn a_list_says_since_when_it_may_lack_something_and_a_users_list_only_of_theirs() {
+    let mut log = TestLog::new();
+    booked(&mut log, 1, 1);
+    let unreadable = unreadable(&log, StreamName::delivery(delivery(1)));
+    booked(&mut log, 2, 2);
+    let views = Views::in_memory(log.store()).unwrap();
+    catch_up(&views, &log);
+    for (list, of, since) in [
+        (List::Deliveries, None, Some(unreadable)),
+        (List::UserDeliveries, Some(user(1)), Some(unreadable)),
+        (List::UserDeliveries, Some(user(2)), None),
+        (List::Tasks, None, Some(unreadable)),
+        (List::DeadLetters, None, None),
+        (List::Drones, None, None),
+    ] {
+        assert_eq!(views.degraded_since(list, of), since, "{list:?}");
+    }
+}
+
+#[test]
+fn nobody_finds_a_stream_parked_before_the_records_before_that_are_in_the_view() {
+    let mut log = TestLog::new();
+    booked(&mut log, 1, 1);
+    unreadable(&log, StreamName::delivery(delivery(1)));
+    let opened: Arc<Mutex<Option<Arc<crate::view::View>>>> = Arc::default();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let folder = {
+        let (opened, seen) = (Arc::clone(&opened), Arc::clone(&seen));
+        ViewFolder::Made(MadeStores(Box::new(move || {
+            let (opened, seen) = (Arc::clone(&opened), Arc::clone(&seen));
+            Arc::new(Troubled::new(Arc::default(), move |doing| {
+                if let (Doing::Applying(_), Some(view)) = (doing, &*opened.lock().unwrap()) {
+                    seen.lock().unwrap().push(view.parked().len());
+                }
+                Ok(())
+            }))
+        })))
+    };
+    let mut folder = folder;
+    let set = log.opened_with(&[&User], &mut folder);
+    *opened.lock().unwrap() = Some(set.view(&User));
+    log.feed(&set);
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [0],
+        "what is applied is not there yet"
+    );
+    assert_eq!(set.view(&User).parked().len(), 1);
+    *opened.lock().unwrap() = None;
 }

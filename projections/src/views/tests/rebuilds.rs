@@ -3,12 +3,15 @@
 use std::sync::atomic::AtomicBool;
 
 use domain::stream::Category;
+use eventstore::Record;
 use proptest::prelude::*;
 
 use super::engines::engine;
 use super::*;
 use crate::any_log::{Service, happenings};
 use crate::key::{Key, KeyRange};
+use crate::overlay::Overlay;
+use crate::projection::{Facts, Projection};
 use crate::slot::RebuildId;
 use crate::test_log::{created, delivery, user};
 use crate::view_store::{Direction, Entry, OpenedStore};

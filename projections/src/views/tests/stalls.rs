@@ -4,10 +4,13 @@ use std::sync::Condvar;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::stream::Category;
+use eventstore::Record;
 
 use super::troubled::{Doing, Troubled};
 use super::*;
+use crate::overlay::Overlay;
 use crate::parking::Poison;
+use crate::projection::{Facts, Projection};
 use crate::shared::{ReaderState, WriteHold};
 use crate::test_log::{created, delivery, user};
 use crate::view_store::{MadeStores, ViewStore};
