@@ -78,18 +78,21 @@ pub struct Past<T> {
     /// It is where all that could be known at that moment is recorded: up to a
     /// position that is visible, or up to a time with a later record behind
     /// it, since recorded times never fall. Without `known_at` it never is: a
-    /// late event may tell of any past.
+    /// late event may tell of any past. Nor is it where a record cannot be folded.
     pub is_final: bool,
+    /// The first record known then that this release cannot fold: the past ends
+    /// before it. None where all of it is shown.
+    pub degraded_since: Option<Position>,
 }
 
 impl Views {
-    /// A delivery at a moment.
+    /// A delivery at a moment, as far as this release can fold it.
     ///
     /// Its sequence, position and `updated_at` are those of the last event in
     /// its stream that is shown.
     ///
     /// # Errors
-    /// [`QueryError::Log`] or [`QueryError::Halted`]; the views have no part in it.
+    /// [`QueryError::Log`]; the views have no part in it.
     pub fn delivery_at(
         &self,
         id: DeliveryId,
@@ -134,13 +137,37 @@ impl Views {
         &self,
         id: DeliveryId,
         moment: Moment,
-        show: impl FnOnce(Vec<Record>, Option<Vec<bool>>) -> Result<Option<T>, QueryError>,
+        show: impl Fn(Vec<Record>, Option<Vec<bool>>) -> Result<Option<T>, QueryError>,
+    ) -> Result<Found<T>, QueryError> {
+        let mut degraded_since = None;
+        loop {
+            match self.at_before(id, moment, degraded_since, &show) {
+                // Once more without it: that is always an earlier one than before.
+                Err(QueryError::Halted(halt)) => degraded_since = Some(halt.position()),
+                found => return found,
+            }
+        }
+    }
+
+    /// The same, without the delivery's records from a position on.
+    fn at_before<T>(
+        &self,
+        id: DeliveryId,
+        moment: Moment,
+        degraded_since: Option<Position>,
+        show: impl Fn(Vec<Record>, Option<Vec<bool>>) -> Result<Option<T>, QueryError>,
     ) -> Result<Found<T>, QueryError> {
         let log = self.log();
         // Before the stream is read: what is recorded in between must be seen
         // by an answer that is final.
-        let is_final = is_final(log, moment.known_at)?;
-        let (known, later) = read(log, id, moment.known_at)?;
+        let is_final = degraded_since.is_none() && is_final(log, moment.known_at)?;
+        let (mut known, later) = read(log, id, moment.known_at)?;
+        if let Some(until) = degraded_since {
+            known.retain(|record| record.position < until);
+            if known.is_empty() {
+                return Ok(Found::Unknown);
+            }
+        }
         let Some(last) = known.last() else {
             return Ok(later.map_or(Found::Unknown, |first| Found::NotKnownYet {
                 first_recorded_at: instant(first.recorded_at_us),
@@ -166,6 +193,7 @@ impl Views {
                 shown,
                 known_to,
                 is_final,
+                degraded_since,
             })
         }))
     }

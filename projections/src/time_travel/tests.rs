@@ -213,3 +213,29 @@ fn what_is_known_at_a_time_is_final_once_something_is_recorded_after_it() {
     assert_eq!(after.shown, before.shown);
     assert!(!there(views.delivery_at(delivery(ID), as_of(0))).is_final);
 }
+
+#[test]
+fn a_past_ends_before_a_record_that_cannot_be_read_and_says_so() {
+    let mut log = TestLog::new();
+    let booked = log.delivery(delivery(ID), user(0), [created(user(0))]);
+    let unreadable = crate::test_log::unreadable(&log, StreamName::delivery(delivery(ID)));
+    log.delivery(delivery(ID), user(0), [DeliveryEvent::Scheduled]);
+    let views = Views::in_memory(log.store()).unwrap();
+    for moment in [as_of(99), known_at(3)] {
+        let past = there(views.delivery_at(delivery(ID), moment));
+        assert_eq!(past.degraded_since, Some(unreadable));
+        assert_eq!((past.known_to, past.is_final), (booked, false));
+        assert_eq!(past.shown.sequence, StreamVersion::new(1));
+    }
+    let history = there(views.history_at(delivery(ID), as_of(99)));
+    assert_eq!(
+        (history.shown.len(), history.degraded_since),
+        (1, Some(unreadable))
+    );
+
+    // What does not look into it is whole, and what was known before it is final.
+    let history = there(views.history_at(delivery(ID), known_at(3)));
+    assert_eq!((history.shown.len(), history.degraded_since), (3, None));
+    let past = there(views.delivery_at(delivery(ID), known_at(1)));
+    assert_eq!((past.degraded_since, past.is_final), (None, true));
+}

@@ -12,7 +12,7 @@ use eventstore::Position;
 use projections::{Found, KnownAt, Moment, QueryError};
 use serde_json::Value;
 
-use crate::http::answer::{at, json as json_answer, unanswered};
+use crate::http::answer::{current, json as json_answer, unanswered};
 use crate::http::conditional::{EntityTag, Preconditions};
 use crate::http::fields::{Fields, parsed};
 use crate::http::path::unknown;
@@ -106,7 +106,7 @@ pub(super) fn answer<T>(
     if past.is_final {
         response.headers_mut().insert(CACHE_CONTROL, FINAL);
     }
-    Ok(at(position, response))
+    Ok(current(position, past.degraded_since, response))
 }
 
 fn beyond(head: Position) -> Problem {
