@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::delivery_history::{self, DeliveryHistory, HistoryEntry};
 use crate::delivery_status::{self, DeliveryRow, DeliveryStatus};
 use crate::opening::OpenError;
-use crate::projection::{Halt, Projection};
+use crate::projection::Halt;
 use crate::runner::Runner;
 use crate::shared::{Opening, Shared};
 use crate::slot::{RebuildId, RebuildStatus};

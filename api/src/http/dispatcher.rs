@@ -14,7 +14,7 @@ use projections::{
 use serde_json::Value;
 
 use super::Api;
-use super::answer::unanswered;
+use super::answer::{degraded, unanswered};
 use super::fields::{Fields, parsed, read_query};
 use super::listing::{Asked, Listed, Piece, read_statuses};
 use super::prefer::Freshness;
@@ -36,10 +36,15 @@ async fn list(
     let scope = filter.scope();
     let after = filter.piece.after(&api, &scope, PageKey::from_bytes)?;
     let page = freshness
-        .ask(&api.views, filter.list(), |views| filter.page(views, after))
+        .ask(&api.views, filter.list(), |views| {
+            // Before the page, so that all that it lacks is told.
+            let degraded_since = views.degraded_since(filter.list(), filter.user);
+            Ok((degraded_since, filter.page(views, after)?))
+        })
         .await?;
-    let items = filter.items(&api, &page.content.items)?;
-    let next = page.content.next.map(|key| key.to_bytes().to_vec());
+    let (degraded_since, found) = &page.content;
+    let items = filter.items(&api, &found.items)?;
+    let next = found.next.map(|key| key.to_bytes().to_vec());
     let scope = &scope;
     let asked = Asked {
         method: &method,
@@ -47,7 +52,7 @@ async fn list(
         headers: &headers,
     };
     let response = asked.answer(&api, page.position, Listed { scope, items, next })?;
-    Ok(page.stamp(response))
+    Ok(degraded(*degraded_since, page.stamp(response)))
 }
 
 /// What a client asks for.

@@ -15,7 +15,7 @@ use projections::{EventPage, EventPlace, List, QueryError, Task, TaskStatus, Tas
 use serde_json::Value;
 
 use super::Api;
-use super::answer::{at, failed, json as json_answer, tagged, unanswered};
+use super::answer::{at, degraded, failed, json as json_answer, tagged, unanswered};
 use super::body::JSON;
 use super::conditional::{Preconditions, Verdict, precondition_failed};
 use super::fields::{self, known, parsed, read_query};
@@ -215,19 +215,24 @@ impl AskedForList {
         let after = piece.after(api, scope, EventPlace::from_bytes)?;
         let page = self
             .freshness
-            .ask(&api.views, list, |views| question(views, after))
+            .ask(&api.views, list, |views| {
+                // Before the page, so that all that it lacks is told.
+                let degraded_since = views.degraded_since(list, None);
+                Ok((degraded_since, question(views, after)?))
+            })
             .await?;
         let asked = Asked {
             method: &self.method,
             uri: &self.uri,
             headers: &self.headers,
         };
+        let (degraded_since, found) = &page.content;
         let listed = Listed {
             scope,
-            items: page.content.items.iter().map(item).collect(),
-            next: page.content.next.map(|place| place.to_bytes().to_vec()),
+            items: found.items.iter().map(item).collect(),
+            next: found.next.map(|place| place.to_bytes().to_vec()),
         };
         let response = asked.answer(api, page.position, listed)?;
-        Ok(page.stamp(response))
+        Ok(degraded(*degraded_since, page.stamp(response)))
     }
 }

@@ -79,13 +79,8 @@ impl Scene {
     fn with_views(log: Arc<MemoryEventStore>, views: Views, now_us: i64, config: &Config) -> Self {
         let environment = Environment::fixed(now_us);
         let application = Application::new(log.clone(), environment, Thresholds::default());
-        let limits = IngestLimits {
-            park_wait: DurationS::new(900),
-            gap_wait: DurationS::new(5),
-            held_facts_max: 64,
-        };
         let services = Services {
-            ingest: Ingest::new(application.clone(), limits),
+            ingest: Ingest::new(application.clone(), limits()),
             views: Arc::new(views),
             live: Arc::default(),
             metrics: Metrics::detached().unwrap(),
@@ -164,14 +159,39 @@ impl Scene {
         self.decided(name, (u16::MAX, 1), vec![1]).await;
     }
 
+    /// Damages more deliveries than a view parks: then it stands still.
+    async fn damage_more_than_is_parked(&self) {
+        for number in 0..=projections::PARKED_STREAMS_MAX as u128 {
+            let id = domain::id::DeliveryId::from_uuid(Uuid::from_u128(0xDA00 + number));
+            self.damage(StreamName::delivery(id)).await;
+        }
+    }
+
+    /// The same to a stream of a user's.
+    async fn damage_of(&self, user: &str, name: StreamName) {
+        let user: domain::id::UserId = user.parse().unwrap();
+        let owner = Some(user.uuid());
+        self.append(owner, name, (u16::MAX, 1), vec![1]).await;
+    }
+
     /// Appends an event, given by its type and schema, as if it had been decided.
-    async fn decided(&self, name: StreamName, (event_type, schema): (u16, u16), payload: Vec<u8>) {
+    async fn decided(&self, name: StreamName, kind: (u16, u16), payload: Vec<u8>) {
+        self.append(None, name, kind, payload).await;
+    }
+
+    async fn append(
+        &self,
+        owner: Option<Uuid>,
+        name: StreamName,
+        (event_type, schema): (u16, u16),
+        payload: Vec<u8>,
+    ) {
         let stream = StreamId::new(Category::new(name.category.number()), name.key);
         let budget = eventstore::Budget::PAGE;
         let page = self.log.read_stream(stream, StreamVersion::EMPTY, budget);
         let part = Part {
             stream,
-            owner: None,
+            owner,
             expected: Expected::Exact(page.unwrap().version),
             events: vec![Event {
                 event_type: EventType(event_type),
@@ -245,6 +265,14 @@ impl Answer {
             .iter()
             .map(|fault| fault["pointer"].as_str().unwrap().to_owned());
         (self.text("/code"), pointers.collect())
+    }
+}
+
+const fn limits() -> IngestLimits {
+    IngestLimits {
+        park_wait: DurationS::new(900),
+        gap_wait: DurationS::new(5),
+        held_facts_max: 64,
     }
 }
 

@@ -12,7 +12,7 @@ use projections::{List, PageKey, UserDeliveriesPage, UserDeliveriesQuery};
 use serde_json::Value;
 
 use super::Api;
-use super::answer::{failed, unanswered};
+use super::answer::{degraded, failed, unanswered};
 use super::fields::{Fields, parsed, read_query};
 use super::listing::{Asked, Listed, Piece, read_statuses};
 use super::path::{PathId, unknown};
@@ -42,7 +42,9 @@ async fn list(
     let query = filter.query(after);
     let page = freshness
         .ask(&api.views, List::UserDeliveries, |views| {
-            views.user_deliveries(user, &query)
+            // Before the page, so that all that it lacks is told.
+            let degraded_since = views.degraded_since(List::UserDeliveries, Some(user));
+            Ok((degraded_since, views.user_deliveries(user, &query)?))
         })
         .await?;
     let asked = Asked {
@@ -50,13 +52,14 @@ async fn list(
         uri: &uri,
         headers: &headers,
     };
+    let (degraded_since, found) = &page.content;
     let listed = Listed {
         scope: &scope,
-        items: items(&api, &query, &page.content)?,
-        next: page.content.next.map(|key| key.to_bytes().to_vec()),
+        items: items(&api, &query, found)?,
+        next: found.next.map(|key| key.to_bytes().to_vec()),
     };
     let response = asked.answer(&api, page.position, listed)?;
-    Ok(page.stamp(response))
+    Ok(degraded(*degraded_since, page.stamp(response)))
 }
 
 /// By the log itself, so that the list alone hangs on a view.

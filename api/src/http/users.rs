@@ -17,7 +17,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::Api;
-use super::answer::{at, failed, json as json_answer, tagged, unanswered};
+use super::answer::{at, current, degraded, failed, json as json_answer, tagged, unanswered};
 use super::body::{JSON, MERGE_PATCH};
 use super::conditional::{EntityTag, IfMatch, Preconditions, Verdict, precondition_failed};
 use super::fields::{self, Fields, Patch, parsed, read_query};
@@ -77,20 +77,16 @@ async fn find(
         .application
         .user_by_email(&email)
         .map_err(|error| failed(&error.into()))?;
-    let row = match holder {
-        Some(id) => api
-            .views
-            .user(id)
-            .await
-            .map_err(|error| unanswered(&error))?,
-        None => None,
+    let (row, degraded_since) = match holder {
+        Some(id) => as_known(&api, id).await?,
+        None => (None, None),
     };
     let items: Vec<_> = row.iter().map(representation::user).collect();
     let page = json!({ "items": items, "next": null });
     let tag = EntityTag::of_bytes(page.to_string().as_bytes());
     let response =
         Preconditions::of(&method, &headers)?.answer(tag, || json_answer(StatusCode::OK, &page));
-    Ok(at(position, response))
+    Ok(current(position, degraded_since, response))
 }
 
 async fn read(
@@ -103,11 +99,12 @@ async fn read(
     no_query(&uri)?;
     let preconditions = Preconditions::of(&method, &headers)?;
     let position = api.application.head();
-    let row = existing(&api, id.parse("user")?).await?;
-    let response = preconditions.answer(representation::tag(&row), || {
+    let (row, degraded_since) = as_known(&api, id.parse("user")?).await?;
+    let row = row.ok_or_else(|| unknown("user"))?;
+    let response = preconditions.answer(representation::tag(&row, degraded_since), || {
         json_answer(StatusCode::OK, &representation::user(&row))
     });
-    Ok(at(position, response))
+    Ok(current(position, degraded_since, response))
 }
 
 async fn replace(
@@ -225,37 +222,44 @@ async fn edited<E>(
 }
 
 async fn existing(api: &Api, id: UserId) -> Result<UserRow, Problem> {
-    let row = api
-        .views
-        .user(id)
-        .await
-        .map_err(|error| unanswered(&error))?;
+    let (row, _) = as_known(api, id).await?;
     row.ok_or_else(|| unknown("user"))
 }
 
-/// The user as it is after a change.
+/// A user, if there is one, and since when what is known of them is not current,
+/// if it is not.
+async fn as_known(api: &Api, id: UserId) -> Result<(Option<UserRow>, Option<Position>), Problem> {
+    let known = api.views.user_as_known(id).await;
+    let known = known.map_err(|error| unanswered(&error))?;
+    Ok((known.shown, known.degraded_since))
+}
+
+/// The user as it is after a change. The position is the change's, also where the
+/// answer cannot show it.
 async fn written(
     api: &Api,
     id: UserId,
     status: StatusCode,
     position: Position,
 ) -> Result<Response, Problem> {
-    let row = existing(api, id).await?;
-    let response = json_answer(status, &representation::user(&row));
-    Ok(at(position, tagged(representation::tag(&row), response)))
+    let (row, degraded_since) = as_known(api, id).await?;
+    let row = row.ok_or_else(|| unknown("user"))?;
+    let tag = representation::tag(&row, degraded_since);
+    let response = tagged(tag, json_answer(status, &representation::user(&row)));
+    Ok(degraded(degraded_since, at(position, response)))
 }
 
 /// Tells an editor early that their copy is out of date; the use case looks
 /// again when it appends.
 fn unchanged(row: &UserRow, preconditions: &Preconditions) -> Result<(), Problem> {
-    match preconditions.evaluate(representation::tag(row)) {
+    match preconditions.evaluate(representation::tag(row, None)) {
         Verdict::Failed => Err(outdated(row)),
         Verdict::Proceed | Verdict::NotModified => Ok(()),
     }
 }
 
 fn outdated(row: &UserRow) -> Problem {
-    precondition_failed(representation::tag(row), representation::user(row))
+    precondition_failed(representation::tag(row, None), representation::user(row))
 }
 
 pub(super) fn precondition(if_match: &IfMatch) -> Precondition {

@@ -1,6 +1,7 @@
 //! A user.
 
 use domain::id::UserId;
+use eventstore::Position;
 use projections::UserRow;
 use serde_json::{Value, json};
 
@@ -19,10 +20,17 @@ pub(crate) fn path(id: UserId) -> String {
 }
 
 /// The tag of a user: counts and the next arrival come from deliveries'
-/// streams, and the row says up to which of their events.
-pub(crate) fn tag(row: &UserRow) -> EntityTag {
-    EntityTag::new(row.sequence.get(), VERSION)
-        .with_derived(&row.derived_position.get().to_be_bytes())
+/// streams, and the row says up to which of their events. Where one of these
+/// streams waits, the row grows by older events once it goes on, so that is
+/// part of the tag.
+pub(crate) fn tag(row: &UserRow, degraded_since: Option<Position>) -> EntityTag {
+    let derived = row.derived_position.get().to_be_bytes();
+    let since = degraded_since.map(|since| since.get().to_be_bytes());
+    let derived: Vec<u8> = derived
+        .into_iter()
+        .chain(since.into_iter().flatten())
+        .collect();
+    EntityTag::new(row.sequence.get(), VERSION).with_derived(&derived)
 }
 
 /// A user.

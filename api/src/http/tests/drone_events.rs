@@ -344,7 +344,7 @@ async fn a_session_that_cannot_be_read_keeps_no_other_events_out() {
 #[tokio::test]
 async fn a_view_that_stands_still_is_told_by_readiness_as_what_waiting_does_not_mend() {
     let scene = Scene::new();
-    append_damage(&scene).await;
+    scene.damage_more_than_is_parked().await;
     let told = loop {
         let answer = scene.get("/readyz").await;
         if answer.status == 503 && answer.header("retry-after") != "1" {
@@ -381,4 +381,38 @@ async fn the_last_page_of_drones_has_no_next_even_when_it_is_full() {
         scene.get("/v1/drones?limit=2").await.at("/next"),
         Value::Null
     );
+}
+
+#[tokio::test]
+async fn after_a_delivery_that_cannot_be_read_gaps_are_still_passed() {
+    let scene = Scene::new();
+    let user = scene.user("ada@example.org").await;
+    let (flown, damaged) = (scene.delivery(&user).await, scene.delivery(&user).await);
+    let id = damaged.parse().expect("a delivery's id");
+    scene.damage_of(&user, StreamName::delivery(id)).await;
+    // The second never comes, so the third is held.
+    let mut facts = flight(&flown);
+    facts.truncate(3);
+    facts.remove(1);
+    assert_eq!(send(&scene, &BATCH, json!(facts)).await.at("/accepted"), 2);
+    let path = format!("/v1/deliveries/{flown}");
+    assert_eq!(scene.get(&path).await.text("/status"), "assigned");
+
+    // Ten seconds later, by the timer that a service has.
+    let environment = Environment::fixed(NOW_US + 10_000_000);
+    let application = Application::new(scene.log.clone(), environment, Thresholds::default());
+    let ingest = Ingest::new(application, limits());
+    let views = Arc::new(Views::in_memory(scene.log.clone()).unwrap());
+    let (stop, stopping) = watch::channel(false);
+    let timer = tokio::spawn(ingest.run_waiting(views, stopping));
+    let passed = async {
+        while scene.get(&path).await.text("/status") == "assigned" {
+            tokio::task::yield_now().await;
+        }
+    };
+    let passed = tokio::time::timeout(std::time::Duration::from_secs(20), passed).await;
+    assert!(passed.is_ok(), "the gap is passed");
+    assert_eq!(scene.get(&path).await.text("/status"), "at_pickup");
+    stop.send_replace(true);
+    timer.await.unwrap();
 }
