@@ -85,7 +85,8 @@ async fn an_event_that_this_release_cannot_read_is_found_by_its_position_and_typ
         let position = append(folder.path(), event_type, schema, payload).await;
         let place = format!("position {position}, event type {event_type}: ");
         ended(&run(&["verify"], folder.path()).await, 3, &place);
-        ended(&run(&["verify"], folder.path()).await, 3, "stands still");
+        let waits = format!("waits since position {position}");
+        ended(&run(&["verify"], folder.path()).await, 3, &waits);
         std::fs::remove_dir_all(folder.path().join("views")).expect("they can be removed");
         ended(&run(&["verify"], folder.path()).await, 3, &place);
     }

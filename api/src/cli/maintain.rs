@@ -205,7 +205,7 @@ fn tell_differences(verification: &Verification) {
         )
     }) {
         say(
-            "views: do not rebuild them, they would stand still again: run a release that reads the record, or restore the journal from a backup",
+            "views: do not rebuild them, that changes nothing: run a release that reads the record, or restore the journal from a backup",
         );
     } else if is_whole && !has(|difference| !is_mended_by_a_start(difference)) {
         say("views: start the service, it builds these anew by itself");
