@@ -23,6 +23,7 @@ use crate::ingest::IngestLimits;
 mod deliveries;
 mod drone_events;
 mod feed;
+mod holding;
 mod lists;
 mod operators;
 mod streams;
