@@ -17,7 +17,8 @@ use crate::slot::serving_tree;
 use crate::view::View;
 use crate::view_set::{PROJECTIONS, ViewSet};
 use crate::view_store::{
-    Checkpoint, Digest, Direction, Entry, Left, OpenedStore, ViewFolder, ViewStore, ViewTree,
+    Checkpoint, Digest, Direction, Entry, Left, OpenedStore, ViewFolder, ViewStore, ViewStoreError,
+    ViewTree,
 };
 use crate::views::ViewsOptions;
 
@@ -103,16 +104,33 @@ pub enum Difference {
 
 /// Why the views could not be compared.
 #[derive(Debug, thiserror::Error)]
-#[error("the views cannot be compared: {why}; rebuild them")]
-pub struct VerifyError {
-    /// What happened, and what helps.
-    pub why: String,
+pub enum VerifyError {
+    /// They are damaged: they cannot be opened, or not be read to their end.
+    #[error(transparent)]
+    Damaged(ViewStoreError),
+    /// They are in use, the log was not read, or the fold was not written.
+    #[error("the views cannot be compared: {why}")]
+    Failed {
+        /// What happened, and what helps.
+        why: String,
+    },
 }
 
 impl VerifyError {
-    fn new(why: impl std::fmt::Display) -> Self {
-        Self {
+    fn failed(why: impl std::fmt::Display) -> Self {
+        Self::Failed {
             why: why.to_string(),
+        }
+    }
+
+    /// Of the views that are compared, not of the fold.
+    fn of_views(error: ViewStoreError) -> Self {
+        match error {
+            ViewStoreError::InUse { .. } | ViewStoreError::NoRoom { .. } => Self::failed(error),
+            ViewStoreError::Engine { .. }
+            | ViewStoreError::Panicked { .. }
+            | ViewStoreError::Stalled
+            | ViewStoreError::Unreadable { .. } => Self::Damaged(error),
         }
     }
 }
@@ -121,8 +139,8 @@ impl VerifyError {
 /// in them. Nobody else may have the folder open.
 ///
 /// # Errors
-/// [`VerifyError`], if something could not be read at all; what differs is in
-/// the [`Verification`].
+/// [`VerifyError`]: `Damaged`, if the views cannot be read at all, which is a
+/// finding too; what differs in views that can is in the [`Verification`].
 pub fn verify(
     folder: &Path,
     log: &dyn EventStore,
@@ -130,7 +148,7 @@ pub fn verify(
     progress: &mut dyn FnMut(Advance),
 ) -> Result<Verification, VerifyError> {
     let mut stored = ViewFolder::disk(folder, options.cache_bytes);
-    let OpenedStore { store, left } = stored.open().map_err(VerifyError::new)?;
+    let OpenedStore { store, left } = stored.open().map_err(VerifyError::of_views)?;
     let scratch = scratch_path(folder);
     let verification = if log.head().borrow().get() <= MEMORY_RECORDS_MAX {
         let mut memory = ViewFolder::Memory(Arc::default());
@@ -143,7 +161,7 @@ pub fn verify(
         verification
     }?;
     if left == Left::InGoodOrder {
-        stored.mark_clean().map_err(VerifyError::new)?;
+        stored.mark_clean().map_err(VerifyError::failed)?;
     }
     Ok(verification)
 }
@@ -159,16 +177,16 @@ pub fn witnesses(folder: &Path, options: ViewsOptions) -> Result<Vec<Witness>, V
         return Ok(Vec::new());
     }
     let mut stored = ViewFolder::disk(folder, options.cache_bytes);
-    let OpenedStore { store, left } = stored.open().map_err(VerifyError::new)?;
+    let OpenedStore { store, left } = stored.open().map_err(VerifyError::of_views)?;
     let mut witnesses = Vec::new();
     for projection in PROJECTIONS {
-        let serving = serving_tree(&*store, *projection).map_err(VerifyError::new)?;
+        let serving = serving_tree(&*store, *projection).map_err(VerifyError::of_views)?;
         let Some((_, name)) = serving else {
             continue;
         };
         let tree = store.open_tree(&name);
         let checkpoint = tree.and_then(|tree| tree.checkpoint());
-        let checkpoint = checkpoint.map_err(VerifyError::new)?;
+        let checkpoint = checkpoint.map_err(VerifyError::of_views)?;
         witnesses.extend(checkpoint.map(|checkpoint| Witness {
             name: format!("the view {}", projection.name()),
             identity: checkpoint.identity,
@@ -176,7 +194,7 @@ pub fn witnesses(folder: &Path, options: ViewsOptions) -> Result<Vec<Witness>, V
         }));
     }
     if left == Left::InGoodOrder {
-        stored.mark_clean().map_err(VerifyError::new)?;
+        stored.mark_clean().map_err(VerifyError::failed)?;
     }
     Ok(witnesses)
 }
@@ -189,9 +207,9 @@ fn scratch_path(folder: &Path) -> PathBuf {
 
 fn remove(scratch: &Path) -> Result<(), VerifyError> {
     match std::fs::remove_dir_all(scratch) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(VerifyError::new(format!("{}: {error}", scratch.display())))
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(VerifyError::failed(
+            format!("{}: {error}", scratch.display()),
+        )),
         _ => Ok(()),
     }
 }
@@ -208,15 +226,15 @@ pub(crate) fn compare(
     let mut verification = Verification::default();
     let mut trees = Vec::new();
     for projection in PROJECTIONS {
-        let serving = serving_tree(store, *projection).map_err(VerifyError::new)?;
+        let serving = serving_tree(store, *projection).map_err(VerifyError::of_views)?;
         // What another release has built this one builds anew.
         let Some((_, name)) = serving.filter(|(code, _)| code.version() == projection.version())
         else {
             continue;
         };
         let tree = store.open_tree(&name);
-        let tree = tree.map_err(VerifyError::new)?;
-        let checkpoint = tree.checkpoint().map_err(VerifyError::new)?;
+        let tree = tree.map_err(VerifyError::of_views)?;
+        let checkpoint = tree.checkpoint().map_err(VerifyError::of_views)?;
         let position = judge(projection.name(), checkpoint, &history, head);
         match position {
             Ok(position) => {
@@ -226,8 +244,8 @@ pub(crate) fn compare(
             Err(finding) => verification.add(finding),
         }
     }
-    let opened = fresh.open().map_err(VerifyError::new)?;
-    let fold = ViewSet::open(PROJECTIONS, opened, &history, head).map_err(VerifyError::new)?;
+    let opened = fresh.open().map_err(VerifyError::failed)?;
+    let fold = ViewSet::open(PROJECTIONS, opened, &history, head).map_err(VerifyError::failed)?;
     let last = |view: &View| {
         let found = trees.iter().find(|(name, ..)| *name == view.name());
         found.map_or(Position::START, |(_, _, position, _)| *position)
@@ -268,7 +286,11 @@ fn feed(
     progress: &mut dyn FnMut(Advance),
 ) -> Result<(), VerifyError> {
     let head = *log.head().borrow();
-    while fold.feed(log, &last).map_err(VerifyError::new)?.is_some() {
+    while fold
+        .feed(log, &last)
+        .map_err(VerifyError::failed)?
+        .is_some()
+    {
         let views = fold.views().into_iter();
         let position = views.map(|view| view.position()).max();
         let position = position.unwrap_or(head);
@@ -331,7 +353,8 @@ impl Verification {
         let (mut stored, mut fresh) = (Entries::of(stored), Entries::of(fresh));
         let mut expected_digest = Digest::default();
         loop {
-            let (found, expected) = (stored.peek()?, fresh.peek()?);
+            let found = stored.peek().map_err(VerifyError::of_views)?;
+            let expected = fresh.peek().map_err(VerifyError::failed)?;
             let difference = match (found, expected) {
                 (None, None) => break,
                 (Some(_), None) => Some(Difference::Unexpected),
@@ -391,13 +414,13 @@ impl<'t> Entries<'t> {
         }
     }
 
-    fn peek(&mut self) -> Result<Option<&Entry>, VerifyError> {
+    fn peek(&mut self) -> Result<Option<&Entry>, ViewStoreError> {
         if self.next.is_none() {
             if self.read.len() == 0 {
                 let read = self
                     .tree
                     .scan(&self.rest, Direction::Forward, ENTRIES_PER_READ);
-                let read = read.map_err(VerifyError::new)?;
+                let read = read?;
                 if let Some((last, _)) = read.last() {
                     self.rest = self.rest.after(last);
                 }

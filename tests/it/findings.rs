@@ -245,6 +245,22 @@ async fn views_that_a_start_builds_anew_are_not_to_be_rebuilt() {
 }
 
 #[tokio::test]
+async fn views_that_cannot_be_opened_are_a_finding_and_the_way_out_is_said_once() {
+    let folder = flown().await;
+    let conf = folder.path().join("views/store-1/conf");
+    let mut bytes = std::fs::read(&conf).expect("the engine has a configuration");
+    bytes.reverse();
+    std::fs::write(&conf, bytes).expect("it can be written");
+    let found = run(&["verify"], folder.path()).await;
+    ended(&found, 3, "views: opening the views failed");
+    ended(&found, 3, "or run airpost rebuild");
+    let told = format!("{}{}", found.stdout, found.stderr);
+    assert_eq!(told.matches("rebuild").count(), 1, "{told}");
+    ended(&run(&["rebuild"], folder.path()).await, 0, "built from");
+    verify(folder.path()).await;
+}
+
+#[tokio::test]
 async fn the_result_of_an_export_goes_where_its_lines_do_not() {
     let (folder, copies) = (flown().await, scratch());
     let file = copies.path().join("export");

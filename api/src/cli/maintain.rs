@@ -8,7 +8,7 @@ use eventstore::{
     DataLock, EventStore, Journal, JournalOptions, OpenError, RegisteredStore, RegistryError,
     VerifyReport,
 };
-use projections::{Advance, Difference, Finding, Verification, ViewsOptions};
+use projections::{Advance, Difference, Finding, Verification, VerifyError, ViewsOptions};
 
 use super::events::tell_unreadable;
 use super::terminal::{Progress, Stopwatch, Unit, say};
@@ -162,12 +162,18 @@ fn compare_views(
         },
     );
     progress.end();
-    let verification = verification.with_context(|| {
-        format!(
-            "{}: rebuild them with airpost rebuild",
-            folders.views.display()
-        )
-    })?;
+    let verification = match verification {
+        Ok(verification) => verification,
+        Err(VerifyError::Damaged(error)) => {
+            say(format_args!(
+                "views: {error}; start the service, which sets them aside and builds them anew, or run airpost rebuild"
+            ));
+            return Ok(false);
+        }
+        Err(error @ VerifyError::Failed { .. }) => {
+            return Err(error).with_context(|| folders.views.display().to_string());
+        }
+    };
     if verification.is_clean() {
         let Verification {
             entries_agreeing,
