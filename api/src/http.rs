@@ -43,6 +43,7 @@ pub mod server;
 // The resources.
 mod users;
 mod deliveries;
+mod delivery_filter;
 mod user_deliveries;
 mod dispatcher;
 mod drone_events;
