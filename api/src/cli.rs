@@ -25,7 +25,7 @@ use clap::{Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
-use crate::observability::{LOG_VARIABLE, LogFormat, start_logging};
+use crate::observability::{LOG_VARIABLE, LogError, LogFormat, log_panics, start_logging};
 use crate::simulate::Speed;
 
 /// What the process ends with when something that was checked is not in order.
@@ -198,8 +198,11 @@ fn take_file_handles() {
 fn execute(command: Command) -> anyhow::Result<ExitCode> {
     take_file_handles();
     let filter = std::env::var(LOG_VARIABLE).ok();
-    let log =
-        |format, default: &str| start_logging(format, Some(filter.as_deref().unwrap_or(default)));
+    let log = |format, default: &str| {
+        start_logging(format, Some(filter.as_deref().unwrap_or(default)))?;
+        log_panics();
+        Ok::<_, LogError>(())
+    };
     match command {
         Command::Serve(config) => {
             log(config.log_format, "info")?;

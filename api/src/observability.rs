@@ -4,6 +4,7 @@
 //! Metrics are labelled with route templates and never with URLs, so their
 //! number is bounded.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::future::Future;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -60,6 +61,25 @@ pub fn start_logging(format: LogFormat, filter: Option<&str>) -> Result<(), LogE
         LogFormat::Json => lines.json().flatten_event(true).finish().try_init()?,
     }
     Ok(())
+}
+
+/// Logs every panic from now on, caught or not, as one line like any other,
+/// where the default is some lines of text past the log. With a backtrace where
+/// `RUST_BACKTRACE` asks for one.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let backtrace = Backtrace::capture();
+        let is_wanted = backtrace.status() == BacktraceStatus::Captured;
+        let thread = std::thread::current();
+        tracing::error!(
+            // As a text, whose line ends are escaped, and not by what it displays as.
+            why = panic.payload_as_str().unwrap_or("without a message"),
+            thread = thread.name().unwrap_or("without a name"),
+            place = panic.location().map(ToString::to_string),
+            backtrace = is_wanted.then(|| backtrace.to_string()),
+            "a panic"
+        );
+    }));
 }
 
 /// Counts requests that were answered, by method, route and status.
@@ -342,6 +362,41 @@ fn describe_snapshots() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Set in a process of its own that panics.
+    const PANICS: &str = "AIRPOST_TEST_PANICS";
+
+    /// Where a panic is told is a matter of the whole process: so this test runs
+    /// itself once more.
+    #[test]
+    fn a_panic_is_one_line_of_the_log() {
+        if std::env::var_os(PANICS).is_some() {
+            start_logging(LogFormat::Text, None).unwrap();
+            log_panics();
+            let panicked = std::panic::catch_unwind(|| panic!("one line\nand {}", "another"));
+            assert!(panicked.is_err());
+            return;
+        }
+        let name = "observability::tests::a_panic_is_one_line_of_the_log";
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env(PANICS, "1")
+            .env("RUST_BACKTRACE", "1")
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+        for part in [
+            " ERROR ",
+            "a panic",
+            r"one line\nand another",
+            "observability.rs:",
+            "backtrace=",
+        ] {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+    }
 
     #[test]
     fn a_filter_that_cannot_be_read_names_the_variable() {

@@ -257,7 +257,7 @@ async fn serve(
     let response = match tokio::time::timeout(settings.request_time, answering).await {
         Ok(Ok(response)) => response.unwrap_or_else(|never| match never {}),
         Ok(Err(_panic)) => {
-            // The panic hook has printed the message already; it may hold what
+            // The panic hook has logged the message already; it may hold what
             // a client sent, so it is not repeated.
             tracing::error!("panic while answering");
             metrics::counter!(HTTP_PANICS).increment(1);

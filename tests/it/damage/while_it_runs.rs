@@ -35,6 +35,9 @@ const TIMES_A_LIFE_MAX: u64 = 3;
 /// What a server says of views that it found to be damaged.
 const SET_ASIDE: &str = "the views are damaged: they are set aside";
 
+/// What a panic of the engine would say past the log.
+const RAW_PANIC: &str = "panicked at ";
+
 /// How long the views may take to be whole again; a store that hangs is given
 /// up after ten seconds.
 const HEALED_AFTER_MAX: Duration = Duration::from_secs(50);
@@ -231,7 +234,9 @@ impl Rotting {
             stop.store(true, Ordering::Relaxed);
             self.take(&mut reading).await;
         }
-        self.set_aside += server.log().matches(SET_ASIDE).count();
+        let log = server.log();
+        self.set_aside += log.matches(SET_ASIDE).count();
+        assert!(!log.contains(RAW_PANIC), "a panic beside the log:\n{log}");
         if is_killed {
             server.kill().await;
         } else {
@@ -270,7 +275,7 @@ impl Rotting {
 }
 
 /// Waits until all views follow the log and each is known to be in order.
-async fn healed(client: &Client) {
+pub(super) async fn healed(client: &Client) {
     let look = async || {
         let views = client.read("/v1/projections").await;
         let are_checked = list(&views, "/items").iter();
