@@ -75,14 +75,14 @@ pub fn rebuild(
     let mut folder = ViewFolder::disk(folder, options.cache_bytes);
     folder.clear().map_err(RebuildError::NotRemoved)?;
     let head = *log.head().borrow();
-    let set = open_views(PROJECTIONS, &mut folder, &log.history(), head, None)?;
+    let set = open_views(PROJECTIONS, &mut folder, &log.history(), head)?;
     build(&set, log, head, progress)?;
     let flushed = set.flush().map_err(|error| failed(&error));
     flushed?;
     drop(set);
     // The engine notes where everything lies whenever it is opened, and reads
     // all that was written since then: now, so that the next start need not.
-    let reopened = open_views(PROJECTIONS, &mut folder, &log.history(), head, None)?;
+    let reopened = open_views(PROJECTIONS, &mut folder, &log.history(), head)?;
     drop(reopened);
     folder.mark_clean().map_err(|error| failed(&error))?;
     Ok(head)

@@ -20,12 +20,12 @@ use crate::thread::Thread;
 use crate::view_set::ViewSet;
 use crate::view_store::{ViewStoreError, panic_words};
 
+// How the views come back.
+mod reopening;
+
 /// After how long a log that could not be read is read again. The head may
 /// never move meanwhile: a service that is not ready is sent no writes.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
-
-/// After how long views whose disk took no writes are opened again.
-const OPEN_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Entries that are checked at a time: one or two milliseconds.
 const CHECKED_AT_ONCE: usize = 1_000;
@@ -204,30 +204,6 @@ impl Follower {
         self.shared.runner() == self.number
     }
 
-    /// Opens the views, or begins new ones. `false` if there are none.
-    fn begin(&mut self) -> bool {
-        let head = *self.head.borrow();
-        match self.beginning.take() {
-            None => true,
-            Some(Beginning::Open(opened)) => {
-                let is_open = self.shared.open_views(self.number, head);
-                // Whoever waits for this word may have stopped waiting.
-                drop(opened);
-                is_open
-            }
-            Some(Beginning::Anew) => match self.shared.replace_stalled(self.number, head) {
-                Ok(()) => true,
-                Err(why) => {
-                    if self.is_current() {
-                        tracing::error!(why, "the views are given up: restart");
-                        self.shared.set_state(ReaderState::Failed(why));
-                    }
-                    false
-                }
-            },
-        }
-    }
-
     fn run(&mut self) {
         if !self.begin() {
             return;
@@ -240,7 +216,7 @@ impl Follower {
             match pause {
                 Pause::Stopped => break,
                 Pause::Damaged(error) => {
-                    if !self.rebuild(&error) {
+                    if !self.rebuild(error) {
                         break;
                     }
                 }
@@ -423,71 +399,15 @@ impl Follower {
         })
     }
 
-    /// Waits for so long, unless whoever owns the views wants to stop before.
-    fn is_stopped_within(&mut self, pause: Duration) -> bool {
-        let control = &mut self.control;
-        let stopped = async {
-            // An error means that nobody can say so any more, which is the same.
-            drop(control.wait_for(|control| control.stop).await);
-        };
-        let waited = async { tokio::time::timeout(pause, stopped).await };
-        self.runtime.block_on(waited).is_ok()
-    }
-
     /// Says why the log could not be read: once, and not with every further try.
     fn note_unread(&self, error: &ReadError) {
-        let failed = ReaderState::Failed(error.to_string());
+        let failed = ReaderState::Retrying(error.to_string());
         if self.shared.state() != failed {
             tracing::error!(
                 %error,
                 "the views do not follow the log: it cannot be read; it is tried again every second"
             );
             self.shared.set_state(failed);
-        }
-    }
-
-    /// Closes views whose disk takes no writes, and opens them again once it
-    /// does: the engine takes none itself any more once one was refused. `false`
-    /// if they cannot be opened for another reason, or whoever owns them wants to stop.
-    fn wait_for_room(&mut self, error: &ViewStoreError) -> bool {
-        tracing::error!(%error, "the views do not follow the log; it is tried again every second");
-        self.shared
-            .set_state(ReaderState::Failed(error.to_string()));
-        self.shared
-            .close_views(self.number, error, *self.head.borrow());
-        while !self.is_stopped_within(OPEN_AGAIN_AFTER) && self.is_current() {
-            let head = *self.head.borrow_and_update();
-            match self.shared.open_again(self.number, error, head) {
-                Ok(true) => return true,
-                Ok(false) => {}
-                Err(failed) => {
-                    tracing::error!(error = %failed, "the views cannot be opened again: restart");
-                    self.shared
-                        .set_state(ReaderState::Failed(failed.to_string()));
-                    return false;
-                }
-            }
-        }
-        false
-    }
-
-    /// Sets damaged views aside and begins new ones. Not so after several in a row.
-    fn rebuild(&mut self, error: &ViewStoreError) -> bool {
-        if !self.shared.may_begin_anew() {
-            let why = format!("the views were damaged again and again, last by: {error}");
-            tracing::error!(why, "the views are given up: check the disk and restart");
-            self.shared.set_state(ReaderState::Failed(why));
-            return false;
-        }
-        let head = *self.head.borrow();
-        match self.shared.replace_views(self.number, error, head) {
-            Ok(()) => true,
-            Err(failed) => {
-                tracing::error!(error = %failed, "the views cannot be built anew: restart");
-                self.shared
-                    .set_state(ReaderState::Failed(failed.to_string()));
-                false
-            }
         }
     }
 }

@@ -10,10 +10,13 @@ use tokio::sync::watch;
 
 use crate::audit::Audits;
 use crate::feeding::FeedError;
-use crate::opening::{OpenError, open_views};
+use crate::opening::OpenError;
 use crate::slot::{RebuildId, RebuildStatus};
 use crate::view_set::{Projections, ViewSet};
 use crate::view_store::{ViewFolder, ViewStoreError};
+
+// How the views come and go.
+mod reopening;
 
 /// How often views that are damaged or hang are begun anew without having
 /// followed the log in between, until that is given up.
@@ -36,7 +39,13 @@ pub enum ReaderState {
     Opening,
     /// They do.
     Following,
-    /// They do not, and why.
+    /// They do not for now, and why: their disk takes no writes. They go on by
+    /// themselves once it does.
+    WaitingForRoom(String),
+    /// They do not for now, and why: the log cannot be read, or damaged views
+    /// cannot be set aside or begun anew. It is tried again and again.
+    Retrying(String),
+    /// They do not, for good, and why.
     Failed(String),
     /// They were stopped.
     Stopped,
@@ -234,56 +243,10 @@ impl Shared {
         drop(set);
     }
 
-    /// Begins with a new store where the old one hangs, for the thread with this number.
-    pub(crate) fn replace_stalled(&self, runner: u64, head: Position) -> Result<(), String> {
-        let Ok(mut folder) = self.folder.try_lock() else {
-            return Err("the folder of the views hangs".to_owned());
-        };
-        // What the old views know of rebuilds may hang with them.
-        self.replace(runner, &mut folder, &ViewStoreError::Stalled, head)
-            .map_err(|error| error.to_string())
-    }
-
     /// Nothing feeds the views any more.
     pub(crate) fn fail(&self, why: String) {
         self.set_state(ReaderState::Failed(why));
         self.ended.send_replace(true);
-    }
-
-    /// Opens the views, of a log that ends at `head`, and shows them. Says
-    /// whether they are there; whoever waits for that is told in any case.
-    pub(crate) fn open_views(&self, runner: u64, head: Position) -> bool {
-        let mut folder = locked(&self.folder);
-        let opened = open_views(self.projections, &mut folder, &self.history, head, None);
-        drop(folder);
-        match opened {
-            Ok(set) => {
-                self.show(runner, set);
-                self.set_state(ReaderState::Following);
-                self.opening.send_replace(Opening::Done);
-                true
-            }
-            Err(refusal) => {
-                tracing::error!(error = %refusal, "the views are not opened");
-                let mut state = locked(&self.state);
-                state.reader = ReaderState::Failed(refusal.to_string());
-                state.refusal = Some(refusal);
-                drop(state);
-                self.opening.send_replace(Opening::Refused);
-                false
-            }
-        }
-    }
-
-    /// Lets these views answer, unless the thread that opened them was given up meanwhile.
-    fn show(&self, runner: u64, set: ViewSet) {
-        let (applied, set) = (set.applied(), Arc::new(set));
-        let mut current = self.set.write().unwrap_or_else(PoisonError::into_inner);
-        if self.runner() == runner {
-            *current = set;
-            drop(current);
-            self.applied.send_replace(applied);
-        }
     }
 
     /// Whether the views were opened, now and whenever that is decided.
@@ -331,17 +294,19 @@ impl Shared {
     pub(crate) fn publish(&self) {
         self.beat();
         let applied = self.set().applied();
+        // First, so that whoever waits for a position finds that they follow.
+        let mut state = locked(&self.state);
+        if state.reader != ReaderState::Following {
+            tracing::info!(position = %applied, "the views follow the log again");
+            state.reader = ReaderState::Following;
+        }
+        drop(state);
         self.applied.send_if_modified(|before| {
             let moved = *before != applied;
             *before = applied;
             moved
         });
         self.turns.send_replace(());
-        let mut state = locked(&self.state);
-        if state.reader != ReaderState::Following {
-            tracing::info!(position = %applied, "the views follow the log again");
-            state.reader = ReaderState::Following;
-        }
     }
 
     /// Whether the views follow the log.
@@ -446,116 +411,5 @@ impl Shared {
         let state = locked(&self.state);
         let waiting = state.rebuilds_wanted.iter().find(|(_, it)| *it == id);
         waiting.map(|(name, _)| (*name, RebuildStatus::Waiting))
-    }
-
-    /// Sets the views aside and begins new ones, of a log that ends at `head`.
-    pub(crate) fn replace_views(
-        &self,
-        runner: u64,
-        damage: &ViewStoreError,
-        head: Position,
-    ) -> Result<(), OpenError> {
-        let given_up = self.set();
-        self.replace(runner, &mut locked(&self.folder), damage, head)?;
-        let why = "all views were damaged meanwhile and are begun anew";
-        let taken_over = self.set().take_over(&given_up, why);
-        taken_over.map_err(OpenError::Unusable)
-    }
-
-    /// Lets go of views whose disk takes no writes, and shows nothing until
-    /// they are [opened again](Self::open_again). Rebuilds that were under way
-    /// have failed.
-    pub(crate) fn close_views(&self, runner: u64, why: &ViewStoreError, head: Position) {
-        let closed = ViewSet::unopened(self.projections, &self.history);
-        if let Err(error) = closed.take_over(&self.set(), &why.to_string()) {
-            tracing::warn!(%error, "what became of rebuilds is not known any more");
-        }
-        let mut state = locked(&self.state);
-        // As for views that are begun anew.
-        state.floor = state.floor.max(head);
-        drop(state);
-        self.show(runner, closed);
-    }
-
-    /// Opens views again that were closed. What was being built beside them is
-    /// given up, or it would take what room there is now. `false` if the disk
-    /// takes no writes yet.
-    pub(crate) fn open_again(
-        &self,
-        runner: u64,
-        why: &ViewStoreError,
-        head: Position,
-    ) -> Result<bool, OpenError> {
-        // Whoever found the closed ones wanting keeps them, and their store, in use.
-        drop(self.damage());
-        let mut folder = locked(&self.folder);
-        let opened = open_views(self.projections, &mut folder, &self.history, head, None);
-        drop(folder);
-        let set = match opened {
-            Err(OpenError::Unusable(_)) => return Ok(false),
-            opened => opened?,
-        };
-        let why = why.to_string();
-        let settled = set
-            .take_over(&self.set(), &why)
-            .and_then(|()| set.give_up_building(&why))
-            .and_then(|()| set.flush());
-        match settled {
-            Err(ViewStoreError::NoRoom { .. }) => return Ok(false),
-            settled => settled.map_err(OpenError::Unusable)?,
-        }
-        self.show(runner, set);
-        Ok(true)
-    }
-
-    fn replace(
-        &self,
-        runner: u64,
-        folder: &mut ViewFolder,
-        damage: &ViewStoreError,
-        head: Position,
-    ) -> Result<(), OpenError> {
-        let set = open_views(self.projections, folder, &self.history, head, Some(damage))?;
-        {
-            let mut state = locked(&self.state);
-            // Before the new views can be seen, so that no list is answered from them too early.
-            state.floor = state.floor.max(head);
-            state.rebuilds += 1;
-        }
-        self.show(runner, set);
-        Ok(())
-    }
-
-    /// Notes that every entry was found to be in order.
-    pub(crate) fn mark_checked(&self) {
-        if let Err(error) = locked(&self.folder).mark_checked() {
-            tracing::warn!(%error, "that the views are in order was not noted: should this process be killed, they show nothing until they are checked again");
-        }
-    }
-
-    /// The views will not be fed any more. Leaves them in good order if they are.
-    pub(crate) fn end_following(&self) {
-        let failed = match self.state() {
-            ReaderState::Failed(_) => true,
-            ReaderState::Opening | ReaderState::Following | ReaderState::Stopped => false,
-        };
-        if !failed {
-            self.set_state(ReaderState::Stopped);
-            if !self.set().is_checked() {
-                tracing::info!("the views were not checked to the end: the next start does it");
-                self.ended.send_replace(true);
-                return;
-            }
-            let flushed = self.set().flush().map_err(|error| error.to_string());
-            let marked =
-                flushed.and_then(|()| locked(&self.folder).mark_clean().map_err(|e| e.to_string()));
-            if let Err(error) = marked {
-                tracing::warn!(
-                    error,
-                    "the views were not left in good order: they are checked at the next start"
-                );
-            }
-        }
-        self.ended.send_replace(true);
     }
 }

@@ -23,6 +23,7 @@ mod contract;
 pub(crate) use folder::MadeStores;
 pub(crate) use folder::{Left, OpenedStore, ViewFolder};
 pub(crate) use memory::MemoryViewStore;
+pub(crate) use sled_engine::takes_no_writes;
 
 /// Largest value, bytes: beyond some 128 KiB the engine keeps values in files
 /// of their own, which it never syncs, and far below that it is fastest.

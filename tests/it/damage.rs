@@ -8,6 +8,8 @@ use crate::scene::{FLIGHTS, Order, airpost, chance, report, scratch, verify};
 
 // The views of a server that people use.
 mod while_it_runs;
+// Their folder.
+mod removed;
 
 /// Damages of a kind in one run.
 const DAMAGES: usize = 20;

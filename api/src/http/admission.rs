@@ -137,8 +137,9 @@ async fn admit_write(views: &Views) -> Result<(), Problem> {
         // Views that are refused end the service, which says why.
         let _ = tokio::time::timeout(OPENING_WAIT, views.decided()).await;
         if !views.are_open() {
-            let why = "the service has just started and is still opening its views; \
-                       what is asked for by its id is answered already, writes are taken in a moment";
+            let why = "the service has just started and its views are not open yet; \
+                       what is asked for by its id is answered already, writes are taken once they are; \
+                       see /readyz if that takes long";
             return Err(Problem::new(ProblemKind::NotReady, why).with_retry_after_s(1));
         }
     }

@@ -94,7 +94,19 @@ fn obstacle(health: &ViewsHealth, log: &Health) -> Option<Obstacle> {
     match &health.reader {
         ReaderState::Failed(_) => {
             return not_ready(
-                "the views do not follow the log; see the service's log for why, and restart it if it does not recover",
+                "the views do not follow the log; see the service's log for why, and restart it",
+                MENDED_BY_HAND_S,
+            );
+        }
+        ReaderState::WaitingForRoom(_) => {
+            return not_ready(
+                "the views' disk takes no writes, and they are waiting for room; make room on it, or make it writable, and they go on by themselves",
+                MENDED_BY_HAND_S,
+            );
+        }
+        ReaderState::Retrying(_) => {
+            return not_ready(
+                "the views do not follow the log for now; it is tried again every few seconds, see the service's log for why",
                 MENDED_BY_HAND_S,
             );
         }
@@ -127,6 +139,8 @@ fn reader_word(reader: &ReaderState) -> &'static str {
     match reader {
         ReaderState::Opening => "opening",
         ReaderState::Following => "following",
+        ReaderState::WaitingForRoom(_) => "waiting_for_room",
+        ReaderState::Retrying(_) => "retrying",
         ReaderState::Failed(_) => "failed",
         ReaderState::Stopped => "stopped",
     }
@@ -260,12 +274,22 @@ mod tests {
             told(ReaderState::Stopped, Health::Writable),
             (not_ready, "come back later", 1)
         );
+        let no_room = ReaderState::WaitingForRoom("no space left".to_owned());
+        assert_eq!(
+            told(no_room, Health::Writable).1,
+            "make room on it, or make it writable, and they go on by themselves"
+        );
+        let retrying = ReaderState::Retrying("the log is away".to_owned());
+        assert_eq!(
+            told(retrying, Health::Writable).1,
+            "it is tried again every few seconds, see the service's log for why"
+        );
         let failed = ReaderState::Failed("the disk is away".to_owned());
         assert_eq!(
             told(failed.clone(), Health::Writable),
             (
                 not_ready,
-                "see the service's log for why, and restart it if it does not recover",
+                "see the service's log for why, and restart it",
                 30
             )
         );

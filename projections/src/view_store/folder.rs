@@ -187,7 +187,11 @@ impl DiskFolder {
             }
         }
         self.generation = self.generation.max(1);
-        let left = if removed(&self.path.join(CLEAN))? {
+        let clean = self.path.join(CLEAN);
+        let left = if clean.exists() {
+            // First, so that a full disk leaves them in good order.
+            self.mark_checked()?;
+            fs::remove_file(clean)?;
             Left::InGoodOrder
         } else if boot_id()
             .is_some_and(|boot| fs::read(self.path.join(BOOT)).is_ok_and(|it| it == boot))
@@ -196,11 +200,9 @@ impl DiskFolder {
         } else {
             Left::ByItsMachine
         };
-        match left {
-            Left::InGoodOrder => self.mark_checked()?,
-            Left::ByItsProcess => {}
+        if left == Left::ByItsMachine {
             // Said again once it was checked.
-            Left::ByItsMachine => drop(removed(&self.path.join(BOOT))?),
+            let _was_there = removed(&self.path.join(BOOT))?;
         }
         sync_folder(&self.path)?;
         Ok(left)

@@ -69,7 +69,7 @@ fn guarded<T>(
 }
 
 /// Whether a disk is full, or may not be written to: nothing is wrong with what is on it.
-pub(super) fn takes_no_writes(error: &io::Error) -> bool {
+pub(crate) fn takes_no_writes(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull

@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::json;
 use tempfile::TempDir;
 use tests::{Client, poll_until, tally};
 use tokio::process::Command;
@@ -142,4 +143,50 @@ async fn a_rebuild_that_fills_the_disk_of_the_views_fails_and_they_go_on_once_th
     tally(
         "a full disk under the views: the rebuild failed, nothing was taken for damaged, the views went on",
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_starts_on_a_full_disk_of_the_views_and_they_go_on_once_there_is_room() {
+    let Some(_cuts) = cuts("a full disk under the views at a start") else {
+        return;
+    };
+    let (data, disk) = (scratch(), Disk::new().await);
+    let deliveries = fill(data.path()).await;
+    let delivery = deliveries.first().expect("there are some");
+    symlink(disk.path(), data.path().join("views")).expect("the views' folder may be a link");
+    let server = airpost().serve(data.path()).await;
+    let before = server.client().read(delivery).await;
+    server.stop().await;
+    // It is written at a start, and what it takes now is to be free by then.
+    std::fs::remove_file(disk.path().join("boot")).expect("it can be removed");
+    disk.resize(disk.used_kib().await).await;
+
+    let server = airpost().serve_at_once(data.path(), &[]).await;
+    let client = server.client();
+    let look = async || {
+        let told = client.get("/readyz").send().await.expect(503).json();
+        (text(&told, "/reader") == "waiting_for_room").then_some(told)
+    };
+    let told = poll_until(GOES_ON_AFTER_MAX, "the views to wait for room", look).await;
+    assert!(text(&told, "/detail").contains("make room"), "{told}");
+    assert_eq!(client.read(delivery).await, before);
+    assert_eq!(client.get("/v1/deliveries").send().await.status(), 503);
+    assert_eq!(user_is_created(&client).await, 503);
+
+    disk.resize(LARGE_KIB).await;
+    server.ready().await;
+    assert_eq!(client.get("/v1/deliveries").send().await.status(), 200);
+    assert_eq!(user_is_created(&client).await, 201);
+    assert!(!server.log().contains("set aside"), "{}", server.log());
+    server.stop().await;
+    let _said = verify(data.path()).await;
+    tally(
+        "a full disk under the views at a start: the views waited, and went on once there was room",
+    );
+}
+
+/// The status with which a write is answered.
+async fn user_is_created(client: &Client) -> u16 {
+    let user = json!({"name": "Ada", "email": "ada@example.org"});
+    client.post("/v1/users").json(&user).send().await.status()
 }

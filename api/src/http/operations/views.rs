@@ -80,6 +80,8 @@ fn millis(duration: Duration) -> u64 {
 fn state(health: &ViewsHealth, view: &ViewHealth, rebuild: Option<&Rebuild>) -> &'static str {
     match &health.reader {
         ReaderState::Opening => return "opening",
+        ReaderState::WaitingForRoom(_) => return "waiting_for_room",
+        ReaderState::Retrying(_) => return "retrying",
         ReaderState::Failed(_) => return "failed",
         ReaderState::Stopped => return "stopped",
         ReaderState::Following => {}

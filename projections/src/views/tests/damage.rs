@@ -7,6 +7,7 @@ use domain::delivery::{DeliveryEvent, Status};
 
 use super::*;
 use crate::rebuild::{RebuildError, rebuild, rebuild_some};
+use crate::shared::ReaderState;
 use crate::test_log::{created, delivery, user};
 use crate::user_deliveries::UserDeliveries;
 use crate::verify::Difference;
@@ -379,4 +380,85 @@ fn damage_that_shows_while_running_is_mended_while_running() {
     });
     let mended = views.user_deliveries(user(1), &query).unwrap();
     assert_eq!(mended.items.len() as u128, DELIVERIES);
+}
+
+/// Removes a folder in which the engine may make something at this moment.
+fn removed(folder: &Path) {
+    while folder.exists() {
+        let _removed = fs::remove_dir_all(folder);
+    }
+}
+
+/// Writes go on and what has an id is answered while the views cannot be set
+/// aside, and they follow again once they can be.
+fn come_back_although(obstruct: impl Fn(&Path), clear: impl Fn(&Path)) {
+    let mut stopped = Stopped::new();
+    let views = open(&stopped.views, &stopped.log);
+    catch_up(&views, &stopped.log);
+    removed(&stopped.views);
+    obstruct(&stopped.views);
+    let damage = ViewStoreError::unreadable("nothing is there any more");
+    views.shared.report_damage(&views.shared.set(), &damage);
+    let mut log = std::mem::replace(&mut stopped.log, TestLog::new());
+    log.delivery(delivery(DELIVERIES), user(1), [created(user(1))]);
+    let is_obstructed = stopped.views.is_file();
+    runtime().block_on(async {
+        while is_obstructed && !matches!(views.health().reader, ReaderState::Retrying(_)) {
+            tokio::task::yield_now().await;
+        }
+    });
+    for number in 0..=DELIVERIES {
+        assert!(views.delivery(delivery(number)).unwrap().is_some());
+    }
+    clear(&stopped.views);
+    catch_up(&views, &log);
+    let all = views.user_deliveries(user(1), &UserDeliveriesQuery::all(200));
+    assert_eq!(all.unwrap().items.len() as u128, DELIVERIES + 1);
+    let health = views.health();
+    assert_eq!(health.rebuilds, 1);
+    assert_eq!(health.reader, ReaderState::Following);
+    stop_and_verify(views, &stopped.views, &log);
+}
+
+#[test]
+fn views_whose_folder_was_removed_are_begun_anew() {
+    come_back_although(|_| {}, |_| {});
+}
+
+#[test]
+fn views_that_cannot_be_set_aside_are_tried_again_until_they_can_be() {
+    come_back_although(
+        |views| fs::write(views, "something else").unwrap(),
+        |views| fs::remove_file(views).unwrap(),
+    );
+}
+
+#[test]
+fn views_that_cannot_be_set_aside_can_be_stopped() {
+    let stopped = Stopped::new();
+    let views = open(&stopped.views, &stopped.log);
+    catch_up(&views, &stopped.log);
+    removed(&stopped.views);
+    fs::write(&stopped.views, "something else").unwrap();
+    let damage = ViewStoreError::unreadable("nothing is there any more");
+    views.shared.report_damage(&views.shared.set(), &damage);
+    runtime().block_on(async {
+        while !matches!(views.health().reader, ReaderState::Retrying(_)) {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert!(views.stop_within(Duration::MAX));
+}
+
+#[test]
+fn a_full_disk_at_a_start_leaves_views_in_good_order() {
+    let stopped = Stopped::new();
+    // Writing to it fails as on a full disk, in that it fails.
+    fs::remove_file(stopped.views.join("boot")).unwrap();
+    fs::create_dir(stopped.views.join("boot")).unwrap();
+    let mut folder = ViewFolder::disk(&stopped.views, OPTIONS.cache_bytes);
+    assert!(folder.open().is_err());
+    fs::remove_dir(stopped.views.join("boot")).unwrap();
+    let left = folder.open().unwrap().left;
+    assert_eq!(left, crate::view_store::Left::InGoodOrder);
 }

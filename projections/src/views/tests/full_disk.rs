@@ -26,7 +26,8 @@ impl SmallDisk {
         if is_of_rebuild && self.is_small.load(Ordering::SeqCst) {
             self.is_full.store(true, Ordering::SeqCst);
         }
-        if self.is_full.load(Ordering::SeqCst) {
+        let is_reading = matches!(doing, Doing::Reading);
+        if !is_reading && self.is_full.load(Ordering::SeqCst) {
             return Err(ViewStoreError::NoRoom {
                 doing: "writing",
                 why: "no space left on device".to_owned(),
@@ -38,6 +39,13 @@ impl SmallDisk {
 
 /// Views of some deliveries on such a disk, which follow.
 fn on(disk: &Arc<SmallDisk>, log: &TestLog) -> Views {
+    let views = started_on(disk, log);
+    catch_up(&views, log);
+    views
+}
+
+/// The same, whatever becomes of them.
+fn started_on(disk: &Arc<SmallDisk>, log: &TestLog) -> Views {
     let (store, disk) = (Arc::<MemoryViewStore>::default(), Arc::clone(disk));
     let open = move || {
         let (store, disk) = (Arc::clone(&store), Arc::clone(&disk));
@@ -45,9 +53,7 @@ fn on(disk: &Arc<SmallDisk>, log: &TestLog) -> Views {
         Arc::new(troubled) as Arc<dyn ViewStore>
     };
     let folder = ViewFolder::Made(MadeStores(Box::new(open)));
-    let views = Views::start(folder, log.store(), Duration::MAX).unwrap();
-    catch_up(&views, log);
-    views
+    Views::start(folder, log.store(), Duration::MAX).unwrap()
 }
 
 fn deliveries() -> TestLog {
@@ -87,7 +93,7 @@ fn a_rebuild_that_fills_the_disk_is_given_up_and_the_views_go_on_once_there_is_r
     );
     let reader = views.health().reader;
     assert!(
-        matches!(&reader, ReaderState::Failed(why) if why.contains("no space left")),
+        matches!(&reader, ReaderState::WaitingForRoom(why) if why.contains("no space left")),
         "{reader:?}"
     );
     log.delivery(delivery(20), user(1), [created(user(1))]);
@@ -141,4 +147,42 @@ fn views_can_be_stopped_while_their_disk_is_full() {
     });
     views.stop();
     assert!(views.delivery(delivery(20)).unwrap().is_some());
+}
+
+#[test]
+fn a_disk_that_is_full_at_the_start_keeps_nobody_from_what_needs_no_views() {
+    let (mut log, disk) = (deliveries(), Arc::<SmallDisk>::default());
+    disk.is_full.store(true, Ordering::SeqCst);
+    let views = started_on(&disk, &log);
+    let health = views.health();
+    assert!(
+        matches!(&health.reader, ReaderState::WaitingForRoom(why) if why.contains("make room on the disk")),
+        "{health:?}"
+    );
+    assert!(!health.is_ready());
+    assert!(!views.are_open(), "what they have seen is not known yet");
+    for number in 0..20 {
+        assert!(views.delivery(delivery(number)).unwrap().is_some());
+    }
+    assert!(user_now(&views, 1).is_none(), "the log has none");
+    let list = views.user_deliveries(user(1), &UserDeliveriesQuery::all(50));
+    assert!(matches!(list, Err(QueryError::Lagging { .. })), "{list:?}");
+
+    disk.is_full.store(false, Ordering::SeqCst);
+    log.delivery(delivery(20), user(1), [created(user(1))]);
+    catch_up(&views, &log);
+    runtime().block_on(views.opened()).unwrap();
+    let list = views.user_deliveries(user(1), &UserDeliveriesQuery::all(50));
+    assert_eq!(list.unwrap().items.len(), 21);
+    assert_eq!(views.health().rebuilds, 0, "nothing was taken for damaged");
+}
+
+#[test]
+fn views_that_wait_for_room_since_the_start_can_be_stopped() {
+    let (log, disk) = (deliveries(), Arc::<SmallDisk>::default());
+    disk.is_full.store(true, Ordering::SeqCst);
+    let views = started_on(&disk, &log);
+    assert!(views.stop_within(Duration::MAX));
+    assert_eq!(views.health().reader, ReaderState::Stopped);
+    assert!(views.delivery(delivery(1)).unwrap().is_some());
 }

@@ -13,12 +13,16 @@ pub(super) enum Doing<'t> {
     Applying(&'t str),
     /// Something else is written.
     Writing,
+    /// What was written is handed to the disk.
+    Flushing,
+    /// An entry of a tree is read.
+    Reading,
 }
 
 /// Waits, fails, or lets it be done.
 type Trouble = dyn Fn(Doing<'_>) -> Result<(), ViewStoreError> + Send + Sync;
 
-/// A store that asks before it writes anything.
+/// A store that asks before anything is done to it.
 pub(super) struct Troubled {
     store: Arc<MemoryViewStore>,
     trouble: Arc<Trouble>,
@@ -100,7 +104,7 @@ impl ViewStore for Troubled {
     }
 
     fn flush(&self) -> Result<(), ViewStoreError> {
-        self.writing()?;
+        (self.trouble)(Doing::Flushing)?;
         self.store.flush()
     }
 
@@ -111,6 +115,7 @@ impl ViewStore for Troubled {
 
 impl ViewTree for TroubledTree {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewStoreError> {
+        (self.trouble)(Doing::Reading)?;
         self.tree.get(key)
     }
 
@@ -120,6 +125,7 @@ impl ViewTree for TroubledTree {
         direction: Direction,
         limit: usize,
     ) -> Result<Vec<Entry>, ViewStoreError> {
+        (self.trouble)(Doing::Reading)?;
         self.tree.scan(range, direction, limit)
     }
 
