@@ -3,7 +3,7 @@
 //! A ring of notes: the newest takes the place of the oldest. They lie where
 //! the views lie, and are lost with them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -32,10 +32,22 @@ struct Ended {
     forgotten_to_ms: u64,
 }
 
-/// Those that are kept.
+/// How many ended since the process started, by how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct EndedCounts {
+    /// The new view answers.
+    pub(crate) succeeded: u64,
+    /// It was given up.
+    pub(crate) failed: u64,
+}
+
+/// Those that are kept. No lock is held while the store is at work, or a store
+/// that hangs would hold up whoever asks.
 #[derive(Debug, Default)]
 pub(crate) struct RebuildNotes {
     kept: Mutex<VecDeque<Ended>>,
+    /// By view.
+    counts: Mutex<BTreeMap<String, EndedCounts>>,
 }
 
 fn note_name(number: u64) -> String {
@@ -60,11 +72,11 @@ impl RebuildNotes {
         kept.sort_by_key(|ended| ended.number);
         Ok(Self {
             kept: Mutex::new(kept.into()),
+            counts: Mutex::default(),
         })
     }
 
-    /// Notes how one ended. Known already it is noted in its own place: a crash
-    /// may have come between its end and what follows from that.
+    /// Notes how one ended, and counts it. For one thread alone.
     pub(crate) fn add(
         &self,
         store: &dyn ViewStore,
@@ -72,11 +84,40 @@ impl RebuildNotes {
         view: &str,
         failure: Option<&str>,
     ) -> Result<(), ViewStoreError> {
-        let mut kept = self.kept();
+        let is_known = self.find(id).is_some();
+        self.note(store, id, view, failure)?;
+        if !is_known {
+            let mut counts = locked(&self.counts);
+            let of_view = counts.entry(view.to_owned()).or_default();
+            match failure {
+                None => of_view.succeeded += 1,
+                Some(_) => of_view.failed += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// How many of a view have ended.
+    pub(crate) fn counts(&self, view: &str) -> EndedCounts {
+        locked(&self.counts).get(view).copied().unwrap_or_default()
+    }
+
+    /// Known already it is noted in its own place: a crash may have come between
+    /// its end and what follows from that.
+    fn note(
+        &self,
+        store: &dyn ViewStore,
+        id: RebuildId,
+        view: &str,
+        failure: Option<&str>,
+    ) -> Result<(), ViewStoreError> {
+        let mut kept = self.kept().clone();
         let failure = failure.map(|why| shortened(why).to_owned());
         if let Some(known) = kept.iter_mut().find(|ended| ended.id == id) {
             known.failure = failure;
-            return store.set_note(&note_name(known.number), &to_bytes(known));
+            store.set_note(&note_name(known.number), &to_bytes(known))?;
+            *self.kept() = kept;
+            return Ok(());
         }
         let last = kept.back();
         let number = last.map_or(0, |last| last.number + 1);
@@ -94,6 +135,7 @@ impl RebuildNotes {
         };
         store.set_note(&note_name(number), &to_bytes(&ended))?;
         kept.push_back(ended);
+        *self.kept() = kept;
         Ok(())
     }
 
@@ -103,10 +145,12 @@ impl RebuildNotes {
         store: &dyn ViewStore,
         others: &Self,
     ) -> Result<(), ViewStoreError> {
-        let others = others.kept().clone();
-        for ended in &others {
-            self.add(store, ended.id, &ended.view, ended.failure.as_deref())?;
+        let kept = others.kept().clone();
+        for ended in &kept {
+            self.note(store, ended.id, &ended.view, ended.failure.as_deref())?;
         }
+        let counts = locked(&others.counts).clone();
+        *locked(&self.counts) = counts;
         Ok(())
     }
 
@@ -126,8 +170,12 @@ impl RebuildNotes {
     }
 
     fn kept(&self) -> MutexGuard<'_, VecDeque<Ended>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.kept)
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The moment that an id of version 7 (RFC 9562, 5.7) tells, ms since 1970.
@@ -171,6 +219,29 @@ mod tests {
                 "no id of ours"
             );
         }
+    }
+
+    #[test]
+    fn each_end_counts_once_also_for_views_that_take_others_places() {
+        let (store, notes) = (MemoryViewStore::default(), RebuildNotes::default());
+        for (asked_ms, failure) in [
+            (1, None),
+            (2, Some("no room")),
+            (2, Some("no room")),
+            (3, None),
+        ] {
+            notes.add(&store, id(asked_ms), "user", failure).unwrap();
+        }
+        let (other_store, others) = (MemoryViewStore::default(), RebuildNotes::default());
+        others.take_over(&other_store, &notes).unwrap();
+        let counts = EndedCounts {
+            succeeded: 2,
+            failed: 1,
+        };
+        assert_eq!(others.counts("user"), counts);
+        assert_eq!(others.counts("fleet"), EndedCounts::default());
+        let after_a_restart = RebuildNotes::read(&store).unwrap();
+        assert_eq!(after_a_restart.counts("user"), EndedCounts::default());
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! note delivery_status      which of them answers, and which is being built
 //! ```
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use eventstore::{LogHistory, Position};
 use serde::{Deserialize, Serialize};
@@ -118,48 +118,15 @@ fn code_of(projection: &'static dyn Projection, build: Build) -> Option<&'static
 pub(crate) struct Slot {
     projection: &'static dyn Projection,
     serving: RwLock<Arc<View>>,
+    /// Changed by the thread that feeds the views alone. Not held while the store
+    /// is at work, or a store that hangs would hold up whoever asks how far it is.
     rebuild: Mutex<Rebuilds>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Rebuilds {
     note: Note,
     building: Option<Arc<View>>,
-}
-
-impl Rebuilds {
-    /// Notes that the rebuild is over: the new view answers from now on, unless
-    /// it was given up.
-    fn end(
-        &mut self,
-        projection: &dyn Projection,
-        store: &dyn ViewStore,
-        notes: &RebuildNotes,
-        failure: Option<&str>,
-    ) -> Result<(), ViewStoreError> {
-        let Some(rebuild) = self.note.building else {
-            return Ok(());
-        };
-        if let Some(id) = rebuild.id {
-            // First, so that a crash in between does not leave it unknown.
-            notes.add(store, id, projection.name(), failure)?;
-        }
-        let note = match failure {
-            Some(_) => Note {
-                building: None,
-                ..self.note
-            },
-            None => Note {
-                serving: rebuild.build,
-                building: None,
-                done: rebuild.id.or(self.note.done),
-            },
-        };
-        note.write(store, projection)?;
-        self.note = note;
-        self.building = None;
-        Ok(())
-    }
 }
 
 /// A rebuild that is over.
@@ -301,7 +268,7 @@ impl Slot {
 
     /// The view that is being built, if one is.
     pub(crate) fn building(&self) -> Option<Arc<View>> {
-        self.rebuilds().building.clone()
+        self.rebuilds().building
     }
 
     /// The names of its trees.
@@ -319,15 +286,17 @@ impl Slot {
         store: &dyn ViewStore,
         history: &LogHistory,
     ) -> Result<(), ViewStoreError> {
-        let mut rebuilds = self.rebuilds();
-        if rebuilds.building.is_some() {
-            if let Some(rebuild) = &mut rebuilds.note.building {
+        let Rebuilds { mut note, building } = self.rebuilds();
+        if building.is_some() {
+            if let Some(rebuild) = &mut note.building {
                 // One that nobody asked for has no name yet.
                 rebuild.id = rebuild.id.or(id);
             }
-            return rebuilds.note.write(store, self.projection);
+            note.write(store, self.projection)?;
+            self.set_rebuilds(Rebuilds { note, building });
+            return Ok(());
         }
-        let (version, serving) = (self.projection.version(), rebuilds.note.serving);
+        let (version, serving) = (self.projection.version(), note.serving);
         let mut build = Build {
             version,
             generation: serving.generation + 1,
@@ -339,10 +308,7 @@ impl Slot {
         }
         let (name, generation) = (build.tree_name(self.projection), build.generation);
         let view = View::create(self.projection, name, store, history)?;
-        let note = Note {
-            building: Some(NotedRebuild { build, id }),
-            ..rebuilds.note
-        };
+        note.building = Some(NotedRebuild { build, id });
         note.write(store, self.projection)?;
         // Whoever asked is told: a crash must not forget it.
         store.flush()?;
@@ -351,8 +317,8 @@ impl Slot {
             generation,
             "the view is built anew beside the one that serves"
         );
-        rebuilds.note = note;
-        rebuilds.building = Some(Arc::new(view));
+        let building = Some(Arc::new(view));
+        self.set_rebuilds(Rebuilds { note, building });
         Ok(())
     }
 
@@ -364,15 +330,14 @@ impl Slot {
         store: &dyn ViewStore,
         notes: &RebuildNotes,
     ) -> Result<Option<Settled>, ViewStoreError> {
-        let mut rebuilds = self.rebuilds();
-        let Some(new) = rebuilds.building.clone() else {
+        let Some(new) = self.building() else {
             return Ok(None);
         };
         let old = self.serving();
         if let Some(halt) = new.halt() {
             // Where the old one stands still too there is nothing to go back to, and nothing lost.
             tracing::error!(view = self.projection.name(), error = %halt, "building the view anew is given up; the old one goes on serving");
-            rebuilds.end(self.projection, store, notes, Some(&halt.to_string()))?;
+            self.end(store, notes, Some(&halt.to_string()))?;
             return Ok(Some(Settled {
                 replaced: new,
                 has_drifted: false,
@@ -383,13 +348,41 @@ impl Slot {
         }
         // What is noted must not outlive what it tells of.
         store.flush()?;
-        rebuilds.end(self.projection, store, notes, None)?;
+        self.end(store, notes, None)?;
         *self.serving.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
         tracing::info!(view = self.projection.name(), position = %new.position(), "the view that was built anew serves now");
         Ok(Some(Settled {
             has_drifted: has_drifted(&old, &new),
             replaced: old,
         }))
+    }
+
+    /// Notes that the rebuild is over: the new view answers from now on, unless
+    /// it was given up.
+    fn end(
+        &self,
+        store: &dyn ViewStore,
+        notes: &RebuildNotes,
+        failure: Option<&str>,
+    ) -> Result<(), ViewStoreError> {
+        let Rebuilds { mut note, .. } = self.rebuilds();
+        let Some(rebuild) = note.building.take() else {
+            return Ok(());
+        };
+        if let Some(id) = rebuild.id {
+            // First, so that a crash in between does not leave it unknown.
+            notes.add(store, id, self.projection.name(), failure)?;
+        }
+        if failure.is_none() {
+            note.serving = rebuild.build;
+            note.done = rebuild.id.or(note.done);
+        }
+        note.write(store, self.projection)?;
+        self.set_rebuilds(Rebuilds {
+            note,
+            building: None,
+        });
+        Ok(())
     }
 
     /// Gives up the view that is being built, if one is, and hands it back.
@@ -399,8 +392,7 @@ impl Slot {
         notes: &RebuildNotes,
         why: &str,
     ) -> Result<Option<Arc<View>>, ViewStoreError> {
-        let mut rebuilds = self.rebuilds();
-        let Some(new) = rebuilds.building.clone() else {
+        let Some(new) = self.building() else {
             return Ok(None);
         };
         tracing::error!(
@@ -408,7 +400,7 @@ impl Slot {
             why,
             "building the view anew is given up; the old one goes on serving"
         );
-        rebuilds.end(self.projection, store, notes, Some(why))?;
+        self.end(store, notes, Some(why))?;
         Ok(Some(new))
     }
 
@@ -426,7 +418,12 @@ impl Slot {
         Some(RebuildStatus::Running { position })
     }
 
-    fn rebuilds(&self) -> MutexGuard<'_, Rebuilds> {
-        self.rebuild.lock().unwrap_or_else(PoisonError::into_inner)
+    fn rebuilds(&self) -> Rebuilds {
+        let rebuilds = self.rebuild.lock().unwrap_or_else(PoisonError::into_inner);
+        rebuilds.clone()
+    }
+
+    fn set_rebuilds(&self, rebuilds: Rebuilds) {
+        *self.rebuild.lock().unwrap_or_else(PoisonError::into_inner) = rebuilds;
     }
 }

@@ -13,7 +13,7 @@ use crate::fleet::Fleet;
 use crate::gathering::{Gatherer, feed_in_halves};
 use crate::parking::retry;
 use crate::projection::Projection;
-use crate::rebuild_notes::RebuildNotes;
+use crate::rebuild_notes::{EndedCounts, RebuildNotes};
 use crate::slot::{RebuildId, RebuildStatus, Slot};
 use crate::statistics::HourlyStatistics;
 use crate::sweeping::Going;
@@ -379,6 +379,11 @@ impl ViewSet {
             }
         }
         self.sweep()
+    }
+
+    /// How many rebuilds of a view that somebody asked for have ended.
+    pub(crate) fn rebuilds_ended(&self, name: &str) -> EndedCounts {
+        self.notes.counts(name)
     }
 
     /// Whether a rebuild that is not known may have been known once.

@@ -17,7 +17,7 @@ use super::problem::{Problem, ProblemKind};
 use crate::observability::{
     AUDITED_DELIVERIES, LOG_POSITION, LOG_WRITABLE, VIEW_CHECKED, VIEW_DRIFTED, VIEW_HALTED,
     VIEW_LAG_POSITIONS, VIEW_LAG_SECONDS, VIEW_PARKED_STREAMS, VIEW_POSITION,
-    VIEW_REBUILD_POSITION, VIEW_REBUILDING, VIEW_SKIPPED_RECORDS, VIEWS_HOLD_WRITES,
+    VIEW_REBUILD_POSITION, VIEW_REBUILDING, VIEW_REBUILDS, VIEW_SKIPPED_RECORDS, VIEWS_HOLD_WRITES,
     VIEWS_LAG_SECONDS, VIEWS_REBUILDS,
 };
 
@@ -214,6 +214,13 @@ fn gauge(health: &ViewsHealth, log: &Health) {
         metrics::gauge!(VIEW_PARKED_STREAMS, "view" => view.name).set(view.parked as f64);
         metrics::gauge!(VIEW_SKIPPED_RECORDS, "view" => view.name).set(view.skipped as f64);
         metrics::gauge!(VIEW_DRIFTED, "view" => view.name).set(view.drifted as f64);
+        for (outcome, ended) in [
+            ("succeeded", view.rebuilds_succeeded),
+            ("failed", view.rebuilds_failed),
+        ] {
+            metrics::counter!(VIEW_REBUILDS, "view" => view.name, "outcome" => outcome)
+                .absolute(ended);
+        }
         let is_checked = f64::from(u8::from(view.checked));
         metrics::gauge!(VIEW_CHECKED, "view" => view.name).set(is_checked);
         let is_halted = f64::from(u8::from(view.halted.is_some()));

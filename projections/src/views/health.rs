@@ -61,6 +61,11 @@ pub struct ViewHealth {
     pub drifted: u64,
     /// Where the view is that is being built to take its place, if one is.
     pub rebuilding: Option<Position>,
+    /// How many rebuilds of it that somebody asked for have succeeded since the
+    /// process started.
+    pub rebuilds_succeeded: u64,
+    /// How many were given up.
+    pub rebuilds_failed: u64,
 }
 
 impl ViewsHealth {
@@ -116,6 +121,8 @@ impl Views {
             skipped: view.skipped().unwrap_or_default(),
             drifted: self.shared.audits().drifted(view.name()),
             rebuilding: set.rebuilding(view.name()),
+            rebuilds_succeeded: set.rebuilds_ended(view.name()).succeeded,
+            rebuilds_failed: set.rebuilds_ended(view.name()).failed,
         };
         ViewsHealth {
             head,

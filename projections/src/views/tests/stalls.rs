@@ -15,6 +15,8 @@ use crate::shared::{ReaderState, WriteHold};
 use crate::test_log::{created, delivery, user};
 use crate::view_store::{MadeStores, ViewStore};
 
+const ID: RebuildId = RebuildId([7; 16]);
+
 /// A word that somebody waits for.
 #[derive(Debug, Default)]
 struct Gate {
@@ -45,7 +47,7 @@ impl Gate {
 fn hanging(gate: &Arc<Gate>) -> Arc<dyn ViewStore> {
     let gate = Arc::clone(gate);
     Arc::new(Troubled::new(Arc::default(), move |doing| {
-        if let Doing::Applying(_) = doing {
+        if matches!(doing, Doing::Applying(_)) {
             gate.pass();
         }
         Ok(())
@@ -83,6 +85,100 @@ fn a_store_that_hangs_is_given_up_and_everything_is_answered_meanwhile() {
     catch_up(&views, &log);
     assert_eq!(views.health().rebuilds, 1);
     views.stop();
+}
+
+/// What a store is at when it hangs, and what brings it there.
+#[derive(Clone, Copy, Debug)]
+enum Hangs {
+    /// A flush, with which a rebuild begins.
+    Flush,
+    /// A row is read to fold on with.
+    Read,
+    /// A note is written, with which a rebuild begins.
+    Note,
+}
+
+impl Hangs {
+    fn is_at(self, doing: Doing<'_>) -> bool {
+        match self {
+            Self::Flush => doing == Doing::Flushing,
+            Self::Read => doing == Doing::Reading,
+            Self::Note => doing == Doing::Writing,
+        }
+    }
+}
+
+/// Whether this is the thread that feeds the views; whoever else comes to a
+/// disk that hangs is not waited for by anybody.
+fn feeds() -> bool {
+    std::thread::current().name() == Some("views")
+}
+
+/// A store that hangs whatever it is at does so once the views follow: they are
+/// begun anew, and meanwhile nobody who asks how they are, or for something by
+/// its id, waits.
+fn given_up_wherever_it_hangs(hangs: Hangs) {
+    let mut log = TestLog::new();
+    for number in 0..20 {
+        log.delivery(delivery(number), user(1), [created(user(1))]);
+    }
+    let (gate, is_armed) = (Arc::<Gate>::default(), Arc::<AtomicBool>::default());
+    let (at_the_gate, armed) = (Arc::clone(&gate), Arc::clone(&is_armed));
+    let store = Arc::new(Troubled::new(Arc::default(), move |doing| {
+        if hangs.is_at(doing) && feeds() && armed.load(Ordering::SeqCst) {
+            at_the_gate.pass();
+        }
+        Ok(())
+    }));
+    let spare = Arc::<MemoryViewStore>::default();
+    let views = views_in(vec![spare, store], &log, Duration::from_millis(5));
+    catch_up(&views, &log);
+    is_armed.store(true, Ordering::SeqCst);
+    let rebuild = match hangs {
+        Hangs::Flush | Hangs::Note => views.rebuild("user", ID),
+        Hangs::Read => None,
+    };
+    if rebuild.is_none() {
+        log.delivery(delivery(20), user(1), [created(user(1))]);
+    }
+    until(|| gate.is_met.load(Ordering::SeqCst));
+    if rebuild.is_some() {
+        log.delivery(delivery(20), user(1), [created(user(1))]);
+    }
+
+    let health = views.health();
+    assert_eq!(health.head, log.head(), "{hangs:?}");
+    drop(views.rebuild_status(ID));
+    for number in 0..=20 {
+        assert!(views.delivery(delivery(number)).unwrap().is_some());
+    }
+    catch_up(&views, &log);
+    assert_eq!(views.health().rebuilds, 1, "{hangs:?}");
+    let list = views.user_deliveries(user(1), &UserDeliveriesQuery::all(50));
+    assert_eq!(list.unwrap().items.len(), 21);
+
+    // The thread that was given up comes back, and does no harm.
+    gate.open();
+    log.delivery(delivery(21), user(1), [created(user(1))]);
+    catch_up(&views, &log);
+    assert_eq!(views.health().rebuilds, 1);
+    views.stop();
+    assert_eq!(views.health().reader, ReaderState::Stopped);
+}
+
+#[test]
+fn a_store_that_hangs_in_a_flush_is_given_up() {
+    given_up_wherever_it_hangs(Hangs::Flush);
+}
+
+#[test]
+fn a_store_that_hangs_in_a_read_is_given_up() {
+    given_up_wherever_it_hangs(Hangs::Read);
+}
+
+#[test]
+fn a_store_that_hangs_in_a_note_is_given_up() {
+    given_up_wherever_it_hangs(Hangs::Note);
 }
 
 /// Views in the stores of this list, the last first.

@@ -12,7 +12,6 @@ use projections::{RebuildId, RebuildStatus, Views};
 
 use super::pace::{Look, Pace};
 use crate::environment::Environment;
-use crate::observability::VIEW_REBUILDS;
 
 /// The last rebuild of each view. Clones share it. Not more than there are views.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +21,6 @@ pub(in crate::http) struct Rebuilds(Arc<Mutex<HashMap<&'static str, Known>>>);
 struct Known {
     id: RebuildId,
     pace: Pace,
-    is_counted: bool,
 }
 
 /// A rebuild as it is now.
@@ -47,8 +45,6 @@ impl Rebuilds {
         environment: &Environment,
         view: &str,
     ) -> Option<RebuildId> {
-        // How the last one ended is counted once somebody looks, and another is looked at from now on.
-        let _ = self.of(views, environment, view);
         let id = views.rebuild(view, RebuildId(environment.new_id().into_bytes()))?;
         let names = views.health().views.into_iter().map(|view| view.name);
         if let Some(name) = names.into_iter().find(|name| *name == view) {
@@ -96,7 +92,7 @@ impl Rebuilds {
         }
         let known = known.get_mut(view).filter(|known| known.id == id);
         let now = environment.elapsed();
-        let remaining_s = known.and_then(|known| known.look(now, view, &status, target));
+        let remaining_s = known.and_then(|known| known.look(now, &status, target));
         Some(Rebuild {
             id,
             view,
@@ -116,41 +112,21 @@ impl Known {
         Self {
             id,
             pace: Pace::default(),
-            is_counted: false,
         }
     }
 
     /// Notes how it is, and says how long it will still take, as far as that can be said.
-    fn look(
-        &mut self,
-        at: Duration,
-        view: &'static str,
-        status: &RebuildStatus,
-        target: u64,
-    ) -> Option<u64> {
+    fn look(&mut self, at: Duration, status: &RebuildStatus, target: u64) -> Option<u64> {
         match status {
-            RebuildStatus::Waiting => None,
+            RebuildStatus::Waiting | RebuildStatus::Succeeded | RebuildStatus::Failed { .. } => {
+                None
+            }
             RebuildStatus::Running { position } => {
                 let position = position.get();
                 let look = Look { at, position };
                 self.pace.note(look);
                 self.pace.remaining_s(look, target)
             }
-            RebuildStatus::Succeeded => {
-                self.count(view, "succeeded");
-                None
-            }
-            RebuildStatus::Failed { .. } => {
-                self.count(view, "failed");
-                None
-            }
-        }
-    }
-
-    /// Counts that it is over, once.
-    fn count(&mut self, view: &'static str, outcome: &'static str) {
-        if !std::mem::replace(&mut self.is_counted, true) {
-            metrics::counter!(VIEW_REBUILDS, "view" => view, "outcome" => outcome).increment(1);
         }
     }
 }
