@@ -123,8 +123,8 @@ pub const VIEW_PARKED_STREAMS: &str = "airpost_view_parked_streams";
 pub const VIEW_SKIPPED_RECORDS: &str = "airpost_view_skipped_records";
 /// How often a view was found not to say what the log says, by view: it must be 0.
 pub const VIEW_DRIFTED: &str = "airpost_view_drifted";
-/// How many deliveries were folded anew since the start and compared with the views.
-pub const AUDITED_DELIVERIES: &str = "airpost_audited_deliveries";
+/// How many records were audited since the start: their streams folded anew, and compared with the views.
+pub const AUDITED_RECORDS: &str = "airpost_audited_records";
 /// 1 for a view whose entries are known to be in order, 0 while they are checked, by view.
 pub const VIEW_CHECKED: &str = "airpost_view_checked";
 /// 1 for a view that stands still at a record that cannot be read, else 0, by view.
@@ -285,9 +285,9 @@ fn describe_views() {
         "how often a view was found not to say what the log says; it must be 0"
     );
     describe_gauge!(
-        AUDITED_DELIVERIES,
+        AUDITED_RECORDS,
         Unit::Count,
-        "deliveries that were folded anew and compared with the views"
+        "records whose streams were folded anew and compared with the views"
     );
     describe_gauge!(
         VIEW_CHECKED,

@@ -141,6 +141,8 @@ impl Opened {
         };
         let views_options = ViewsOptions {
             cache_bytes: config.views_cache_bytes(),
+            // The end of an id is drawn by chance.
+            audit_from: environment.new_id().as_u64_pair().1,
             ..ViewsOptions::default()
         };
         refuse_a_missing_journal(&folders, views_options)?;

@@ -45,10 +45,14 @@ pub(crate) trait Projection: Send + Sync {
     /// The categories of the streams it folds.
     fn categories(&self) -> &'static [Category];
 
-    /// Whether each of its entries comes from one stream, so that a fold of that
-    /// stream alone tells what they must be. The auditor looks at these views.
-    fn has_entries_of_one_stream(&self) -> bool {
-        self.poison() == Poison::ParkStream
+    /// What each of its entries comes from, so that a fold of that alone tells
+    /// what they must be.
+    fn sources(&self) -> Sources {
+        if self.poison() == Poison::ParkStream {
+            Sources::Stream
+        } else {
+            Sources::Log
+        }
     }
 
     /// Whether it looks into this record's events; if not, it takes them undecoded.
@@ -78,6 +82,19 @@ pub(crate) trait Projection: Send + Sync {
             .iter()
             .any(|category| category.number() == number)
     }
+}
+
+/// What an entry of a view comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sources {
+    /// One stream.
+    Stream,
+    /// A user's own stream, and those of all their deliveries.
+    User,
+    /// A drone session's stream, and that there is what its facts wait for.
+    Session,
+    /// Any streams, in the order of the log: only the whole log tells.
+    Log,
 }
 
 /// A record's events, decoded.

@@ -21,7 +21,7 @@ use crate::key::{Key, KeyParts};
 use crate::overlay::{Overlay, Row};
 use crate::parking::Poison;
 use crate::progress::Progress;
-use crate::projection::{Facts, Projection};
+use crate::projection::{Facts, Projection, Sources};
 use crate::stored::{Carried, event_time, instant};
 use crate::view_store::{Direction, ViewStoreError};
 
@@ -119,8 +119,8 @@ impl Projection for User {
     }
 
     /// A user's row counts the deliveries of many streams.
-    fn has_entries_of_one_stream(&self) -> bool {
-        false
+    fn sources(&self) -> Sources {
+        Sources::User
     }
 
     fn categories(&self) -> &'static [Category] {

@@ -258,6 +258,18 @@ pub(crate) fn page(
     }
 }
 
+/// A user's deliveries by the keys of their rows alone, oldest first, at most so many.
+pub(crate) fn ids_of(
+    view: &Overlay<'_>,
+    user: UserId,
+    limit: usize,
+) -> Result<Vec<DeliveryId>, ViewStoreError> {
+    let of_user = Key::row().id(user.uuid().as_bytes()).prefix();
+    let rows = view.scan(&of_user, Direction::Forward, limit)?;
+    let ids = rows.iter().map(|(key, _)| Ok(place(key)?.1));
+    ids.collect()
+}
+
 /// The rows between the query's instants and before its cursor.
 fn range(user: UserId, query: &UserDeliveriesQuery) -> KeyRange {
     let of_user = || Key::row().id(user.uuid().as_bytes());
@@ -329,17 +341,23 @@ pub(crate) fn page_of_one(
 }
 
 fn listed(key: &[u8], value: &[u8]) -> Result<ListedDelivery, ViewStoreError> {
+    let (created_at, id) = place(key)?;
+    let row = from_bytes::<StoredRow>(value)?;
+    Ok(ListedDelivery {
+        id,
+        created_at,
+        status: row.progress.status,
+        external_id: row.external_id,
+    })
+}
+
+/// When the delivery of a row was created, and which it is.
+fn place(key: &[u8]) -> Result<(Timestamp, DeliveryId), ViewStoreError> {
     let parts = KeyParts::of_row(key).and_then(|mut parts| {
         parts.id()?;
         Some((parts.instant()?, parts.id()?))
     });
     let (created, id) =
         parts.ok_or_else(|| ViewStoreError::unreadable("a key that is too short"))?;
-    let row = from_bytes::<StoredRow>(value)?;
-    Ok(ListedDelivery {
-        id: read_part(Some(id))?,
-        created_at: instant(created),
-        status: row.progress.status,
-        external_id: row.external_id,
-    })
+    Ok((instant(created), read_part(Some(id))?))
 }

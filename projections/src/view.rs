@@ -286,9 +286,9 @@ impl View {
         self.projection.poison()
     }
 
-    /// Whether each of its entries comes from one stream.
-    pub(crate) fn has_entries_of_one_stream(&self) -> bool {
-        self.projection.has_entries_of_one_stream()
+    /// The code that writes it.
+    pub(crate) fn projection(&self) -> &'static dyn Projection {
+        self.projection
     }
 
     /// The streams whose first record ends a wait that a record begins.

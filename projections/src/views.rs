@@ -62,6 +62,9 @@ pub struct ViewsOptions {
     /// How long to wait for them to be opened. What takes longer, after a long
     /// run that nobody ended, goes on in the background.
     pub open_wait: Duration,
+    /// Where in the log the auditor begins: any number, another one at every
+    /// start, so that restarts do not lead it to the same records again and again.
+    pub audit_from: u64,
 }
 
 impl Default for ViewsOptions {
@@ -71,6 +74,7 @@ impl Default for ViewsOptions {
         Self {
             cache_bytes: 64 * 1024 * 1024,
             open_wait: Duration::from_millis(250),
+            audit_from: 0,
         }
     }
 }
@@ -144,11 +148,10 @@ impl Views {
         log: Arc<dyn EventStore>,
         options: ViewsOptions,
     ) -> Result<Self, OpenError> {
-        Self::start(
-            ViewFolder::disk(folder, options.cache_bytes),
-            log,
-            options.open_wait,
-        )
+        let folder = ViewFolder::disk(folder, options.cache_bytes);
+        let views = Self::start(folder, log, options.open_wait)?;
+        views.shared.audits().begin_at(options.audit_from);
+        Ok(views)
     }
 
     /// Views that are nowhere but in memory, with everything else the same.

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::key::{Key, KeyParts};
 use crate::overlay::Overlay;
 use crate::parking::Poison;
-use crate::projection::{Facts, Projection, category};
+use crate::projection::{Facts, Projection, Sources, category};
 use crate::stored::{from_bytes, to_bytes};
 use crate::view_store::{Direction, ViewStoreError};
 
@@ -112,8 +112,8 @@ impl Projection for WaitingSessions {
     }
 
     /// A session's facts are released by missions and deliveries.
-    fn has_entries_of_one_stream(&self) -> bool {
-        false
+    fn sources(&self) -> Sources {
+        Sources::Session
     }
 
     fn categories(&self) -> &'static [Category] {

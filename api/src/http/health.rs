@@ -15,7 +15,7 @@ use super::answer::json as json_answer;
 use super::operations::under_way_at;
 use super::problem::{Problem, ProblemKind};
 use crate::observability::{
-    AUDITED_DELIVERIES, LOG_POSITION, LOG_WRITABLE, VIEW_CHECKED, VIEW_DRIFTED, VIEW_HALTED,
+    AUDITED_RECORDS, LOG_POSITION, LOG_WRITABLE, VIEW_CHECKED, VIEW_DRIFTED, VIEW_HALTED,
     VIEW_LAG_POSITIONS, VIEW_LAG_SECONDS, VIEW_PARKED_STREAMS, VIEW_POSITION,
     VIEW_REBUILD_POSITION, VIEW_REBUILDING, VIEW_REBUILDS, VIEW_SKIPPED_RECORDS, VIEWS_HOLD_WRITES,
     VIEWS_LAG_SECONDS, VIEWS_REBUILDS,
@@ -201,7 +201,7 @@ fn gauge(health: &ViewsHealth, log: &Health) {
     let writable = matches!(log, Health::Writable);
     metrics::gauge!(LOG_WRITABLE).set(f64::from(u8::from(writable)));
     metrics::gauge!(LOG_POSITION).set(health.head.get() as f64);
-    metrics::gauge!(AUDITED_DELIVERIES).set(health.audited as f64);
+    metrics::gauge!(AUDITED_RECORDS).set(health.audited as f64);
     metrics::gauge!(VIEWS_LAG_SECONDS).set(health.lag.as_secs_f64());
     let are_held = f64::from(u8::from(health.holds_writes.is_some()));
     metrics::gauge!(VIEWS_HOLD_WRITES).set(are_held);

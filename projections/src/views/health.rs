@@ -28,7 +28,7 @@ pub struct ViewsHealth {
     pub reader: ReaderState,
     /// How often they were damaged and begun anew since they were opened.
     pub rebuilds: u32,
-    /// How many deliveries were audited since then: folded anew, and compared
+    /// How many records were audited since then: their streams folded anew, and compared
     /// with what the views say.
     pub audited: u64,
     /// Each view.

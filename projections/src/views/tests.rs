@@ -26,6 +26,7 @@ use crate::verify::{Verification, verify};
 const OPTIONS: ViewsOptions = ViewsOptions {
     cache_bytes: 8 * 1024 * 1024,
     open_wait: Duration::MAX,
+    audit_from: 0,
 };
 
 fn open(folder: &Path, log: &TestLog) -> Views {

@@ -36,7 +36,7 @@ async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
         &json!({
             "head": health.head.get(),
             "ready": health.is_ready(),
-            "audited_deliveries": health.audited,
+            "audited_records": health.audited,
             "lag_ms": millis(health.lag),
             "holds_writes": health.holds_writes.is_some(),
             "items": items.collect::<Vec<_>>(),
