@@ -6,6 +6,7 @@ mod following;
 mod laws;
 mod poison;
 mod rebuilds;
+mod upgrades;
 mod troubled;
 mod engines;
 mod stalls;

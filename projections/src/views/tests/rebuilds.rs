@@ -96,12 +96,12 @@ static NEW_BUT_BROKEN: Tally = Tally {
     is_broken: &BROKEN,
 };
 
-const OLD_ONLY: Projections = &[&OLD];
-const NEW_ONLY: Projections = &[&NEW];
+pub(super) const OLD_ONLY: Projections = &[&OLD];
+pub(super) const NEW_ONLY: Projections = &[&NEW];
 const NEWEST_ONLY: Projections = &[&NEWEST];
 const NEW_BUT_BROKEN_ONLY: Projections = &[&NEW_BUT_BROKEN];
 
-fn tallies(set: &ViewSet) -> Vec<u8> {
+pub(super) fn tallies(set: &ViewSet) -> Vec<u8> {
     let view = set.view(&OLD);
     entries(&view)
         .into_iter()
@@ -122,7 +122,7 @@ fn built_by_the_old_release() -> (TestLog, ViewFolder) {
     (log, folder)
 }
 
-fn checked(set: ViewSet) -> ViewSet {
+pub(super) fn checked(set: ViewSet) -> ViewSet {
     while !set.is_checked() {
         set.check_on(100).unwrap();
     }
