@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use hyper::body::Incoming;
@@ -14,7 +15,7 @@ use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 use super::ServerSettings;
-use super::wire::{Progress, Wire};
+use super::wire::{Progress, StandsStill, Wire};
 use crate::http::front::Front;
 
 /// The most a request's head may take before hyper refuses it by itself,
@@ -38,7 +39,7 @@ pub(super) async fn serve(
     // Answers are written whole, so waiting for more to send only costs time.
     // A connection that is gone already shows when it is read.
     let _ = stream.set_nodelay(true);
-    let progress = Arc::new(Progress::default());
+    let progress = Arc::new(Progress::new(settings.environment.clone()));
     let wire = Wire::new(stream, Arc::clone(&progress), settings.environment.clone());
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let (front, working) = (front.clone(), progress.begin());
@@ -48,18 +49,14 @@ pub(super) async fn serve(
             Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
         }
     });
-    let builder = builder(settings);
+    let builder = builder();
     let mut connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
     let mut patience = Patience::new(settings, &progress);
     let mut is_stopping = false;
     loop {
         tokio::select! {
-            ended = connection.as_mut() => {
-                if ended.is_err_and(|error| is_late_head(&*error)) {
-                    progress.say_late();
-                }
-                return;
-            }
+            // Whatever ended it, the client was told or is gone.
+            _ended = connection.as_mut() => return,
             () = patience.wait() => {
                 if patience.is_over() {
                     progress.say_late();
@@ -77,12 +74,13 @@ pub(super) async fn serve(
     }
 }
 
-fn builder(settings: &ServerSettings) -> auto::Builder<TokioExecutor> {
+fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(settings.headers_time)
+        // It would also end connections that are idle: see `Patience`.
+        .header_read_timeout(None::<Duration>)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX);
     builder
@@ -93,20 +91,16 @@ fn builder(settings: &ServerSettings) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-fn is_late_head(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
-    error
-        .downcast_ref::<hyper::Error>()
-        .is_some_and(hyper::Error::is_timeout)
-}
-
 /// When a connection has stood still for too long.
 ///
-/// hyper's own timer for heads begins only once it knows the protocol, and
-/// knows nothing of clients that do not take their answers.
+/// Not hyper's own timer for heads: it runs while a connection is idle as well,
+/// begins only once hyper knows the protocol, and knows nothing of clients that
+/// do not take their answers.
 struct Patience<'a> {
     settings: &'a ServerSettings,
     progress: &'a Progress,
-    seen: Option<(u64, u64)>,
+    /// How long to wait until it can be over.
+    left: Duration,
 }
 
 impl<'a> Patience<'a> {
@@ -114,26 +108,33 @@ impl<'a> Patience<'a> {
         Self {
             settings,
             progress,
-            seen: None,
+            left: settings.headers_time.min(settings.idle_time),
         }
     }
 
-    /// Until the first request is there, the time for a head; then as long as
-    /// a connection may stand still.
+    /// Waits as long as nothing can be over.
     async fn wait(&self) {
-        let time = if self.seen.is_none() {
-            self.settings.headers_time
-        } else {
-            self.settings.idle_time
-        };
-        tokio::time::sleep(time).await;
+        tokio::time::sleep(self.left).await;
     }
 
     /// After [`Patience::wait`]: whether nothing came of it.
     fn is_over(&mut self) -> bool {
-        let now = (self.progress.requests(), self.progress.bytes());
-        let before = self.seen.replace(now);
-        let is_waiting_for_us = self.progress.is_working();
-        !is_waiting_for_us && before.map_or(now.0 == 0, |before| before == now)
+        let ServerSettings {
+            headers_time,
+            idle_time,
+            environment,
+            ..
+        } = self.settings;
+        let now = environment.elapsed();
+        let left_of = |time: &Duration, since| time.saturating_sub(now.saturating_sub(since));
+        let left = match self.progress.stands_still() {
+            // What is worked on is our doing.
+            None => *headers_time,
+            Some(StandsStill::InHead { since }) => left_of(headers_time, since),
+            Some(StandsStill::Otherwise { since }) => left_of(idle_time, since),
+        };
+        // Whatever begins this moment has its own time from here.
+        self.left = left.min(*headers_time).min(*idle_time);
+        left.is_zero()
     }
 }

@@ -158,17 +158,30 @@ async fn a_head_that_does_not_come_in_time_is_told_so_and_the_connection_closed(
 }
 
 #[tokio::test]
+async fn a_connection_may_be_idle_for_longer_than_a_head_may_take_and_ends_without_a_word() {
+    let settings = ServerSettings {
+        headers_time: Duration::from_millis(10),
+        idle_time: Duration::from_millis(200),
+        ..settings()
+    };
+    let (idle_time, clock) = (settings.idle_time, settings.environment.clone());
+    let running = start(settings).await;
+    let mut stream = running.connect().await;
+    stream.write_all(HELLO).await.unwrap();
+    let asked = clock.elapsed();
+    assert!(read_some(&mut stream).await.ends_with("hello"));
+    assert_eq!(read_all(stream).await, "");
+    let idle = clock.elapsed().checked_sub(asked).unwrap();
+    assert!(idle >= idle_time, "it was closed after {idle:?}");
+}
+
+#[tokio::test]
 async fn a_second_head_that_does_not_come_in_time_closes_the_connection() {
     let running = start(ServerSettings {
         headers_time: Duration::from_millis(20),
         ..settings()
     })
     .await;
-    let answer = running.exchange(HELLO).await;
-    assert!(
-        answer.ends_with("hello"),
-        "an idle connection ends without a word: {answer}"
-    );
     let mut stream = running.connect().await;
     stream.write_all(HELLO).await.unwrap();
     read_some(&mut stream).await;

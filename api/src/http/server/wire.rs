@@ -4,8 +4,9 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -14,21 +15,66 @@ use tokio::net::TcpStream;
 use crate::environment::Environment;
 use crate::http::problem::{Base, PROBLEM_JSON, Problem, ProblemContext, ProblemKind};
 
+/// How the client's next request begins if it is by HTTP/2, in which a head has
+/// no beginning that could be seen from outside (RFC 9113, section 3.4).
+const HTTP_2: &[u8] = b"PRI * ";
+
 /// What has happened on a connection so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Progress {
+    environment: Environment,
+    began: Duration,
     requests: AtomicU64,
     working: AtomicU64,
-    bytes: AtomicU64,
     unanswered_bytes: AtomicU64,
     is_late: AtomicBool,
+    /// How many bytes of [`HTTP_2`] the client began with.
+    preface_bytes: AtomicUsize,
+    /// When something moved last, in either direction, and when the head began
+    /// that has not come whole, if one has: nanoseconds after `began`.
+    moved_at: AtomicU64,
+    head_at: AtomicU64,
+}
+
+/// No head has begun.
+const NO_HEAD: u64 = u64::MAX;
+
+/// How a connection stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StandsStill {
+    /// Part of a request's head has come.
+    InHead {
+        /// When its first byte did, or when the connection began if no request has come on it.
+        since: Duration,
+    },
+    /// The client asks for nothing, or does not take an answer.
+    Otherwise {
+        /// When something moved last.
+        since: Duration,
+    },
 }
 
 impl Progress {
+    /// Of a connection that begins now.
+    pub(super) fn new(environment: Environment) -> Self {
+        Self {
+            began: environment.elapsed(),
+            environment,
+            requests: AtomicU64::new(0),
+            working: AtomicU64::new(0),
+            unanswered_bytes: AtomicU64::new(0),
+            is_late: AtomicBool::new(false),
+            preface_bytes: AtomicUsize::new(0),
+            moved_at: AtomicU64::new(0),
+            head_at: AtomicU64::new(NO_HEAD),
+        }
+    }
+
     /// Notes that a request has come and is being worked on while the guard lives.
     pub(super) fn begin(self: &Arc<Self>) -> Working {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.working.fetch_add(1, Ordering::Relaxed);
+        self.head_at.store(NO_HEAD, Ordering::Relaxed);
         Working(Arc::clone(self))
     }
 
@@ -37,20 +83,85 @@ impl Progress {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// How many bytes have moved, in either direction.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    /// Whether a request is being worked on: then standing still is our doing.
-    pub(super) fn is_working(&self) -> bool {
-        self.working.load(Ordering::Relaxed) > 0
+    /// How it stands still; `None` while a request is being worked on, since that is our doing.
+    pub(super) fn stands_still(&self) -> Option<StandsStill> {
+        if self.is_working() {
+            return None;
+        }
+        let at = |nanos: &AtomicU64| {
+            let nanos = nanos.load(Ordering::Relaxed);
+            self.began.saturating_add(Duration::from_nanos(nanos))
+        };
+        Some(if self.requests() == 0 {
+            StandsStill::InHead { since: self.began }
+        } else if self.head_at.load(Ordering::Relaxed) == NO_HEAD {
+            StandsStill::Otherwise {
+                since: at(&self.moved_at),
+            }
+        } else {
+            StandsStill::InHead {
+                since: at(&self.head_at),
+            }
+        })
     }
 
     /// Makes the wire say, when it is let go, that a request's head came too
     /// late, if part of one has come.
     pub(super) fn say_late(&self) {
         self.is_late.store(true, Ordering::Relaxed);
+    }
+
+    fn is_working(&self) -> bool {
+        self.working.load(Ordering::Relaxed) > 0
+    }
+
+    fn is_http_2(&self) -> bool {
+        self.preface_bytes.load(Ordering::Relaxed) == HTTP_2.len()
+    }
+
+    fn was_read(&self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let now = self.moved();
+        if self.requests() == 0 {
+            self.compare_with_preface(bytes);
+        }
+        self.unanswered_bytes
+            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let is_in_head = !self.is_working() && !self.is_http_2();
+        if is_in_head && self.head_at.load(Ordering::Relaxed) == NO_HEAD {
+            self.head_at.store(now, Ordering::Relaxed);
+        }
+    }
+
+    fn was_written(&self, bytes: usize) {
+        if bytes > 0 {
+            self.moved();
+            self.unanswered_bytes.store(0, Ordering::Relaxed);
+            // What came behind a request waits for its answer to be out.
+            self.head_at.store(NO_HEAD, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that something moved, and says when.
+    fn moved(&self) -> u64 {
+        let now = self.environment.elapsed().saturating_sub(self.began);
+        let now = u64::try_from(now.as_nanos()).unwrap_or(NO_HEAD - 1);
+        self.moved_at.store(now, Ordering::Relaxed);
+        now
+    }
+
+    /// What the client begins with may come byte by byte.
+    fn compare_with_preface(&self, bytes: &[u8]) {
+        let before = self.unanswered_bytes.load(Ordering::Relaxed);
+        let same = self.preface_bytes.load(Ordering::Relaxed);
+        // Once a byte differs, nothing that follows counts.
+        if before == same as u64 {
+            let rest = HTTP_2.get(same..).unwrap_or_default();
+            let more = rest.iter().zip(bytes).take_while(|(a, b)| a == b).count();
+            self.preface_bytes.store(same + more, Ordering::Relaxed);
+        }
     }
 }
 
@@ -88,12 +199,6 @@ impl Wire {
         }
     }
 
-    fn moved(&self, bytes: usize) {
-        self.progress
-            .bytes
-            .fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
     /// Sends what goes out first.
     fn poll_instead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some((bytes, sent)) = &mut self.instead {
@@ -107,7 +212,7 @@ impl Wire {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             *sent += written;
-            self.moved(written);
+            self.progress.was_written(written);
         }
         Poll::Ready(Ok(()))
     }
@@ -134,7 +239,8 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        let has_part_of_a_head = self.progress.unanswered_bytes.load(Ordering::Relaxed) > 0;
+        let has_part_of_a_head = self.progress.unanswered_bytes.load(Ordering::Relaxed) > 0
+            && !(self.progress.is_http_2() && self.progress.requests() > 0);
         if self.progress.is_late.load(Ordering::Relaxed) && has_part_of_a_head {
             let detail =
                 "the head of the request did not arrive in time; send it again without pauses";
@@ -155,11 +261,8 @@ impl AsyncRead for Wire {
         let wire = self.get_mut();
         let before = buf.filled().len();
         let polled = Pin::new(&mut wire.stream).poll_read(cx, buf);
-        let read = buf.filled().len().saturating_sub(before);
-        wire.progress
-            .unanswered_bytes
-            .fetch_add(read as u64, Ordering::Relaxed);
-        wire.moved(read);
+        let read = buf.filled().get(before..).unwrap_or_default();
+        wire.progress.was_read(read);
         polled
     }
 }
@@ -177,8 +280,7 @@ impl AsyncWrite for Wire {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = ready!(Pin::new(&mut wire.stream).poll_write(cx, bytes))?;
-        wire.progress.unanswered_bytes.store(0, Ordering::Relaxed);
-        wire.moved(written);
+        wire.progress.was_written(written);
         Poll::Ready(Ok(written))
     }
 
