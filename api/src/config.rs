@@ -82,7 +82,8 @@ pub struct HttpLimits {
           value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
     pub bodies_mib_max: u64,
 
-    /// Requests that are worked on at once; over it 503.
+    /// Requests that are worked on at once; over it 503. Half of them at most may be waiting
+    /// for the views.
     #[arg(long, env = "AIRPOST_REQUESTS_MAX", value_name = "N", default_value_t = 1024,
           value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub requests_max: u64,
@@ -120,7 +121,8 @@ pub struct HttpLimits {
           value_parser = clap::value_parser!(u64).range(10..=600_000))]
     pub body_idle_ms: u64,
 
-    /// Time for an answer to begin, milliseconds; over it 503.
+    /// Time for an answer to begin, milliseconds; over it 503. What a client asks to wait by
+    /// Prefer: wait comes on top.
     #[arg(long, env = "AIRPOST_REQUEST_TIME_MS", value_name = "MS", default_value_t = 30_000,
           value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
     pub request_time_ms: u64,

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::environment::Environment;
 use crate::ingest::Ingest;
 use crate::observability::Metrics;
-use admission::Admission;
+use admission::{Admission, WaitingPlaces};
 use body::BodyReader;
 use front::{Front, FrontSettings};
 
@@ -87,6 +87,8 @@ struct Parts {
     live: Arc<LiveDrones>,
     metrics: Metrics,
     streams: feed::Streams,
+    /// For requests that wait for the views.
+    waiting: WaitingPlaces,
     rebuilds: operations::Rebuilds,
     /// For bodies of the usual size, and for batches of drone events; both
     /// share one budget of memory.
@@ -124,6 +126,7 @@ pub fn interface(services: Services, config: &Config, stopping: watch::Receiver<
     let streams = feed::Streams::new(application.log(), &config.http, stopping);
     let api = Api(Arc::new(Parts {
         streams,
+        waiting: WaitingPlaces::of(config.http.requests_max),
         rebuilds: operations::Rebuilds::default(),
         batches: bodies.with_bytes_max(config.http.batch_bytes_max),
         bodies,
@@ -157,7 +160,11 @@ fn routes(api: Api, config: &Config) -> Router {
         .merge(statistics::routes())
         .merge(tasks::routes())
         .merge(operations::routes())
-        .route_layer(Admission::new(Arc::clone(&api.views), Arc::clone(&places)))
+        .route_layer(Admission::new(
+            Arc::clone(&api.views),
+            Arc::clone(&places),
+            api.waiting.clone(),
+        ))
         // What chooses its form by itself.
         .merge(feed::routes().route_layer(middleware::from_fn_with_state(places, front::gate)));
     // How the service is can be asked also when there is no place left.

@@ -27,6 +27,11 @@ use super::negotiate::choose;
 use super::problem::{Problem, ProblemKind};
 use crate::observability::HTTP_OVERLOADED;
 
+// Who waits, meanwhile.
+mod waiting;
+
+pub(super) use waiting::WaitingPlaces;
+
 /// How long a write waits for the views to be opened before it is refused.
 const OPENING_WAIT: Duration = Duration::from_secs(5);
 
@@ -40,6 +45,7 @@ const OPENING_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Admission {
     views: Arc<Views>,
     places: Arc<Semaphore>,
+    waiting: WaitingPlaces,
 }
 
 impl fmt::Debug for Admission {
@@ -49,8 +55,12 @@ impl fmt::Debug for Admission {
 }
 
 impl Admission {
-    pub(super) fn new(views: Arc<Views>, places: Arc<Semaphore>) -> Self {
-        Self { views, places }
+    pub(super) fn new(views: Arc<Views>, places: Arc<Semaphore>, waiting: WaitingPlaces) -> Self {
+        Self {
+            views,
+            places,
+            waiting,
+        }
     }
 }
 
@@ -102,9 +112,9 @@ where
                 _place: place,
             })
         } else {
-            let (views, inner) = (Arc::clone(&self.admission.views), self.inner.clone());
+            let (admission, inner) = (self.admission.clone(), self.inner.clone());
             let answer: BoxFuture<'static, Answered> = Box::pin(async move {
-                match admit_write(&views).await {
+                match admission.admit_write().await {
                     Ok(()) => inner.oneshot(request).await,
                     Err(problem) => Ok(problem.into_response()),
                 }
@@ -132,22 +142,29 @@ impl<F: Future + Unpin> Future for Placed<F> {
     }
 }
 
-async fn admit_write(views: &Views) -> Result<(), Problem> {
-    if !views.are_open() {
-        // Views that are refused end the service, which says why.
-        let _ = tokio::time::timeout(OPENING_WAIT, views.decided()).await;
-        if !views.are_open() {
-            let why = "the service has just started and its views are not open yet; \
-                       what is asked for by its id is answered already, writes are taken once they are; \
-                       see /readyz if that takes long";
-            return Err(Problem::new(ProblemKind::NotReady, why).with_retry_after_s(1));
+impl Admission {
+    /// Whether something may be written now.
+    async fn admit_write(&self) -> Result<(), Problem> {
+        if !self.views.are_open() {
+            let opening = tokio::time::timeout(OPENING_WAIT, self.views.decided());
+            // Views that are refused end the service, which says why.
+            let _ = self.waiting.wait(opening).await?;
+            if !self.views.are_open() {
+                let why = "the service has just started and its views are not open yet; \
+                           what is asked for by its id is answered already, writes are taken once they are; \
+                           see /readyz if that takes long";
+                return Err(Problem::new(ProblemKind::NotReady, why).with_retry_after_s(1));
+            }
         }
+        self.views
+            .holds_writes()
+            .map_or(Ok(()), |hold| Err(held(hold)))
     }
-    let Some(hold) = views.holds_writes() else {
-        return Ok(());
-    };
+}
+
+fn held(hold: WriteHold) -> Problem {
     metrics::counter!(HTTP_OVERLOADED).increment(1);
-    Err(Problem::overloaded(match hold {
+    Problem::overloaded(match hold {
         WriteHold::Behind => {
             "what can be read is more than five seconds behind what was written; \
              writes are taken again when it has caught up"
@@ -156,5 +173,5 @@ async fn admit_write(views: &Views) -> Result<(), Problem> {
             "what can be read is being built anew and does not come nearer to what is written; \
              writes are taken again when it does; see /readyz if that takes long"
         }
-    }))
+    })
 }

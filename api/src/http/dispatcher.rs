@@ -33,7 +33,7 @@ async fn list(
     let scope = filter.scope();
     let after = filter.piece.after(&api, &scope, PageKey::from_bytes)?;
     let page = freshness
-        .ask(&api.views, filter.list(), |views| {
+        .ask(&api, filter.list(), |views| {
             // Before the page, so that all that it lacks is told.
             let degraded_since = views.degraded_since(filter.list(), filter.user);
             Ok((degraded_since, filter.page(views, after)?))

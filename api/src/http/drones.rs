@@ -71,7 +71,7 @@ async fn list(
     // One more than is shown, so that the last page is known even when it is full.
     let most = piece.limit + 1;
     let rows = freshness
-        .ask(&api.views, List::Drones, |views| {
+        .ask(&api, List::Drones, |views| {
             views.drones(after.as_ref(), most)
         })
         .await?;

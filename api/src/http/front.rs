@@ -27,6 +27,7 @@ use tower::{Service, ServiceExt as _};
 use tracing::Instrument as _;
 
 use super::body::{Remains, too_slow};
+use super::prefer::Preferences;
 use super::problem::{Base, Problem, ProblemContext, ProblemKind};
 use crate::config::Config;
 use crate::environment::Environment;
@@ -50,7 +51,7 @@ pub struct FrontSettings {
     pub public_url: Option<Arc<str>>,
     /// All header lines of a request together, bytes.
     pub headers_bytes_max: usize,
-    /// Time for an answer to begin.
+    /// Time for an answer to begin, beside what the client asks to wait.
     pub request_time: Duration,
     /// Times and ids.
     pub environment: Environment,
@@ -253,8 +254,11 @@ async fn serve(
         remains.drop_rest().await;
         return problem.into_response();
     }
+    // What a client waits for of its own will does not count.
+    let wait = Preferences::of(request.headers()).wait.unwrap_or_default();
+    let time = settings.request_time.saturating_add(wait);
     let answering = AssertUnwindSafe(routes.oneshot(request)).catch_unwind();
-    let response = match tokio::time::timeout(settings.request_time, answering).await {
+    let response = match tokio::time::timeout(time, answering).await {
         Ok(Ok(response)) => response.unwrap_or_else(|never| match never {}),
         Ok(Err(_panic)) => {
             // The panic hook has logged the message already; it may hold what

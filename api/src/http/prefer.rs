@@ -15,14 +15,20 @@ pub(super) use freshness::Freshness;
 /// The longest time that is waited for anything, seconds.
 const WAIT_S_MAX: u64 = 30;
 
+/// The preference for an answer that comes before the end.
+pub(super) const RESPOND_ASYNC: &str = "respond-async";
+
 const PREFER: HeaderName = HeaderName::from_static("prefer");
-const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+/// Names what was honoured.
+pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// The preferences that are known here. Unknown ones are ignored, as they must be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Preferences {
-    /// How long to wait for an answer.
+    /// How long to wait for an answer, at most 30 s.
     pub(super) wait: Option<Duration>,
+    /// The answer may come before what was asked for is done.
+    pub(super) respond_async: bool,
     /// The answer to a change needs no body.
     pub(super) minimal: bool,
 }
@@ -45,6 +51,8 @@ impl Preferences {
                     .parse()
                     .ok()
                     .map(|wait: u64| Duration::from_secs(wait.min(WAIT_S_MAX)));
+            } else if name.eq_ignore_ascii_case(RESPOND_ASYNC) {
+                preferences.respond_async = true;
             } else if name.eq_ignore_ascii_case("return") {
                 preferences.minimal |= value.eq_ignore_ascii_case("minimal");
             }
@@ -85,13 +93,14 @@ mod tests {
     #[test]
     fn known_preferences_are_found_among_others() {
         let found = preferences(&[
-            "respond-async, wait=10; x=y",
+            "Respond-Async; a=b, wait=10; x=y",
             "Return = \"minimal\", wait=20",
         ]);
         assert_eq!(
             found,
             Preferences {
                 wait: Some(Duration::from_secs(10)),
+                respond_async: true,
                 minimal: true
             }
         );

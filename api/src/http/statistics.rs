@@ -36,9 +36,7 @@ async fn list(
         after: span.piece.after(&api, &scope, place)?,
     };
     let page = freshness
-        .ask(&api.views, List::Statistics, |views| {
-            views.statistics(&query)
-        })
+        .ask(&api, List::Statistics, |views| views.statistics(&query))
         .await?;
     let asked = Asked {
         method: &method,

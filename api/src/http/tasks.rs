@@ -215,7 +215,7 @@ impl AskedForList {
         let after = piece.after(api, scope, EventPlace::from_bytes)?;
         let page = self
             .freshness
-            .ask(&api.views, list, |views| {
+            .ask(api, list, |views| {
                 // Before the page, so that all that it lacks is told.
                 let degraded_since = views.degraded_since(list, None);
                 Ok((degraded_since, question(views, after)?))

@@ -29,6 +29,7 @@ mod operators;
 mod streams;
 mod tasks;
 mod users;
+mod waiting;
 mod wide;
 
 /// 2026-11-21T00:00:00Z.

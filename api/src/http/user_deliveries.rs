@@ -38,7 +38,7 @@ async fn list(
     let after = filter.piece.after(&api, &scope, PageKey::from_bytes)?;
     let query = filter.query(after);
     let page = freshness
-        .ask(&api.views, List::UserDeliveries, |views| {
+        .ask(&api, List::UserDeliveries, |views| {
             // Before the page, so that all that it lacks is told.
             let degraded_since = views.degraded_since(List::UserDeliveries, Some(user));
             Ok((degraded_since, views.user_deliveries(user, &query)?))

@@ -5,8 +5,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_LOCATION, HeaderName, LOCATION};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::{CONTENT_LOCATION, LOCATION};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use axum::routing::post;
 use domain::id::OperationId;
@@ -23,7 +23,7 @@ use crate::http::Api;
 use crate::http::body::JSON;
 use crate::http::fields;
 use crate::http::path::{PathId, no_query, unknown};
-use crate::http::prefer::Preferences;
+use crate::http::prefer::{PREFERENCE_APPLIED, Preferences, RESPOND_ASYNC};
 use crate::http::problem::{Problem, ProblemKind};
 
 // What the views do not say about rebuilds.
@@ -36,16 +36,8 @@ pub(in crate::http) use known::{Rebuild, Rebuilds};
 /// forgotten with the process.
 const BEGIN_WAIT: Duration = Duration::from_secs(3);
 
-/// The longest that an answer waits for its end: with the above it stays below
-/// the 30 s that a request may take.
-const END_WAIT_MAX: Duration = Duration::from_secs(25);
-
 /// How often a rebuild that ended while it was asked for is asked for again.
 const TRIES_MAX: u32 = 3;
-
-const PREFER: HeaderName = HeaderName::from_static("prefer");
-const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
-const RESPOND_ASYNC: &str = "respond-async";
 
 pub(super) fn routes() -> Router<Api> {
     Router::new().route("/v1/projections/{name}/rebuild", post(rebuild))
@@ -63,11 +55,11 @@ async fn rebuild(
         let document = api.bodies.read_json(&parts.headers, body, &[JSON]).await?;
         fields::read(document, |_| Some(()))?;
     }
+    let _place = api.waiting.take()?;
     let mut changes = api.views.turns();
     let id = begin(&api, &name.0, &mut changes).await?;
     let preferences = Preferences::of(&parts.headers);
     if let Some(wait) = preferences.wait {
-        let wait = wait.min(END_WAIT_MAX);
         until(&api, id, &mut changes, wait, Operation::is_over).await;
     }
     // Damaged views may have been begun anew in between.
@@ -80,7 +72,7 @@ async fn rebuild(
         | Progress::Succeeded { .. }
         | Progress::Failed(_) => StatusCode::ACCEPTED,
     };
-    Ok(answer(&operation, status, &preferences, &parts.headers))
+    Ok(answer(&operation, status, preferences))
 }
 
 /// Asks for it, and waits for a while until it has begun.
@@ -129,12 +121,7 @@ async fn until(
     }
 }
 
-fn answer(
-    operation: &Operation,
-    status: StatusCode,
-    preferences: &Preferences,
-    asked: &HeaderMap,
-) -> Response {
+fn answer(operation: &Operation, status: StatusCode, preferences: Preferences) -> Response {
     let mut response = preferences.apply_return(operation.answer(status));
     let headers = response.headers_mut();
     if let Ok(path) = HeaderValue::try_from(operation.path()) {
@@ -143,24 +130,15 @@ fn answer(
         }
         headers.insert(CONTENT_LOCATION, path);
     }
-    let waited = preferences.wait.map(|wait| wait.min(END_WAIT_MAX));
+    let waited = preferences.wait;
     let waited = waited.map(|wait| format!("wait={}", wait.as_secs()));
-    let is_async = status == StatusCode::ACCEPTED && prefers_async(asked);
+    let is_async = status == StatusCode::ACCEPTED && preferences.respond_async;
     let honoured = is_async.then(|| RESPOND_ASYNC.to_owned());
     for preference in honoured.into_iter().chain(waited) {
         let said = HeaderValue::try_from(preference);
         headers.extend(said.ok().map(|said| (PREFERENCE_APPLIED, said)));
     }
     response
-}
-
-fn prefers_async(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(PREFER).iter();
-    let lines = lines.filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).any(|preference| {
-        let name = preference.split([';', '=']).next().unwrap_or_default();
-        name.trim().eq_ignore_ascii_case(RESPOND_ASYNC)
-    })
 }
 
 /// The rebuild with this id as an operation, if the views know it.

@@ -15,6 +15,8 @@ use eventstore::Position;
 use projections::{List, QueryError, Views};
 
 use super::{PREFERENCE_APPLIED, Preferences};
+use crate::http::Api;
+use crate::http::admission::WaitingPlaces;
 use crate::http::answer::{at, unanswered};
 use crate::http::problem::{Problem, ProblemKind};
 
@@ -69,9 +71,20 @@ impl Freshness {
     ///
     /// # Errors
     /// `projection-lagging` (503) if that took longer than the client would
-    /// wait; else what the question meets.
+    /// wait, `overloaded` (503) if too many wait already; else what the
+    /// question meets.
     pub(in crate::http) async fn ask<T>(
         &self,
+        api: &Api,
+        list: List,
+        question: impl Fn(&Views) -> Result<T, QueryError>,
+    ) -> Result<Fresh<T>, Problem> {
+        self.ask_in(&api.waiting, &api.views, list, question).await
+    }
+
+    async fn ask_in<T>(
+        &self,
+        waiting: &WaitingPlaces,
         views: &Views,
         list: List,
         question: impl Fn(&Views) -> Result<T, QueryError>,
@@ -101,7 +114,8 @@ impl Freshness {
                 }
             }
         };
-        match tokio::time::timeout(self.wait.unwrap_or(WAIT_DEFAULT), looking).await {
+        let looking = tokio::time::timeout(self.wait.unwrap_or(WAIT_DEFAULT), looking);
+        match waiting.wait(looking).await? {
             Ok(answer) => answer.map_err(|error| unanswered(&error)),
             Err(_late) => Err(self.lagging(views, list)),
         }
@@ -178,6 +192,10 @@ mod tests {
         Freshness::from_request_parts(&mut parts, &()).await
     }
 
+    fn waiting() -> WaitingPlaces {
+        WaitingPlaces::of(2)
+    }
+
     fn views() -> Views {
         Views::in_memory(Arc::new(MemoryEventStore::new(Uuid::nil()))).unwrap()
     }
@@ -194,7 +212,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_position_that_does_not_come_is_waited_for_as_long_as_the_client_would() {
-        let views = views();
+        let (waiting, views) = (waiting(), views());
         for (prefer, seconds) in [
             (None, 2),
             (Some("wait=0"), 0),
@@ -204,7 +222,7 @@ mod tests {
             let prefer = prefer.map(|prefer| ("prefer", prefer));
             let headers: Vec<_> = [("min-position", "9")].into_iter().chain(prefer).collect();
             let freshness = read(&headers).await.unwrap();
-            let mut asked = pin!(freshness.ask(&views, List::Tasks, |_| Ok(())));
+            let mut asked = pin!(freshness.ask_in(&waiting, &views, List::Tasks, |_| Ok(())));
             let instant = Duration::from_millis(1);
             if let Some(almost) = Duration::from_secs(seconds).checked_sub(instant) {
                 let early = tokio::time::timeout(almost, asked.as_mut()).await;
@@ -227,7 +245,9 @@ mod tests {
             (&[("min-position", "0")], false),
         ] {
             let fresh = read(headers).await.unwrap();
-            let fresh = fresh.ask(&views, List::Tasks, |_| Ok(())).await;
+            let fresh = fresh
+                .ask_in(&waiting(), &views, List::Tasks, |_| Ok(()))
+                .await;
             let response = fresh.unwrap().stamp(().into_response());
             let headers = response.headers();
             let applied = headers.get("preference-applied");
@@ -244,7 +264,9 @@ mod tests {
     async fn a_question_that_cannot_be_answered_is_not_asked_again() {
         let fresh = read(&[]).await.unwrap();
         let asked = fresh
-            .ask(&views(), List::Tasks, |_| Err::<(), _>(QueryError::Stopped))
+            .ask_in(&waiting(), &views(), List::Tasks, |_| {
+                Err::<(), _>(QueryError::Stopped)
+            })
             .await;
         assert_eq!(asked.unwrap_err().kind(), ProblemKind::NotReady);
     }
