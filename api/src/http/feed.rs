@@ -21,6 +21,7 @@ use super::answer::{at, json as json_answer};
 use super::body::JSON;
 use super::conditional::{EntityTag, Preconditions};
 use super::fields::{Fields, decimal, parsed, read_query};
+use super::listing::link_to;
 use super::negotiate::choose;
 use super::path::{PathId, unknown};
 use super::problem::{Problem, ProblemKind};
@@ -206,7 +207,7 @@ async fn answer(
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(form));
         response
     });
-    let link = HeaderValue::try_from(link_to(uri, &next));
+    let link = HeaderValue::try_from(link_to(uri, "after", &next));
     let headers = response.headers_mut();
     headers.extend(link.ok().map(|link| (LINK, link)));
     Ok(at(head, response))
@@ -242,14 +243,4 @@ fn stopped(error: &FeedError) -> Problem {
                 .with_member("position", json!(error.position.get()))
         }
     }
-}
-
-/// The same feed from a cursor on.
-fn link_to(uri: &Uri, next: &str) -> String {
-    let parameters = uri.query().unwrap_or_default().split('&');
-    let kept =
-        parameters.filter(|parameter| !parameter.is_empty() && !parameter.starts_with("after="));
-    let after = format!("after={next}");
-    let query: Vec<&str> = kept.chain([after.as_str()]).collect();
-    format!("<{}?{}>; rel=\"next\"", uri.path(), query.join("&"))
 }

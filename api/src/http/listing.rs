@@ -94,7 +94,8 @@ impl Asked<'_> {
         let tag = EntityTag::of_bytes(body.to_string().as_bytes());
         let preconditions = Preconditions::of(self.method, self.headers)?;
         let mut response = preconditions.answer(tag, || json_answer(StatusCode::OK, &body));
-        let link = next.and_then(|next| HeaderValue::try_from(link_to(self.uri, &next)).ok());
+        let link =
+            next.and_then(|next| HeaderValue::try_from(link_to(self.uri, "cursor", &next)).ok());
         response.headers_mut().extend(link.map(|link| (LINK, link)));
         Ok(response)
     }
@@ -112,13 +113,18 @@ pub(super) fn read_statuses(text: &str) -> Result<Vec<Status>, String> {
     })
 }
 
-/// The same list from a cursor on.
-fn link_to(uri: &Uri, next: &str) -> String {
+/// The same list from a cursor on, which the parameter `name` bears.
+pub(super) fn link_to(uri: &Uri, name: &str, next: &str) -> String {
+    let is_of_another = |parameter: &&str| {
+        let (of, _) = parameter.split_once('=').unwrap_or((parameter, ""));
+        !parameter.is_empty() && of != name
+    };
     let parameters = uri.query().unwrap_or_default().split('&');
-    let kept =
-        parameters.filter(|parameter| !parameter.is_empty() && !parameter.starts_with("cursor="));
-    let cursor = format!("cursor={next}");
-    let query: Vec<&str> = kept.chain([cursor.as_str()]).collect();
+    let cursor = format!("{name}={next}");
+    let query: Vec<&str> = parameters
+        .filter(is_of_another)
+        .chain([cursor.as_str()])
+        .collect();
     format!("<{}?{}>; rel=\"next\"", uri.path(), query.join("&"))
 }
 
@@ -132,13 +138,13 @@ mod tests {
             .parse()
             .unwrap();
         assert_eq!(
-            link_to(&uri, "xyz"),
+            link_to(&uri, "cursor", "xyz"),
             "</v1/users/usr_1/deliveries?limit=2&status=complete&cursor=xyz>; rel=\"next\""
         );
         let plain: Uri = "/v1/users/usr_1/deliveries".parse().unwrap();
         assert_eq!(
-            link_to(&plain, "xyz"),
-            "</v1/users/usr_1/deliveries?cursor=xyz>; rel=\"next\""
+            link_to(&plain, "after", "xyz"),
+            "</v1/users/usr_1/deliveries?after=xyz>; rel=\"next\""
         );
     }
 }

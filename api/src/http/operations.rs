@@ -5,8 +5,8 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::get;
 use domain::id::OperationId;
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::Api;
 use super::answer::json as json_answer;
+use super::conditional::{EntityTag, Preconditions};
 use super::path::{PathId, no_query, unknown};
 use super::problem::{Problem, ProblemKind};
 use super::representation::time_or_null;
@@ -69,11 +70,21 @@ pub(super) fn routes() -> Router<Api> {
         .merge(rebuild::routes())
 }
 
-async fn read(State(api): State<Api>, id: PathId, uri: Uri) -> Result<Response, Problem> {
+async fn read(
+    State(api): State<Api>,
+    id: PathId,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     no_query(&uri)?;
+    let preconditions = Preconditions::of(&method, &headers)?;
     let id: OperationId = id.parse("operation")?;
     match find(&api, id) {
-        Some(operation) => Ok(operation.answer(StatusCode::OK)),
+        Some(operation) => {
+            let tag = EntityTag::of_bytes(operation.to_json().to_string().as_bytes());
+            Ok(preconditions.answer(tag, || operation.answer(StatusCode::OK)))
+        }
         None if rebuild::may_have_forgotten(&api, id) => Err(gone()),
         None => Err(unknown("operation")),
     }
@@ -105,14 +116,12 @@ impl Operation {
         }
     }
 
-    /// It, and when to ask again unless it is over. It is never kept by anybody
-    /// on the way, since it may be another one a moment later.
+    /// It, and when to ask again unless it is over.
     pub(super) fn answer(&self, status: StatusCode) -> Response {
         let mut response = json_answer(status, &self.to_json());
-        let headers = response.headers_mut();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if !self.is_over() {
-            headers.insert(RETRY_AFTER, HeaderValue::from(ASK_AGAIN_S));
+            let seconds = HeaderValue::from(ASK_AGAIN_S);
+            response.headers_mut().insert(RETRY_AFTER, seconds);
         }
         response
     }

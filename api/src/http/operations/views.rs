@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::get;
 use projections::{ReaderState, RebuildStatus, ViewHealth, ViewsHealth};
@@ -14,6 +13,7 @@ use serde_json::{Value, json};
 use super::rebuild::{Rebuild, as_operation, percent};
 use crate::http::Api;
 use crate::http::answer::json as json_answer;
+use crate::http::conditional::{EntityTag, Preconditions};
 use crate::http::path::no_query;
 use crate::http::problem::Problem;
 
@@ -24,28 +24,30 @@ pub(super) fn routes() -> Router<Api> {
     Router::new().route(PATH, get(list))
 }
 
-async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
+async fn list(
+    State(api): State<Api>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     no_query(&uri)?;
+    let preconditions = Preconditions::of(&method, &headers)?;
     let health = api.views.health();
     let items = health.views.iter().map(|view| {
         let rebuild = api.rebuilds.of(&api.views, api.environment(), view.name);
         shown(&health, view, rebuild.as_ref(), api.environment().now_us())
     });
-    let mut response = json_answer(
-        StatusCode::OK,
-        &json!({
-            "head": health.head.get(),
-            "ready": health.is_ready(),
-            "audited_records": health.audited,
-            "lag_ms": millis(health.lag),
-            "holds_writes": health.holds_writes.is_some(),
-            "items": items.collect::<Vec<_>>(),
-            "next": null,
-        }),
-    );
-    let never = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(CACHE_CONTROL, never);
-    Ok(response)
+    let body = json!({
+        "head": health.head.get(),
+        "ready": health.is_ready(),
+        "audited_records": health.audited,
+        "lag_ms": millis(health.lag),
+        "holds_writes": health.holds_writes.is_some(),
+        "items": items.collect::<Vec<_>>(),
+        "next": null,
+    });
+    let tag = EntityTag::of_bytes(body.to_string().as_bytes());
+    Ok(preconditions.answer(tag, || json_answer(StatusCode::OK, &body)))
 }
 
 fn shown(health: &ViewsHealth, view: &ViewHealth, rebuild: Option<&Rebuild>, now_us: i64) -> Value {

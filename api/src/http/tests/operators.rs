@@ -44,7 +44,11 @@ async fn given_views_that_follow_each_is_listed_with_its_version_position_and_la
 
     let list = scene.get("/v1/projections").await;
     assert_eq!(list.status, 200);
-    assert_eq!(list.header("cache-control"), "no-store");
+    assert_eq!(list.header("cache-control"), "private, no-cache");
+    assert!(list.headers.contains_key("etag"), "{list:?}");
+    let known = [("if-none-match", "*")];
+    let again = scene.call("GET", "/v1/projections", &known, None).await;
+    assert_eq!(again.status, 304, "{again:?}");
     assert_eq!(list.at("/head"), scene.head());
     assert_eq!(list.at("/ready"), true);
     assert_eq!(list.at("/next"), Value::Null);
@@ -96,7 +100,9 @@ async fn a_rebuild_is_an_operation_that_can_be_asked_for_until_it_is_over_and_af
         assert_eq!(over.at(nothing), Value::Null, "{nothing}");
     }
     assert!(!over.headers.contains_key("retry-after"));
-    assert_eq!(over.header("cache-control"), "no-store");
+    assert_eq!(over.header("cache-control"), "private, no-cache");
+    let known = [("if-none-match", over.header("etag"))];
+    assert_eq!(scene.call("GET", &path, &known, None).await.status, 304);
     let view = scene.view("delivery_status").await;
     assert_eq!(view["rebuild"], over.json());
     assert_eq!(view["state"], "following");
@@ -126,7 +132,7 @@ async fn preferences_are_honoured_as_far_as_they_fit_and_only_those_are_named() 
     for (prefer, status, applied) in [
         ("respond-async", 202, vec!["respond-async"]),
         ("wait=20", 200, vec!["wait=20"]),
-        ("Respond-Async; a=b, wait=999", 200, vec!["wait=25"]),
+        ("Respond-Async; a=b, wait=999", 200, vec!["wait=30"]),
         (
             "return=minimal, wait=9",
             200,
