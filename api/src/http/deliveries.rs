@@ -26,7 +26,7 @@ use super::body::{JSON, MERGE_PATCH};
 use super::conditional::{Preconditions, Verdict, precondition_failed};
 use super::fields;
 use super::front::RequestIdentity;
-use super::path::{PathId, no_query, unknown};
+use super::path::{PathId, Thing, no_query, unknown};
 use super::prefer::Preferences;
 use super::problem::{Fault, Faults, Problem, ProblemKind};
 use super::representation::{delivery as representation, history as history_representation};
@@ -158,7 +158,7 @@ async fn history(
     }
     let known = api.views.history_as_known(id);
     let known = known.map_err(|error| unanswered(&error))?;
-    let entries = known.shown.ok_or_else(|| unknown("delivery"))?;
+    let entries = known.shown.ok_or_else(|| unknown(Thing::Delivery))?;
     let response = preconditions.answer(history_representation::tag(&entries), || {
         json_answer(StatusCode::OK, &history_representation::history(&entries))
     });
@@ -262,7 +262,7 @@ fn existing(api: &Api, id: DeliveryId) -> Result<DeliveryRow, Problem> {
 fn as_known(api: &Api, id: DeliveryId) -> Result<(DeliveryRow, Option<Position>), Problem> {
     let known = api.views.delivery_as_known(id);
     let known = known.map_err(|error| unanswered(&error))?;
-    let row = known.shown.ok_or_else(|| unknown("delivery"))?;
+    let row = known.shown.ok_or_else(|| unknown(Thing::Delivery))?;
     Ok((row, known.degraded_since))
 }
 
@@ -330,7 +330,7 @@ fn refused<E>(
 ) -> Problem {
     match error {
         TransactError::Failed(failure) => failed(&failure),
-        TransactError::Rejected(ChangeError::Unknown) => unknown("delivery"),
+        TransactError::Rejected(ChangeError::Unknown) => unknown(Thing::Delivery),
         TransactError::Rejected(ChangeError::Changed { .. }) => match existing(api, id) {
             Ok(row) => outdated(&row),
             Err(problem) => problem,
@@ -348,7 +348,7 @@ fn rejected(rejection: &DeliveryRejection) -> Problem {
         Problem::invalid(Faults::from(fault))
     };
     match rejection {
-        DeliveryRejection::Unknown => unknown("delivery"),
+        DeliveryRejection::Unknown => unknown(Thing::Delivery),
         DeliveryRejection::AlreadyExists => {
             Problem::new(ProblemKind::StateConflict, rejection.to_string())
         }

@@ -22,7 +22,7 @@ use super::answer::{at, failed, json as json_answer, unanswered};
 use super::conditional::{EntityTag, Preconditions};
 use super::fields::read_query;
 use super::listing::{Asked, Listed, Piece};
-use super::path::{PathId, no_query, unknown};
+use super::path::{PathId, Thing, no_query, unknown};
 use super::prefer::Freshness;
 use super::problem::Problem;
 use super::representation::drone::drone as representation;
@@ -44,14 +44,14 @@ async fn read(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     no_query(&uri)?;
-    let id: DroneId = id.parse("drone")?;
+    let id: DroneId = id.parse(Thing::Drone)?;
     let position = api.application.head();
     let rows = api.views.drones_named(&id).await;
     let rows = rows.map_err(|error| unanswered(&error))?;
     let drones = joined(api.live.drones_named(&id), &rows);
     // Of drones with one name the one that was heard last is meant.
     let drone = drones.into_values().max_by_key(Drone::heard_at);
-    let drone = drone.ok_or_else(|| unknown("drone"))?;
+    let drone = drone.ok_or_else(|| unknown(Thing::Drone))?;
     let body = drone.shown(&api)?;
     let tag = EntityTag::of_bytes(body.to_string().as_bytes());
     let response =

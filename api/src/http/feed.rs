@@ -23,7 +23,7 @@ use super::conditional::{EntityTag, Preconditions};
 use super::fields::{Fields, decimal, parsed, read_query};
 use super::listing::link_to;
 use super::negotiate::choose;
-use super::path::{PathId, unknown};
+use super::path::{PathId, Thing, unknown};
 use super::problem::{Problem, ProblemKind};
 use page::{FeedError, Page, read_page};
 use place::Place;
@@ -97,10 +97,10 @@ async fn of_delivery(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let id: DeliveryId = id.parse("delivery")?;
+    let id: DeliveryId = id.parse(Thing::Delivery)?;
     let asked = read_query(&uri, |query| Some(read_asked(query, None, Some(id))))?;
     if !exists(&api, &asked.wanted)? {
-        return Err(unknown("delivery"));
+        return Err(unknown(Thing::Delivery));
     }
     let form = choose(&headers, &STREAM_FIRST)?;
     answer(&api, &method, &uri, &headers, asked, form).await

@@ -15,7 +15,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{EXPECT, HOST};
-use axum::http::{HeaderMap, Method, Response, StatusCode};
+use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 use futures_util::FutureExt as _;
@@ -28,7 +28,7 @@ use tracing::Instrument as _;
 
 use super::body::{Remains, too_slow};
 use super::prefer::Preferences;
-use super::problem::{Base, Problem, ProblemContext, ProblemKind};
+use super::problem::{Base, Problem, ProblemContext, ProblemKind, quote};
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::observability::{HTTP_OVERLOADED, HTTP_PANICS};
@@ -119,10 +119,13 @@ pub(super) fn no_place() -> Problem {
     Problem::overloaded("more requests are under way than can be worked on; send it again later")
 }
 
-async fn nothing_here() -> Problem {
-    Problem::not_found(
-        "there is nothing at this address; look at the path, also at its end and its upper case letters",
-    )
+async fn nothing_here(uri: Uri) -> Problem {
+    Problem::not_found(format!(
+        "there is nothing at {}; look at the path, also at its end and its upper case letters. What there is lies at \
+         /v1/users, /v1/deliveries, /v1/events, /v1/drone-events, /v1/drones, /v1/tasks, /v1/dead-letters, \
+         /v1/statistics, /v1/projections, /v1/operations, /problems, /livez, /readyz and /metrics",
+        quote(uri.path())
+    ))
 }
 
 async fn wrong_method(method: Method) -> Problem {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::Api;
 use super::answer::json as json_answer;
 use super::conditional::{EntityTag, Preconditions};
-use super::path::{PathId, no_query, unknown};
+use super::path::{PathId, Thing, no_query, unknown};
 use super::problem::{Problem, ProblemKind};
 use super::representation::time_or_null;
 
@@ -79,14 +79,14 @@ async fn read(
 ) -> Result<Response, Problem> {
     no_query(&uri)?;
     let preconditions = Preconditions::of(&method, &headers)?;
-    let id: OperationId = id.parse("operation")?;
+    let id: OperationId = id.parse(Thing::Operation)?;
     match find(&api, id) {
         Some(operation) => {
             let tag = EntityTag::of_bytes(operation.to_json().to_string().as_bytes());
             Ok(preconditions.answer(tag, || operation.answer(StatusCode::OK)))
         }
         None if rebuild::may_have_forgotten(&api, id) => Err(gone()),
-        None => Err(unknown("operation")),
+        None => Err(unknown(Thing::Operation)),
     }
 }
 

@@ -17,6 +17,43 @@ use super::problem::Problem;
 /// What stands before a caller's own id of a delivery.
 const EXTERNAL: &str = "ext:";
 
+/// What an id in a path may be of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Thing {
+    User,
+    Delivery,
+    Drone,
+    Task,
+    Operation,
+    Projection,
+}
+
+impl Thing {
+    /// What is not there, and where to look for what is.
+    const fn not_there(self) -> &'static str {
+        match self {
+            Self::User => {
+                "there is no such user; ids of users begin with usr_, and GET /v1/users?email= finds one"
+            }
+            Self::Delivery => {
+                "there is no such delivery; ids of deliveries begin with dlv_, and GET /v1/deliveries lists all"
+            }
+            Self::Drone => {
+                "no drone of this name was ever heard of; GET /v1/drones lists all that were"
+            }
+            Self::Task => {
+                "there is no such task, or its reason is gone; ids of tasks begin with tsk_, and \
+                 GET /v1/tasks?status=all lists all"
+            }
+            Self::Operation => {
+                "there is no such operation; ids of operations begin with op_, and the answer to what began one \
+                 names it in Location"
+            }
+            Self::Projection => "there is no such view; GET /v1/projections lists all",
+        }
+    }
+}
+
 /// The one parameter of a path, as text.
 #[derive(Clone, Debug)]
 pub(super) struct PathId(pub(super) String);
@@ -34,7 +71,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
 
 impl PathId {
     /// The id, if it is one of this kind.
-    pub(super) fn parse<T: FromStr>(&self, what: &str) -> Result<T, Problem> {
+    pub(super) fn parse<T: FromStr>(&self, what: Thing) -> Result<T, Problem> {
         self.0.parse().map_err(|_| unknown(what))
     }
 
@@ -54,7 +91,7 @@ impl PathId {
     ) -> Result<(DeliveryId, T), Problem> {
         let Some(external_id) = self.0.strip_prefix(EXTERNAL) else {
             let said = read_query(uri, |query| Some(read(query)))?;
-            return Ok((self.parse("delivery")?, said));
+            return Ok((self.parse(Thing::Delivery)?, said));
         };
         let (user, said) = read_query(uri, |query| {
             let user = query.optional("user_id", parsed(str::parse::<UserId>));
@@ -65,18 +102,16 @@ impl PathId {
                 "an external_id is unique per user; say whose it is with ?user_id= and the user's id",
             ));
         };
-        let external_id: ExternalId = external_id.parse().map_err(|_| unknown("delivery"))?;
+        let external_id: ExternalId = external_id.parse().map_err(|_| unknown(Thing::Delivery))?;
         let found = api.application.delivery_by_external_id(user, &external_id);
         let id = found.map_err(|error| failed(&error.into()))?;
-        Ok((id.ok_or_else(|| unknown("delivery"))?, said))
+        Ok((id.ok_or_else(|| unknown(Thing::Delivery))?, said))
     }
 }
 
 /// There is no such thing, or it is somebody else's.
-pub(super) fn unknown(what: &str) -> Problem {
-    Problem::not_found(format!(
-        "there is no such {what}; look at the id and its prefix"
-    ))
+pub(super) fn unknown(what: Thing) -> Problem {
+    Problem::not_found(what.not_there())
 }
 
 /// Refuses every query parameter.

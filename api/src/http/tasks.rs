@@ -21,7 +21,7 @@ use super::conditional::{Preconditions, Verdict, precondition_failed};
 use super::fields::{self, known, parsed, read_query};
 use super::front::RequestIdentity;
 use super::listing::{Asked, Listed, Piece};
-use super::path::{PathId, no_query, unknown};
+use super::path::{PathId, Thing, no_query, unknown};
 use super::prefer::{Freshness, Preferences};
 use super::problem::Problem;
 use super::representation::task as representation;
@@ -118,7 +118,7 @@ async fn read(
     no_query(&uri)?;
     let preconditions = Preconditions::of(&method, &headers)?;
     let position = api.application.head();
-    let task = existing(&api, id.parse("task")?)?;
+    let task = existing(&api, id.parse(Thing::Task)?)?;
     let response = preconditions.answer(representation::tag(&task), || {
         json_answer(StatusCode::OK, &representation::task(&task))
     });
@@ -133,7 +133,7 @@ async fn acknowledge(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     no_query(&parts.uri)?;
-    let id: TaskId = id.parse("task")?;
+    let id: TaskId = id.parse(Thing::Task)?;
     let task = existing(&api, id)?;
     let preconditions = Preconditions::of(&parts.method, &parts.headers)?;
     if preconditions.evaluate(representation::tag(&task)) == Verdict::Failed {
@@ -158,7 +158,7 @@ async fn acknowledge(
     let position = match done {
         Ok(done) => done.position,
         Err(TransactError::Failed(failure)) => return Err(failed(&failure)),
-        Err(TransactError::Rejected(TaskError::Unknown)) => return Err(unknown("task")),
+        Err(TransactError::Rejected(TaskError::Unknown)) => return Err(unknown(Thing::Task)),
         Err(TransactError::Rejected(TaskError::Changed { .. })) => {
             return Err(outdated(&existing(&api, id)?));
         }
@@ -173,7 +173,7 @@ async fn acknowledge(
 /// or not somebody has seen to it: there is nothing left to show or to do.
 fn existing(api: &Api, id: TaskId) -> Result<Task, Problem> {
     let task = api.views.task(id).map_err(|error| unanswered(&error))?;
-    task.ok_or_else(|| unknown("task"))
+    task.ok_or_else(|| unknown(Thing::Task))
 }
 
 fn outdated(task: &Task) -> Problem {

@@ -13,7 +13,7 @@ use super::answer::{degraded, failed};
 use super::delivery_filter::DeliveryFilter;
 use super::fields::{Fields, parsed, read_query};
 use super::listing::{Asked, Listed, Piece};
-use super::path::{PathId, unknown};
+use super::path::{PathId, Thing, unknown};
 use super::prefer::Freshness;
 use super::problem::Problem;
 
@@ -29,9 +29,9 @@ async fn list(
     headers: HeaderMap,
     freshness: Freshness,
 ) -> Result<Response, Problem> {
-    let user: UserId = id.parse("user")?;
+    let user: UserId = id.parse(Thing::User)?;
     if !exists(&api, user)? {
-        return Err(unknown("user"));
+        return Err(unknown(Thing::User));
     }
     let filter = read_query(&uri, read_filter)?;
     let scope = filter.scope(user);

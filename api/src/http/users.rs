@@ -22,7 +22,7 @@ use super::body::{JSON, MERGE_PATCH};
 use super::conditional::{EntityTag, IfMatch, Preconditions, Verdict, precondition_failed};
 use super::fields::{self, Fields, Patch, parsed, read_query};
 use super::front::RequestIdentity;
-use super::path::{PathId, no_query, unknown};
+use super::path::{PathId, Thing, no_query, unknown};
 use super::prefer::Preferences;
 use super::problem::{Fault, Problem, ProblemKind};
 use super::representation::user as representation;
@@ -99,8 +99,8 @@ async fn read(
     no_query(&uri)?;
     let preconditions = Preconditions::of(&method, &headers)?;
     let position = api.application.head();
-    let (row, degraded_since) = as_known(&api, id.parse("user")?).await?;
-    let row = row.ok_or_else(|| unknown("user"))?;
+    let (row, degraded_since) = as_known(&api, id.parse(Thing::User)?).await?;
+    let row = row.ok_or_else(|| unknown(Thing::User))?;
     let response = preconditions.answer(representation::tag(&row, degraded_since), || {
         json_answer(StatusCode::OK, &representation::user(&row))
     });
@@ -173,7 +173,7 @@ async fn change_standing(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     no_query(&parts.uri)?;
-    let id: UserId = id.parse("user")?;
+    let id: UserId = id.parse(Thing::User)?;
     let preconditions = Preconditions::of(&parts.method, &parts.headers)?;
     unchanged(&existing(&api, id).await?, &preconditions)?;
     let document = api.bodies.read_json(&parts.headers, body, &[JSON]).await?;
@@ -198,7 +198,7 @@ async fn editing(
 ) -> Result<(UserId, Precondition, HeaderMap, axum::body::Body), Problem> {
     let (parts, body) = request.into_parts();
     no_query(&parts.uri)?;
-    let id: UserId = id.parse("user")?;
+    let id: UserId = id.parse(Thing::User)?;
     let row = existing(api, id).await?;
     let preconditions = Preconditions::of(&parts.method, &parts.headers)?;
     let seen = precondition(preconditions.required()?);
@@ -223,7 +223,7 @@ async fn edited<E>(
 
 async fn existing(api: &Api, id: UserId) -> Result<UserRow, Problem> {
     let (row, _) = as_known(api, id).await?;
-    row.ok_or_else(|| unknown("user"))
+    row.ok_or_else(|| unknown(Thing::User))
 }
 
 /// A user, if there is one, and since when what is known of them is not current,
@@ -243,7 +243,7 @@ async fn written(
     position: Position,
 ) -> Result<Response, Problem> {
     let (row, degraded_since) = as_known(api, id).await?;
-    let row = row.ok_or_else(|| unknown("user"))?;
+    let row = row.ok_or_else(|| unknown(Thing::User))?;
     let tag = representation::tag(&row, degraded_since);
     let response = tagged(tag, json_answer(status, &representation::user(&row)));
     Ok(degraded(degraded_since, at(position, response)))
@@ -272,7 +272,7 @@ pub(super) fn precondition(if_match: &IfMatch) -> Precondition {
 async fn refused<E>(api: &Api, id: UserId, error: TransactError<UserError<E>>) -> Problem {
     match error {
         TransactError::Failed(failure) => failed(&failure),
-        TransactError::Rejected(UserError::Unknown) => unknown("user"),
+        TransactError::Rejected(UserError::Unknown) => unknown(Thing::User),
         TransactError::Rejected(UserError::EmailTaken) => Problem::new(
             ProblemKind::EmailTaken,
             "another user has this e-mail address; use another one",

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::http::answer::{current, json as json_answer, unanswered};
 use crate::http::conditional::{EntityTag, Preconditions};
 use crate::http::fields::{Fields, parsed};
-use crate::http::path::unknown;
+use crate::http::path::{Thing, unknown};
 use crate::http::problem::{Fault, Problem};
 
 /// An answer that stays the same may be kept for a day unasked. Not for longer:
@@ -79,7 +79,7 @@ pub(super) fn answer<T>(
     let found = look().map_err(|error| unanswered(&error))?;
     let past = match found {
         Found::There(past) => past,
-        Found::Unknown => return Err(unknown("delivery")),
+        Found::Unknown => return Err(unknown(Thing::Delivery)),
         Found::NotKnownYet {
             first_recorded_at,
             first_position,

@@ -22,7 +22,7 @@ use super::{Operation, Progress};
 use crate::http::Api;
 use crate::http::body::JSON;
 use crate::http::fields;
-use crate::http::path::{PathId, no_query, unknown};
+use crate::http::path::{PathId, Thing, no_query, unknown};
 use crate::http::prefer::{PREFERENCE_APPLIED, Preferences, RESPOND_ASYNC};
 use crate::http::problem::{Problem, ProblemKind};
 
@@ -86,7 +86,7 @@ async fn begin(
             return Err(not_following());
         }
         let asked = api.rebuilds.ask(&api.views, api.environment(), name);
-        let id = operation_id(asked.ok_or_else(|| unknown("projection"))?);
+        let id = operation_id(asked.ok_or_else(|| unknown(Thing::Projection))?);
         let has_begun = |operation: &Operation| operation.progress != Progress::Pending;
         until(api, id, changes, BEGIN_WAIT, has_begun).await;
         if operation(api, id).is_some() {

@@ -117,3 +117,31 @@ async fn the_service_says_that_it_lives_is_ready_and_how_it_does() {
     );
     assert_eq!(page.header("cache-control"), "public, max-age=86400");
 }
+
+#[tokio::test]
+async fn what_is_not_found_is_named_with_where_to_look() {
+    let scene = Scene::new();
+    for (path, what, look) in [
+        ("/v1/users/usr_1", "user", "/v1/users?email="),
+        ("/v1/users/usr_1/deliveries", "user", "/v1/users?email="),
+        ("/v1/deliveries/dlv_1", "delivery", "/v1/deliveries"),
+        ("/v1/deliveries/dlv_1/history", "delivery", "/v1/deliveries"),
+        ("/v1/deliveries/dlv_1/events", "delivery", "/v1/deliveries"),
+        ("/v1/drones/M100-07", "drone", "/v1/drones"),
+        ("/v1/tasks/tsk_1", "task", "/v1/tasks"),
+        ("/v1/operations/op_1", "operation", "Location"),
+        (
+            "/v1/delivery/dlv_1",
+            "\"/v1/delivery/dlv_1\"",
+            "/v1/deliveries",
+        ),
+    ] {
+        let answer = scene.get(path).await;
+        assert_eq!(answer.problem(404).0, "not-found");
+        let detail = answer.text("/detail");
+        assert!(detail.contains(what) && detail.contains(look), "{detail}");
+    }
+    let rebuild = scene.post("/v1/projections/none/rebuild", json!({})).await;
+    rebuild.problem(404);
+    assert!(rebuild.text("/detail").contains("GET /v1/projections"));
+}
