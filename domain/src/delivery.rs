@@ -50,7 +50,7 @@ pub use event::{
 };
 pub use state::{
     ANOMALIES_MAX, ATTEMPTS_MAX, CarryStage, Custody, Delivery, FetchStage, Holder, MISSIONS_MAX,
-    Mission, Phase, Reached, Status,
+    Mission, Phase, RESCHEDULES_MAX, Reached, Status,
 };
 
 impl Decider for Delivery {

@@ -108,7 +108,7 @@ async fn read(
     if let Some(moment) = moment {
         let look = || api.views.delivery_at(id, moment);
         return past::answer(position, moment, &preconditions, look, |row| {
-            representation::delivery(row)
+            representation::delivery_bytes(row)
         });
     }
     let (row, degraded_since) = as_known(&api, id)?;
@@ -153,14 +153,17 @@ async fn history(
     if let Some(moment) = moment {
         let look = || api.views.history_at(id, moment);
         return past::answer(position, moment, &preconditions, look, |entries| {
-            history_representation::history(entries)
+            history_representation::history_bytes(entries)
         });
     }
     let known = api.views.history_as_known(id);
     let known = known.map_err(|error| unanswered(&error))?;
     let entries = known.shown.ok_or_else(|| unknown(Thing::Delivery))?;
     let response = preconditions.answer(history_representation::tag(&entries), || {
-        json_answer(StatusCode::OK, &history_representation::history(&entries))
+        json_bytes(
+            StatusCode::OK,
+            history_representation::history_bytes(&entries),
+        )
     });
     Ok(current(position, known.degraded_since, response))
 }
@@ -349,7 +352,7 @@ fn rejected(rejection: &DeliveryRejection) -> Problem {
     };
     match rejection {
         DeliveryRejection::Unknown => unknown(Thing::Delivery),
-        DeliveryRejection::AlreadyExists => {
+        DeliveryRejection::AlreadyExists | DeliveryRejection::RescheduledTooOften => {
             Problem::new(ProblemKind::StateConflict, rejection.to_string())
         }
         DeliveryRejection::WrongStatus { status, .. } => {

@@ -3,7 +3,7 @@
 use super::event::{
     Anomaly, CancelReason, HubPlace, Order, Plan, ReleaseEvidence, ReleaseMethod, UnassignReason,
 };
-use super::state::Status;
+use super::state::{RESCHEDULES_MAX, Status};
 use crate::id::{DroneId, FactId, FleetId, MissionId, Tag};
 use crate::quantity::{DistanceM, MassG};
 use crate::text::Comment;
@@ -207,6 +207,12 @@ pub enum DeliveryRejection {
         /// What is possible now.
         possible: &'static str,
     },
+    /// It was rescheduled as often as a delivery may be.
+    #[error(
+        "a delivery is rescheduled {RESCHEDULES_MAX} times at most, and this one was: leave it as it is, \
+         or cancel it and order a new one"
+    )]
+    RescheduledTooOften,
     /// The pick-up window is over before it begins.
     #[error("the pick-up window ends at {not_after}, which is past")]
     WindowInPast {

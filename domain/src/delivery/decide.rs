@@ -2,7 +2,7 @@
 
 use super::command::DeliveryRejection;
 use super::event::{CancelReason, DeliveryEvent, Order, Plan, UnassignReason};
-use super::state::{Delivery, FetchStage, Holder, Phase};
+use super::state::{Delivery, FetchStage, Holder, Phase, RESCHEDULES_MAX};
 use crate::decider::Occurrence;
 use crate::text::Comment;
 use crate::time::Timestamp;
@@ -68,6 +68,9 @@ pub(super) fn reschedule(plan: &Plan, now: Timestamp, delivery: &Delivery) -> De
     let former = &delivery.order.plan;
     if former == plan {
         return Ok(vec![]);
+    }
+    if delivery.revision >= RESCHEDULES_MAX {
+        return Err(DeliveryRejection::RescheduledTooOften);
     }
     in_time(plan, now)?;
     let mut events = vec![Occurrence::new(

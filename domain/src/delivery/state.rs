@@ -13,6 +13,10 @@ pub const ATTEMPTS_MAX: u8 = 3;
 /// now and then; it bounds what is kept of them.
 pub const MISSIONS_MAX: u32 = 100;
 
+/// Most reschedules of one delivery. Far more than anybody needs who changes
+/// their mind; it bounds a delivery's history.
+pub const RESCHEDULES_MAX: u32 = 100;
+
 /// Most anomalies recorded for one delivery; more are only counted.
 pub const ANOMALIES_MAX: usize = 20;
 

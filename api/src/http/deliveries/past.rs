@@ -10,9 +10,8 @@ use axum::response::Response;
 use domain::time::Timestamp;
 use eventstore::Position;
 use projections::{Found, KnownAt, Moment, QueryError};
-use serde_json::Value;
 
-use crate::http::answer::{current, json as json_answer, unanswered};
+use crate::http::answer::{current, json_bytes, unanswered};
 use crate::http::conditional::{EntityTag, Preconditions};
 use crate::http::fields::{Fields, parsed};
 use crate::http::path::{Thing, unknown};
@@ -69,7 +68,7 @@ pub(super) fn answer<T>(
     moment: Moment,
     preconditions: &Preconditions,
     look: impl FnOnce() -> Result<Found<T>, QueryError>,
-    show: impl FnOnce(&T) -> Value,
+    show: impl FnOnce(&T) -> Vec<u8>,
 ) -> Result<Response, Problem> {
     if let Some(KnownAt::Position(asked)) = moment.known_at
         && asked > head
@@ -101,8 +100,8 @@ pub(super) fn answer<T>(
         Some(KnownAt::Time(_)) => past.known_to,
     };
     let body = show(&past.shown);
-    let tag = EntityTag::of_bytes(body.to_string().as_bytes());
-    let mut response = preconditions.answer(tag, || json_answer(StatusCode::OK, &body));
+    let tag = EntityTag::of_bytes(&body);
+    let mut response = preconditions.answer(tag, || json_bytes(StatusCode::OK, body));
     if past.is_final {
         response.headers_mut().insert(CACHE_CONTROL, FINAL);
     }

@@ -21,9 +21,19 @@ pub(crate) fn tag(entries: &[HistoryEntry]) -> EntityTag {
     )
 }
 
-/// A history, oldest first. It is bounded by the domain, so it has one page.
-pub(crate) fn history(entries: &[HistoryEntry]) -> Value {
-    json!({ "items": entries.iter().map(item).collect::<Vec<_>>(), "next": null })
+/// A history, oldest first. It is bounded by the domain (how often a delivery is
+/// rescheduled, how many missions it has, how many anomalies), so it has one page.
+/// It is written event by event: the longest would make a large tree of values.
+pub(crate) fn history_bytes(entries: &[HistoryEntry]) -> Vec<u8> {
+    let mut bytes = br#"{"items":["#.to_vec();
+    for (place, entry) in entries.iter().enumerate() {
+        if place > 0 {
+            bytes.push(b',');
+        }
+        serde_json::to_writer(&mut bytes, &item(entry)).expect("a value is written into memory");
+    }
+    bytes.extend_from_slice(br#"],"next":null}"#);
+    bytes
 }
 
 fn item(entry: &HistoryEntry) -> Value {

@@ -124,6 +124,20 @@ fn rescheduling_to_what_is_planned_already_changes_nothing() {
 }
 
 #[test]
+fn a_delivery_is_rescheduled_so_often_and_no_oftener() {
+    let plans = [later(), order().plan];
+    let times = usize::try_from(RESCHEDULES_MAX).unwrap();
+    let changed = plans.iter().cycle().take(times);
+    let changed = changed.fold(booked(), |given, plan| given.after(reschedule(plan, at(1))));
+    changed
+        .clone()
+        .when(reschedule(&later(), at(2)))
+        .then_rejected(DeliveryRejection::RescheduledTooOften);
+    let as_it_is = changed.state().unwrap().order().plan.clone();
+    changed.when(reschedule(&as_it_is, at(2))).then_nothing();
+}
+
+#[test]
 fn rescheduling_into_the_past_is_refused() {
     booked()
         .when(reschedule(&later(), at(200)))
