@@ -61,6 +61,11 @@ pub enum TaskRejection {
     /// Nothing makes it a task, or no longer.
     #[error("there is no such task, or its reason is gone: look at the tasks there are")]
     NoSuchTask,
+    /// Somebody has seen to it already and said something else, or nothing.
+    #[error(
+        "somebody has seen to this task already, and what they said stands: leave the note out, or read theirs"
+    )]
+    NoteStands,
 }
 
 /// That somebody has seen to a task.
@@ -95,8 +100,13 @@ impl Decider for Task {
         if !stands {
             return Err(TaskRejection::NoSuchTask);
         }
-        if state.is_some() {
-            return Ok(vec![]);
+        if let Some(first) = state {
+            let adds_nothing = note.is_none() || *note == first.note;
+            return if adds_nothing {
+                Ok(vec![])
+            } else {
+                Err(TaskRejection::NoteStands)
+            };
         }
         let event = TaskEvent::TaskAcknowledged {
             task: *task,

@@ -458,7 +458,7 @@ impl Service {
             now: self.log.clock(),
         };
         let state = self.acknowledged.entry(task).or_default();
-        let decided = Task::decide(&command, state).unwrap();
+        let decided = Task::decide(&command, state).unwrap_or_default();
         *state = Task::fold_from(state.take(), &decided);
         let part = Appending::new(StreamName::task(task), None, decided);
         self.log.append(vec![part]);

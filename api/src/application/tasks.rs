@@ -28,11 +28,14 @@ pub enum TaskError {
         /// The sequence it has.
         sequence: u64,
     },
+    /// Somebody has seen to it and said something else, or nothing.
+    #[error(transparent)]
+    NoteStands(TaskRejection),
 }
 
 impl Application {
     /// Notes that an operator has seen to a task. Of one that somebody has seen
-    /// to nothing is written, whatever the note says.
+    /// to nothing is written, and a note of other words than theirs is refused.
     ///
     /// Whether the task stands is decided on the log, as it is just then. The
     /// commit does not hang on it: a reason that goes at the same moment takes
@@ -58,7 +61,7 @@ impl Application {
                 now,
             };
             let events = Task::decide(&command, &task.state)
-                .map_err(|TaskRejection::NoSuchTask| TransactError::Rejected(TaskError::Unknown))?;
+                .map_err(|rejection| TransactError::Rejected(rejection.into()))?;
             // A task is there before anything is written on its own stream.
             if *seen != Precondition::Exists && !seen.accepts(task.version) {
                 let sequence = task.version.get();
@@ -68,6 +71,15 @@ impl Application {
             Ok(id)
         })
         .await
+    }
+}
+
+impl From<TaskRejection> for TaskError {
+    fn from(rejection: TaskRejection) -> Self {
+        match rejection {
+            TaskRejection::NoSuchTask => Self::Unknown,
+            TaskRejection::NoteStands => Self::NoteStands(rejection),
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use super::front::RequestIdentity;
 use super::listing::{Asked, Listed, Piece};
 use super::path::{PathId, Thing, no_query, unknown};
 use super::prefer::{Freshness, Preferences};
-use super::problem::Problem;
+use super::problem::{Problem, ProblemKind};
 use super::representation::task as representation;
 use super::users::precondition;
 use crate::application::tasks::TaskError;
@@ -161,6 +161,9 @@ async fn acknowledge(
         Err(TransactError::Rejected(TaskError::Unknown)) => return Err(unknown(Thing::Task)),
         Err(TransactError::Rejected(TaskError::Changed { .. })) => {
             return Err(outdated(&existing(&api, id)?));
+        }
+        Err(TransactError::Rejected(TaskError::NoteStands(why))) => {
+            return Err(Problem::new(ProblemKind::StateConflict, why.to_string()));
         }
     };
     let task = existing(&api, id)?;

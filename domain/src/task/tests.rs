@@ -52,9 +52,20 @@ fn every_command_in_every_state_is_decided() {
         .when(acknowledge(true, Some("called the sender")))
         .then_events([acknowledged(Some("called the sender"))]);
     // Acknowledged, and its reason lasts: who said so first has said it.
-    seen_to.clone().when(acknowledge(true, None)).then_nothing();
-    let other_words = acknowledge(true, Some("so did I"));
-    seen_to.clone().when(other_words).then_nothing();
+    for again in [None, Some("called the sender")] {
+        seen_to
+            .clone()
+            .when(acknowledge(true, again))
+            .then_nothing();
+    }
+    // A note that would be lost is refused.
+    let without_words = given::<Task>([])
+        .when(acknowledge(true, None))
+        .then_events([acknowledged(None)]);
+    for was in [seen_to.clone(), without_words] {
+        was.when(acknowledge(true, Some("so did I")))
+            .then_rejected(TaskRejection::NoteStands);
+    }
     // Whatever it was, without a reason there is no task.
     for was in [given::<Task>([]), seen_to] {
         was.when(acknowledge(false, None))

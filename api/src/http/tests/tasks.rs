@@ -94,14 +94,17 @@ async fn saying_it_again_answers_the_same_and_writes_nothing() {
     let first = acknowledge(&scene, &path, None).await;
     assert_eq!((first.status, first.at("/note")), (200, Value::Null));
     let head = scene.head();
-    let other_words = json!({"note": "so did I"});
-    for body in [None, Some(json!({})), Some(other_words)] {
+    for body in [None, Some(json!({})), Some(json!({"note": null}))] {
         let later = a_minute_later(&scene).await;
         let again = acknowledge(&later, &path, body).await;
         assert_eq!((again.status, &again.body), (200, &first.body));
         assert_eq!(again.header("etag"), first.header("etag"));
         assert_eq!(again.header("stream-position"), head.to_string());
     }
+    let other_words = Some(json!({"note": "so did I"}));
+    let refused = acknowledge(&scene, &path, other_words).await;
+    assert_eq!(refused.problem(409).0, "state-conflict");
+    assert!(refused.text("/detail").contains("note"), "{refused:?}");
     assert_eq!(scene.head(), head);
 }
 
