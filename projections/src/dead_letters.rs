@@ -236,7 +236,7 @@ impl Session<'_, '_> {
         touched.extend(held.iter().map(|(seq, _)| *seq));
         for seq in touched.difference(&still_held) {
             if self.waiting(*seq)?.is_some_and(|it| it.parked.is_none()) {
-                self.view.remove(self.key(WAITING, *seq));
+                self.view.remove(self.waiting_key(*seq));
             }
         }
         Ok(Numbers {
@@ -247,18 +247,18 @@ impl Session<'_, '_> {
         })
     }
 
-    fn key(&self, index: u8, seq: u64) -> Key {
+    fn waiting_key(&self, seq: u64) -> Key {
         let session = self.record.stream.key.as_bytes();
-        Key::index(index).id(session).large_number(seq)
+        Key::index(WAITING).id(session).large_number(seq)
     }
 
     fn waiting(&self, seq: u64) -> Result<Option<Waiting>, ViewStoreError> {
-        let bytes = self.view.get(&self.key(WAITING, seq))?;
+        let bytes = self.view.get(&self.waiting_key(seq))?;
         bytes.map(|bytes| from_bytes(&bytes)).transpose()
     }
 
     fn put_waiting(&mut self, seq: u64, waiting: &Waiting) {
-        self.view.put(self.key(WAITING, seq), to_bytes(waiting));
+        self.view.put(self.waiting_key(seq), to_bytes(waiting));
     }
 
     fn park(
@@ -288,7 +288,7 @@ impl Session<'_, '_> {
             let parked = None;
             self.put_waiting(seq, &Waiting { parked, ..waiting });
         }
-        let letter = self.key(LETTERS, seq);
+        let letter = letter_key(self.record.stream.key.as_bytes(), seq);
         if let Some(row_key) = self.view.get(&letter)? {
             self.view.remove(Key::from_bytes(row_key));
             self.view.remove(letter);
@@ -313,11 +313,28 @@ impl Session<'_, '_> {
         };
         let position = record.position;
         let row_key = EventPlace { position, place }.after(Key::row());
-        self.view
-            .put(self.key(LETTERS, seq), row_key.clone().into_bytes());
+        let letter = letter_key(record.stream.key.as_bytes(), seq);
+        self.view.put(letter, row_key.clone().into_bytes());
         self.view.put(row_key, to_bytes(&row));
         Ok(())
     }
+}
+
+/// The dead letter that a session's fact of this number is, if it is one.
+pub(crate) fn of_fact(
+    view: &Overlay<'_>,
+    session: &[u8; 16],
+    seq: u64,
+) -> Result<Option<LetterRow>, ViewStoreError> {
+    let Some(row_key) = view.get(&letter_key(session, seq))? else {
+        return Ok(None);
+    };
+    let row = view.get(&Key::from_bytes(row_key))?;
+    row.map(|row| from_bytes(&row)).transpose()
+}
+
+fn letter_key(session: &[u8; 16], seq: u64) -> Key {
+    Key::index(LETTERS).id(session).large_number(seq)
 }
 
 /// The dead letters before a place, newest first, at most `limit` and

@@ -75,7 +75,7 @@ pub use statistics::{
     StatisticsQuery,
 };
 pub use tasks::{
-    Acknowledgement, TASKS_PER_PAGE_MAX, TASKS_SCANNED_MAX, Task, TaskStatus, TasksQuery,
+    Acknowledgement, TASKS_PER_PAGE_MAX, TASKS_SCANNED_MAX, Task, TaskKind, TaskStatus, TasksQuery,
 };
 pub use time_travel::{Found, KnownAt, Moment, Past};
 pub use user::UserRow;

@@ -85,11 +85,24 @@ pub enum TaskStatus {
     Acknowledged,
 }
 
+/// Of what kind a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskKind {
+    /// Something was reported that cannot be.
+    Anomaly,
+    /// Somebody has to look after a delivery.
+    ActionRequired,
+    /// A fact was given up.
+    DeadLetter,
+}
+
 /// Which tasks are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TasksQuery {
     /// Those of this status; all without one.
     pub status: Option<TaskStatus>,
+    /// Those of this kind; all without one.
+    pub kind: Option<TaskKind>,
     /// Where the page before ended.
     pub after: Option<EventPlace>,
     /// At most so many, and [`TASKS_PER_PAGE_MAX`].
@@ -103,6 +116,16 @@ impl Task {
         match self.acknowledgement {
             None => TaskStatus::Open,
             Some(_) => TaskStatus::Acknowledged,
+        }
+    }
+
+    /// Of what kind it is.
+    #[must_use]
+    pub const fn kind(&self) -> TaskKind {
+        match self.matter {
+            Matter::Anomaly { .. } => TaskKind::Anomaly,
+            Matter::LeftOnBoard | Matter::Misdelivered => TaskKind::ActionRequired,
+            Matter::DeadLetter { .. } => TaskKind::DeadLetter,
         }
     }
 }
@@ -378,7 +401,8 @@ pub(crate) fn page(
     };
     EventPage::read(view, query.after, bounds, |row| {
         let task = listed(view, row)?;
-        let is_wanted = query.status.is_none_or(|status| task.status() == status);
+        let is_wanted = query.status.is_none_or(|status| task.status() == status)
+            && query.kind.is_none_or(|kind| task.kind() == kind);
         Ok(is_wanted.then_some(task))
     })
 }

@@ -11,7 +11,10 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use domain::task::TaskId;
 use domain::text::Comment;
-use projections::{EventPage, EventPlace, List, QueryError, Task, TaskStatus, TasksQuery, Views};
+use projections::{
+    DeadLetter, EventPage, EventPlace, List, QueryError, Task, TaskKind, TaskStatus, TasksQuery,
+    Views,
+};
 use serde_json::Value;
 
 use super::Api;
@@ -36,6 +39,13 @@ pub(super) fn routes() -> Router<Api> {
         .route("/v1/tasks/{id}/acknowledge", post(acknowledge))
         .route("/v1/dead-letters", get(dead_letters))
 }
+
+/// Every kind of tasks.
+const KINDS: [TaskKind; 3] = [
+    TaskKind::Anomaly,
+    TaskKind::ActionRequired,
+    TaskKind::DeadLetter,
+];
 
 /// Which tasks a client wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,15 +76,18 @@ impl Wanted {
 }
 
 async fn tasks(State(api): State<Api>, asked: AskedForList) -> Result<Response, Problem> {
-    let (wanted, piece) = read_query(&asked.uri, |query| {
+    let (wanted, kind, piece) = read_query(&asked.uri, |query| {
         let wanted = query.optional("status", known(&Wanted::ALL, Wanted::word));
-        Some((wanted.unwrap_or(Wanted::Open), Piece::read(query)))
+        let kind = query.optional("kind", known(&KINDS, representation::kind));
+        Some((wanted.unwrap_or(Wanted::Open), kind, Piece::read(query)))
     })?;
-    let scope = format!("tasks status={}", wanted.word());
+    let of_kind = kind.map_or("any", representation::kind);
+    let scope = format!("tasks status={} kind={of_kind}", wanted.word());
     let limit = piece.limit;
     let question = |views: &Views, after| {
         views.tasks(TasksQuery {
             status: wanted.status(),
+            kind,
             after,
             limit,
         })
@@ -92,20 +105,35 @@ async fn tasks(State(api): State<Api>, asked: AskedForList) -> Result<Response, 
 }
 
 async fn dead_letters(State(api): State<Api>, asked: AskedForList) -> Result<Response, Problem> {
-    let piece = read_query(&asked.uri, |query| Some(Piece::read(query)))?;
+    let (task, piece) = read_query(&asked.uri, |query| {
+        let task = query.optional("task_id", parsed(str::parse::<TaskId>));
+        Some((task, Piece::read(query)))
+    })?;
     let limit = piece.limit;
-    let question = |views: &Views, after| views.dead_letters(after, limit);
+    let question = |views: &Views, after| match task {
+        None => views.dead_letters(after, limit),
+        Some(task) => dead_letter_of(views, task),
+    };
+    let scope = task.map_or_else(
+        || "dead letters".to_owned(),
+        |task| format!("the dead letter of {task}"),
+    );
     let item = representation::dead_letter;
     asked
-        .answer(
-            &api,
-            "dead letters",
-            &piece,
-            List::DeadLetters,
-            question,
-            item,
-        )
+        .answer(&api, &scope, &piece, List::DeadLetters, question, item)
         .await
+}
+
+/// What a task is about, if that is a dead letter: one at most.
+fn dead_letter_of(views: &Views, task: TaskId) -> Result<EventPage<DeadLetter>, QueryError> {
+    let letter = match views.task(task)? {
+        Some(task) => views.dead_letter_of(&task)?,
+        None => None,
+    };
+    Ok(EventPage {
+        items: letter.into_iter().collect(),
+        next: None,
+    })
 }
 
 async fn read(

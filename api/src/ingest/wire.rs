@@ -135,6 +135,18 @@ pub fn interpret(fact: &ReceivedFact) -> Option<DroneFact> {
     })
 }
 
+/// The type of events of a kind.
+#[must_use]
+pub fn type_of(kind: &str) -> String {
+    format!("drone.{kind}.v1")
+}
+
+/// Whether facts of a kind mean anything to this release.
+#[must_use]
+pub fn is_understood(kind: &str) -> bool {
+    fact::is_known(kind)
+}
+
 struct Attributes {
     kind: String,
     id: FactId,

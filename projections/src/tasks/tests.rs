@@ -24,6 +24,7 @@ fn in_pages(log: &TestLog, status: Option<TaskStatus>, limit: usize) -> Vec<Task
     loop {
         let query = TasksQuery {
             status,
+            kind: None,
             after,
             limit,
         };
@@ -285,6 +286,7 @@ fn the_last_page_of_tasks_says_so() {
     let ask = |after| {
         let query = TasksQuery {
             status: None,
+            kind: None,
             after,
             limit: 1,
         };

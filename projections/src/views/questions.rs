@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use domain::drone::Sender;
 use domain::id::{DeliveryId, DroneId, MissionId};
 use domain::session::{ParkReason, ReceivedFact, SessionEvent};
-use domain::task::TaskId;
+use domain::task::{Matter, TaskId};
 use domain::time::Timestamp;
 use eventstore::{Budget, Filter, StreamId, StreamVersion};
 
@@ -156,14 +156,42 @@ impl Views {
                 Entry::Occupied(known) => Option::clone(known.get()),
                 Entry::Vacant(place) => place.insert(self.sender(row.stream)?).clone(),
             };
-            let fact = match row.received {
-                Some(received) => self.fact(row.stream, received)?,
-                None => None,
-            };
-            items.push(DeadLetter::new(&row, sender, fact));
+            items.push(self.letter(&row, sender)?);
         }
         let next = page.next;
         Ok(EventPage { items, next })
+    }
+
+    /// The dead letter that a task is about, as of the view's position; `None` if
+    /// the task is about something else, or there is none any more.
+    ///
+    /// # Errors
+    /// As [`Views::dead_letters`].
+    pub fn dead_letter_of(&self, task: &Task) -> Result<Option<DeadLetter>, QueryError> {
+        let Matter::DeadLetter { seq, why: _ } = task.matter else {
+            return Ok(None);
+        };
+        let session = task.id.subject().key;
+        let row = self.query(|set| {
+            let view = set.view(&DeadLetters);
+            let view = self.caught_up(&view)?;
+            Ok(dead_letters::of_fact(
+                &view.overlay(),
+                session.as_bytes(),
+                seq,
+            )?)
+        })?;
+        row.map(|row| self.letter(&row, self.sender(row.stream)?))
+            .transpose()
+    }
+
+    /// A dead letter with what it says.
+    fn letter(&self, row: &LetterRow, sender: Option<Sender>) -> Result<DeadLetter, QueryError> {
+        let fact = match row.received {
+            Some(received) => self.fact(row.stream, received)?,
+            None => None,
+        };
+        Ok(DeadLetter::new(row, sender, fact))
     }
 
     /// Whose session a stream is.

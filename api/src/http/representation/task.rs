@@ -2,15 +2,16 @@
 
 use domain::id::{DeliveryId, EventId};
 use domain::session::ReceivedFact;
-use domain::stream::Category;
+use domain::stream::{Category, StreamName};
 use domain::task::{Matter, TaskId};
 use eventstore::{StreamId, StreamVersion, event_id};
-use projections::{DeadLetter, Task, TaskStatus};
+use projections::{DeadLetter, Task, TaskKind, TaskStatus};
 use serde_json::{Value, json};
 
 use super::history::actor;
 use super::{delivery, time, time_or_null};
 use crate::http::conditional::EntityTag;
+use crate::ingest::wire;
 
 /// Grows when the bytes of a task change for the same events.
 const VERSION: u16 = 1;
@@ -29,11 +30,11 @@ pub(crate) fn tag(task: &Task) -> EntityTag {
 /// A task. Its id names the event that made it one; that event's own id, which
 /// a dead letter and the feed have too, is beside it.
 pub(crate) fn task(task: &Task) -> Value {
-    let (kind, reason, fact) = match &task.matter {
-        Matter::LeftOnBoard => ("action_required", "ended_with_package", None),
-        Matter::Misdelivered => ("action_required", "misdelivered", None),
-        Matter::Anomaly { fact, why } => ("anomaly", why.word(), Some(fact.to_string())),
-        Matter::DeadLetter { seq: _, why } => ("dead_letter", why.word(), None),
+    let (reason, fact) = match &task.matter {
+        Matter::LeftOnBoard => ("ended_with_package", None),
+        Matter::Misdelivered => ("misdelivered", None),
+        Matter::Anomaly { fact, why } => (why.word(), Some(fact.to_string())),
+        Matter::DeadLetter { seq: _, why } => (why.word(), None),
     };
     let subject = task.id.subject();
     let is_of_delivery = subject.category == Category::Delivery;
@@ -46,7 +47,7 @@ pub(crate) fn task(task: &Task) -> Value {
     json!({
         "id": task.id.to_string(),
         "event_id": event(stream, StreamVersion::new(task.id.version())),
-        "kind": kind,
+        "kind": kind(task.kind()),
         "reason": reason,
         "status": status(task.status()),
         "since": time(task.since),
@@ -57,9 +58,23 @@ pub(crate) fn task(task: &Task) -> Value {
         "note": acknowledgement.and_then(|it| it.note.as_ref()).map(ToString::to_string),
         "links": {
             "self": path(task.id),
-            "subject": about.map_or_else(|| "/v1/dead-letters".to_owned(), delivery::path),
+            "subject": about.map_or_else(|| dead_letter_path(task.id), delivery::path),
         },
     })
+}
+
+/// Where the dead letter is found that a task is about.
+fn dead_letter_path(task: TaskId) -> String {
+    format!("/v1/dead-letters?task_id={task}")
+}
+
+/// The word for a kind of tasks.
+pub(crate) const fn kind(kind: TaskKind) -> &'static str {
+    match kind {
+        TaskKind::Anomaly => "anomaly",
+        TaskKind::ActionRequired => "action_required",
+        TaskKind::DeadLetter => "dead_letter",
+    }
 }
 
 const fn status(status: TaskStatus) -> &'static str {
@@ -72,8 +87,14 @@ const fn status(status: TaskStatus) -> &'static str {
 /// A fact that was given up. It bears the id of the event that gave it up.
 pub(crate) fn dead_letter(letter: &DeadLetter) -> Value {
     let sender = letter.sender.as_ref();
+    let session = StreamName {
+        category: Category::DroneSession,
+        key: letter.stream.key,
+    };
+    let task = TaskId::new(session, letter.version.get()).ok();
     json!({
         "id": event(letter.stream, letter.version),
+        "task_id": task.map(|task| task.to_string()),
         "reason": letter.why.word(),
         "fleet_id": sender.map(|sender| sender.fleet.to_string()),
         "drone_id": sender.map(|sender| sender.drone.to_string()),
@@ -94,7 +115,7 @@ fn fact(fact: &ReceivedFact) -> Value {
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&fact.data).into_owned()));
     json!({
         "id": fact.id.to_string(),
-        "type": format!("drone.{}.v1", fact.kind),
+        "type": wire::type_of(&fact.kind),
         "event_time": time(fact.event_time),
         "received_at": time(fact.received_at),
         "clock_skewed": fact.clock_skewed,

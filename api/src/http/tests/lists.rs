@@ -181,7 +181,7 @@ async fn a_fact_that_was_given_up_is_a_task_and_shown_as_it_came_in() {
     give_up(&scene, 2).await;
     let letters = fresh(&scene, "/v1/dead-letters").await;
     let expected = json!({
-        "id": letters.at("/items/0/id"), "reason": "unknown_mission",
+        "id": letters.at("/items/0/id"), "task_id": format!("tsk_{}-7", session()), "reason": "unknown_mission",
         "fleet_id": "pgh", "drone_id": "M100-07", "session_id": "0001", "seq": 2,
         "mission_id": "msn_0192f2c4-91aa-7c3e-9b7e-6f2d1c0a8e55", "delivery_id": null,
         "waited_since": "2026-11-21T00:00:00.000000Z", "given_up_at": letters.at("/items/0/given_up_at"),
@@ -207,9 +207,17 @@ async fn a_fact_that_was_given_up_is_a_task_and_shown_as_it_came_in() {
         "id": id, "event_id": whole[0]["id"], "kind": "dead_letter", "reason": "unknown_mission",
         "status": "open", "since": tasks.at("/items/0/since"), "delivery_id": null, "fact_id": null,
         "acknowledged_at": null, "acknowledged_by": null, "note": null,
-        "links": {"self": format!("/v1/tasks/{id}"), "subject": "/v1/dead-letters"},
+        "links": {"self": format!("/v1/tasks/{id}"), "subject": format!("/v1/dead-letters?task_id={id}")},
     });
     assert_eq!(tasks.at("/items/0"), expected);
+    for (task, letter) in [(0, 0), (1, 1)] {
+        let subject = tasks.text(&format!("/items/{task}/links/subject"));
+        let found = fresh(&scene, &subject).await.at("/items");
+        assert_eq!(found, json!([whole[letter]]));
+    }
+    let none = format!("/v1/dead-letters?task_id=tsk_{}-5", session());
+    assert_eq!(fresh(&scene, &none).await.at("/items"), json!([]));
+    scene.get("/v1/dead-letters?task_id=7").await.problem(422);
     let by_pages = followed(&scene, "/v1/tasks?limit=1").await;
     let events: Vec<_> = by_pages.iter().map(|task| &task["event_id"]).collect();
     assert_eq!(

@@ -282,6 +282,30 @@ async fn who_bases_it_on_an_old_state_is_shown_the_current_one() {
 }
 
 #[tokio::test]
+async fn tasks_of_a_kind_are_found_among_all() {
+    let (scene, delivery, _) = scene_with_task().await;
+    happened(&scene, &delivery, odd(Anomaly::EndedWithPackage)).await;
+    let unknown = event("departed", 1, &json!({"leg": "pickup"}));
+    assert_eq!(send(&scene, &ONE, unknown).await.at("/accepted"), 1);
+    give_up(&scene, 1).await;
+    let all = fresh(&scene, "/v1/tasks?status=all").await.at("/items");
+    let all = all.as_array().unwrap();
+    let mut found = 0;
+    for kind in ["anomaly", "action_required", "dead_letter"] {
+        let list = fresh(&scene, &format!("/v1/tasks?kind={kind}")).await;
+        let of_kind: Vec<_> = all.iter().filter(|task| task["kind"] == kind).collect();
+        assert_eq!(list.at("/items"), json!(of_kind), "{kind}");
+        assert!(!of_kind.is_empty(), "{kind}");
+        found += of_kind.len();
+    }
+    assert_eq!(found, all.len());
+    scene.get("/v1/tasks?kind=odd").await.problem(422);
+    let next = scene.get("/v1/tasks?limit=1").await.text("/next");
+    let other = format!("/v1/tasks?kind=anomaly&cursor={next}");
+    assert_eq!(scene.get(&other).await.problem(400).0, "bad-cursor");
+}
+
+#[tokio::test]
 async fn a_cursor_goes_on_in_the_list_that_gave_it() {
     let (scene, delivery, path) = scene_with_task().await;
     for why in [
