@@ -24,7 +24,7 @@ use super::fields::{Fields, decimal, parsed, read_query};
 use super::listing::link_to;
 use super::negotiate::choose;
 use super::path::{PathId, Thing, unknown};
-use super::problem::{Problem, ProblemKind};
+use super::problem::{Fault, Problem, ProblemKind};
 use page::{FeedError, Page, read_page};
 use place::Place;
 use wanted::{Wanted, read_types};
@@ -68,6 +68,9 @@ const STREAM_FIRST: [&str; 3] = [EVENT_STREAM, JSON, CLOUD_EVENTS];
 
 /// Most events on one page, and how many it has where the client does not say.
 const LIMIT_MAX: usize = 200;
+
+/// Where the log ends now, in the place of a cursor. No cursor is as short.
+const LATEST: &str = "latest";
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -127,7 +130,7 @@ fn exists(api: &Api, wanted: &Wanted) -> Result<bool, Problem> {
 struct Asked {
     wanted: Wanted,
     after: Option<String>,
-    limit: usize,
+    limit: Option<usize>,
 }
 
 fn read_asked(query: &mut Fields<'_>, user: Option<UserId>, delivery: Option<DeliveryId>) -> Asked {
@@ -142,7 +145,7 @@ fn read_asked(query: &mut Fields<'_>, user: Option<UserId>, delivery: Option<Del
     Asked {
         wanted,
         after,
-        limit: limit.unwrap_or(LIMIT_MAX),
+        limit,
     }
 }
 
@@ -151,12 +154,13 @@ impl Asked {
     /// what its address says.
     fn place(&self, api: &Api, headers: &HeaderMap) -> Result<Place, Problem> {
         let last = headers.get(LAST_EVENT_ID).filter(|last| !last.is_empty());
-        let cursor = match last {
-            Some(last) => Some(last.to_str().unwrap_or_default()),
-            None => self.after.as_deref(),
-        };
         let log = &**api.application.log();
-        cursor.map_or(Ok(Place::START), |cursor| Place::of_cursor(log, cursor))
+        match (last, self.after.as_deref()) {
+            (Some(last), _) => Place::of_cursor(log, last.to_str().unwrap_or_default()),
+            (None, Some(LATEST)) => Ok(Place::behind(api.application.head())),
+            (None, Some(cursor)) => Place::of_cursor(log, cursor),
+            (None, None) => Ok(Place::START),
+        }
     }
 }
 
@@ -170,6 +174,9 @@ async fn answer(
 ) -> Result<Response, Problem> {
     let after = asked.place(api, headers)?;
     if form == EVENT_STREAM {
+        if asked.limit.is_some() {
+            return Err(no_pages());
+        }
         return stream(api, asked.wanted, after);
     }
     let preconditions = Preconditions::of(method, headers)?;
@@ -179,7 +186,7 @@ async fn answer(
         log.clone(),
         &asked.wanted,
         after,
-        asked.limit,
+        asked.limit.unwrap_or(LIMIT_MAX),
         |happening| {
             if form == CLOUD_EVENTS {
                 happening.cloud_event(identity)
@@ -211,6 +218,12 @@ async fn answer(
     let headers = response.headers_mut();
     headers.extend(link.ok().map(|link| (LINK, link)));
     Ok(at(head, response))
+}
+
+/// What is not understood is not passed over.
+fn no_pages() -> Problem {
+    let detail = "a stream has no pages and no limit; leave limit out, or ask for a page with Accept: application/json";
+    Problem::invalid(Fault::new("/limit", "value", detail).into())
 }
 
 fn stream(api: &Api, wanted: Wanted, after: Place) -> Result<Response, Problem> {

@@ -219,3 +219,23 @@ async fn head_answers_as_get_does() {
         assert_eq!(head.header(name), get.header(name));
     }
 }
+
+#[tokio::test]
+async fn a_reader_of_what_is_new_begins_at_the_end_and_misses_nothing_after_it() {
+    let (scene, _, _) = scene().await;
+    let end = scene.get("/v1/events?after=latest").await;
+    assert_eq!(
+        (end.at("/items"), end.at("/more")),
+        (json!([]), json!(false))
+    );
+    let user = scene.user("new@example.org").await;
+    let next = format!("/v1/events?after={}", end.text("/next"));
+    let items = scene.get(&next).await.at("/items");
+    let users: Vec<_> = items
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| &item["user_id"])
+        .collect();
+    assert_eq!(users, [&json!(user)]);
+}

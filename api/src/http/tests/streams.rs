@@ -265,3 +265,25 @@ async fn a_stream_beats_before_its_connection_is_taken_for_dead() {
     let beat = stream.next_after(Duration::from_secs(2)).await;
     assert_eq!(beat.text, ": hb");
 }
+
+#[tokio::test]
+async fn a_stream_of_what_is_new_begins_at_the_end() {
+    let scene = Scene::new();
+    scene.user("old@example.org").await;
+    let mut stream = scene.stream("/v1/events?after=latest", &[]).await;
+    let user = scene.user("new@example.org").await;
+    let first = stream.next().await.unwrap();
+    assert!(first.data.unwrap().contains(&user), "the old one was told");
+}
+
+#[tokio::test]
+async fn a_stream_with_a_limit_is_refused_since_it_would_have_none() {
+    let scene = Scene::new();
+    let user = scene.user("ada@example.org").await;
+    let delivery = scene.delivery(&user).await;
+    let watched = format!("/v1/deliveries/{delivery}/events?limit=3");
+    for path in ["/v1/events?limit=3", &watched] {
+        let refused = scene.call("GET", path, &[STREAM], None).await;
+        assert_eq!(refused.problem(422).1, ["/limit"], "{path}");
+    }
+}
