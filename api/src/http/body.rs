@@ -87,7 +87,7 @@ impl BodyReader {
         body: Body,
         accepted: &[&'static str],
     ) -> Result<Document, Problem> {
-        content_type(headers, accepted)?;
+        content_type(headers, &body, accepted)?;
         let whole = self.read(headers, body).await?;
         Document::parse(&whole.bytes)
     }
@@ -182,9 +182,11 @@ pub(crate) fn too_slow() -> Problem {
 /// `charset` must be UTF-8, and the body must not be encoded.
 ///
 /// # Errors
+/// `malformed-body` (400) where neither a body nor a type was sent, else
 /// `unsupported-media-type` (415).
 pub fn content_type(
     headers: &HeaderMap,
+    body: &Body,
     accepted: &[&'static str],
 ) -> Result<&'static str, Problem> {
     let refuse = |found: String| {
@@ -219,6 +221,11 @@ pub fn content_type(
     }
     let mut lines = headers.get_all(CONTENT_TYPE).iter();
     let Some(line) = lines.next() else {
+        if body.is_end_stream() {
+            let form = accepted.join(" or ");
+            let detail = format!("the request has no body; send one, with the Content-Type {form}");
+            return Err(Problem::new(ProblemKind::MalformedBody, detail));
+        }
         return Err(refuse("the body has no Content-Type".to_owned()));
     };
     let text = lossy(line);

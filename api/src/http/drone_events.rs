@@ -48,7 +48,7 @@ async fn receive(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     no_query(&parts.uri)?;
-    let form = content_type(&parts.headers, &[ONE, BATCH, LINES])?;
+    let form = content_type(&parts.headers, &body, &[ONE, BATCH, LINES])?;
     let whole = api.batches.read(&parts.headers, body).await?;
     let receipt = Receipt {
         at: api.application.now().map_err(|failure| failed(&failure))?,

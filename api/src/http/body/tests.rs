@@ -141,7 +141,11 @@ fn a_type_is_taken_with_parameters_but_not_in_another_charset() {
         "application/json; x=y",
     ] {
         assert_eq!(
-            content_type(&headers(&[(CONTENT_TYPE, value)]), &[JSON]),
+            content_type(
+                &headers(&[(CONTENT_TYPE, value)]),
+                &Body::from("{}"),
+                &[JSON]
+            ),
             Ok(JSON),
             "{value}"
         );
@@ -153,7 +157,12 @@ fn a_type_is_taken_with_parameters_but_not_in_another_charset() {
         "application/jsonx",
         "application",
     ] {
-        let problem = content_type(&headers(&[(CONTENT_TYPE, value)]), &[JSON]).unwrap_err();
+        let problem = content_type(
+            &headers(&[(CONTENT_TYPE, value)]),
+            &Body::from("{}"),
+            &[JSON],
+        )
+        .unwrap_err();
         assert_eq!(problem.kind(), ProblemKind::UnsupportedMediaType, "{value}");
     }
     let twice = {
@@ -161,14 +170,14 @@ fn a_type_is_taken_with_parameters_but_not_in_another_charset() {
         headers.append(CONTENT_TYPE, HeaderValue::from_static(JSON));
         headers
     };
-    assert!(content_type(&twice, &[JSON]).is_err());
+    assert!(content_type(&twice, &Body::from("{}"), &[JSON]).is_err());
 }
 
 #[test]
 fn an_encoded_body_is_refused() {
     let lines = |value| headers(&[(CONTENT_TYPE, JSON), (CONTENT_ENCODING, value)]);
-    assert!(content_type(&lines("gzip"), &[JSON]).is_err());
-    assert!(content_type(&lines("identity"), &[JSON]).is_ok());
+    assert!(content_type(&lines("gzip"), &Body::from("{}"), &[JSON]).is_err());
+    assert!(content_type(&lines("identity"), &Body::from("{}"), &[JSON]).is_ok());
 }
 
 #[tokio::test]
@@ -197,4 +206,13 @@ async fn dropping_ends_when_too_much_comes() {
         !rest.ended.load(Ordering::Relaxed),
         "more than the limit was read"
     );
+}
+
+#[test]
+fn a_body_that_is_missing_is_told_so_and_not_that_it_has_no_type() {
+    let missing = content_type(&HeaderMap::new(), &Body::empty(), &[JSON]).unwrap_err();
+    assert_eq!(missing.kind(), ProblemKind::MalformedBody);
+    assert!(missing.detail().contains("no body"), "{missing:?}");
+    let untyped = content_type(&HeaderMap::new(), &Body::from("{}"), &[JSON]).unwrap_err();
+    assert_eq!(untyped.kind(), ProblemKind::UnsupportedMediaType);
 }

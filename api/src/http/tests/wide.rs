@@ -15,6 +15,9 @@ async fn every_resource_refuses_what_it_does_not_take_in_the_same_way() {
                 .0,
             "unsupported-media-type"
         );
+        let missing = scene.call("POST", path, &[], None).await;
+        assert_eq!(missing.problem(400).0, "malformed-body");
+        assert!(missing.text("/detail").contains("no body"), "{missing:?}");
         let picture = [("accept", "image/png")];
         assert_eq!(
             scene
