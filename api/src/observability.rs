@@ -9,6 +9,7 @@ use std::future::Future;
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use eventstore::DiscardReason;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
@@ -93,6 +94,9 @@ pub const HTTP_OVERLOADED: &str = "airpost_http_overloaded_total";
 /// Counts panics that were caught while answering.
 pub const HTTP_PANICS: &str = "airpost_http_panics_total";
 
+/// Counts drone events that were kept although their type means nothing to this release.
+pub const DRONE_EVENTS_UNKNOWN: &str = "airpost_drone_events_unknown_total";
+
 /// How many streams of events are open.
 pub const FEED_STREAMS: &str = "airpost_feed_streams";
 /// Counts events that were handed to streams.
@@ -147,6 +151,12 @@ pub const SNAPSHOTS_UNWRITTEN: &str = "airpost_snapshots_unwritten_total";
 /// Counts kept states that were thrown away instead of used, by reason.
 pub const SNAPSHOTS_DISCARDED: &str = "airpost_snapshots_discarded_total";
 
+/// The reasons of [`SNAPSHOTS_UNWRITTEN`].
+const UNWRITTEN_REASONS: [&str; 4] = ["too_large", "no_room", "busy", "io"];
+
+/// The outcomes of [`VIEW_REBUILDS`].
+const REBUILD_OUTCOMES: [&str; 2] = ["succeeded", "failed"];
+
 /// Upper bounds of the latency histogram's buckets, seconds: from one answer
 /// out of memory to the request time limit.
 const LATENCY_BUCKETS_S: [f64; 14] = [
@@ -176,6 +186,7 @@ impl Metrics {
     pub fn install() -> Result<Self, MetricsError> {
         let handle = builder()?.install_recorder()?;
         describe();
+        begin_at_zero();
         Ok(Self { handle })
     }
 
@@ -228,6 +239,11 @@ fn describe() {
         "requests refused because too much was going on"
     );
     describe_counter!(HTTP_PANICS, Unit::Count, "panics caught while answering");
+    describe_counter!(
+        DRONE_EVENTS_UNKNOWN,
+        Unit::Count,
+        "drone events kept whose type means nothing to this release"
+    );
     describe_gauge!(
         LOG_POSITION,
         Unit::Count,
@@ -241,6 +257,38 @@ fn describe() {
     describe_views();
     describe_feed();
     describe_snapshots();
+}
+
+/// Makes every counter be there from the start: a rate over one that is absent
+/// says nothing, and misses the first that is counted. Those of requests have as
+/// many labels as there are routes, methods and statuses, and begin with the
+/// first of each.
+fn begin_at_zero() {
+    for name in [
+        HTTP_OVERLOADED,
+        HTTP_PANICS,
+        DRONE_EVENTS_UNKNOWN,
+        FEED_EVENTS,
+        FEED_SLOW,
+        FEED_HALTED,
+        SNAPSHOTS_USED,
+        SNAPSHOTS_WRITTEN,
+    ] {
+        metrics::counter!(name).absolute(0);
+    }
+    for reason in UNWRITTEN_REASONS {
+        metrics::counter!(SNAPSHOTS_UNWRITTEN, "reason" => reason).absolute(0);
+    }
+    for reason in DiscardReason::ALL {
+        metrics::counter!(SNAPSHOTS_DISCARDED, "reason" => reason.word()).absolute(0);
+    }
+    for view in projections::view_names() {
+        for outcome in REBUILD_OUTCOMES {
+            metrics::counter!(VIEW_REBUILDS, "view" => view, "outcome" => outcome).absolute(0);
+        }
+    }
+    metrics::gauge!(HTTP_CONNECTIONS).set(0.0);
+    metrics::gauge!(FEED_STREAMS).set(0.0);
 }
 
 fn describe_views() {
@@ -425,6 +473,33 @@ mod tests {
             text.contains("# TYPE airpost_http_request_seconds histogram"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn every_counter_but_those_of_requests_is_there_from_the_start() {
+        let recorder = builder().unwrap().build_recorder();
+        let metrics = Metrics {
+            handle: recorder.handle(),
+        };
+        let text = metrics::with_local_recorder(&recorder, || {
+            describe();
+            begin_at_zero();
+            metrics.render()
+        });
+        let source = include_str!("observability.rs");
+        let names: Vec<_> = source
+            .lines()
+            .filter_map(|line| line.split_once("= \"")?.1.strip_suffix("\";"))
+            .filter(|name| name.ends_with("_total") && *name != HTTP_REQUESTS)
+            .collect();
+        assert!(names.len() > 10, "{names:?}");
+        for name in names {
+            let mut series = text.lines().filter(|line| line.starts_with(name));
+            let first = series
+                .next()
+                .unwrap_or_else(|| panic!("no {name} in {text}"));
+            assert!(first.ends_with(" 0"), "{first}");
+        }
     }
 
     #[tokio::test]

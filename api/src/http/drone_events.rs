@@ -1,5 +1,7 @@
 //! `/v1/drone-events`: what Drone Management says, one event, a batch or lines.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -20,6 +22,7 @@ use super::problem::{Problem, ProblemContext, ProblemKind};
 use crate::application::{Failure, LoadError};
 use crate::ingest::FactOutcome;
 use crate::ingest::wire::{self, DroneEvent, EVENT_BYTES_MAX, Receipt};
+use crate::observability::DRONE_EVENTS_UNKNOWN;
 
 /// One event.
 const ONE: &str = "application/cloudevents+json";
@@ -33,6 +36,9 @@ const EVENTS_MAX: usize = 10_000;
 
 /// Most faults that are listed for one refused event of many.
 const FAULTS_PER_EVENT_MAX: usize = 5;
+
+/// Most types that are named among those that are not understood.
+const UNKNOWN_TYPES_MAX: usize = 10;
 
 /// The longest id of a refused event that is repeated, characters.
 const ID_CHARS_MAX: usize = 128;
@@ -70,8 +76,12 @@ async fn receive(
             json!({ "index": index, "id": id, "problem": problem })
         })
         .collect();
-    let body =
-        json!({ "accepted": tally.accepted, "duplicates": tally.duplicates, "rejected": rejected });
+    let body = json!({
+        "accepted": tally.accepted,
+        "duplicates": tally.duplicates,
+        "rejected": rejected,
+        "unknown": tally.unknown.to_json(),
+    });
     Ok(at(
         api.application.head(),
         json_answer(StatusCode::OK, &body),
@@ -201,6 +211,37 @@ struct Tally {
     duplicates: usize,
     /// By index and id.
     rejected: Vec<((usize, Option<String>), Problem)>,
+    /// Of those that were accepted.
+    unknown: Unknown,
+}
+
+/// Facts of kinds that this release does not understand, which it keeps and
+/// does nothing about: a sender that has mistyped a kind learns it here.
+#[derive(Default)]
+struct Unknown {
+    by_kind: BTreeMap<String, u64>,
+    /// Of further kinds.
+    others: u64,
+}
+
+impl Unknown {
+    fn add(&mut self, kind: String) {
+        metrics::counter!(DRONE_EVENTS_UNKNOWN).increment(1);
+        if self.by_kind.len() < UNKNOWN_TYPES_MAX || self.by_kind.contains_key(&kind) {
+            *self.by_kind.entry(kind).or_default() += 1;
+        } else {
+            self.others += 1;
+        }
+    }
+
+    /// How many of each type, and of all that are not named.
+    fn to_json(&self) -> Value {
+        let named = self.by_kind.iter();
+        let named =
+            named.map(|(kind, count)| json!({ "type": wire::type_of(kind), "count": count }));
+        let others = (self.others > 0).then(|| json!({ "type": null, "count": self.others }));
+        named.chain(others).collect()
+    }
 }
 
 /// Takes all events that could be read, facts first, since they must last.
@@ -216,15 +257,21 @@ async fn take(api: &Api, entries: Vec<Entry>) -> Result<Tally, Problem> {
         match event {
             Ok(DroneEvent::Telemetry(event)) => telemetry.push(event),
             Ok(DroneEvent::Fact { sender, fact }) => {
-                names.push((index, id));
+                let unknown = (!wire::is_understood(&fact.kind)).then(|| fact.kind.clone());
+                names.push(((index, id), unknown));
                 facts.push((sender, *fact));
             }
             Err(problem) => tally.rejected.push(((index, id), problem)),
         }
     }
-    for (name, outcome) in names.into_iter().zip(api.ingest.receive(facts).await) {
+    for ((name, unknown), outcome) in names.into_iter().zip(api.ingest.receive(facts).await) {
         match outcome {
-            FactOutcome::Judged(Verdict::Accepted) => tally.accepted += 1,
+            FactOutcome::Judged(Verdict::Accepted) => {
+                tally.accepted += 1;
+                if let Some(kind) = unknown {
+                    tally.unknown.add(kind);
+                }
+            }
             FactOutcome::Judged(Verdict::Duplicate) => tally.duplicates += 1,
             FactOutcome::Judged(Verdict::Conflict) => tally.rejected.push((name, conflict())),
             FactOutcome::Judged(Verdict::BacklogFull) => {

@@ -71,7 +71,7 @@ async fn a_flight_completes_its_delivery_in_each_of_the_three_forms() {
                     let taken = send(&scene, &ONE, event.clone()).await;
                     assert_eq!(
                         taken.json(),
-                        json!({"accepted": 1, "duplicates": 0, "rejected": []})
+                        json!({"accepted": 1, "duplicates": 0, "rejected": [], "unknown": []})
                     );
                 }
             }
@@ -223,7 +223,7 @@ async fn a_single_bad_event_and_a_request_of_the_wrong_form_are_refused_whole() 
     );
     assert_eq!(
         send(&scene, &LINES, json!("\n \n")).await.json(),
-        json!({"accepted": 0, "duplicates": 0, "rejected": []})
+        json!({"accepted": 0, "duplicates": 0, "rejected": [], "unknown": []})
     );
     assert_eq!(scene.head(), 0);
 }
@@ -415,4 +415,32 @@ async fn after_a_delivery_that_cannot_be_read_gaps_are_still_passed() {
     assert_eq!(scene.get(&path).await.text("/status"), "at_pickup");
     stop.send_replace(true);
     timer.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_sender_that_mistypes_a_kind_is_told_how_many_were_not_understood() {
+    let scene = Scene::new();
+    let mistyped = |kind: &str, seq| event(kind, seq, &json!({}));
+    let one = send(&scene, &ONE, mistyped("departd", 1)).await;
+    let expected = json!([{"type": "drone.departd.v1", "count": 1}]);
+    assert_eq!(
+        (one.status, one.at("/accepted"), one.at("/unknown")),
+        (200, json!(1), expected)
+    );
+    let again = send(&scene, &ONE, mistyped("departd", 1)).await;
+    assert_eq!(
+        (again.at("/duplicates"), again.at("/unknown")),
+        (json!(1), json!([]))
+    );
+
+    let many: Vec<_> = (2..=26)
+        .map(|seq| mistyped(&format!("kind_{:02}", seq / 2), seq))
+        .collect();
+    let batch = send(&scene, &BATCH, json!(many)).await;
+    assert_eq!(batch.at("/accepted"), 25);
+    let unknown = batch.at("/unknown");
+    let unknown = unknown.as_array().unwrap();
+    assert_eq!(unknown.len(), 11, "{unknown:?}");
+    assert_eq!(unknown[0], json!({"type": "drone.kind_01.v1", "count": 2}));
+    assert_eq!(unknown[10], json!({"type": null, "count": 5}));
 }
