@@ -1,8 +1,8 @@
 //! Where is my delivery, and when does it come?
 //!
 //! ```text
-//! row  (delivery, 0)            what changes with every step
-//! row  (delivery, 1 …)          the order, in pieces that fit a value; changes only when rescheduled
+//! row  (delivery, 0)            the delivery, with its order
+//! row  (delivery, 1 …)          an order too large to lie in the row, in pieces that fit a value
 //! index 1 (user, external id)   the delivery
 //! ```
 
@@ -27,7 +27,11 @@ use crate::view_store::{Direction, ViewStoreError};
 #[cfg(test)]
 mod tests;
 
-/// Bytes of an order in one value.
+/// The largest order that lies in the row itself, bytes. Most have two or three
+/// hundred; what else is in a row leaves room for many more.
+const ORDER_IN_ROW_BYTES_MAX: usize = 2_000;
+
+/// Bytes of a larger order in one value.
 const PIECE_BYTES: usize = 8_000;
 
 /// Most pieces of an order: far more than its bounded parts can fill.
@@ -141,9 +145,11 @@ impl Milestones {
     }
 }
 
-/// What changes with every step.
+/// What lies in the row.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct StoredRow {
+    /// `None` if it is too large, and lies beside the row in pieces.
+    order: Option<Carried>,
     progress: Progress,
     mission: Option<MissionRow>,
     attempt: u8,
@@ -169,7 +175,7 @@ impl Projection for DeliveryStatus {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn poison(&self) -> Poison {
@@ -219,16 +225,19 @@ impl Projection for DeliveryStatus {
             Some(())
         })?;
         if let Some((order, carried)) = ordered {
-            put_order(view, delivery, &carried);
+            put_order(view, delivery, carried)?;
             name(view, delivery, order)?;
         }
         if let Some(plan) = planned
-            && let Some(mut order) = order(view, delivery)?
+            && let Some(row) = view.row::<StoredRow>(&row_key(delivery))?
         {
+            let mut order = order(view, delivery, &row)?;
             order.plan = (**plan).clone();
             let carried = Carried::by(&DeliveryEvent::Created(Box::new(order)));
-            let last = put_order(view, delivery, &carried);
-            remove_leftover(view, delivery, last)?;
+            let last = put_order(view, delivery, carried)?;
+            if row.order.is_none() {
+                remove_leftover(view, delivery, last)?;
+            }
         }
         Ok(())
     }
@@ -237,13 +246,14 @@ impl Projection for DeliveryStatus {
 impl Row for StoredRow {
     fn heap_bytes(&self) -> usize {
         // Two names of a few bytes, some steps; a comment is rare.
-        256
+        256 + self.order.as_ref().map_or(0, Carried::bytes)
     }
 }
 
 impl StoredRow {
     fn created(at: Timestamp) -> Self {
         Self {
+            order: None,
             progress: Progress::created(),
             mission: None,
             attempt: 0,
@@ -370,14 +380,28 @@ fn external_id_key(user: UserId, external_id: &ExternalId) -> Key {
         .text(external_id.as_str())
 }
 
-/// Writes an order in pieces, and says which is the last.
-fn put_order(view: &mut Overlay<'_>, delivery: &[u8; 16], order: &Carried) -> u32 {
+/// Writes an order into its row, or in pieces beside it, and says which piece is
+/// the last; 0 if there are none.
+fn put_order(
+    view: &mut Overlay<'_>,
+    delivery: &[u8; 16],
+    order: Carried,
+) -> Result<u32, ViewStoreError> {
     let mut number = 0;
-    for piece in to_bytes(order).chunks(PIECE_BYTES) {
-        number += 1;
-        view.put(Key::row().id(delivery).number(number), piece.to_vec());
-    }
-    number
+    let in_row = if order.bytes() <= ORDER_IN_ROW_BYTES_MAX {
+        Some(order)
+    } else {
+        for piece in to_bytes(&order).chunks(PIECE_BYTES) {
+            number += 1;
+            view.put(Key::row().id(delivery).number(number), piece.to_vec());
+        }
+        None
+    };
+    view.change(row_key(delivery), |row: &mut Option<StoredRow>| {
+        row.as_mut()?.order = in_row;
+        Some(())
+    })?;
+    Ok(number)
 }
 
 /// A shorter plan may need fewer pieces than the one before.
@@ -405,31 +429,27 @@ fn name(view: &mut Overlay<'_>, delivery: &[u8; 16], order: &Order) -> Result<()
     Ok(())
 }
 
-fn order(view: &Overlay<'_>, delivery: &[u8; 16]) -> Result<Option<Order>, ViewStoreError> {
-    let mut bytes = Vec::new();
-    for number in (1..).take(PIECES_MAX) {
-        let Some(piece) = view.get(&Key::row().id(delivery).number(number))? else {
-            break;
-        };
-        // Only the last one is not full. Most orders are one, which is cheaper
-        // to look up by its key than by a range.
-        let is_last = piece.len() < PIECE_BYTES;
-        if bytes.is_empty() {
-            bytes = piece;
-        } else {
-            bytes.extend(piece);
-        }
-        if is_last {
-            break;
-        }
-    }
-    if bytes.is_empty() {
-        return Ok(None);
-    }
-    let DeliveryEvent::Created(order) = from_bytes::<Carried>(&bytes)?.event()? else {
+/// What was ordered.
+fn order(
+    view: &Overlay<'_>,
+    delivery: &[u8; 16],
+    row: &StoredRow,
+) -> Result<Order, ViewStoreError> {
+    let event = match &row.order {
+        Some(order) => order.event()?,
+        None => from_bytes::<Carried>(&pieces(view, delivery)?)?.event()?,
+    };
+    let DeliveryEvent::Created(order) = event else {
         return Err(ViewStoreError::unreadable("something else than an order"));
     };
-    Ok(Some(*order))
+    Ok(*order)
+}
+
+/// The pieces of an order too large for its row.
+fn pieces(view: &Overlay<'_>, delivery: &[u8; 16]) -> Result<Vec<u8>, ViewStoreError> {
+    let pieces = Key::row().id(delivery).prefix_after(row_key(delivery));
+    let pieces = view.scan(&pieces, Direction::Forward, PIECES_MAX)?;
+    Ok(pieces.into_iter().flat_map(|(_, piece)| piece).collect())
 }
 
 /// How far the view knows a delivery's stream.
@@ -455,8 +475,7 @@ pub(crate) fn delivery(
     let Some(row) = view.row::<StoredRow>(&row_key(id.uuid().as_bytes()))? else {
         return Ok(None);
     };
-    let order = order(view, id.uuid().as_bytes())?
-        .ok_or_else(|| ViewStoreError::unreadable("a delivery without its order"))?;
+    let order = order(view, id.uuid().as_bytes(), &row)?;
     Ok(Some(DeliveryRow {
         id,
         order,

@@ -246,9 +246,9 @@ impl Carried {
         }
     }
 
-    /// What it takes in memory beside itself, bytes.
+    /// How long its payload is, bytes.
     pub(crate) const fn bytes(&self) -> usize {
-        self.payload.capacity()
+        self.payload.len()
     }
 
     /// The event again.

@@ -78,7 +78,11 @@ fn an_order_too_large_for_a_value_is_kept_and_its_leftover_goes_when_it_shrinks(
     let mut log = TestLog::new();
     let mut plan = large.plan.clone();
     plan.pickup.address.clone_from(&plan.dropoff.address);
-    let large = DeliveryEvent::Created(Box::new(Order { plan, ..large }));
+    let large = DeliveryEvent::Created(Box::new(Order {
+        plan: plan.clone(),
+        ..large
+    }));
+    let grown = DeliveryEvent::Rescheduled(Box::new(plan.clone()));
     let small = DeliveryEvent::Rescheduled(Box::new(order(user(1)).plan));
     log.delivery(delivery(1), user(1), [large]);
     let pieces = |log: &TestLog| {
@@ -92,6 +96,18 @@ fn an_order_too_large_for_a_value_is_kept_and_its_leftover_goes_when_it_shrinks(
     assert_eq!(pieces(&log), 2);
     log.delivery(delivery(1), user(1), [small]);
     assert_eq!(row(&log, 1).order.plan, order(user(1)).plan);
+    assert_eq!(pieces(&log), 1);
+    log.delivery(delivery(1), user(1), [grown]);
+    assert_eq!(row(&log, 1).order.plan, plan);
+    assert_eq!(pieces(&log), 2);
+
+    let mut log = TestLog::new();
+    log.delivery(delivery(1), user(1), [created(user(1))]);
+    assert_eq!(
+        pieces(&log),
+        0,
+        "an order of the usual size lies in its row"
+    );
 }
 
 #[test]

@@ -223,7 +223,7 @@ fn a_verification_names_what_differs_and_a_rebuild_mends_it() {
     let stopped = Stopped::new();
     let mut folder = ViewFolder::disk(&stopped.views, OPTIONS.cache_bytes);
     let store = folder.open().unwrap().store;
-    let tree = store.open_tree("delivery_status-v1").unwrap();
+    let tree = store.open_tree("delivery_status-v2").unwrap();
     let checkpoint = tree.checkpoint().unwrap().unwrap();
     let key = crate::key::Key::row().number(1).into_bytes();
     let writes = vec![(key, Some(vec![1]))];
@@ -299,7 +299,7 @@ fn plant(views: &Path, tree: &str) {
 #[test]
 fn a_rebuild_of_some_views_mends_those_and_leaves_the_others_as_they_are() {
     let stopped = Stopped::new();
-    plant(&stopped.views, "delivery_status-v1");
+    plant(&stopped.views, "delivery_status-v2");
     plant(&stopped.views, "user-v1");
     let log = &*stopped.log.store;
     let mut told = Vec::new();
