@@ -92,7 +92,8 @@ struct FolderOptions {
     data: PathBuf,
 
     /// Memory that the views may keep their pages in, mebibytes.
-    #[arg(long, env = "AIRPOST_VIEWS_CACHE_MIB", value_name = "MIB", default_value_t = 256,
+    #[arg(long, env = "AIRPOST_VIEWS_CACHE_MIB", value_name = "MIB",
+          default_value_t = projections::CACHE_MIB_DEFAULT,
           value_parser = clap::value_parser!(u64).range(16..=1_048_576))]
     views_cache_mib: u64,
 }

@@ -48,8 +48,11 @@ pub struct Config {
     #[command(flatten)]
     pub ingest: IngestSettings,
 
-    /// Memory that the read models keep their pages in, mebibytes.
-    #[arg(long, env = "AIRPOST_VIEWS_CACHE_MIB", value_name = "MIB", default_value_t = 256,
+    /// Memory that the read models keep their pages in, mebibytes; up to twice as much
+    /// is taken. More than the default rarely makes anything faster, since the system
+    /// keeps their files in memory that nobody needs otherwise.
+    #[arg(long, env = "AIRPOST_VIEWS_CACHE_MIB", value_name = "MIB",
+          default_value_t = projections::CACHE_MIB_DEFAULT,
           value_parser = clap::value_parser!(u64).range(16..=1_048_576))]
     pub views_cache_mib: u64,
 

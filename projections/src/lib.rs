@@ -86,7 +86,8 @@ pub use user_deliveries::{
 pub use verify::{Difference, FINDINGS_MAX, Finding, Verification, VerifyError, verify, witnesses};
 pub use view_store::ViewStoreError;
 pub use views::{
-    AsKnown, DeadLetter, List, QueryError, ViewHealth, Views, ViewsHealth, ViewsOptions,
+    AsKnown, CACHE_MIB_DEFAULT, DeadLetter, List, QueryError, ViewHealth, Views, ViewsHealth,
+    ViewsOptions,
 };
 pub use waiting_sessions::{DUE_ENTRIES_MAX, Deadlines, DueSession};
 

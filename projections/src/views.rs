@@ -54,10 +54,17 @@ const OVERLAY_POSITIONS_MAX: u64 = 2_000;
 /// How long such a query waits.
 const OVERLAY_WAIT: Duration = Duration::from_secs(2);
 
+/// Memory for the engine's pages where nobody wants another amount, mebibytes.
+/// What is not in it lies in the system's cache of the files: GETs of ten million
+/// events were as fast with 32 as with 256, which took 300 MiB more.
+pub const CACHE_MIB_DEFAULT: u64 = 32;
+
 /// How the views are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ViewsOptions {
-    /// Memory that the storage engine may use for pages, bytes, roughly.
+    /// Memory that the storage engine may use for pages, bytes, roughly: it
+    /// counts them as they are on disk, and takes up to twice as much. What it
+    /// knows of every page, some 35 bytes an entry, comes on top.
     pub cache_bytes: u64,
     /// How long to wait for them to be opened. What takes longer, after a long
     /// run that nobody ended, goes on in the background.
@@ -68,11 +75,11 @@ pub struct ViewsOptions {
 }
 
 impl Default for ViewsOptions {
-    /// 64 MiB of pages: the hot rows of some hundred thousand deliveries. A
-    /// quarter of a second: what is left of a start's second after the journal.
+    /// [`CACHE_MIB_DEFAULT`], and a quarter of a second: what is left of a
+    /// start's second after the journal.
     fn default() -> Self {
         Self {
-            cache_bytes: 64 * 1024 * 1024,
+            cache_bytes: CACHE_MIB_DEFAULT * 1024 * 1024,
             open_wait: Duration::from_millis(250),
             audit_from: 0,
         }

@@ -46,7 +46,7 @@ usage: cargo bench -p tests --bench serve -- [--deliveries N] [--rounds N] [--se
   --deliveries  how many there are, asked for at random (1000000: 9 GB of disk and half an hour to fill)
   --rounds      rounds of each side; medians are printed (5)
   --seconds     how long a round lasts (5)
-  --cache-mib   memory for the views' pages, MiB; GETs are measured with each (2048,256)
+  --cache-mib   memory for the views' pages, MiB; GETs are measured with each (2048,32)
   --folder      where the data is written (the system's folder for temporary files)
   --data        a data folder that is left there, and used again where it holds a log of
                 this bench or one that --keep of the others has left, of so many deliveries
@@ -77,7 +77,7 @@ impl Settings {
             deliveries: 1_000_000,
             rounds: 5,
             seconds: 5,
-            caches_mib: vec![2048, 256],
+            caches_mib: vec![2048, projections::CACHE_MIB_DEFAULT],
             folder: std::env::temp_dir(),
             data: None,
             only: None,
@@ -141,7 +141,11 @@ async fn measure(settings: &Settings) {
         }
     }
     if settings.wants("facts") {
-        let cache_mib = settings.caches_mib.first().copied().unwrap_or(256);
+        let cache_mib = settings
+            .caches_mib
+            .first()
+            .copied()
+            .unwrap_or(projections::CACHE_MIB_DEFAULT);
         let server = start(data, cache_mib).await;
         facts::measure(settings, &server, data).await;
         server.stop_only().await;
