@@ -172,7 +172,7 @@ pub(crate) fn build(
     head: Position,
     progress: &mut dyn FnMut(Advance),
 ) -> Result<(), RebuildError> {
-    let fed = set.feed_whole(log, head, &mut || {
+    let fed = set.feed_whole(log, |_| head, &mut || {
         let views = set.views().into_iter();
         let position = views.map(|view| view.worked_to()).min().unwrap_or(head);
         progress(Advance { position, head });

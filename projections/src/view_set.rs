@@ -207,15 +207,18 @@ impl ViewSet {
         self.gather(log, &views.collect::<Vec<_>>())
     }
 
-    /// Feeds the views that answer up to `last`, while nothing else feeds any.
-    /// Tells now and then that it went on.
+    /// Feeds the views that answer, each up to its `last`, while nothing else
+    /// feeds any. Tells now and then that it went on.
     pub(crate) fn feed_whole(
         &self,
         log: &dyn EventStore,
-        last: Position,
+        last: impl Fn(&View) -> Position,
         tell: &mut dyn FnMut(),
     ) -> Result<(), FeedError> {
-        let views = self.views().into_iter().map(|view| (view, last));
+        let views = self.views().into_iter().map(|view| {
+            let last = last(&view);
+            (view, last)
+        });
         feed_in_halves(log, &*self.store, &views.collect::<Vec<_>>(), tell)
     }
 
