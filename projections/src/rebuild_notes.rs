@@ -32,6 +32,13 @@ struct Ended {
     forgotten_to_ms: u64,
 }
 
+impl Ended {
+    /// Whether there is room for another one beside it.
+    const fn is_kept(&self, other: &Self) -> bool {
+        other.number + ENDED_MAX > self.number
+    }
+}
+
 /// How many ended since the process started, by how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EndedCounts {
@@ -111,32 +118,42 @@ impl RebuildNotes {
         view: &str,
         failure: Option<&str>,
     ) -> Result<(), ViewStoreError> {
-        let mut kept = self.kept().clone();
         let failure = failure.map(|why| shortened(why).to_owned());
-        if let Some(known) = kept.iter_mut().find(|ended| ended.id == id) {
-            known.failure = failure;
-            store.set_note(&note_name(known.number), &to_bytes(known))?;
-            *self.kept() = kept;
+        let ended = self.ended(id, view, failure);
+        store.set_note(&note_name(ended.number), &to_bytes(&ended))?;
+        let mut kept = self.kept();
+        if let Some(known) = kept.iter_mut().find(|known| known.id == id) {
+            *known = ended;
             return Ok(());
         }
-        let last = kept.back();
-        let number = last.map_or(0, |last| last.number + 1);
-        let mut forgotten_to_ms = last.map_or(0, |last| last.forgotten_to_ms);
-        let is_kept = |ended: &Ended| ended.number + ENDED_MAX > number;
-        while let Some(oldest) = kept.pop_front_if(|oldest| !is_kept(oldest)) {
-            forgotten_to_ms = forgotten_to_ms.max(asked_at_ms(oldest.id).unwrap_or_default());
+        while kept.pop_front_if(|oldest| !ended.is_kept(oldest)).is_some() {}
+        kept.push_back(ended);
+        Ok(())
+    }
+
+    /// What is to be noted of an end, in the place of what is known of it.
+    fn ended(&self, id: RebuildId, view: &str, failure: Option<String>) -> Ended {
+        let kept = self.kept();
+        if let Some(known) = kept.iter().find(|ended| ended.id == id) {
+            return Ended {
+                failure,
+                ..known.clone()
+            };
         }
+        let last = kept.back();
         let ended = Ended {
-            number,
+            number: last.map_or(0, |last| last.number + 1),
             id,
             view: view.to_owned(),
             failure,
-            forgotten_to_ms,
+            forgotten_to_ms: last.map_or(0, |last| last.forgotten_to_ms),
         };
-        store.set_note(&note_name(number), &to_bytes(&ended))?;
-        kept.push_back(ended);
-        *self.kept() = kept;
-        Ok(())
+        let forgotten = kept.iter().take_while(|oldest| !ended.is_kept(oldest));
+        let asked_ms = forgotten.filter_map(|oldest| asked_at_ms(oldest.id));
+        Ended {
+            forgotten_to_ms: asked_ms.fold(ended.forgotten_to_ms, u64::max),
+            ..ended
+        }
     }
 
     /// Notes all that others know of, of views that are given up.

@@ -114,6 +114,10 @@ fn a_rebuild_that_fills_the_disk_is_given_up_and_the_views_go_on_once_there_is_r
     assert_eq!(views.rebuild("user_deliveries", ANOTHER), Some(ANOTHER));
     assert_eq!(ended(&views, ANOTHER), RebuildStatus::Succeeded);
     assert_eq!(ended(&views, ID), failed, "also when another one is over");
+    let health = views.health().views;
+    let lists = health.iter().find(|view| view.name == "user_deliveries");
+    let counted = lists.map(|view| (view.rebuilds_succeeded, view.rebuilds_failed));
+    assert_eq!(counted, Some((1, 1)), "though nobody looked at the metrics");
 }
 
 #[test]
