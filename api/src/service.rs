@@ -9,7 +9,7 @@ use domain::translation::Thresholds;
 use eventstore::{
     DataLock, EventStore, Journal, JournalOptions, Position, RegisteredStore, SnapshotStore,
 };
-use projections::{Views, ViewsOptions};
+use projections::{VerifyError, Views, ViewsOptions};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -108,7 +108,13 @@ fn refuse_a_missing_journal(folders: &Folders, options: ViewsOptions) -> anyhow:
                 );
             }
         }
-        Err(error) => {
+        Err(error @ VerifyError::Failed { .. }) => {
+            bail!(
+                "{journal}: the journal is missing, and what {views} have seen of it cannot be told: {error}; \
+                 mend that, or remove {views} to begin a new log"
+            );
+        }
+        Err(VerifyError::Damaged(error)) => {
             tracing::warn!(%error, "what the views have seen cannot be told: a new log is begun");
         }
     }

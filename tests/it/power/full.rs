@@ -161,6 +161,8 @@ async fn a_service_starts_on_a_full_disk_of_the_views_and_they_go_on_once_there_
     std::fs::remove_file(disk.path().join("boot")).expect("it can be removed");
     disk.resize(disk.used_kib().await).await;
 
+    begins_no_log_in_place_of_a_lost_one(data.path()).await;
+
     let server = airpost().serve_at_once(data.path(), &[]).await;
     let client = server.client();
     let look = async || {
@@ -183,6 +185,20 @@ async fn a_service_starts_on_a_full_disk_of_the_views_and_they_go_on_once_there_
     tally(
         "a full disk under the views at a start: the views waited, and went on once there was room",
     );
+}
+
+/// Views that cannot be asked whether there was a log are no sign that there was none.
+async fn begins_no_log_in_place_of_a_lost_one(data: &Path) {
+    let (journal, lost) = (data.join("journal"), data.join("lost"));
+    std::fs::rename(&journal, &lost).expect("it can be renamed");
+    let folder = data.to_string_lossy();
+    let words = ["serve", "--listen", "127.0.0.1:0", "--data", &folder];
+    let ended = airpost().run(words).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let why = "the journal is missing, and what";
+    assert!(ended.stderr.contains(why), "{ended:?}");
+    assert!(!journal.exists(), "no other log was begun");
+    std::fs::rename(&lost, &journal).expect("it can be renamed");
 }
 
 /// The status with which a write is answered.
