@@ -46,7 +46,7 @@ async fn read(
     no_query(&uri)?;
     let id: DroneId = id.parse(Thing::Drone)?;
     let position = api.application.head();
-    let rows = api.views.drones_named(&id).await;
+    let rows = api.waiting.wait(api.views.drones_named(&id)).await?;
     let rows = rows.map_err(|error| unanswered(&error))?;
     let drones = joined(api.live.drones_named(&id), &rows);
     // Of drones with one name the one that was heard last is meant.

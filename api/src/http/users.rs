@@ -78,7 +78,7 @@ async fn find(
         .user_by_email(&email)
         .map_err(|error| failed(&error.into()))?;
     let (row, degraded_since) = match holder {
-        Some(id) => as_known(&api, id).await?,
+        Some(id) => looked_up(&api, id).await?,
         None => (None, None),
     };
     let items: Vec<_> = row.iter().map(representation::user).collect();
@@ -99,7 +99,7 @@ async fn read(
     no_query(&uri)?;
     let preconditions = Preconditions::of(&method, &headers)?;
     let position = api.application.head();
-    let (row, degraded_since) = as_known(&api, id.parse(Thing::User)?).await?;
+    let (row, degraded_since) = looked_up(&api, id.parse(Thing::User)?).await?;
     let row = row.ok_or_else(|| unknown(Thing::User))?;
     let response = preconditions.answer(representation::tag(&row, degraded_since), || {
         json_answer(StatusCode::OK, &representation::user(&row))
@@ -232,6 +232,11 @@ async fn as_known(api: &Api, id: UserId) -> Result<(Option<UserRow>, Option<Posi
     let known = api.views.user_as_known(id).await;
     let known = known.map_err(|error| unanswered(&error))?;
     Ok((known.shown, known.degraded_since))
+}
+
+/// The same for who only looks, and far behind the log waits among those who do.
+async fn looked_up(api: &Api, id: UserId) -> Result<(Option<UserRow>, Option<Position>), Problem> {
+    api.waiting.wait(as_known(api, id)).await?
 }
 
 /// The user as it is after a change. The position is the change's, also where the

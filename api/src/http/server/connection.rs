@@ -55,6 +55,8 @@ pub(super) async fn serve(
     let mut is_stopping = false;
     loop {
         tokio::select! {
+            // What has come counts before the time that it took.
+            biased;
             // Whatever ended it, the client was told or is gone.
             _ended = connection.as_mut() => return,
             () = patience.wait() => {

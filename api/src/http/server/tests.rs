@@ -160,8 +160,8 @@ async fn a_head_that_does_not_come_in_time_is_told_so_and_the_connection_closed(
 #[tokio::test]
 async fn a_connection_may_be_idle_for_longer_than_a_head_may_take_and_ends_without_a_word() {
     let settings = ServerSettings {
-        headers_time: Duration::from_millis(10),
-        idle_time: Duration::from_millis(200),
+        headers_time: Duration::from_millis(50),
+        idle_time: Duration::from_millis(300),
         ..settings()
     };
     let (idle_time, clock) = (settings.idle_time, settings.environment.clone());
