@@ -1,11 +1,12 @@
 //! What a rebuild costs those who write and read meanwhile.
 //!
 //! `cargo bench -p tests --bench beside -- --help` says how to run it. Writes
-//! come at a steady rate, first undisturbed, then while every view is built
-//! anew, one after the other; a write's time counts from when it was due. It
-//! checks nothing but that no answer is a fault, and that the views are in the
-//! end what the log says: what is fast enough stands in the README of the
-//! projections.
+//! come at a steady rate, undisturbed, then while every view is built anew, one
+//! after the other, and undisturbed again; a write's time counts from when it was
+//! due. Lists are asked for what was written last, so that the time they take is
+//! how old a list would have been. It checks nothing but that no answer is a
+//! fault, and that the views are in the end what the log says: what is fast
+//! enough stands in the README of the projections.
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 #![expect(
@@ -20,7 +21,7 @@ mod lives;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use api::service::{Folders, open_log};
@@ -37,7 +38,7 @@ usage: cargo bench -p tests --bench beside -- [--events N] [--rate N] [--seconds
 
   --events   size of the log (1000000); 10 million take 15 GB of disk for a while
   --rate     writes a second (1000)
-  --seconds  how long the undisturbed writes are measured (20)
+  --seconds  how long the undisturbed writes are measured, before and after (20)
   --views    which views are built anew, one after the other (all)
   --folder   where the data is written (the system's folder for temporary files)
   --keep     a folder that the log is left in as it is before the writes; what an earlier
@@ -92,45 +93,66 @@ impl Settings {
 /// What was seen in a while.
 #[derive(Default)]
 struct Seen {
-    writes_us: Mutex<Vec<u64>>,
-    reads: AtomicU64,
-    /// Answers that are faults, and things that were written and not found.
+    writes: Times,
+    /// From asking for a list that shows the last write to having it.
+    lists: Times,
+    by_id: AtomicU64,
+    /// The position of the last write that was acknowledged.
+    written: AtomicU64,
+    /// Answers that are faults.
     faults: AtomicU64,
 }
 
 impl Seen {
-    /// The time within which so many of a hundred writes were done, ms.
+    fn told(&self) -> String {
+        format!(
+            "{} writes, p50 {:.2} ms, p99 {:.2} ms; {} lists with the last write, p50 {:.2} ms, \
+             p99 {:.2} ms; {} reads by id; {} faults",
+            self.writes.count(),
+            self.writes.percentile_ms(50),
+            self.writes.percentile_ms(99),
+            self.lists.count(),
+            self.lists.percentile_ms(50),
+            self.lists.percentile_ms(99),
+            self.by_id.load(Ordering::Relaxed),
+            self.faults.load(Ordering::Relaxed),
+        )
+    }
+
+    fn fault_unless(&self, is_right: bool) {
+        self.faults
+            .fetch_add(u64::from(!is_right), Ordering::Relaxed);
+    }
+}
+
+/// How long things took, in microseconds.
+#[derive(Default)]
+struct Times(Mutex<Vec<u64>>);
+
+impl Times {
+    fn note(&self, took: Duration) {
+        self.all()
+            .push(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    fn count(&self) -> usize {
+        self.all().len()
+    }
+
+    /// The time within which so many of a hundred were done.
     #[expect(
         clippy::cast_precision_loss,
         reason = "times of a run are far below 2^52 us"
     )]
-    fn percentile(&self, percent: usize) -> f64 {
-        let mut times = self
-            .writes_us
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+    fn percentile_ms(&self, percent: usize) -> f64 {
+        let mut times = self.all();
         times.sort_unstable();
         let place = times.len().saturating_sub(1) * percent / 100;
         times.get(place).map_or(f64::NAN, |us| *us as f64 / 1e3)
     }
 
-    fn writes(&self) -> usize {
-        let times = self
-            .writes_us
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        times.len()
-    }
-
-    fn told(&self) -> String {
-        format!(
-            "{} writes, p50 {:.2} ms, p99 {:.2} ms; {} reads; {} faults",
-            self.writes(),
-            self.percentile(50),
-            self.percentile(99),
-            self.reads.load(Ordering::Relaxed),
-            self.faults.load(Ordering::Relaxed),
-        )
+    fn all(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -159,20 +181,7 @@ async fn main() -> ExitCode {
     })
     .await;
 
-    let writes = settings.rate.saturating_mul(settings.seconds);
-    let undisturbed = under_load(&settings, &server, async |seen: &Seen| {
-        poll_until(BUILD_TIME_MAX, "the undisturbed writes", async || {
-            (seen.writes() as u64 >= writes).then_some(())
-        })
-        .await;
-    });
-    let undisturbed = undisturbed.await;
-    println!(
-        "beside {} events, undisturbed: {}",
-        settings.events,
-        undisturbed.told()
-    );
-
+    let before = undisturbed(&settings, &server, "before").await;
     let before_mib = peak_mib(&server);
     // A new peak of the memory is kept from here.
     let peaks = format!("/proc/{}/clear_refs", server.pid());
@@ -183,13 +192,25 @@ async fn main() -> ExitCode {
     });
     let disturbed = disturbed.await;
     println!(
-        "beside {} events, views built anew in {:.0} s: {}; p99 {:.2} times the undisturbed one; \
-         at most {:.0} MiB, before that {before_mib:.0} MiB",
+        "beside {} events, views built anew in {:.0} s: {}; at most {:.0} MiB, before that {before_mib:.0} MiB",
         settings.events,
         begin.elapsed().as_secs_f64(),
         disturbed.told(),
-        disturbed.percentile(99) / undisturbed.percentile(99),
         peak_mib(&server),
+    );
+    let after = undisturbed(&settings, &server, "after").await;
+    // Against the quicker of the two, which is the stricter.
+    let ratio = |times: fn(&Seen) -> &Times| {
+        let quicker = times(&before)
+            .percentile_ms(99)
+            .min(times(&after).percentile_ms(99));
+        times(&disturbed).percentile_ms(99) / quicker
+    };
+    println!(
+        "beside {} events: p99 of writes {:.2} times the undisturbed one (goal 2), of lists {:.2} times",
+        settings.events,
+        ratio(|seen| &seen.writes),
+        ratio(|seen| &seen.lists),
     );
     server.stop_only().await;
     let folder = data.to_str().expect("a folder with a readable name");
@@ -201,9 +222,11 @@ async fn main() -> ExitCode {
         verified.code,
         verified.stdout.trim_end()
     );
-    let faults =
-        undisturbed.faults.load(Ordering::Relaxed) + disturbed.faults.load(Ordering::Relaxed);
-    if verified.code == Some(0) && faults == 0 {
+    let phases = [before, disturbed, after];
+    let are_right = phases
+        .iter()
+        .all(|seen| seen.faults.load(Ordering::Relaxed) == 0);
+    if verified.code == Some(0) && are_right {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -230,6 +253,24 @@ async fn fill(data: &Path, events: u64) {
     let deliveries = lives::append(&*log, events).await;
     println!("beside {events} events: of {deliveries} deliveries");
     journal.close();
+}
+
+/// Writes and reads while nothing else goes on.
+async fn undisturbed(settings: &Settings, server: &Server, when: &str) -> Seen {
+    let writes = settings.rate.saturating_mul(settings.seconds);
+    let seen = under_load(settings, server, async |seen: &Seen| {
+        poll_until(BUILD_TIME_MAX, "the undisturbed writes", async || {
+            (seen.writes.count() as u64 >= writes).then_some(())
+        })
+        .await;
+    });
+    let seen = seen.await;
+    println!(
+        "beside {} events, undisturbed {when}: {}",
+        settings.events,
+        seen.told()
+    );
+    seen
 }
 
 /// Writes and reads as long as something goes on.
@@ -273,15 +314,12 @@ async fn write(rate: u64, client: Client, seen: Arc<Seen>, over: Arc<AtomicBool>
             let email = format!("{}-{number}@example.org", std::process::id());
             let user = json!({"name": "A user", "email": email});
             let answer = client.post("/v1/users").json(&user).send().await;
-            let took = due_at.elapsed();
-            if answer.status() != 201 {
-                seen.faults.fetch_add(1, Ordering::Relaxed);
-            }
-            let mut times = seen
-                .writes_us
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            times.push(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+            seen.writes.note(due_at.elapsed());
+            seen.fault_unless(answer.status() == 201);
+            let position = answer.header("stream-position");
+            let position = position.and_then(|position| position.parse().ok());
+            seen.written
+                .fetch_max(position.unwrap_or(0), Ordering::Relaxed);
             drop(place);
         });
     }
@@ -289,21 +327,27 @@ async fn write(rate: u64, client: Client, seen: Arc<Seen>, over: Arc<AtomicBool>
     let _idle = places.acquire_many(all).await;
 }
 
-/// Reads a delivery by its id and the newest ones, a hundred times a second.
+/// Reads a delivery by its id, and the newest ones as of the last write, a
+/// hundred times a second.
 async fn read(deliveries: u64, client: Client, seen: Arc<Seen>, over: Arc<AtomicBool>) {
     let mut due = tokio::time::interval(Duration::from_millis(10));
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut number = 0_u64;
     while !over.load(Ordering::Relaxed) {
         due.tick().await;
         number = (number + 7_919) % deliveries.max(1);
         let delivery = format!("/v1/deliveries/{}", lives::delivery_id(number));
-        for path in [delivery.as_str(), "/v1/deliveries?limit=10"] {
-            let answer = client.get(path).send().await;
-            seen.reads.fetch_add(1, Ordering::Relaxed);
-            if answer.status() != 200 {
-                seen.faults.fetch_add(1, Ordering::Relaxed);
-            }
-        }
+        let answer = client.get(&delivery).send().await;
+        seen.by_id.fetch_add(1, Ordering::Relaxed);
+        seen.fault_unless(answer.status() == 200);
+
+        let written = seen.written.load(Ordering::Relaxed).to_string();
+        let asked = Instant::now();
+        let list = client.get("/v1/deliveries?limit=10");
+        let list = list.header("min-position", &written);
+        let answer = list.header("prefer", "wait=10").send().await;
+        seen.lists.note(asked.elapsed());
+        seen.fault_unless(answer.status() == 200);
     }
 }
 
