@@ -165,7 +165,7 @@ impl<'v> InBatch<'v> {
                     view = self.view.name(), stream = %record.stream, error = %halt,
                     "the record is left out of the view"
                 );
-                skip(&mut self.overlay)?;
+                skip(&mut self.overlay, record.position)?;
             }
             Poison::ParkStream | Poison::Halt => {
                 self.view.halt_because(halt);

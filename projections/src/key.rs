@@ -15,7 +15,7 @@ pub(crate) const INDEX: u8 = 2;
 /// The beginning of the keys of parked streams.
 const PARKED: u8 = 3;
 
-/// The key of how many records were left out.
+/// The key of what was left out.
 const SKIPPED: u8 = 4;
 
 /// Bytes of an id in a key.
@@ -50,7 +50,7 @@ impl Key {
         Self(vec![PARKED])
     }
 
-    /// The key of how many records were left out.
+    /// The key of what was left out.
     pub(crate) fn skipped() -> Self {
         Self(vec![SKIPPED])
     }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! 03 (category, stream)   where the stream was parked, and why
-//! 04                      how many records were left out
+//! 04                      how many records were left out, and the first one
 //! ```
 //! These are entries of the view like all others: they are applied with the
 //! checkpoint, and a fresh fold by the same code has the same.
@@ -87,24 +87,46 @@ impl Parked {
     }
 }
 
-/// That a stream is parked, or no longer.
+/// What a view has left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LeftOut {
+    /// How many records.
+    pub(crate) records: u64,
+    /// The first of them.
+    pub(crate) since: Position,
+}
+
+/// What changes in what a view could not fold.
 #[derive(Debug)]
-pub(crate) struct ParkingChange(StreamId, Option<Parked>);
+pub(crate) enum ParkingChange {
+    /// A stream is parked, or no longer.
+    Stream(StreamId, Option<Parked>),
+    /// A record was left out.
+    LeftOut(Option<LeftOut>),
+}
 
 impl ParkingChange {
     /// What the change of an entry means, if it means anything.
     pub(crate) fn of(key: &[u8], value: Option<&[u8]>) -> Result<Option<Self>, ViewStoreError> {
+        if key == Key::skipped().as_bytes() {
+            let left_out = value.map(from_bytes).transpose()?;
+            return Ok(Some(Self::LeftOut(left_out)));
+        }
         let Some(stream) = stream_of(key) else {
             return Ok(None);
         };
         let parked = value.map(Parked::read).transpose()?;
-        Ok(Some(Self(stream, parked)))
+        Ok(Some(Self::Stream(stream, parked)))
     }
 }
 
-/// The streams that a view has parked, as its entries have them.
+/// The streams that a view has parked, and what it left out, as its entries
+/// have them.
 #[derive(Debug, Default)]
-pub(crate) struct ParkedStreams(RwLock<BTreeMap<StreamId, Parked>>);
+pub(crate) struct ParkedStreams {
+    streams: RwLock<BTreeMap<StreamId, Parked>>,
+    left_out: RwLock<Option<LeftOut>>,
+}
 
 fn parked_key(stream: StreamId) -> Key {
     let category = u32::from(stream.category.get());
@@ -128,20 +150,18 @@ pub(crate) fn park(overlay: &mut Overlay<'_>, record: &Record, halt: &Halt) {
     overlay.put(parked_key(record.stream), to_bytes(&parked));
 }
 
-/// Counts a record that is left out.
-pub(crate) fn skip(overlay: &mut Overlay<'_>) -> Result<(), ViewStoreError> {
-    let skipped = match overlay.get(&Key::skipped())? {
+/// Counts a record that is left out, and notes the first one.
+pub(crate) fn skip(overlay: &mut Overlay<'_>, position: Position) -> Result<(), ViewStoreError> {
+    let mut left_out = match overlay.get(&Key::skipped())? {
         Some(bytes) => from_bytes(&bytes)?,
-        None => 0_u64,
+        None => LeftOut {
+            records: 0,
+            since: position,
+        },
     };
-    overlay.put(Key::skipped(), to_bytes(&(skipped + 1)));
+    left_out.records += 1;
+    overlay.put(Key::skipped(), to_bytes(&left_out));
     Ok(())
-}
-
-/// How many records a view has left out.
-pub(crate) fn skipped(tree: &dyn ViewTree) -> Result<u64, ViewStoreError> {
-    let skipped = tree.get(Key::skipped().as_bytes())?;
-    skipped.map_or(Ok(0), |bytes| from_bytes(&bytes))
 }
 
 impl ParkedStreams {
@@ -155,40 +175,54 @@ impl ParkedStreams {
             Ok((stream, Parked::read(&value)?))
         });
         let parked: Result<_, ViewStoreError> = parked.collect();
-        Ok(Self(RwLock::new(parked?)))
+        let left_out = tree.get(Key::skipped().as_bytes())?;
+        let left_out = left_out.map(|bytes| from_bytes(&bytes)).transpose()?;
+        Ok(Self {
+            streams: RwLock::new(parked?),
+            left_out: RwLock::new(left_out),
+        })
     }
 
     /// Why a stream waits, if it does.
     pub(crate) fn get(&self, stream: StreamId) -> Option<Parked> {
-        let parked = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let parked = self.streams.read().unwrap_or_else(PoisonError::into_inner);
         parked.get(&stream).cloned()
     }
 
     /// Whether a stream waits.
     pub(crate) fn contains(&self, stream: StreamId) -> bool {
-        let parked = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let parked = self.streams.read().unwrap_or_else(PoisonError::into_inner);
         parked.contains_key(&stream)
     }
 
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
+        let parked = self.streams.read();
+        parked.unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// All of them.
     pub(crate) fn streams(&self) -> Vec<(StreamId, Parked)> {
-        let parked = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let parked = self.streams.read().unwrap_or_else(PoisonError::into_inner);
         let streams = parked.iter();
         streams
             .map(|(stream, parked)| (*stream, parked.clone()))
             .collect()
     }
 
-    /// Where the first record lies that waits, of those streams that are looked for.
+    /// What was left out.
+    pub(crate) fn left_out(&self) -> Option<LeftOut> {
+        let left_out = self.left_out.read();
+        *left_out.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the first record lies that waits, of those streams that are looked
+    /// for, or that was left out, which may concern anyone.
     pub(crate) fn since(&self, is_wanted: impl Fn(&Parked) -> bool) -> Option<Position> {
-        let parked = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let left_out = self.left_out().map(|it| it.since);
+        let parked = self.streams.read().unwrap_or_else(PoisonError::into_inner);
         let wanted = parked.values().filter(|it| is_wanted(it));
-        wanted.map(|it| it.position).min()
+        wanted.map(|it| it.position).chain(left_out).min()
     }
 
     /// Follows what was applied to the view.
@@ -196,11 +230,15 @@ impl ParkedStreams {
         if changes.is_empty() {
             return;
         }
-        let mut parked = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        for ParkingChange(stream, change) in changes {
+        let mut parked = self.streams.write().unwrap_or_else(PoisonError::into_inner);
+        for change in changes {
             match change {
-                Some(value) => drop(parked.insert(stream, value)),
-                None => drop(parked.remove(&stream)),
+                ParkingChange::Stream(stream, Some(value)) => drop(parked.insert(stream, value)),
+                ParkingChange::Stream(stream, None) => drop(parked.remove(&stream)),
+                ParkingChange::LeftOut(value) => {
+                    let left_out = self.left_out.write();
+                    *left_out.unwrap_or_else(PoisonError::into_inner) = value;
+                }
             }
         }
     }

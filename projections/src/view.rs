@@ -10,7 +10,7 @@ use eventstore::{LogHistory, Position, Record, Standing, StreamId};
 use crate::gathering::resume;
 use crate::key::KeyRange;
 use crate::overlay::Overlay;
-use crate::parking::{ParkedStreams, ParkingChange, Poison, skipped};
+use crate::parking::{ParkedStreams, ParkingChange, Poison};
 use crate::projection::{Facts, Halt, Projection};
 use crate::view_store::{
     Batch, Checkpoint, Digest, Direction, Left, NoTree, ViewStore, ViewStoreError, ViewTree,
@@ -269,7 +269,8 @@ impl View {
         *self.halt.write().unwrap_or_else(PoisonError::into_inner) = Some(halt);
     }
 
-    /// The streams whose records wait because one could not be folded.
+    /// The streams whose records wait because one could not be folded, and what
+    /// was left out for the same reason.
     pub(crate) fn parked(&self) -> &ParkedStreams {
         &self.parked
     }
@@ -297,8 +298,8 @@ impl View {
     }
 
     /// How many records it has left out.
-    pub(crate) fn skipped(&self) -> Result<u64, ViewStoreError> {
-        skipped(&*self.tree)
+    pub(crate) fn skipped(&self) -> u64 {
+        self.parked.left_out().map_or(0, |it| it.records)
     }
 
     /// Holds it still to read it. Where the writer does not let go of it, what

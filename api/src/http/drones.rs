@@ -18,7 +18,7 @@ use projections::{DroneName, DroneRow, List};
 use serde_json::Value;
 
 use super::Api;
-use super::answer::{at, failed, json as json_answer, unanswered};
+use super::answer::{current, degraded, failed, json as json_answer, unanswered};
 use super::conditional::{EntityTag, Preconditions};
 use super::fields::read_query;
 use super::listing::{Asked, Listed, Piece};
@@ -47,8 +47,8 @@ async fn read(
     let id: DroneId = id.parse(Thing::Drone)?;
     let position = api.application.head();
     let rows = api.waiting.wait(api.views.drones_named(&id)).await?;
-    let rows = rows.map_err(|error| unanswered(&error))?;
-    let drones = joined(api.live.drones_named(&id), &rows);
+    let known = rows.map_err(|error| unanswered(&error))?;
+    let drones = joined(api.live.drones_named(&id), &known.shown);
     // Of drones with one name the one that was heard last is meant.
     let drone = drones.into_values().max_by_key(Drone::heard_at);
     let drone = drone.ok_or_else(|| unknown(Thing::Drone))?;
@@ -56,7 +56,7 @@ async fn read(
     let tag = EntityTag::of_bytes(body.to_string().as_bytes());
     let response =
         Preconditions::of(&method, &headers)?.answer(tag, || json_answer(StatusCode::OK, &body));
-    Ok(at(position, response))
+    Ok(current(position, known.degraded_since, response))
 }
 
 async fn list(
@@ -72,10 +72,12 @@ async fn list(
     let most = piece.limit + 1;
     let rows = freshness
         .ask(&api, List::Drones, |views| {
-            views.drones(after.as_ref(), most)
+            let degraded_since = views.degraded_since(List::Drones, None);
+            Ok((degraded_since, views.drones(after.as_ref(), most)?))
         })
         .await?;
-    let drones = joined(api.live.list(after.as_ref(), most), &rows.content);
+    let (degraded_since, told) = &rows.content;
+    let drones = joined(api.live.list(after.as_ref(), most), told);
     let has_more = drones.len() > piece.limit;
     let page: Vec<_> = drones.into_iter().take(piece.limit).collect();
     let last = page.last().filter(|_| has_more);
@@ -89,7 +91,7 @@ async fn list(
     };
     let scope = LIST;
     let response = asked.answer(&api, rows.position, Listed { scope, items, next })?;
-    Ok(rows.stamp(response))
+    Ok(degraded(*degraded_since, rows.stamp(response)))
 }
 
 fn place(position: &[u8]) -> Option<DroneName> {

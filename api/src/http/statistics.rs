@@ -9,6 +9,7 @@ use domain::time::Timestamp;
 use projections::{List, Period, StatisticsQuery};
 
 use super::Api;
+use super::answer::degraded;
 use super::fields::{Fields, known, parsed, read_query};
 use super::listing::{Asked, Listed, Piece};
 use super::prefer::Freshness;
@@ -36,23 +37,26 @@ async fn list(
         after: span.piece.after(&api, &scope, place)?,
     };
     let page = freshness
-        .ask(&api, List::Statistics, |views| views.statistics(&query))
+        .ask(&api, List::Statistics, |views| {
+            let degraded_since = views.degraded_since(List::Statistics, None);
+            Ok((degraded_since, views.statistics(&query)?))
+        })
         .await?;
     let asked = Asked {
         method: &method,
         uri: &uri,
         headers: &headers,
     };
+    let (degraded_since, found) = &page.content;
     let listed = Listed {
         scope: &scope,
-        items: page.content.items.iter().map(representation).collect(),
-        next: page
-            .content
+        items: found.items.iter().map(representation).collect(),
+        next: found
             .next
             .map(|begin| begin.micros().to_be_bytes().to_vec()),
     };
     let response = asked.answer(&api, page.position, listed)?;
-    Ok(page.stamp(response))
+    Ok(degraded(*degraded_since, page.stamp(response)))
 }
 
 /// The beginning of the last period of the page before.

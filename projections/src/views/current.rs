@@ -39,14 +39,16 @@ impl Views {
         }
     }
 
-    /// Folds what a filter wants and lies after a position on top.
+    /// Folds what a filter wants and lies after a position on top, and says which
+    /// record is the first that it left out.
     pub(super) fn fold_later(
         &self,
         overlay: &mut Overlay<'_>,
         projection: &dyn Projection,
         filter: &Filter,
         mut after: Position,
-    ) -> Result<(), QueryError> {
+    ) -> Result<Option<Position>, QueryError> {
+        let mut left_out = None;
         let head = *self.log.head().borrow();
         if head.get().saturating_sub(after.get()) > OVERLAY_POSITIONS_MAX {
             return Err(QueryError::Lagging {
@@ -59,7 +61,9 @@ impl Views {
             for record in &page.records {
                 match project(projection, overlay, record, &Facts::of(record))? {
                     // The view will leave it out as well.
-                    Err(Halt::Undecodable(_)) if projection.poison() == Poison::Skip => {}
+                    Err(Halt::Undecodable(_)) if projection.poison() == Poison::Skip => {
+                        left_out = left_out.or(Some(record.position));
+                    }
                     folded => folded?,
                 }
             }
@@ -68,6 +72,6 @@ impl Views {
             }
             after = page.scanned_to;
         }
-        Ok(())
+        Ok(left_out)
     }
 }

@@ -117,8 +117,7 @@ impl Views {
             // Not what waits for a check that hangs.
             checked: view.is_right(),
             parked: view.parked().len(),
-            // A view that cannot be read says so wherever it is asked.
-            skipped: view.skipped().unwrap_or_default(),
+            skipped: view.skipped(),
             drifted: self.shared.audits().drifted(view.name()),
             rebuilding: set.rebuilding(view.name()),
             rebuilds_succeeded: set.rebuilds_ended(view.name()).succeeded,

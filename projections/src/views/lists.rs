@@ -56,8 +56,8 @@ impl Views {
     }
 
     /// Since when a list lacks something, if it does: the first record that waits
-    /// in front of a view that it is read from; of somebody's list, among what
-    /// may be theirs. Asked before the list is, it tells of all that the list
+    /// in front of a view that it is read from, or that the view has left out; of
+    /// somebody's list, among what may be theirs. Asked before the list is, it tells of all that the list
     /// lacks of what it reaches.
     #[must_use]
     pub fn degraded_since(&self, list: List, of: Option<UserId>) -> Option<Position> {

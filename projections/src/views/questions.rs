@@ -10,7 +10,7 @@ use domain::task::{Matter, TaskId};
 use domain::time::Timestamp;
 use eventstore::{Budget, Filter, StreamId, StreamVersion};
 
-use super::{QueryError, Views};
+use super::{AsKnown, QueryError, Views};
 use crate::dead_letters::{self, DeadLetters, LetterRow, Received};
 use crate::deliveries::{self, Deliveries, DeliveriesPage, DeliveriesQuery};
 use crate::delivery_status::{self, DeliveryStatus};
@@ -68,19 +68,26 @@ impl Views {
     /// The drones of one name, of whatever fleet, at most
     /// [`DRONES_PER_ANSWER_MAX`](crate::DRONES_PER_ANSWER_MAX), current. Far behind
     /// the log it waits up to two seconds for the view, so it wants a runtime
-    /// with timers.
+    /// with timers. A record that cannot be folded may concern any of them.
     ///
     /// # Errors
     /// [`QueryError`]; `Lagging` if the view did not come near enough in time.
-    pub async fn drones_named(&self, drone: &DroneId) -> Result<Vec<DroneRow>, QueryError> {
+    pub async fn drones_named(
+        &self,
+        drone: &DroneId,
+    ) -> Result<AsKnown<Vec<DroneRow>>, QueryError> {
         let ask = || {
             self.query(|set| {
-                let view = set.view(&Fleet);
-                let view = view.read();
+                let fleet = set.view(&Fleet);
+                let view = fleet.read();
                 let mut overlay = view.overlay();
                 let all = Filter::everything();
-                self.fold_later(&mut overlay, view.projection(), &all, view.position())?;
-                Ok(fleet::named(&overlay, drone)?)
+                let later =
+                    self.fold_later(&mut overlay, view.projection(), &all, view.position())?;
+                Ok(AsKnown {
+                    shown: fleet::named(&overlay, drone)?,
+                    degraded_since: fleet.parked().since(|_| true).or(later),
+                })
             })
         };
         self.current(&Fleet, ask).await

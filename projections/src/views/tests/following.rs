@@ -85,7 +85,8 @@ fn a_delivery_a_history_a_user_and_a_drone_are_current_even_where_the_views_are_
     assert_eq!(user_now(&views, 3), None);
     let drone = DroneId::new("M100-07").unwrap();
     let drones = runtime().block_on(views.drones_named(&drone)).unwrap();
-    let flights: Vec<_> = drones.into_iter().map(|drone| drone.flight).collect();
+    assert_eq!(drones.degraded_since, None);
+    let flights: Vec<_> = drones.shown.into_iter().map(|drone| drone.flight).collect();
     let (mission, delivery) = (mission(1), delivery(1));
     assert_eq!(flights, [Some(Flight { mission, delivery })]);
     // A list is as of its view and says so.

@@ -175,7 +175,12 @@ fn a_record_that_is_skipped_is_left_out_and_counted() {
     let set = opened(&log, SKIPPING_ONLY, &mut folder);
     log.feed(&set);
     assert_eq!(tallies(&set, &SKIPPING), [(1, 2), (2, 1)]);
-    assert_eq!(set.view(&SKIPPING).skipped(), Ok(2));
+    assert_eq!(set.view(&SKIPPING).skipped(), 2);
+    let since = |set: &ViewSet| set.view(&SKIPPING).parked().since(|_| true);
+    assert_eq!(since(&set), Some(Position::new(2)), "the first one");
+    drop(set);
+    let set = opened(&log, SKIPPING_ONLY, &mut folder);
+    assert_eq!(since(&set), Some(Position::new(2)), "also after a restart");
 }
 
 static HALTING_BROKEN: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
@@ -395,7 +400,8 @@ fn a_list_says_since_when_it_may_lack_something_and_a_users_list_only_of_theirs(
         (List::UserDeliveries, Some(user(2)), None),
         (List::Tasks, None, Some(unreadable)),
         (List::DeadLetters, None, None),
-        (List::Drones, None, None),
+        (List::Drones, None, Some(unreadable)),
+        (List::Statistics, None, Some(unreadable)),
     ] {
         assert_eq!(views.degraded_since(list, of), since, "{list:?}");
     }
