@@ -104,7 +104,8 @@ struct RebuildOptions {
     #[command(flatten)]
     folder: FolderOptions,
 
-    /// Build only this view; once for each that is to be built. All others stay as they are.
+    /// Build only this view; once for each that is to be built. All others stay as they are;
+    /// without it all are built, and what became of rebuilds asked for over HTTP is forgotten.
     #[arg(long = "view", value_name = "NAME",
           value_parser = PossibleValuesParser::new(projections::view_names()))]
     views: Vec<String>,

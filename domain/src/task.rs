@@ -63,7 +63,7 @@ pub enum TaskRejection {
     NoSuchTask,
     /// Somebody has seen to it already and said something else, or nothing.
     #[error(
-        "somebody has seen to this task already, and what they said stands: leave the note out, or read theirs"
+        "somebody has seen to this task already, and what they said, if anything, stands: leave the note out, or read theirs"
     )]
     NoteStands,
 }

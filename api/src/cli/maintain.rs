@@ -186,6 +186,12 @@ fn compare_views(
         say(format_args!(
             "views: {entries_agreeing} entries in {views_compared} views are what the journal says; {views_at_head} views are at its head {head}; {rates}"
         ));
+        let behind = projections::view_names().len() - views_at_head;
+        if behind > 0 {
+            say(format_args!(
+                "views: {behind} are not at the head or not there yet; the next start goes on with them"
+            ));
+        }
     } else {
         tell_differences(&verification);
     }

@@ -101,19 +101,14 @@ fn as_they_were(error: RebuildError) -> anyhow::Error {
 /// Who holds the folder, and that it can do the same, if it is a service. Where
 /// it listens is not known here.
 fn ask_the_service(held: &OpenError, named: &[&'static str]) -> anyhow::Error {
-    let each = match named {
-        [] => &["delivery_status"],
-        named => named,
-    };
-    let lines = each.iter().map(|name| {
-        format!("  curl -X POST http://{LISTEN_DEFAULT}/v1/projections/{name}/rebuild\n")
-    });
-    let lines: String = lines.collect();
+    let all = projections::view_names();
+    let each = if named.is_empty() { &all } else { named };
     anyhow::anyhow!(
-        "{held}; or have the running service build a view anew while it goes on answering, at the address where it listens:\n  \
-         curl http://{LISTEN_DEFAULT}/v1/projections\n\
-         {lines}\
-         the first lists the views, the others are answered with the operation to ask how far it is"
+        "{held}; or have the running service build them anew while it goes on answering, with its own address \
+         where it is not {LISTEN_DEFAULT}:\n  \
+         for view in {}; do curl -X POST http://{LISTEN_DEFAULT}/v1/projections/$view/rebuild; done\n\
+         each answer is an operation that tells how far it is; http://{LISTEN_DEFAULT}/v1/projections lists the views",
+        each.join(" ")
     )
 }
 

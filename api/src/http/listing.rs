@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::answer::json as json_answer;
 use super::conditional::{EntityTag, Preconditions};
 use super::fields::{Fields, decimal, parsed};
-use super::problem::Problem;
+use super::problem::{Problem, quote};
 use super::{Api, cursor};
 
 /// How many items a page has where the client does not say.
@@ -103,12 +103,26 @@ impl Asked<'_> {
 
 /// One status, or several between commas.
 pub(super) fn read_statuses(text: &str) -> Result<Vec<Status>, String> {
-    let statuses: Option<Vec<Status>> = text.split(',').map(Status::from_word).collect();
-    statuses.ok_or_else(|| {
-        let words: Vec<_> = Status::ALL.iter().map(|status| status.word()).collect();
+    let words = Status::ALL.iter().map(|status| status.word());
+    read_some(text, words, Status::from_word)
+}
+
+/// One of some words, or several between commas.
+///
+/// # Errors
+/// All words, and the first that is none of them.
+pub(in crate::http) fn read_some<T>(
+    text: &str,
+    words: impl Iterator<Item = &'static str>,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<T>, String> {
+    let read = text.split(',').map(|word| read(word).ok_or(word));
+    read.collect::<Result<_, _>>().map_err(|word| {
+        let words: Vec<_> = words.collect();
         format!(
-            "expected some of {}, with commas between them",
-            words.join(", ")
+            "expected some of {}, with commas between them; found {}",
+            words.join(", "),
+            quote(word)
         )
     })
 }

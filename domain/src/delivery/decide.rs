@@ -155,7 +155,7 @@ pub(super) fn cancel(
             ..
         }
         | Phase::Carrying(_)
-        | Phase::AtHub => "the package has left the sender; ask for its return",
+        | Phase::AtHub => "the package has left the sender; wait for the outcome",
         Phase::Returning => "the package is on its way back; wait for the outcome",
         Phase::Complete | Phase::Returned | Phase::Failed(_) => {
             "its life is over; read its outcome"

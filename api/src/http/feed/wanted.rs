@@ -8,6 +8,8 @@ use domain::user::UserEvent;
 use eventstore::{Category, EventType, Filter, Record, StreamId};
 use uuid::Uuid;
 
+use crate::http::listing::read_some;
+
 /// A filter; what is absent or empty lets everything through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
@@ -84,18 +86,9 @@ pub(super) fn types() -> impl Iterator<Item = &'static codec::EventType> {
 /// # Errors
 /// The names that are known.
 pub(super) fn read_types(text: &str) -> Result<Vec<EventType>, String> {
-    let find = |name| types().find(|known| known.name == name);
-    let found: Option<Vec<_>> = text.split(',').map(find).collect();
-    let numbers = |found: Vec<&codec::EventType>| {
-        let numbers = found.iter().map(|known| EventType(known.number));
-        numbers.collect()
-    };
-    found.map(numbers).ok_or_else(|| {
-        let names: Vec<_> = types().map(|known| known.name).collect();
-        format!(
-            "expected some of {}, with commas between them",
-            names.join(", ")
-        )
+    read_some(text, types().map(|known| known.name), |name| {
+        let known = types().find(|known| known.name == name)?;
+        Some(EventType(known.number))
     })
 }
 
@@ -118,7 +111,10 @@ mod tests {
             "TaskAcknowledged",
             "Created, Cancelled",
         ] {
-            let known = read_types(text).unwrap_err();
+            let refused = read_types(text).unwrap_err();
+            let (known, found) = refused.split_once("; found ").unwrap();
+            let wrong = text.split(',').find(|name| read_types(name).is_err());
+            assert_eq!(found, format!("{:?}", wrong.unwrap()));
             assert!(known.contains("DeliveryComplete"), "{text}: {known}");
             assert!(known.contains("UserSuspended"), "{text}: {known}");
             for internal in ["FactReceived", "TaskAcknowledged"] {

@@ -192,6 +192,6 @@ fn a_refusal_names_the_status_and_what_is_possible() {
     let refused = Delivery::decide(&cancel(at(9)), &at_dropoff().state()).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "a delivery that is at_dropoff cannot be cancelled: the package has left the sender; ask for its return"
+        "a delivery that is at_dropoff cannot be cancelled: the package has left the sender; wait for the outcome"
     );
 }

@@ -168,7 +168,7 @@ fn nothing_is_cancelled_once_it_left_the_sender() {
                 possible,
             });
     };
-    let ask = "the package has left the sender; ask for its return";
+    let ask = "the package has left the sender; wait for the outcome";
     refused(flown([assigned(), loaded()]), ask);
     refused(at_hub(), ask);
     refused(at_hub().after(report(M2, 20, assigned())), ask);
