@@ -7,7 +7,8 @@ use anyhow::{Context, bail};
 use domain::quantity::DistanceM;
 use domain::translation::Thresholds;
 use eventstore::{
-    DataLock, EventStore, Journal, JournalOptions, Position, RegisteredStore, SnapshotStore,
+    DataLock, EventStore, Journal, JournalOptions, OpenError, Position, RegisteredStore,
+    SnapshotStore,
 };
 use projections::{VerifyError, Views, ViewsOptions};
 use tokio::net::TcpListener;
@@ -55,6 +56,18 @@ impl Folders {
         }
         Ok(self)
     }
+}
+
+/// What a service has its data folder for.
+const WORK: &str = "serve";
+
+/// Whether a data folder is held by a service; also where who holds it could
+/// not say, as on a full disk.
+pub(crate) fn is_held_by_a_service(error: &OpenError) -> bool {
+    let OpenError::Locked { holder, .. } = error else {
+        return false;
+    };
+    holder.as_ref().is_none_or(|holder| holder.work == WORK)
 }
 
 /// Opens the journal, and on it the log that everything else reads and appends
@@ -140,7 +153,7 @@ impl Opened {
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
         let folders = Folders::of(&config.data);
-        let lock = DataLock::acquire(&config.data)?;
+        let lock = DataLock::acquire(&config.data, WORK)?;
         let options = JournalOptions {
             segment_bytes: config.segment_bytes(),
             ..JournalOptions::new(environment.new_id())

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::event::{CommitId, EventType, SchemaVersion};
+use crate::journal::LockHolder;
 use crate::position::{Position, StreamVersion};
 use crate::stream::StreamId;
 
@@ -99,12 +100,12 @@ pub struct Corruption {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it.
-    #[error("{} is held by {}: stop that one first", lock.display(), holder_in_words(*holder))]
+    #[error("{} is held by {}: stop that one first", lock.display(), holder_in_words(holder.as_ref()))]
     Locked {
         /// The lock file.
         lock: PathBuf,
-        /// The process that has it, as far as it left its number there.
-        holder: Option<u32>,
+        /// Who has it, as far as they left it there.
+        holder: Option<LockHolder>,
     },
     /// The journal is damaged before its end, where nothing can be cut off.
     #[error(
@@ -150,9 +151,6 @@ pub enum OpenError {
     },
 }
 
-fn holder_in_words(holder: Option<u32>) -> String {
-    holder.map_or_else(
-        || "another process".to_owned(),
-        |process| format!("process {process}"),
-    )
+fn holder_in_words(holder: Option<&LockHolder>) -> String {
+    holder.map_or_else(|| "another process".to_owned(), LockHolder::to_string)
 }

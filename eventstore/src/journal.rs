@@ -41,7 +41,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{oneshot, watch};
 
-pub use lock::DataLock;
+pub use lock::{DataLock, LockHolder};
 pub use options::JournalOptions;
 pub use reader::{JournalReader, VisitRecord};
 pub use recovery::{Loss, RecoverError, Witness, assess_loss, recover_with_loss};

@@ -50,8 +50,8 @@ pub use event::{
 pub use history::{EpochStart, LogHistory, Standing};
 pub use import::{ImportPlace, ImportPlaceError, unfinished_beside};
 pub use journal::{
-    DataLock, Finding, Journal, JournalOptions, JournalReader, Loss, RecoverError, VerifyReport,
-    VisitRecord, Witness, assess_loss, recover_with_loss, verify,
+    DataLock, Finding, Journal, JournalOptions, JournalReader, LockHolder, Loss, RecoverError,
+    VerifyReport, VisitRecord, Witness, assess_loss, recover_with_loss, verify,
 };
 pub use memory::MemoryEventStore;
 pub use position::{LogIdentity, Position, StreamVersion};

@@ -59,7 +59,7 @@ pub(super) fn backup(options: &BackupOptions) -> anyhow::Result<ExitCode> {
     // Before anything, be it a lock, is made there.
     eventstore::check_backup_place(&folders.journal, &options.to)?;
     // Two backups into one folder would remove each other's files.
-    let _lock = DataLock::acquire(&options.to)?;
+    let _lock = DataLock::acquire(&options.to, "backup")?;
     let watch = Stopwatch::start();
     let progress = Progress::new("backup", Unit::Bytes);
     let now_us = Environment::system().now_us();
@@ -153,7 +153,7 @@ pub(super) fn restore(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
     // Before the lock: a journal in use is in the way because it is there.
     eventstore::check_restore_place(&options.from, &folders.journal)?;
     refuse_among_derived(&folders, &options.from)?;
-    let _lock = DataLock::acquire(&options.data)?;
+    let _lock = DataLock::acquire(&options.data, "restore")?;
     let watch = Stopwatch::start();
     let progress = Progress::new("restore", Unit::Bytes);
     let to_position = options.to_position.map(Position::new);

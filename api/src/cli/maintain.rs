@@ -15,7 +15,7 @@ use super::terminal::{Progress, Stopwatch, Unit, say};
 use super::{FINDINGS, FolderOptions};
 use crate::application::known_schemas;
 use crate::environment::Environment;
-use crate::service::Folders;
+use crate::service::{Folders, is_held_by_a_service};
 
 /// Checks the journal, whether this release can read what is in it, then the
 /// views against it. Beside a running service the journal alone: the views are
@@ -27,9 +27,10 @@ pub(super) fn verify(options: &FolderOptions) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(FINDINGS));
     }
     let folders = folders.existing()?;
-    let lock = match DataLock::acquire(&options.data) {
+    let lock = match DataLock::acquire(&options.data, "verify") {
         Ok(lock) => Some(lock),
-        Err(OpenError::Locked { .. }) => None,
+        Err(held) if is_held_by_a_service(&held) => None,
+        // Another command, which may be changing them, or checks them itself.
         Err(error) => return Err(error.into()),
     };
     let report = verify_journal(&folders, lock.is_some())?;

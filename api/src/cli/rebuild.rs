@@ -13,7 +13,7 @@ use super::terminal::{Progress, Stopwatch, Unit, say};
 use super::{FolderOptions, RebuildOptions};
 use crate::config::LISTEN_DEFAULT;
 use crate::environment::Environment;
-use crate::service::{Folders, open_log};
+use crate::service::{Folders, is_held_by_a_service, open_log};
 
 /// Builds views anew, all of them or those that are named. Those that are
 /// there stay until the new ones are complete.
@@ -23,8 +23,8 @@ pub(super) fn rebuild(options: &RebuildOptions) -> anyhow::Result<ExitCode> {
     let named: Vec<&'static str> = all.filter(is_named).collect();
     let options = &options.folder;
     let folders = Folders::of(&options.data).existing()?;
-    let _lock = match DataLock::acquire(&options.data) {
-        Err(held @ OpenError::Locked { .. }) => return Err(ask_the_service(&held, &named)),
+    let _lock = match DataLock::acquire(&options.data, "rebuild") {
+        Err(held) if is_held_by_a_service(&held) => return Err(ask_the_service(&held, &named)),
         acquired => acquired?,
     };
     let journal = open_journal(&folders)?;
@@ -98,8 +98,8 @@ fn as_they_were(error: RebuildError) -> anyhow::Error {
     anyhow::Error::new(error).context(why)
 }
 
-/// Who holds the folder, and that it can do the same, if it is a service. Where
-/// it listens is not known here.
+/// Who holds the folder, and that it can do the same. Where it listens is not
+/// known here.
 fn ask_the_service(held: &OpenError, named: &[&'static str]) -> anyhow::Error {
     let all = projections::view_names();
     let each = if named.is_empty() { &all } else { named };

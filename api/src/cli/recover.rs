@@ -24,7 +24,7 @@ pub(super) struct RecoverOptions {
 /// Says what is missing; with the flag, gives it up.
 pub(super) fn recover(options: &RecoverOptions) -> anyhow::Result<ExitCode> {
     let folders = Folders::of(&options.folder.data).existing()?;
-    let _lock = DataLock::acquire(&options.folder.data)?;
+    let _lock = DataLock::acquire(&options.folder.data, "recover")?;
     let witnesses = witnesses(&folders, &options.folder);
     let progress = Progress::new("journal", Unit::Bytes);
     let mut tell = |done, all| progress.at(done, all);

@@ -104,7 +104,7 @@ pub(super) fn import(options: &ImportOptions) -> anyhow::Result<ExitCode> {
     let folders = Folders::of(&options.data);
     // Whoever has a journal there is not asked to stop before it is told.
     let _ = ImportPlace::beside(&folders.journal)?;
-    let _lock = DataLock::acquire(&options.data)?;
+    let _lock = DataLock::acquire(&options.data, "import")?;
     let place = ImportPlace::beside(&folders.journal)?;
 
     let watch = Stopwatch::start();

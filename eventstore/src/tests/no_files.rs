@@ -124,7 +124,9 @@ fn given_no_file_where_a_snapshot_a_lock_or_a_manifest_should_be_nobody_waits() 
         let from = journal.path().to_owned();
         let (snapshots, lock, backup) = at_once(move || {
             let snapshots = SnapshotStore::open(&path, CodeFingerprint([0; 16]));
-            let lock = crate::DataLock::acquire(&path).unwrap_err().to_string();
+            let lock = crate::DataLock::acquire(&path, "serve")
+                .unwrap_err()
+                .to_string();
             let backup = crate::backup(&from, &path, 0, &mut |_, _| ()).unwrap_err();
             (snapshots.unwrap().len(), lock, backup.to_string())
         });

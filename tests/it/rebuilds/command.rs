@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
+use eventstore::DataLock;
 use tests::Output;
 
 use crate::scene::{airpost, list, new_user, scratch, seeded, text, verify};
@@ -56,25 +57,53 @@ async fn a_view_that_there_is_not_is_refused_with_the_names_of_those_there_are()
 async fn whoever_rebuilds_beside_a_running_server_is_told_how_to_ask_it() {
     let folder = scratch();
     let server = airpost().serve(folder.path()).await;
-    for (named, told) in [
-        (&[][..], &["delivery_status"][..]),
-        (&["fleet", "user"], &["user", "fleet"]),
-    ] {
+    let listed = server.client().read("/v1/projections").await;
+    let all: Vec<&str> = list(&listed, "/items")
+        .iter()
+        .map(|view| text(view, "/name"))
+        .collect();
+    for (named, told) in [(&[][..], all), (&["fleet", "user"], vec!["user", "fleet"])] {
         let refused = rebuild(folder.path(), named).await;
         assert_eq!(refused.code, Some(1), "{refused:?}");
-        let lines = refused.stderr.lines().map(str::trim);
-        let paths =
-            lines.filter_map(|line| line.strip_prefix("curl -X POST http://127.0.0.1:8080"));
-        let paths: Vec<_> = paths.collect();
-        let expected = told
-            .iter()
-            .map(|view| format!("/v1/projections/{view}/rebuild"));
-        assert_eq!(paths, expected.collect::<Vec<_>>(), "{}", refused.stderr);
-        for path in paths {
-            let answer = server.client().post(path).send().await.expect(202);
+        // A loop for the shell: its words, and what is done with each.
+        let mut lines = refused.stderr.lines().map(str::trim);
+        let command = lines.find_map(|line| line.strip_prefix("for view in "));
+        let (words, done) = command.and_then(|it| it.split_once("; do ")).unwrap();
+        assert_eq!(words.split(' ').collect::<Vec<_>>(), told);
+        let path = done.strip_prefix("curl -X POST http://127.0.0.1:8080");
+        let path = path.and_then(|path| path.strip_suffix("; done")).unwrap();
+        for view in told {
+            let path = path.replace("$view", view);
+            let answer = server.client().post(&path).send().await.expect(202);
             let operation = answer.required_header("location").to_owned();
             let _known = server.client().read(&operation).await;
         }
     }
     server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_comes_while_another_command_has_the_folder_is_told_which_and_does_half_of_nothing()
+{
+    let folder = scratch();
+    airpost().serve(folder.path()).await.stop().await;
+    let held = DataLock::acquire(folder.path(), "import").expect("nobody has it");
+    let words = format!("held by process {} (import)", std::process::id());
+    let checked = [
+        "verify".as_ref(),
+        "--data".as_ref(),
+        folder.path().as_os_str(),
+    ];
+    let refused = [
+        airpost().run(checked).await,
+        rebuild(folder.path(), &[]).await,
+    ];
+    for refused in refused {
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.stderr.contains(&words), "{}", refused.stderr);
+        assert!(!refused.stderr.contains("curl"), "{}", refused.stderr);
+        assert_eq!(refused.stdout, "");
+    }
+    drop(held);
+    verify(folder.path()).await;
 }

@@ -83,7 +83,7 @@ fn given_a_journal_in_use_then_it_is_told_that_there_is_one_before_anything_is_l
     let journal = data.path().join("journal");
     assert!(check_restore_place(to.path(), &journal).is_ok());
     assert_eq!(names(data.path()).len(), 0, "nothing was made");
-    let _lock = crate::DataLock::acquire(data.path()).unwrap();
+    let _lock = crate::DataLock::acquire(data.path(), "serve").unwrap();
     let _in_use = open(&journal, 400);
     let refused = check_restore_place(to.path(), &journal).unwrap_err();
     assert!(
