@@ -55,6 +55,9 @@ async fn rebuild(
         let document = api.bodies.read_json(&parts.headers, body, &[JSON]).await?;
         fields::read(document, |_| Some(()))?;
     }
+    if !projections::view_names().contains(&name.0.as_str()) {
+        return Err(unknown(Thing::Projection));
+    }
     let _place = api.waiting.take()?;
     let mut changes = api.views.turns();
     let id = begin(&api, &name.0, &mut changes).await?;

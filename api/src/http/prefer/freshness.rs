@@ -12,6 +12,7 @@ use axum::http::header::{HeaderName, VARY};
 use axum::http::request::Parts;
 use axum::response::Response;
 use eventstore::Position;
+use futures_util::FutureExt as _;
 use projections::{List, QueryError, Views};
 
 use super::{PREFERENCE_APPLIED, Preferences};
@@ -114,10 +115,17 @@ impl Freshness {
                 }
             }
         };
-        let looking = tokio::time::timeout(self.wait.unwrap_or(WAIT_DEFAULT), looking);
-        match waiting.wait(looking).await? {
-            Ok(answer) => answer.map_err(|error| unanswered(&error)),
-            Err(_late) => Err(self.lagging(views, list)),
+        let wait = self.wait.unwrap_or(WAIT_DEFAULT);
+        let answer = if wait.is_zero() {
+            // Not even for the moment that a timer takes, nor in a place for those who wait.
+            looking.now_or_never()
+        } else {
+            let looking = tokio::time::timeout(wait, looking);
+            waiting.wait(looking).await?.ok()
+        };
+        match answer {
+            Some(answer) => answer.map_err(|error| unanswered(&error)),
+            None => Err(self.lagging(views, list)),
         }
     }
 
@@ -233,6 +241,21 @@ mod tests {
             assert_eq!(problem.kind(), ProblemKind::ProjectionLagging);
             let detail = problem.detail();
             assert!(detail.contains("ends at position 0"), "{detail}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_would_not_wait_needs_no_place_to_wait_in() {
+        let (waiting, views) = (waiting(), views());
+        let _taken = waiting.take().unwrap();
+        for (prefer, kind) in [
+            ("wait=0", ProblemKind::ProjectionLagging),
+            ("wait=1", ProblemKind::Overloaded),
+        ] {
+            let freshness = read(&[("min-position", "9"), ("prefer", prefer)]).await;
+            let freshness = freshness.unwrap();
+            let asked = freshness.ask_in(&waiting, &views, List::Tasks, |_| Ok(()));
+            assert_eq!(asked.await.unwrap_err().kind(), kind, "{prefer}");
         }
     }
 
