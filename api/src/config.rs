@@ -61,8 +61,9 @@ pub struct Config {
           value_parser = clap::value_parser!(u64).range(64..=1_048_576))]
     pub segment_kib: u64,
 
-    /// Time for requests under way to finish when the service stops, seconds.
-    #[arg(long, env = "AIRPOST_SHUTDOWN_GRACE_S", value_name = "S", default_value_t = 10,
+    /// Time for requests and streams under way to end when the service stops, seconds; then
+    /// their connections are closed. Closing the views and the journal takes up to 5 s more.
+    #[arg(long, env = "AIRPOST_SHUTDOWN_GRACE_S", value_name = "S", default_value_t = 4,
           value_parser = clap::value_parser!(u64).range(0..=600))]
     pub shutdown_grace_s: u64,
 }
@@ -215,7 +216,7 @@ impl Config {
         Ok(())
     }
 
-    /// Time for requests under way to finish when the service stops.
+    /// Time for requests and streams under way to end when the service stops.
     #[must_use]
     pub fn shutdown_grace(&self) -> Duration {
         Duration::from_secs(self.shutdown_grace_s)
@@ -307,7 +308,7 @@ mod tests {
         assert_eq!(config.http, HttpLimits::default());
         assert_eq!(config.ingest, IngestSettings::default());
         assert_eq!(config.check(), Ok(()));
-        assert_eq!(config.shutdown_grace(), Duration::from_secs(10));
+        assert_eq!(config.shutdown_grace(), Duration::from_secs(4));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub struct ServerSettings {
     /// Time that a connection may stand still between requests, or that a
     /// client may take none of an answer.
     pub idle_time: Duration,
-    /// Time for requests under way to finish when the server stops.
+    /// Time for requests and streams under way to end when the server stops.
     pub shutdown_grace: Duration,
     /// Ids, for answers to what is no request.
     pub environment: Environment,
