@@ -151,6 +151,11 @@ pub fn interface(services: Services, config: &Config, stopping: watch::Receiver<
 fn routes(api: Api, config: &Config) -> Router {
     let requests_max = usize::try_from(config.http.requests_max).unwrap_or(usize::MAX);
     let places = Arc::new(Semaphore::new(requests_max.min(Semaphore::MAX_PERMITS)));
+    let admission = Admission::new(
+        Arc::clone(&api.views),
+        Arc::clone(&places),
+        api.waiting.clone(),
+    );
     let resources = users::routes()
         .merge(deliveries::routes())
         .merge(user_deliveries::routes())
@@ -159,12 +164,8 @@ fn routes(api: Api, config: &Config) -> Router {
         .merge(drones::routes())
         .merge(statistics::routes())
         .merge(tasks::routes())
-        .merge(operations::routes())
-        .route_layer(Admission::new(
-            Arc::clone(&api.views),
-            Arc::clone(&places),
-            api.waiting.clone(),
-        ))
+        .route_layer(admission.clone())
+        .merge(operations::routes().route_layer(admission.for_no_writes()))
         // What chooses its form by itself.
         .merge(feed::routes().route_layer(middleware::from_fn_with_state(places, front::gate)));
     // How the service is can be asked also when there is no place left.

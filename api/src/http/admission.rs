@@ -1,7 +1,8 @@
 //! Whether a request is let in to the resources: not where there is no place
 //! left or its client takes no JSON; and one that writes not before it is known
 //! that the log holds everything that was ever acknowledged, nor while what can
-//! be read falls behind what is written.
+//! be read falls behind what is written. What appends nothing is not held, by
+//! whatever method it is asked for: a rebuild may be what ends the hold.
 //!
 //! A service of its own and no middleware function, since every request meets
 //! it: one that reads costs it no memory.
@@ -40,9 +41,11 @@ const OPENING_WAIT: Duration = Duration::from_secs(5);
 /// it holds writes back while the views are being opened, and refuses them
 /// (503) if that takes long, since only they can tell whether the journal has
 /// lost its end, and until then nothing may be appended to it; and it refuses
-/// them as long as the views say so ([`Views::holds_writes`]).
+/// them as long as the views say so ([`Views::holds_writes`]). Whatever has
+/// not a safe method counts as a write, unless nothing behind the layer is one.
 #[derive(Clone)]
 pub(super) struct Admission {
+    holds_writes: bool,
     views: Arc<Views>,
     places: Arc<Semaphore>,
     waiting: WaitingPlaces,
@@ -57,9 +60,18 @@ impl fmt::Debug for Admission {
 impl Admission {
     pub(super) fn new(views: Arc<Views>, places: Arc<Semaphore>, waiting: WaitingPlaces) -> Self {
         Self {
+            holds_writes: true,
             views,
             places,
             waiting,
+        }
+    }
+
+    /// The same, with the same places, in front of what appends nothing to the log.
+    pub(super) fn for_no_writes(&self) -> Self {
+        Self {
+            holds_writes: false,
+            ..self.clone()
         }
     }
 }
@@ -105,13 +117,8 @@ where
         if let Err(problem) = choose(request.headers(), &[JSON]) {
             return Either::Left(ready(Ok(problem.into_response())));
         }
-        Either::Right(if request.method().is_safe() {
-            let answer = self.inner.call(request);
-            Either::Left(Placed {
-                answer,
-                _place: place,
-            })
-        } else {
+        let is_write = self.admission.holds_writes && !request.method().is_safe();
+        Either::Right(if is_write {
             let (admission, inner) = (self.admission.clone(), self.inner.clone());
             let answer: BoxFuture<'static, Answered> = Box::pin(async move {
                 match admission.admit_write().await {
@@ -120,6 +127,12 @@ where
                 }
             });
             Either::Right(Placed {
+                answer,
+                _place: place,
+            })
+        } else {
+            let answer = self.inner.call(request);
+            Either::Left(Placed {
                 answer,
                 _place: place,
             })

@@ -107,6 +107,8 @@ async fn writes_are_refused_while_the_views_hang_and_taken_again_afterwards() {
         refused.text("/detail").contains("five seconds behind"),
         "{refused:?}"
     );
+    let asked = scene.call("POST", "/v1/projections/user/rebuild", &[], None);
+    assert_eq!(asked.await.status, 202, "it writes nothing");
     assert_eq!(scene.get(&delivery).await.status, 200);
     assert_eq!(scene.get("/v1/deliveries").await.status, 200);
     let list = scene.get("/v1/projections").await;
