@@ -125,10 +125,10 @@ pub const VIEWS_HOLD_WRITES: &str = "airpost_views_hold_writes";
 pub const VIEW_PARKED_STREAMS: &str = "airpost_view_parked_streams";
 /// Records that a view has left out because this release cannot fold them, by view.
 pub const VIEW_SKIPPED_RECORDS: &str = "airpost_view_skipped_records";
-/// How often a view was found not to say what the log says, by view: it must be 0.
-pub const VIEW_DRIFTED: &str = "airpost_view_drifted";
-/// How many records were audited since the start: their streams folded anew, and compared with the views.
-pub const AUDITED_RECORDS: &str = "airpost_audited_records";
+/// Counts how often a view was found not to say what the log says, by view: it must be 0.
+pub const VIEW_DRIFTED: &str = "airpost_view_drifted_total";
+/// Counts records that were audited: their streams folded anew, and compared with the views.
+pub const AUDITED_RECORDS: &str = "airpost_audited_records_total";
 /// 1 for a view whose entries are known to be in order, 0 while they are checked, by view.
 pub const VIEW_CHECKED: &str = "airpost_view_checked";
 /// 1 for a view that stands still at a record that cannot be read, else 0, by view.
@@ -139,8 +139,8 @@ pub const VIEW_REBUILDING: &str = "airpost_view_rebuilding";
 pub const VIEW_REBUILD_POSITION: &str = "airpost_view_rebuild_position";
 /// Counts rebuilds that were asked for and are over, by view and outcome: `succeeded`, `failed`.
 pub const VIEW_REBUILDS: &str = "airpost_view_rebuilds_total";
-/// How often the views were damaged and begun anew since the start.
-pub const VIEWS_REBUILDS: &str = "airpost_views_rebuilds";
+/// Counts how often all views were damaged and begun anew, which nobody asked for.
+pub const VIEWS_BEGUN_ANEW: &str = "airpost_views_begun_anew_total";
 
 /// Counts loads that began with a state that had been kept on disk.
 pub const SNAPSHOTS_USED: &str = "airpost_snapshots_used_total";
@@ -273,6 +273,8 @@ fn begin_at_zero() {
         FEED_HALTED,
         SNAPSHOTS_USED,
         SNAPSHOTS_WRITTEN,
+        AUDITED_RECORDS,
+        VIEWS_BEGUN_ANEW,
     ] {
         metrics::counter!(name).absolute(0);
     }
@@ -283,6 +285,7 @@ fn begin_at_zero() {
         metrics::counter!(SNAPSHOTS_DISCARDED, "reason" => reason.word()).absolute(0);
     }
     for view in projections::view_names() {
+        metrics::counter!(VIEW_DRIFTED, "view" => view).absolute(0);
         for outcome in REBUILD_OUTCOMES {
             metrics::counter!(VIEW_REBUILDS, "view" => view, "outcome" => outcome).absolute(0);
         }
@@ -327,12 +330,12 @@ fn describe_views() {
         Unit::Count,
         "records that a view has left out"
     );
-    describe_gauge!(
+    describe_counter!(
         VIEW_DRIFTED,
         Unit::Count,
         "how often a view was found not to say what the log says; it must be 0"
     );
-    describe_gauge!(
+    describe_counter!(
         AUDITED_RECORDS,
         Unit::Count,
         "records whose streams were folded anew and compared with the views"
@@ -366,10 +369,10 @@ fn describe_rebuilds() {
         Unit::Count,
         "rebuilds that were asked for and are over"
     );
-    describe_gauge!(
-        VIEWS_REBUILDS,
+    describe_counter!(
+        VIEWS_BEGUN_ANEW,
         Unit::Count,
-        "views damaged and begun anew since the start"
+        "how often all views were damaged and begun anew"
     );
 }
 

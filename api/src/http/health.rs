@@ -17,8 +17,8 @@ use super::problem::{Problem, ProblemKind};
 use crate::observability::{
     AUDITED_RECORDS, LOG_POSITION, LOG_WRITABLE, VIEW_CHECKED, VIEW_DRIFTED, VIEW_HALTED,
     VIEW_LAG_POSITIONS, VIEW_LAG_SECONDS, VIEW_PARKED_STREAMS, VIEW_POSITION,
-    VIEW_REBUILD_POSITION, VIEW_REBUILDING, VIEW_REBUILDS, VIEW_SKIPPED_RECORDS, VIEWS_HOLD_WRITES,
-    VIEWS_LAG_SECONDS, VIEWS_REBUILDS,
+    VIEW_REBUILD_POSITION, VIEW_REBUILDING, VIEW_REBUILDS, VIEW_SKIPPED_RECORDS, VIEWS_BEGUN_ANEW,
+    VIEWS_HOLD_WRITES, VIEWS_LAG_SECONDS,
 };
 
 const NEVER_STORED: [(axum::http::HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
@@ -201,11 +201,11 @@ fn gauge(health: &ViewsHealth, log: &Health) {
     let writable = matches!(log, Health::Writable);
     metrics::gauge!(LOG_WRITABLE).set(f64::from(u8::from(writable)));
     metrics::gauge!(LOG_POSITION).set(health.head.get() as f64);
-    metrics::gauge!(AUDITED_RECORDS).set(health.audited as f64);
+    metrics::counter!(AUDITED_RECORDS).absolute(health.audited);
     metrics::gauge!(VIEWS_LAG_SECONDS).set(health.lag.as_secs_f64());
     let are_held = f64::from(u8::from(health.holds_writes.is_some()));
     metrics::gauge!(VIEWS_HOLD_WRITES).set(are_held);
-    metrics::gauge!(VIEWS_REBUILDS).set(f64::from(health.rebuilds));
+    metrics::counter!(VIEWS_BEGUN_ANEW).absolute(u64::from(health.rebuilds));
     for view in &health.views {
         let lag = health.head.get().saturating_sub(view.position.get());
         metrics::gauge!(VIEW_POSITION, "view" => view.name).set(view.position.get() as f64);
@@ -213,7 +213,7 @@ fn gauge(health: &ViewsHealth, log: &Health) {
         metrics::gauge!(VIEW_LAG_SECONDS, "view" => view.name).set(view.lag.as_secs_f64());
         metrics::gauge!(VIEW_PARKED_STREAMS, "view" => view.name).set(view.parked as f64);
         metrics::gauge!(VIEW_SKIPPED_RECORDS, "view" => view.name).set(view.skipped as f64);
-        metrics::gauge!(VIEW_DRIFTED, "view" => view.name).set(view.drifted as f64);
+        metrics::counter!(VIEW_DRIFTED, "view" => view.name).absolute(view.drifted);
         for (outcome, ended) in [
             ("succeeded", view.rebuilds_succeeded),
             ("failed", view.rebuilds_failed),
