@@ -94,7 +94,7 @@ fn state(health: &ViewsHealth, view: &ViewHealth, rebuild: Option<&Rebuild>) -> 
     });
     if view.halted.is_some() {
         "halted"
-    } else if view.parked > 0 {
+    } else if view.parked > 0 || view.skipped > 0 {
         "degraded"
     } else if view.position < health.ready_at {
         "building"
