@@ -84,7 +84,7 @@ pub use user_deliveries::{
     UserDeliveriesQuery,
 };
 pub use verify::{Difference, FINDINGS_MAX, Finding, Verification, VerifyError, verify, witnesses};
-pub use view_store::ViewStoreError;
+pub use view_store::{ViewStoreError, ViewsEntry};
 pub use views::{
     AsKnown, CACHE_MIB_DEFAULT, DeadLetter, List, QueryError, ViewHealth, Views, ViewsHealth,
     ViewsOptions,

@@ -21,6 +21,7 @@ mod contract;
 
 #[cfg(test)]
 pub(crate) use folder::MadeStores;
+pub use folder::ViewsEntry;
 pub(crate) use folder::{Left, OpenedStore, ViewFolder};
 pub(crate) use memory::MemoryViewStore;
 pub(crate) use sled_engine::takes_no_writes;

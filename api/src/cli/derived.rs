@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use projections::ViewsEntry;
 
 use crate::service::Folders;
 
@@ -51,15 +52,6 @@ pub(super) fn refuse_among_derived(folders: &Folders, from: &Path) -> anyhow::Re
 /// lie on the same disk, whatever that folder is a link to.
 const REBUILDING: &str = "rebuilding";
 
-/// The mark of views that were left in good order.
-const CLEAN: &str = "clean";
-
-/// The mark of views that were found to be in order, and when.
-const BOOT: &str = "boot";
-
-/// What the name of a store's folder begins with, before its number.
-const STORE: &str = "store-";
-
 /// Where views are built anew while the ones before still lie in their place.
 #[derive(Debug)]
 pub(super) struct Rebuilding {
@@ -99,7 +91,7 @@ impl Rebuilding {
         let former = named(views, &is_of_views).with_context(doing)?;
         let highest = former.iter().filter_map(|path| number_of(path)).max();
         let number = highest.unwrap_or_default().saturating_add(1);
-        let store = format!("{STORE}{number}");
+        let store = ViewsEntry::Store(number).name();
         let built = named(folder, &is_of_views).with_context(doing)?;
         for path in built.iter().filter(|path| number_of(path).is_some()) {
             fs::rename(path, views.join(&store)).with_context(doing)?;
@@ -108,7 +100,8 @@ impl Rebuilding {
         remove_each(views, &|name| {
             is_of_views(name) && name != store && name != REBUILDING
         })?;
-        fs::rename(folder.join(CLEAN), views.join(CLEAN)).with_context(doing)?;
+        let clean = ViewsEntry::Clean.name();
+        fs::rename(folder.join(&clean), views.join(&clean)).with_context(doing)?;
         sync(views).with_context(doing)?;
         self.give_up()
     }
@@ -116,8 +109,10 @@ impl Rebuilding {
 
 /// The number in the name of a store's folder.
 fn number_of(path: &Path) -> Option<u64> {
-    let name = path.file_name()?.to_str()?;
-    name.strip_prefix(STORE)?.parse().ok()
+    match ViewsEntry::of(path.file_name()?.to_str()?)? {
+        ViewsEntry::Store(number) => Some(number),
+        ViewsEntry::Clean | ViewsEntry::Boot => None,
+    }
 }
 
 fn remove_named(folder: &Path, is_ours: &dyn Fn(&str) -> bool) -> anyhow::Result<()> {
@@ -177,11 +172,9 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// `store-<number>` is a database, `clean` and `boot` say how it was left and
-/// found, `rebuilding` has what an interrupted rebuild has left.
+/// What the views' own folder has, and what an interrupted rebuild has left there.
 fn is_of_views(name: &str) -> bool {
-    let number = name.strip_prefix(STORE);
-    [CLEAN, BOOT, REBUILDING].contains(&name) || number.is_some_and(is_written::<u64>)
+    name == REBUILDING || ViewsEntry::of(name).is_some()
 }
 
 /// `<number>-<category>-<stream's key>.snap`; one that was being written ends in `.new`.

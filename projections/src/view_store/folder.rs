@@ -26,6 +26,39 @@ const QUARANTINED: &str = "-quarantined-";
 /// The same for one that cannot leave the views' folder.
 const KEPT_INSIDE: &str = "quarantined-";
 
+/// What lies in a views' folder under a name that is given here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViewsEntry {
+    /// A database; the one with the highest number is the current one.
+    Store(u64),
+    /// The mark of views that were left in good order.
+    Clean,
+    /// The mark of views that were found to be in order, and when.
+    Boot,
+}
+
+impl ViewsEntry {
+    /// What an entry of this name is; nothing if it is not just as it is given
+    /// here. It says nothing about what the entry holds.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        let number = name.strip_prefix(STORE).and_then(|it| it.parse().ok());
+        let known = [Self::Clean, Self::Boot].into_iter();
+        let mut known = known.chain(number.map(Self::Store));
+        known.find(|it| it.name() == name)
+    }
+
+    /// Its name in the folder.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Self::Store(number) => format!("{STORE}{number}"),
+            Self::Clean => CLEAN.to_owned(),
+            Self::Boot => BOOT.to_owned(),
+        }
+    }
+}
+
 /// Where the views of one service live, on disk or in memory.
 #[derive(Debug)]
 pub(crate) enum ViewFolder {
@@ -183,7 +216,7 @@ impl DiskFolder {
         }
         for old in generations {
             if old != self.generation {
-                fs::remove_dir_all(self.path.join(format!("{STORE}{old}")))?;
+                fs::remove_dir_all(self.path.join(ViewsEntry::Store(old).name()))?;
             }
         }
         self.generation = self.generation.max(1);
@@ -272,14 +305,14 @@ impl DiskFolder {
     fn clear(&mut self) -> io::Result<()> {
         if self.path.exists() {
             for number in numbered(&self.path, STORE)? {
-                fs::remove_dir_all(self.path.join(format!("{STORE}{number}")))?;
+                fs::remove_dir_all(self.path.join(ViewsEntry::Store(number).name()))?;
             }
         }
         Ok(())
     }
 
     fn store_path(&self) -> PathBuf {
-        self.path.join(format!("{STORE}{}", self.generation))
+        self.path.join(ViewsEntry::Store(self.generation).name())
     }
 }
 
