@@ -204,7 +204,7 @@ pub fn witnesses(folder: &Path, options: ViewsOptions) -> Result<Vec<Witness>, V
 
 fn scratch_path(folder: &Path) -> PathBuf {
     let mut name = folder.file_name().unwrap_or_default().to_owned();
-    name.push("-views-scratch");
+    name.push("-verifying");
     folder.with_file_name(name)
 }
 
