@@ -1,7 +1,9 @@
 //! The server is killed while a view is built anew, again and again: it goes on building, and ends equal.
 //!
 //! Customers write and readers ask meanwhile. What a reader asks for by its id
-//! is never older than what was acknowledged before, and no answer is a fault.
+//! is never older than what was acknowledged before, nor is a list that is asked
+//! with the position of that; no answer is a fault, but a list may say to come
+//! again.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,12 +12,14 @@ use std::time::Duration;
 use api::service::{Folders, open_log};
 use eventstore::JournalOptions;
 use serde_json::{Value, json};
-use tests::{Chance, Client, Server, poll_until, tally};
+use tests::{Chance, Client, Recording, Server, poll_until, tally};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::scene::{airpost, list, new_user, number_from, scratch, seeded, text, verify};
+use crate::scene::{
+    FLIGHTS, Order, airpost, list, new_user, number, number_from, scratch, seeded, text, verify,
+};
 use crate::story::{Crowd, Customer};
 
 // By the command, while no server runs.
@@ -39,6 +43,9 @@ const CUSTOMERS: usize = 3;
 /// The longest that a kill comes after a rebuild was asked for or gone on with.
 const AFTER_MS_MAX: u64 = 1_000;
 
+/// One round of so many of a reader orders something and looks for it in lists.
+const ORDERS_PERMILLE: u16 = 200;
+
 /// One kill of so many is aimed at the moments in which what was gathered is applied.
 const AIMED_PERMILLE: u16 = 400;
 
@@ -52,13 +59,13 @@ const AIM_EVERY: Duration = Duration::from_millis(1);
 const MORE_KILLS_MAX: u64 = 30;
 
 /// The views with enough entries for their rebuild to be applied in many steps.
-const LARGE_VIEWS: [&str; 3] = ["delivery_status", "delivery_history", "user"];
+pub(crate) const LARGE_VIEWS: [&str; 3] = ["delivery_status", "delivery_history", "user"];
 
 /// After how long at most a rebuild that was asked for is on disk.
 const NOTED_AFTER_MAX: Duration = Duration::from_millis(750);
 
 /// How long a rebuild may take once it is left alone.
-const REBUILD_TIME_MAX: Duration = Duration::from_mins(1);
+pub(crate) const REBUILD_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// Writes the log, and gives the addresses of deliveries in it.
 pub(crate) async fn fill(data: &Path) -> Vec<String> {
@@ -88,10 +95,14 @@ struct Met {
     forgotten: u64,
     /// Rounds of the readers.
     answers: u64,
+    /// Lists that were as new as they were asked to be.
+    lists: u64,
+    /// Lists that said to come again.
+    late_lists: u64,
 }
 
 /// Whether the views were left with something stashed that was not wholly applied.
-fn is_applying(data: &Path) -> bool {
+pub(crate) fn is_applying(data: &Path) -> bool {
     let names = |folder: &Path| {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).collect::<Vec<_>>()
@@ -103,6 +114,18 @@ fn is_applying(data: &Path) -> bool {
     stashes.count() > 0
 }
 
+/// Waits until what was gathered is being applied, or the rebuild is over.
+pub(crate) async fn until_applying(data: &Path, client: &Client, asked: &Asked) {
+    let applying = async {
+        let mut looks = tokio::time::interval(AIM_EVERY);
+        while !is_applying(data) && asked.is_under_way(client).await {
+            looks.tick().await;
+        }
+    };
+    let applied = tokio::time::timeout(REBUILD_TIME_MAX, applying).await;
+    applied.expect("a rebuild applies something, or ends");
+}
+
 impl Met {
     /// Every step of a rebuild.
     fn is_all(&self) -> bool {
@@ -112,9 +135,10 @@ impl Met {
 
 /// A rebuild that was asked for.
 #[derive(Debug)]
-struct Asked {
+pub(crate) struct Asked {
     view: String,
-    path: String,
+    /// The address of its operation.
+    pub(crate) path: String,
     /// How long a server was left alone with it, at least.
     lived: Duration,
     /// The server was killed while something was being applied.
@@ -122,7 +146,7 @@ struct Asked {
 }
 
 impl Asked {
-    async fn of(client: &Client, view: String) -> Self {
+    pub(crate) async fn of(client: &Client, view: String) -> Self {
         let path = format!("/v1/projections/{view}/rebuild");
         let answer = client.post(&path).send().await.expect(202);
         let path = answer.required_header("location").to_owned();
@@ -147,34 +171,48 @@ impl Asked {
         Some(operation)
     }
 
-    async fn is_under_way(&self, client: &Client) -> bool {
+    pub(crate) async fn is_under_way(&self, client: &Client) -> bool {
         let operation = self.look(client).await;
         operation.is_some_and(|operation| text(&operation, "/status") != "succeeded")
     }
 }
 
-/// Somebody who changes their own name, asks for it, and for others' deliveries,
-/// until the server is gone.
+/// Somebody who changes their own name and orders, asks for it, and for others'
+/// deliveries, until the server is gone.
 struct Reader {
     client: Client,
     user: String,
+    flight: Recording,
     deliveries: Vec<String>,
     writes: bool,
+    read: Read,
+    /// How many deliveries the statistics have counted.
+    counted: u64,
+}
+
+/// What a reader was told.
+#[derive(Clone, Copy, Debug, Default)]
+struct Read {
+    rounds: u64,
+    lists: u64,
+    late_lists: u64,
 }
 
 impl Reader {
-    async fn read(self, mut chance: Chance) -> u64 {
-        let mut answers = 0;
+    async fn read(mut self, mut chance: Chance) -> Read {
         while self.round(&mut chance).await.is_some() {
-            answers += 1;
+            self.read.rounds += 1;
         }
-        answers
+        self.read
     }
 
     /// Nothing once the server is gone.
-    async fn round(&self, chance: &mut Chance) -> Option<()> {
+    async fn round(&mut self, chance: &mut Chance) -> Option<()> {
         if self.writes {
             self.rename(chance).await?;
+            if chance.happens(ORDERS_PERMILLE) {
+                self.order(chance).await?;
+            }
         }
         let place = chance.below(self.deliveries.len() as u64);
         let place = usize::try_from(place).expect("an index");
@@ -199,20 +237,61 @@ impl Reader {
         assert_eq!(found.bytes(), renamed.bytes());
         Some(())
     }
+
+    /// Orders, and finds that in the lists that are asked with its position.
+    async fn order(&mut self, chance: &mut Chance) -> Option<()> {
+        let order = Order::request(&self.user, &self.flight, chance);
+        let order = self.client.post("/v1/deliveries").json(&order);
+        let made = order.try_send().await.ok()?.expect(201);
+        let position = made.required_header("stream-position");
+        let path = format!("/v1/users/{}/deliveries?limit=1", self.user);
+        if let Some(listed) = self.list(&path, position).await? {
+            let made = made.json();
+            assert_eq!(text(&listed, "/items/0/id"), text(&made, "/id"), "{listed}");
+        }
+        let path = "/v1/statistics?by=day&limit=200";
+        if let Some(listed) = self.list(path, position).await? {
+            let periods = list(&listed, "/items").iter();
+            let counted = periods.map(|it| number(it, "/created")).sum();
+            assert!(self.counted < counted, "the order is missing: {listed}");
+            self.counted = counted;
+        }
+        Some(())
+    }
+
+    /// What a list says that is to be as new as a position, unless it says to come
+    /// again; nothing once the server is gone.
+    async fn list(&mut self, path: &str, position: &str) -> Option<Option<Value>> {
+        let asked = self.client.get(path).header("min-position", position);
+        let answer = asked.header("prefer", "wait=5").try_send().await.ok()?;
+        if answer.status() == 503 {
+            let problem = answer.expect_problem(503);
+            assert_eq!(text(&problem, "/code"), "projection-lagging", "{problem}");
+            self.read.late_lists += 1;
+            return Some(None);
+        }
+        let answer = answer.expect(200);
+        let is_of: u64 = answer.required_header("stream-position").parse().ok()?;
+        let asked: u64 = position.parse().expect("a position");
+        assert!(is_of >= asked, "it is of {is_of} and not of {asked}");
+        self.read.lists += 1;
+        Some(Some(answer.json()))
+    }
 }
 
 /// A server with people who use it.
 struct Busy {
     server: Server,
     writing: JoinSet<Customer>,
-    reading: JoinSet<u64>,
+    reading: JoinSet<Read>,
 }
 
 impl Busy {
-    async fn kill(self) -> (Crowd, u64) {
+    async fn kill(mut self) -> (Crowd, Read) {
         self.server.kill().await;
-        let answers = self.reading.join_all().await.into_iter().sum();
-        (Crowd::rest(self.writing).await, answers)
+        let read = self.reading.join_next().await;
+        let read = read.expect("there is a reader").expect("it ends by itself");
+        (Crowd::rest(self.writing).await, read)
     }
 }
 
@@ -220,6 +299,7 @@ impl Busy {
 struct Life {
     chance: Chance,
     user: String,
+    flight: Recording,
     deliveries: Vec<String>,
     views: Vec<String>,
     met: Met,
@@ -233,8 +313,11 @@ impl Life {
         let reader = Reader {
             client,
             user: self.user.clone(),
+            flight: self.flight.clone(),
             deliveries: self.deliveries.clone(),
             writes,
+            read: Read::default(),
+            counted: 0,
         };
         let mut reading = JoinSet::new();
         reading.spawn(reader.read(Chance::new(self.chance.bits())));
@@ -279,14 +362,7 @@ impl Life {
         is_aimed: bool,
     ) -> Duration {
         let after_ms_max = if is_aimed {
-            let applying = async {
-                let mut looks = tokio::time::interval(AIM_EVERY);
-                while !is_applying(data) && asked.is_under_way(client).await {
-                    looks.tick().await;
-                }
-            };
-            let applied = tokio::time::timeout(REBUILD_TIME_MAX, applying).await;
-            applied.expect("a rebuild applies something, or ends");
+            until_applying(data, client, asked).await;
             AIMED_AFTER_MS_MAX
         } else {
             AFTER_MS_MAX
@@ -322,7 +398,9 @@ impl Life {
         let (rest, read) = busy.kill().await;
         rebuild.was_applying = is_applying(data);
         self.met.applying += u64::from(rebuild.was_applying);
-        self.met.answers += read;
+        self.met.answers += read.rounds;
+        self.met.lists += read.lists;
+        self.met.late_lists += read.late_lists;
         (if is_busy { rest } else { resting }, rebuild)
     }
 }
@@ -343,6 +421,7 @@ async fn a_rebuild_goes_on_after_every_kill_and_ends_equal_while_writes_go_on() 
     let mut life = Life {
         chance,
         user,
+        flight: Recording::load(FLIGHTS[0]),
         deliveries,
         views,
         met: Met::default(),
@@ -369,6 +448,7 @@ async fn a_rebuild_goes_on_after_every_kill_and_ends_equal_while_writes_go_on() 
     verify(folder.path()).await;
     let met = life.met;
     assert!(met.is_all(), "a step of a rebuild was never met: {met:?}");
+    assert!(met.lists > 0, "no list was read: {met:?}");
     tally(&format!(
         "kills while views are built anew: {killed}, {met:?}, 0 stale; AIRPOST_SEED={seed}"
     ));
