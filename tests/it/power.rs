@@ -13,6 +13,8 @@ mod random;
 mod points;
 // With the whole server running on the disk.
 mod served;
+// While that builds a view anew.
+mod rebuilt;
 // Not cut off, but full.
 mod full;
 

@@ -111,7 +111,7 @@ async fn cut_and_look(progress: Arc<Progress>, mut chance: Chance) -> Met {
 const VIEWS: u64 = 10;
 
 /// The views are what the journal says, all of them, up to its head.
-async fn verify_all(data: &Path) {
+pub(super) async fn verify_all(data: &Path) {
     let said = verify(data).await;
     for of_all in [
         format!(" entries in {VIEWS} views are what the journal says"),
