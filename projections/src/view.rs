@@ -152,17 +152,21 @@ impl View {
         head: Position,
     ) -> Result<Self, ViewOpenError> {
         let mut tree = store.open_tree(&tree_name)?;
-        let found = match tree.checkpoint()? {
+        let found = tree.checkpoint()?;
+        let whole = match found {
             Some(found) if found.is_amid_stash => resume(store, &*tree, &tree_name, found)?,
             found => found,
         };
-        let kept = match found {
-            Some(found) => keep(projection, found, history, head)?,
+        let kept = match whole {
+            Some(whole) => keep(projection, whole, history, head)?,
             None => None,
         };
         if found.is_some() && kept.is_none() {
+            // Also half of a gathering whose other half is lost: its entries
+            // would be neither overwritten nor known to the checkpoint.
             drop(tree);
             store.remove_tree(&tree_name)?;
+            store.drop_stash(&tree_name)?;
             tree = store.open_tree(&tree_name)?;
         } else if found.is_none() && head > Position::START {
             tracing::info!(

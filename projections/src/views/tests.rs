@@ -11,6 +11,7 @@ mod troubled;
 mod engines;
 mod stalls;
 mod full_disk;
+mod stashes;
 mod golden;
 
 use std::path::Path;
