@@ -94,14 +94,27 @@ impl RebuildNotes {
         let is_known = self.find(id).is_some();
         self.note(store, id, view, failure)?;
         if !is_known {
-            let mut counts = locked(&self.counts);
-            let of_view = counts.entry(view.to_owned()).or_default();
-            match failure {
-                None => of_view.succeeded += 1,
-                Some(_) => of_view.failed += 1,
-            }
+            self.count(view, failure);
         }
         Ok(())
+    }
+
+    /// Keeps that one failed before it was under way, and counts it, where the
+    /// store cannot be asked to note it. For one thread alone.
+    pub(crate) fn add_unwritten(&self, id: RebuildId, view: &str, why: &str) {
+        if self.find(id).is_none() {
+            self.keep(self.ended(id, view, Some(shortened(why).to_owned())));
+            self.count(view, Some(why));
+        }
+    }
+
+    fn count(&self, view: &str, failure: Option<&str>) {
+        let mut counts = locked(&self.counts);
+        let of_view = counts.entry(view.to_owned()).or_default();
+        match failure {
+            None => of_view.succeeded += 1,
+            Some(_) => of_view.failed += 1,
+        }
     }
 
     /// How many of a view have ended.
@@ -121,14 +134,18 @@ impl RebuildNotes {
         let failure = failure.map(|why| shortened(why).to_owned());
         let ended = self.ended(id, view, failure);
         store.set_note(&note_name(ended.number), &to_bytes(&ended))?;
+        self.keep(ended);
+        Ok(())
+    }
+
+    fn keep(&self, ended: Ended) {
         let mut kept = self.kept();
-        if let Some(known) = kept.iter_mut().find(|known| known.id == id) {
+        if let Some(known) = kept.iter_mut().find(|known| known.id == ended.id) {
             *known = ended;
-            return Ok(());
+            return;
         }
         while kept.pop_front_if(|oldest| !ended.is_kept(oldest)).is_some() {}
         kept.push_back(ended);
-        Ok(())
     }
 
     /// What is to be noted of an end, in the place of what is known of it.

@@ -324,7 +324,7 @@ impl Follower {
     /// or waits until there is something to follow. `false` if nobody can want
     /// anything of it any more.
     fn work_beside(&mut self, set: &ViewSet, is_marked: &mut bool) -> Result<bool, FeedError> {
-        self.shared.begin_rebuilds(set)?;
+        self.shared.begin_rebuilds(self.number, set)?;
         match self.wait_for_pace() {
             Woken::Gone => return Ok(false),
             Woken::Moved => return Ok(true),

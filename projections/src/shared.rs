@@ -110,10 +110,29 @@ struct State {
     damage: Option<Damage>,
     /// Views that are to be built anew, each at most once.
     rebuilds_wanted: Vec<(&'static str, RebuildId)>,
+    /// The first of them is being begun. It stays there until it is under way, so
+    /// that at any moment it is known what becomes of it.
+    is_beginning: bool,
     /// Lists are not answered before the views have reached this: the head when
     /// they were opened or begun anew.
     floor: Position,
     rebuilds: u32,
+}
+
+impl State {
+    /// The rebuild that is being begun, if one is.
+    fn beginning(&self) -> Option<(&'static str, RebuildId)> {
+        let first = self.rebuilds_wanted.first().copied();
+        first.filter(|_| self.is_beginning)
+    }
+
+    /// It waits no longer: what became of it is noted elsewhere.
+    fn end_beginning(&mut self) {
+        if self.beginning().is_some() {
+            self.rebuilds_wanted.remove(0);
+        }
+        self.is_beginning = false;
+    }
 }
 
 #[derive(Debug)]
@@ -158,6 +177,7 @@ impl Shared {
                 refusal: None,
                 damage: None,
                 rebuilds_wanted: Vec::new(),
+                is_beginning: false,
                 floor: head,
                 rebuilds: 0,
             }),
@@ -364,12 +384,29 @@ impl Shared {
         Some(id)
     }
 
-    /// Begins what was asked for.
-    pub(crate) fn begin_rebuilds(&self, set: &ViewSet) -> Result<(), ViewStoreError> {
-        let wanted = std::mem::take(&mut locked(&self.state).rebuilds_wanted);
-        wanted
-            .into_iter()
-            .try_for_each(|(name, id)| set.begin_rebuild(name, Some(id)))
+    /// Begins what was asked for, for the thread of this number. What cannot be begun
+    /// has failed once the views are [closed](Self::close_views) for that; what was
+    /// asked for after it goes on waiting.
+    pub(crate) fn begin_rebuilds(&self, runner: u64, set: &ViewSet) -> Result<(), ViewStoreError> {
+        while let Some((name, id)) = self.next_rebuild() {
+            set.begin_rebuild(name, Some(id))?;
+            // The thread is not given up while this lock is held. If it was before,
+            // what became of the rebuild is told already.
+            let current = self.set.read().unwrap_or_else(PoisonError::into_inner);
+            if self.runner() != runner {
+                break;
+            }
+            locked(&self.state).end_beginning();
+            drop(current);
+        }
+        Ok(())
+    }
+
+    fn next_rebuild(&self) -> Option<(&'static str, RebuildId)> {
+        let mut state = locked(&self.state);
+        let next = state.rebuilds_wanted.first().copied();
+        state.is_beginning = next.is_some();
+        next
     }
 
     /// Builds on what is being built, for a page.
@@ -405,11 +442,11 @@ impl Shared {
 
     /// What became of a rebuild; nothing if it is not known.
     pub(crate) fn rebuild_status(&self, id: RebuildId) -> Option<(&'static str, RebuildStatus)> {
-        if let Some(known) = self.set().rebuild_status(id) {
-            return Some(known);
-        }
         let state = locked(&self.state);
         let waiting = state.rebuilds_wanted.iter().find(|(_, it)| *it == id);
-        waiting.map(|(name, _)| (*name, RebuildStatus::Waiting))
+        let waiting = waiting.map(|(name, _)| (*name, RebuildStatus::Waiting));
+        drop(state);
+        // In this order: it waits until the views know it.
+        waiting.or_else(|| self.set().rebuild_status(id))
     }
 }

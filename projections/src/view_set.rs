@@ -248,6 +248,12 @@ impl ViewSet {
         })
     }
 
+    /// Keeps that a rebuild of a view could not be begun, and why. It is written down
+    /// by the views that [take over](Self::take_over) from these.
+    pub(crate) fn note_not_begun(&self, id: RebuildId, name: &str, why: &str) {
+        self.notes.add_unwritten(id, name, why);
+    }
+
     /// Feeds one page of the log to the views that are being built, and lets
     /// those answer that have come as far as the ones they replace. Gives the
     /// replaced ones that did not say what the log says.

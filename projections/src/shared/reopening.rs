@@ -45,17 +45,23 @@ impl Shared {
 
     /// Lets go of views whose disk takes no writes, or that are damaged or hang,
     /// and shows nothing until they are [opened again](Self::open_again).
-    /// Rebuilds that were under way have failed, and this is why.
+    /// Rebuilds that were under way or about to be have failed, and this is why.
     pub(crate) fn close_views(&self, runner: u64, why: &str, head: Position) {
         let closed = ViewSet::unopened(self.projections, &self.history);
         if let Err(error) = closed.take_over(&self.set(), why) {
             tracing::warn!(%error, "what became of rebuilds is not known any more");
         }
         let mut state = locked(&self.state);
+        if let Some((view, id)) = state.beginning() {
+            closed.note_not_begun(id, view, why);
+        }
         // Before they can be seen, so that no list is answered from them too early.
         state.floor = state.floor.max(head);
         drop(state);
         self.show(runner, closed);
+        if self.runner() == runner {
+            locked(&self.state).end_beginning();
+        }
     }
 
     /// Counts that the views are begun anew.

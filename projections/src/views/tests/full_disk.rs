@@ -121,6 +121,40 @@ fn a_rebuild_that_fills_the_disk_is_given_up_and_the_views_go_on_once_there_is_r
 }
 
 #[test]
+fn a_rebuild_that_cannot_be_begun_has_failed_and_the_next_one_is_begun_once_there_is_room() {
+    // Given views that follow, on a disk that has become full.
+    let (log, disk) = (deliveries(), Arc::<SmallDisk>::default());
+    let views = on(&disk, &log);
+    disk.is_full.store(true, Ordering::SeqCst);
+
+    // When two rebuilds are asked for.
+    assert_eq!(views.rebuild("user_deliveries", ID), Some(ID));
+    assert_eq!(views.rebuild("fleet", ANOTHER), Some(ANOTHER));
+
+    // Then the first has failed and says why, and the other is not forgotten.
+    let failed = runtime().block_on(async {
+        loop {
+            match views.rebuild_status(ID) {
+                Some((_, RebuildStatus::Waiting)) => tokio::task::yield_now().await,
+                told => break told,
+            }
+        }
+    });
+    assert!(
+        matches!(&failed, Some((_, RebuildStatus::Failed { why })) if why.contains("make room on the disk")),
+        "{failed:?}"
+    );
+    let waits = views.rebuild_status(ANOTHER);
+    assert_eq!(waits, Some(("fleet", RebuildStatus::Waiting)));
+    disk.is_full.store(false, Ordering::SeqCst);
+    assert_eq!(ended(&views, ANOTHER), RebuildStatus::Succeeded);
+    assert_eq!(views.rebuild_status(ID), failed, "it is kept");
+    let health = views.health().views;
+    let counted = health.iter().map(|view| view.rebuilds_failed).sum::<u64>();
+    assert_eq!(counted, 1, "once");
+}
+
+#[test]
 fn a_disk_that_is_full_while_the_views_follow_is_waited_for() {
     let (mut log, disk) = (deliveries(), Arc::<SmallDisk>::default());
     let views = on(&disk, &log);

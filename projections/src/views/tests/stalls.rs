@@ -148,12 +148,18 @@ fn given_up_wherever_it_hangs(hangs: Hangs) {
 
     let health = views.health();
     assert_eq!(health.head, log.head(), "{hangs:?}");
-    drop(views.rebuild_status(ID));
+    assert_eq!(views.rebuild_status(ID).is_some(), rebuild.is_some());
     for number in 0..=20 {
         assert!(views.delivery(delivery(number)).unwrap().is_some());
     }
     catch_up(&views, &log);
     assert_eq!(views.health().rebuilds, 1, "{hangs:?}");
+    let failed = views.rebuild_status(ID);
+    let is_told = matches!(
+        &failed,
+        Some(("user", RebuildStatus::Failed { why })) if why.contains("begun anew")
+    );
+    assert_eq!(is_told, rebuild.is_some(), "{failed:?}");
     let list = views.user_deliveries(user(1), &UserDeliveriesQuery::all(50));
     assert_eq!(list.unwrap().items.len(), 21);
 
