@@ -22,7 +22,7 @@ use crate::overlay::Overlay;
 use crate::projection::{Facts, Halt};
 use crate::stored::{from_bytes, to_bytes};
 use crate::view::View;
-use crate::view_store::{Direction, ViewStoreError, ViewTree};
+use crate::view_store::{BATCH_KEYS, Direction, ViewStoreError, ViewTree};
 
 /// Most streams that a view parks. One that cannot fold so many is broken as a
 /// whole: it stands still.
@@ -30,6 +30,10 @@ pub const PARKED_STREAMS_MAX: usize = 1_000;
 
 /// Bytes of a reason that are kept.
 const WHY_BYTES_MAX: usize = 500;
+
+/// Keys after which a part of a stream that is folded once more is applied. In
+/// tests few, so that much can come between two parts.
+const RETRY_KEYS: usize = if cfg!(test) { 2 } else { BATCH_KEYS };
 
 /// What a projection wants to be done with a record that it cannot fold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,19 +139,28 @@ fn parked_key(stream: StreamId) -> Key {
 
 /// Notes that a stream waits from this record on.
 pub(crate) fn park(overlay: &mut Overlay<'_>, record: &Record, halt: &Halt) {
-    let first = record.versioned().next();
-    let known = first.map_or(StreamVersion::EMPTY, |(version, _)| {
-        StreamVersion::new(version.get().saturating_sub(1))
-    });
-    let mut why = halt.to_string();
-    why.truncate(why.floor_char_boundary(WHY_BYTES_MAX));
     let parked = Parked {
         position: record.position,
-        known,
-        why,
+        known: known_before(record),
+        why: why(halt),
         owner: record.owner.map(UserId::from_uuid),
     };
     overlay.put(parked_key(record.stream), to_bytes(&parked));
+}
+
+/// The stream's version before a record.
+fn known_before(record: &Record) -> StreamVersion {
+    let first = record.versioned().next();
+    first.map_or(StreamVersion::EMPTY, |(version, _)| {
+        StreamVersion::new(version.get().saturating_sub(1))
+    })
+}
+
+/// A reason, no longer than is kept.
+fn why(halt: &Halt) -> String {
+    let mut why = halt.to_string();
+    why.truncate(why.floor_char_boundary(WHY_BYTES_MAX));
+    why
 }
 
 /// Counts a record that is left out, and notes the first one.
@@ -253,58 +266,111 @@ fn stream_of(key: &[u8]) -> Option<StreamId> {
 
 /// Tries again to fold the streams that a view has parked, as far as the view
 /// is: for code that may be another than the one that could not. Says how many
-/// go on. For the thread that feeds it.
-pub(crate) fn retry(view: &View, log: &dyn EventStore) -> Result<usize, FeedError> {
+/// go on. For the thread that feeds it, which is told with every page that it moves.
+pub(crate) fn retry(
+    view: &View,
+    log: &dyn EventStore,
+    moves: &dyn Fn(),
+) -> Result<usize, FeedError> {
     let mut healed = 0;
     for (stream, parked) in view.parked().streams() {
-        let mut overlay = view.begin();
-        if fold_stream(view, &mut overlay, log, stream, parked.known)? {
-            overlay.remove(parked_key(stream));
-            view.commit(overlay, view.position())?;
-            tracing::info!(view = view.name(), %stream, "a stream that was parked is folded again");
-            healed += 1;
+        let mut retry = Retry {
+            view,
+            overlay: view.begin(),
+            stream,
+            parked,
+            has_moved: false,
+        };
+        match retry.fold(log, moves)? {
+            Ok(()) => {
+                retry.overlay.remove(parked_key(stream));
+                view.commit(retry.overlay, view.position())?;
+                tracing::info!(view = view.name(), %stream, "a stream that was parked is folded again");
+                healed += 1;
+            }
+            Err(halt) if retry.has_moved => retry.park_where_it_is(&halt)?,
+            Err(_as_before) => {}
         }
+        moves();
     }
     Ok(healed)
 }
 
-/// Folds a stream's records up to the view's position, and between them, each at
-/// its place, those that they await; `false` if one cannot be folded.
-fn fold_stream(
-    view: &View,
-    overlay: &mut Overlay<'_>,
-    log: &dyn EventStore,
+/// A stream that is folded once more.
+struct Retry<'v> {
+    view: &'v View,
+    overlay: Overlay<'v>,
     stream: StreamId,
-    mut after: StreamVersion,
-) -> Result<bool, FeedError> {
-    let mut awaited = BTreeMap::new();
-    loop {
-        let page = log.read_stream(stream, after, Budget::PAGE)?;
-        let seen = page.records.iter();
-        for record in seen.take_while(|record| record.position <= view.position()) {
-            let later = awaited.split_off(&record.position);
-            let facts = Facts::of(record);
-            if !fold_awaited(view, overlay, awaited)?
-                || view.project(overlay, record, &facts)?.is_err()
-            {
-                return Ok(false);
+    /// What of it waits.
+    parked: Parked,
+    /// Some of what waited is in the view.
+    has_moved: bool,
+}
+
+impl Retry<'_> {
+    /// Folds a stream's records up to the view's position, and between them, each at
+    /// its place, those that they await; up to one that cannot be folded.
+    fn fold(
+        &mut self,
+        log: &dyn EventStore,
+        moves: &dyn Fn(),
+    ) -> Result<Result<(), Halt>, FeedError> {
+        let (view, mut after) = (self.view, self.parked.known);
+        let mut awaited = BTreeMap::new();
+        loop {
+            let page = log.read_stream(self.stream, after, Budget::PAGE)?;
+            moves();
+            let seen = page.records.iter();
+            for record in seen.take_while(|record| record.position <= view.position()) {
+                // Not between a record and what it awaits: nobody would know of that
+                // after a crash.
+                if self.overlay.len() >= RETRY_KEYS && awaited.is_empty() {
+                    self.commit_before(record)?;
+                }
+                let later = awaited.split_off(&record.position);
+                let facts = Facts::of(record);
+                if let Err(halt) = fold_awaited(view, &mut self.overlay, awaited)? {
+                    return Ok(Err(halt));
+                }
+                if let Err(halt) = view.project(&mut self.overlay, record, &facts)? {
+                    return Ok(Err(halt));
+                }
+                awaited = later;
+                for stream in view.awaits(&facts) {
+                    let first = first_record(log, stream)?;
+                    let first = first.filter(|first| first.position > record.position);
+                    awaited.extend(first.map(|first| (first.position, first)));
+                }
             }
-            awaited = later;
-            for stream in view.awaits(&facts) {
-                let first = first_record(log, stream)?;
-                let first = first.filter(|first| first.position > record.position);
-                awaited.extend(first.map(|first| (first.position, first)));
+            let last = page.records.last();
+            let is_whole = last.is_none_or(|last| last.position > view.position());
+            if is_whole || page.read_to >= page.version {
+                awaited.retain(|position, _| *position <= view.position());
+                return Ok(fold_awaited(view, &mut self.overlay, awaited)?);
             }
+            after = page.read_to;
         }
-        let is_whole = page
-            .records
-            .last()
-            .is_none_or(|last| last.position > view.position());
-        if is_whole || page.read_to >= page.version {
-            awaited.retain(|position, _| *position <= view.position());
-            return Ok(fold_awaited(view, overlay, awaited)?);
-        }
-        after = page.read_to;
+    }
+
+    /// Applies what is folded so far. The stream goes on waiting from this record on.
+    fn commit_before(&mut self, record: &Record) -> Result<(), ViewStoreError> {
+        self.parked.position = record.position;
+        self.parked.known = known_before(record);
+        let folded = std::mem::replace(&mut self.overlay, self.view.begin());
+        self.commit_parked(folded)?;
+        self.has_moved = true;
+        Ok(())
+    }
+
+    /// Leaves the stream where it waits by now, and says what it waits for.
+    fn park_where_it_is(mut self, halt: &Halt) -> Result<(), ViewStoreError> {
+        self.parked.why = why(halt);
+        self.commit_parked(self.view.begin())
+    }
+
+    fn commit_parked(&self, mut folded: Overlay<'_>) -> Result<(), ViewStoreError> {
+        folded.put(parked_key(self.stream), to_bytes(&self.parked));
+        self.view.commit(folded, self.view.position())
     }
 }
 
@@ -312,19 +378,16 @@ fn fold_awaited(
     view: &View,
     overlay: &mut Overlay<'_>,
     awaited: BTreeMap<Position, Record>,
-) -> Result<bool, ViewStoreError> {
+) -> Result<Result<(), Halt>, ViewStoreError> {
     for record in awaited.into_values() {
-        // A stream that waits itself is folded when it goes on.
-        let is_parked = view.parked().contains(record.stream);
-        if !is_parked
-            && view
-                .project(overlay, &record, &Facts::of(&record))?
-                .is_err()
-        {
-            return Ok(false);
+        // What waits itself is folded when it goes on.
+        let parked = view.parked().get(record.stream);
+        let waits = parked.is_some_and(|parked| parked.position <= record.position);
+        if !waits && let Err(halt) = view.project(overlay, &record, &Facts::of(&record))? {
+            return Ok(Err(halt));
         }
     }
-    Ok(true)
+    Ok(Ok(()))
 }
 
 fn first_record(log: &dyn EventStore, stream: StreamId) -> Result<Option<Record>, FeedError> {

@@ -268,7 +268,8 @@ impl Follower {
             return error.into();
         }
         let mut is_marked = self.note_if_checked(&set);
-        if let Err(error) = set.retry_parked(&*self.log) {
+        // Each is a beat: a thousand of them are no sign of a store that hangs.
+        if let Err(error) = set.retry_parked(&*self.log, &|| self.shared.beat()) {
             return error.into();
         }
         loop {

@@ -227,10 +227,15 @@ impl ViewSet {
         gatherer.go_on(log, &*self.store, views)
     }
 
-    /// Tries again to fold the streams that were parked.
-    pub(crate) fn retry_parked(&self, log: &dyn EventStore) -> Result<(), FeedError> {
+    /// Tries again to fold the streams that were parked. Tells with every page and
+    /// every stream that it moves.
+    pub(crate) fn retry_parked(
+        &self,
+        log: &dyn EventStore,
+        moves: &dyn Fn(),
+    ) -> Result<(), FeedError> {
         for view in self.all().filter(|view| view.parked().len() > 0) {
-            retry(&view, log)?;
+            retry(&view, log, moves)?;
         }
         Ok(())
     }

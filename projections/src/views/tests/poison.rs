@@ -148,15 +148,104 @@ proptest! {
         prop_assert_eq!(set.view(&PARKING).position(), log.head());
         prop_assert_eq!(set.view(&PARKING).halt(), None);
 
-        set.retry_parked(&*log.store).unwrap();
+        set.retry_parked(&*log.store, &|| {}).unwrap();
         prop_assert_eq!(set.view(&PARKING).parked().len(), waiting.len(), "the code is as it was");
         drop(set);
         let set = opened(&log, PARKING_ONLY, &mut folder);
         prop_assert_eq!(set.view(&PARKING).parked().len(), waiting.len(), "it is known after a restart");
         *PARKING_BROKEN.lock().unwrap() = BTreeSet::new();
-        set.retry_parked(&*log.store).unwrap();
+        set.retry_parked(&*log.store, &|| {}).unwrap();
         prop_assert_eq!(entries(&set, &PARKING), entries(&whole, &PARKING));
     }
+}
+
+/// A row for every record, by code that is broken for some positions.
+#[derive(Debug)]
+struct Rows;
+
+static ROWS_BROKEN: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
+const ROWS_ONLY: Projections = &[&Rows];
+
+impl Projection for Rows {
+    fn name(&self) -> &'static str {
+        "rows"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn poison(&self) -> Poison {
+        Poison::ParkStream
+    }
+
+    fn categories(&self) -> &'static [Category] {
+        &[Category::Delivery]
+    }
+
+    fn project(
+        &self,
+        view: &mut Overlay<'_>,
+        record: &Record,
+        _facts: &Facts,
+    ) -> Result<(), ViewStoreError> {
+        let number = u32::try_from(record.position.get()).unwrap();
+        view.put(Key::row().number(number), vec![1]);
+        let broken = ROWS_BROKEN
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let is_broken = broken.contains(&record.position.get());
+        drop(broken);
+        assert!(!is_broken, "it is broken there");
+        Ok(())
+    }
+}
+
+#[test]
+fn a_long_stream_goes_on_part_by_part_and_waits_where_it_cannot() {
+    // Given two streams, both parked at their second record.
+    let log = log_of(&[1, 2, 1, 2, 1, 1, 1, 1, 1]);
+    let mut whole = ViewFolder::Memory(Arc::<MemoryViewStore>::default());
+    let whole = opened(&log, ROWS_ONLY, &mut whole);
+    log.feed(&whole);
+    *ROWS_BROKEN.lock().unwrap() = BTreeSet::from([3, 4]);
+    let mut folder = ViewFolder::Memory(Arc::<MemoryViewStore>::default());
+    let set = opened(&log, ROWS_ONLY, &mut folder);
+    log.feed(&set);
+    let view = set.view(&Rows);
+    assert_eq!(view.parked().len(), 2);
+
+    // When the code can fold some more of the longer one, and nothing of the other.
+    *ROWS_BROKEN.lock().unwrap() = BTreeSet::from([4, 9]);
+    let moves = std::cell::Cell::new(0);
+    let beat = || moves.set(moves.get() + 1);
+    set.retry_parked(&*log.store, &beat).unwrap();
+
+    // Then what was applied is no longer waited for, and every stream was a beat.
+    let parked: Vec<_> = view
+        .parked()
+        .streams()
+        .into_iter()
+        .map(|(_, it)| it)
+        .collect();
+    let told = parked
+        .iter()
+        .map(|it| (it.position.get(), it.known.get(), it.why.as_str()));
+    let broken_at = |position: u64| {
+        format!("folding the record at position {position} panicked: it is broken there")
+    };
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [(8, 5, broken_at(9).as_str()), (4, 1, broken_at(4).as_str())]
+    );
+    assert!(moves.get() >= 4, "{} beats", moves.get());
+    drop((set, view));
+
+    // And once it can fold all of them every byte is as if nothing had been wrong.
+    ROWS_BROKEN.lock().unwrap().clear();
+    let set = opened(&log, ROWS_ONLY, &mut folder);
+    set.retry_parked(&*log.store, &|| {}).unwrap();
+    assert_eq!(entries(&set, &Rows), entries(&whole, &Rows));
 }
 
 static SKIPPING_BROKEN: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
@@ -301,7 +390,7 @@ proptest! {
             let still = broken.iter().filter(|(_, mended_in)| **mended_in >= release);
             *BREAKS_AT.lock().unwrap() = still.map(|(position, _)| *position).collect();
             let set = opened(&log, *BREAKING, &mut folder);
-            set.retry_parked(&*log.store).unwrap();
+            set.retry_parked(&*log.store, &|| {}).unwrap();
             feed(&set);
             prop_assert_eq!(set.fed(), log.head());
         }
