@@ -9,9 +9,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use eventstore::{Budget, EventStore, Filter, Position};
+use eventstore::{EventStore, Filter, Position};
 
-use crate::feeding::FeedError;
+use crate::feeding::{FeedError, ONE_RECORD};
 use crate::view_set::ViewSet;
 
 // What a view must say, by the log alone.
@@ -21,12 +21,6 @@ mod fold;
 /// is as long as, so that a log that does not grow is gone through whole before
 /// a place comes again.
 const STRIDE: u64 = (1 << 61) - 1;
-
-/// One record of a page is enough to know its stream.
-const ONE_RECORD: Budget = Budget {
-    records_max: 1,
-    bytes_max: 1,
-};
 
 /// What was audited, and what was found.
 #[derive(Debug, Default)]

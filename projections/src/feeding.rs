@@ -11,6 +11,12 @@ use crate::projection::{Facts, Halt};
 use crate::view::View;
 use crate::view_store::{BATCH_KEYS, ViewStoreError};
 
+/// Reads one record, however large it is.
+pub(crate) const ONE_RECORD: Budget = Budget {
+    records_max: 1,
+    bytes_max: Budget::PAGE.bytes_max,
+};
+
 /// Why records did not get into the views.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FeedError {

@@ -16,7 +16,7 @@ use domain::id::UserId;
 use eventstore::{Budget, Category, EventStore, Position, Record, StreamId, StreamVersion};
 use serde::{Deserialize, Serialize};
 
-use crate::feeding::FeedError;
+use crate::feeding::{FeedError, ONE_RECORD};
 use crate::key::{Key, KeyParts};
 use crate::overlay::Overlay;
 use crate::projection::{Facts, Halt};
@@ -64,27 +64,7 @@ pub struct Parked {
     pub owner: Option<UserId>,
 }
 
-/// As it lies in views that did not note whose the stream is.
-#[derive(Deserialize)]
-struct ParkedOfNobody {
-    position: Position,
-    known: StreamVersion,
-    why: String,
-}
-
 impl Parked {
-    fn read(bytes: &[u8]) -> Result<Self, ViewStoreError> {
-        from_bytes(bytes).or_else(|_| {
-            let it = from_bytes::<ParkedOfNobody>(bytes)?;
-            Ok(Self {
-                position: it.position,
-                known: it.known,
-                why: it.why,
-                owner: None,
-            })
-        })
-    }
-
     /// Whether what is made for somebody may lack this stream.
     pub(crate) fn may_concern(&self, user: UserId) -> bool {
         self.owner.is_none_or(|owner| owner == user)
@@ -119,7 +99,7 @@ impl ParkingChange {
         let Some(stream) = stream_of(key) else {
             return Ok(None);
         };
-        let parked = value.map(Parked::read).transpose()?;
+        let parked = value.map(from_bytes).transpose()?;
         Ok(Some(Self::Stream(stream, parked)))
     }
 }
@@ -185,7 +165,7 @@ impl ParkedStreams {
         let parked = entries.into_iter().map(|(key, value)| {
             let stream = stream_of(&key)
                 .ok_or_else(|| ViewStoreError::unreadable("a parked stream without a name"))?;
-            Ok((stream, Parked::read(&value)?))
+            Ok((stream, from_bytes(&value)?))
         });
         let parked: Result<_, ViewStoreError> = parked.collect();
         let left_out = tree.get(Key::skipped().as_bytes())?;
@@ -391,10 +371,6 @@ fn fold_awaited(
 }
 
 fn first_record(log: &dyn EventStore, stream: StreamId) -> Result<Option<Record>, FeedError> {
-    let one = Budget {
-        records_max: 1,
-        ..Budget::PAGE
-    };
-    let page = log.read_stream(stream, StreamVersion::EMPTY, one)?;
+    let page = log.read_stream(stream, StreamVersion::EMPTY, ONE_RECORD)?;
     Ok(page.records.into_iter().next())
 }

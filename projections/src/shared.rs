@@ -82,7 +82,7 @@ pub(crate) struct Shared {
     /// Whether writes are to wait for them.
     held: Mutex<Option<WriteHold>>,
     /// How often they were begun anew since they last followed.
-    begun_anew: AtomicU32,
+    in_a_row: AtomicU32,
     /// Which thread feeds the views: one that was given up is another one's elder.
     runner: AtomicU64,
     ended: watch::Sender<bool>,
@@ -116,7 +116,7 @@ struct State {
     /// Lists are not answered before the views have reached this: the head when
     /// they were opened or begun anew.
     floor: Position,
-    rebuilds: u32,
+    begun_anew: u32,
 }
 
 impl State {
@@ -167,7 +167,7 @@ impl Shared {
             lag_ms: AtomicU64::new(0),
             lags: Mutex::default(),
             held: Mutex::new(None),
-            begun_anew: AtomicU32::new(0),
+            in_a_row: AtomicU32::new(0),
             runner: AtomicU64::new(0),
             ended: watch::Sender::new(false),
             closing: watch::Sender::new(false),
@@ -179,7 +179,7 @@ impl Shared {
                 rebuilds_wanted: Vec::new(),
                 is_beginning: false,
                 floor: head,
-                rebuilds: 0,
+                begun_anew: 0,
             }),
         }
     }
@@ -242,12 +242,12 @@ impl Shared {
     pub(crate) fn note_following(&self) {
         self.set_lag(Duration::ZERO);
         self.hold_writes(None);
-        self.begun_anew.store(0, Ordering::Relaxed);
+        self.in_a_row.store(0, Ordering::Relaxed);
     }
 
     /// Whether the views may be begun anew once more, which is counted.
     pub(crate) fn may_begin_anew(&self) -> bool {
-        self.begun_anew.fetch_add(1, Ordering::Relaxed) < BEGUN_ANEW_MAX
+        self.in_a_row.fetch_add(1, Ordering::Relaxed) < BEGUN_ANEW_MAX
     }
 
     /// The number of the thread that feeds the views.
@@ -345,8 +345,8 @@ impl Shared {
     }
 
     /// How often the views were set aside and built anew.
-    pub(crate) fn rebuilds(&self) -> u32 {
-        locked(&self.state).rebuilds
+    pub(crate) fn begun_anew(&self) -> u32 {
+        locked(&self.state).begun_anew
     }
 
     /// A reader found these views damaged: the thread that feeds them looks after it.

@@ -54,9 +54,6 @@ impl Build {
 struct Note {
     serving: Build,
     building: Option<NotedRebuild>,
-    /// The last rebuild that came to its end, in the layout of an earlier
-    /// release; the [`RebuildNotes`] have it too.
-    done: Option<RebuildId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +69,6 @@ impl Note {
         Self {
             serving: Build::first(projection.version()),
             building: None,
-            done: None,
         }
     }
 
@@ -199,7 +195,6 @@ impl Slot {
             note = Note {
                 serving: Build::first(projection.version()),
                 building: None,
-                ..note
             };
             projection
         });
@@ -375,7 +370,6 @@ impl Slot {
         }
         if failure.is_none() {
             note.serving = rebuild.build;
-            note.done = rebuild.id.or(note.done);
         }
         note.write(store, self.projection)?;
         self.set_rebuilds(Rebuilds {

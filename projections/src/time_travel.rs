@@ -11,18 +11,18 @@
 use domain::decider::Occurrence;
 use domain::delivery::{DeliveryEvent, effective_times, happened_by};
 use domain::id::DeliveryId;
-use domain::stream::{Category, StreamName};
 use domain::time::Timestamp;
-use eventstore::{Budget, EventStore, Filter, Position, Record, StreamId, StreamVersion};
+use eventstore::{Budget, EventStore, Filter, Position, Record, StreamVersion};
 
 use crate::delivery_history::{self, DeliveryHistory, HistoryEntry};
 use crate::delivery_status::{self, DeliveryRow, DeliveryStatus};
+use crate::feeding::ONE_RECORD;
 use crate::overlay::Overlay;
 use crate::projection::{Facts, Halt, Projection};
 use crate::stored::{event_time, instant};
 use crate::view::project;
 use crate::view_store::NoTree;
-use crate::views::{QueryError, Views};
+use crate::views::{QueryError, Views, delivery_stream};
 
 #[cfg(test)]
 mod tests;
@@ -207,11 +207,7 @@ fn is_final(log: &dyn EventStore, known_at: Option<KnownAt>) -> Result<bool, Que
         Some(KnownAt::Position(position)) => Ok(position <= head),
         Some(KnownAt::Time(time)) => {
             let before = Position::new(head.get().saturating_sub(1));
-            let last = Budget {
-                records_max: 1,
-                ..Budget::PAGE
-            };
-            let page = log.read_all(before, &Filter::everything(), last)?;
+            let page = log.read_all(before, &Filter::everything(), ONE_RECORD)?;
             let last = page.records.last();
             Ok(last.is_some_and(|last| last.recorded_at_us > time.micros()))
         }
@@ -224,9 +220,7 @@ fn read(
     id: DeliveryId,
     known_at: Option<KnownAt>,
 ) -> Result<(Vec<Record>, Option<Record>), QueryError> {
-    let name = StreamName::delivery(id);
-    let category = eventstore::Category::new(Category::Delivery.number());
-    let stream = StreamId::new(category, name.key);
+    let stream = delivery_stream(id);
     let (mut known, mut after) = (Vec::new(), StreamVersion::EMPTY);
     loop {
         let page = log.read_stream(stream, after, Budget::PAGE)?;

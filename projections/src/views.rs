@@ -469,7 +469,8 @@ impl Views {
     }
 }
 
-fn delivery_stream(id: DeliveryId) -> StreamId {
+/// The stream of a delivery.
+pub(crate) fn delivery_stream(id: DeliveryId) -> StreamId {
     let name = StreamName::delivery(id);
     let category = eventstore::Category::new(Category::Delivery.number());
     StreamId::new(category, name.key)

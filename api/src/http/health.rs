@@ -205,7 +205,7 @@ fn gauge(health: &ViewsHealth, log: &Health) {
     metrics::gauge!(VIEWS_LAG_SECONDS).set(health.lag.as_secs_f64());
     let are_held = f64::from(u8::from(health.holds_writes.is_some()));
     metrics::gauge!(VIEWS_HOLD_WRITES).set(are_held);
-    metrics::counter!(VIEWS_BEGUN_ANEW).absolute(u64::from(health.rebuilds));
+    metrics::counter!(VIEWS_BEGUN_ANEW).absolute(u64::from(health.begun_anew));
     for view in &health.views {
         let lag = health.head.get().saturating_sub(view.position.get());
         metrics::gauge!(VIEW_POSITION, "view" => view.name).set(view.position.get() as f64);
@@ -252,7 +252,7 @@ mod tests {
             lag: std::time::Duration::ZERO,
             holds_writes: None,
             reader,
-            rebuilds: 0,
+            begun_anew: 0,
             audited: 0,
             views: Vec::new(),
         }

@@ -7,8 +7,7 @@ use domain::id::UserId;
 use domain::stream::{Category, StreamName};
 use eventstore::{Budget, EventStore, Position, Record, StreamId, StreamVersion};
 
-use super::ONE_RECORD;
-use crate::feeding::FeedError;
+use crate::feeding::{FeedError, ONE_RECORD};
 use crate::key::{Key, ROWS};
 use crate::overlay::Overlay;
 use crate::projection::{Facts, Sources, category};

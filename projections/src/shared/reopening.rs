@@ -66,7 +66,7 @@ impl Shared {
 
     /// Counts that the views are begun anew.
     pub(crate) fn note_begun_anew(&self) {
-        locked(&self.state).rebuilds += 1;
+        locked(&self.state).begun_anew += 1;
     }
 
     /// Opens views again that were closed, setting them aside before if they are

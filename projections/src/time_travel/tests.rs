@@ -1,6 +1,7 @@
 //! Tests of what was so and what was known.
 
 use domain::delivery::Milestone;
+use domain::stream::StreamName;
 use proptest::collection::vec;
 use proptest::prelude::*;
 

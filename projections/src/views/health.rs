@@ -27,7 +27,7 @@ pub struct ViewsHealth {
     /// Whether they follow the log.
     pub reader: ReaderState,
     /// How often they were damaged and begun anew since they were opened.
-    pub rebuilds: u32,
+    pub begun_anew: u32,
     /// How many records were audited since then: their streams folded anew, and compared
     /// with what the views say.
     pub audited: u64,
@@ -130,7 +130,7 @@ impl Views {
             lag: self.shared.lag(),
             holds_writes: self.shared.held(),
             reader: self.shared.state(),
-            rebuilds: self.shared.rebuilds(),
+            begun_anew: self.shared.begun_anew(),
             audited: self.shared.audits().audited(),
             views: set.views().iter().map(|view| health(view)).collect(),
         }

@@ -8,7 +8,7 @@ use domain::id::{DeliveryId, DroneId, MissionId};
 use domain::session::{ParkReason, ReceivedFact, SessionEvent};
 use domain::task::{Matter, TaskId};
 use domain::time::Timestamp;
-use eventstore::{Budget, Filter, StreamId, StreamVersion};
+use eventstore::{Filter, StreamId, StreamVersion};
 
 use super::{AsKnown, QueryError, Views};
 use crate::dead_letters::{self, DeadLetters, LetterRow, Received};
@@ -16,6 +16,7 @@ use crate::deliveries::{self, Deliveries, DeliveriesPage, DeliveriesQuery};
 use crate::delivery_status::{self, DeliveryStatus};
 use crate::event_place::{EventPage, EventPlace};
 use crate::fleet::{self, DroneRow, Fleet};
+use crate::feeding::ONE_RECORD;
 use crate::live::DroneName;
 use crate::projection::Facts;
 use crate::statistics::{self, HourlyStatistics, StatisticsPage, StatisticsQuery};
@@ -239,11 +240,7 @@ impl Views {
         stream: StreamId,
         after: StreamVersion,
     ) -> Result<Vec<SessionEvent>, QueryError> {
-        let one = Budget {
-            records_max: 1,
-            ..Budget::PAGE
-        };
-        let page = self.log.read_stream(stream, after, one)?;
+        let page = self.log.read_stream(stream, after, ONE_RECORD)?;
         Ok(match page.records.first().map(Facts::of) {
             Some(Facts::Session(events)) => events,
             Some(

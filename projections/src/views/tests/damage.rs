@@ -210,7 +210,7 @@ fn entries_that_went_missing_are_noticed_when_the_process_was_killed() {
     let views = open(&stopped.views, &stopped.log);
     let mut applied = views.applied();
     runtime()
-        .block_on(applied.wait_for(|_| views.health().rebuilds == 1))
+        .block_on(applied.wait_for(|_| views.health().begun_anew == 1))
         .unwrap();
     catch_up(&views, &stopped.log);
     let all = views.user_deliveries(user(1), &UserDeliveriesQuery::all(200));
@@ -374,7 +374,7 @@ fn damage_that_shows_while_running_is_mended_while_running() {
     assert!(matches!(damaged, Err(QueryError::Views(_))), "{damaged:?}");
     runtime().block_on(async {
         let mut applied = views.applied();
-        let mended = |_: &Position| views.health().rebuilds == 1;
+        let mended = |_: &Position| views.health().begun_anew == 1;
         applied.wait_for(mended).await.unwrap();
         views.wait_for(log.head()).await.unwrap();
     });
@@ -415,7 +415,7 @@ fn come_back_although(obstruct: impl Fn(&Path), clear: impl Fn(&Path)) {
     let all = views.user_deliveries(user(1), &UserDeliveriesQuery::all(200));
     assert_eq!(all.unwrap().items.len() as u128, DELIVERIES + 1);
     let health = views.health();
-    assert_eq!(health.rebuilds, 1);
+    assert_eq!(health.begun_anew, 1);
     assert_eq!(health.reader, ReaderState::Following);
     stop_and_verify(views, &stopped.views, &log);
 }

@@ -35,7 +35,7 @@ fn views_go_on_where_they_stopped() {
     booked(&mut log, 2);
     let views = open(folder.path(), &log);
     catch_up(&views, &log);
-    assert_eq!(views.health().rebuilds, 0);
+    assert_eq!(views.health().begun_anew, 0);
     assert!(views.health().is_ready());
     let page = views.user_deliveries(user(1), &UserDeliveriesQuery::all(10));
     assert_eq!(page.unwrap().items.len(), 2);
@@ -165,7 +165,7 @@ fn views_that_have_seen_more_than_the_log_holds_are_not_opened() {
     let views = open(folder.path(), &long);
     catch_up(&views, &long);
     assert!(views.health().is_ready(), "nothing was changed");
-    assert_eq!(views.health().rebuilds, 0, "nothing was changed");
+    assert_eq!(views.health().begun_anew, 0, "nothing was changed");
 }
 
 /// A folder whose store is not opened before a word comes.

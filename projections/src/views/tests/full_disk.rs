@@ -107,7 +107,11 @@ fn a_rebuild_that_fills_the_disk_is_given_up_and_the_views_go_on_once_there_is_r
     let list = views.user_deliveries(user(1), &UserDeliveriesQuery::all(50));
     assert_eq!(list.unwrap().items.len(), 21);
     assert_eq!(ended(&views, ID), failed, "it is kept");
-    assert_eq!(views.health().rebuilds, 0, "nothing was taken for damaged");
+    assert_eq!(
+        views.health().begun_anew,
+        0,
+        "nothing was taken for damaged"
+    );
     assert!(views.shared.set().building().is_empty());
 
     disk.is_small.store(false, Ordering::SeqCst);
@@ -168,7 +172,7 @@ fn a_disk_that_is_full_while_the_views_follow_is_waited_for() {
     assert!(views.delivery(delivery(20)).unwrap().is_some());
     disk.is_full.store(false, Ordering::SeqCst);
     catch_up(&views, &log);
-    assert_eq!(views.health().rebuilds, 0);
+    assert_eq!(views.health().begun_anew, 0);
     views.stop();
 }
 
@@ -212,7 +216,11 @@ fn a_disk_that_is_full_at_the_start_keeps_nobody_from_what_needs_no_views() {
     runtime().block_on(views.opened()).unwrap();
     let list = views.user_deliveries(user(1), &UserDeliveriesQuery::all(50));
     assert_eq!(list.unwrap().items.len(), 21);
-    assert_eq!(views.health().rebuilds, 0, "nothing was taken for damaged");
+    assert_eq!(
+        views.health().begun_anew,
+        0,
+        "nothing was taken for damaged"
+    );
 }
 
 #[test]

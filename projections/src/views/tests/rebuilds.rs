@@ -321,7 +321,7 @@ fn a_rebuild_that_is_asked_for_is_made_while_the_views_follow() {
     });
     runtime().block_on(done).unwrap();
     catch_up(&views, &log);
-    assert_eq!(views.health().rebuilds, 0, "nothing was damaged");
+    assert_eq!(views.health().begun_anew, 0, "nothing was damaged");
     stop_and_verify(views, folder.path(), &log);
 }
 
@@ -354,7 +354,7 @@ fn a_view_that_is_not_what_the_log_says_is_noticed_and_built_anew() {
         .block_on(views.turns().wait_for(is_mended))
         .unwrap();
     assert!(views.delivery(delivery(1)).unwrap().is_some());
-    assert_eq!(views.health().rebuilds, 0);
+    assert_eq!(views.health().begun_anew, 0);
     let folded = log.folded();
     assert_eq!(
         entries(&views.shared.set().view(&DeliveryStatus)),

@@ -75,7 +75,7 @@ fn a_store_that_hangs_is_given_up_and_everything_is_answered_meanwhile() {
         "answered from the log while the writer hangs"
     );
     catch_up(&views, &log);
-    assert_eq!(views.health().rebuilds, 1);
+    assert_eq!(views.health().begun_anew, 1);
     let list = views.user_deliveries(user(1), &UserDeliveriesQuery::all(50));
     assert_eq!(list.unwrap().items.len(), 20);
 
@@ -83,7 +83,7 @@ fn a_store_that_hangs_is_given_up_and_everything_is_answered_meanwhile() {
     gate.open();
     log.delivery(delivery(20), user(1), [created(user(1))]);
     catch_up(&views, &log);
-    assert_eq!(views.health().rebuilds, 1);
+    assert_eq!(views.health().begun_anew, 1);
     views.stop();
 }
 
@@ -153,7 +153,7 @@ fn given_up_wherever_it_hangs(hangs: Hangs) {
         assert!(views.delivery(delivery(number)).unwrap().is_some());
     }
     catch_up(&views, &log);
-    assert_eq!(views.health().rebuilds, 1, "{hangs:?}");
+    assert_eq!(views.health().begun_anew, 1, "{hangs:?}");
     let failed = views.rebuild_status(ID);
     let is_told = matches!(
         &failed,
@@ -167,7 +167,7 @@ fn given_up_wherever_it_hangs(hangs: Hangs) {
     gate.open();
     log.delivery(delivery(21), user(1), [created(user(1))]);
     catch_up(&views, &log);
-    assert_eq!(views.health().rebuilds, 1);
+    assert_eq!(views.health().begun_anew, 1);
     views.stop();
     assert_eq!(views.health().reader, ReaderState::Stopped);
 }
@@ -243,7 +243,7 @@ fn a_store_that_hangs_again_and_again_is_given_up_for_good_and_holds_writes() {
     let waited = runtime().block_on(views.wait_for(log.head()));
     assert_eq!(waited, Err(QueryError::Stopped));
     let health = views.health();
-    assert_eq!(health.rebuilds, 3);
+    assert_eq!(health.begun_anew, 3);
     let ReaderState::Failed(why) = &health.reader else {
         panic!("{health:?}");
     };
@@ -254,7 +254,7 @@ fn a_store_that_hangs_again_and_again_is_given_up_for_good_and_holds_writes() {
     // All that were given up come back, and change nothing.
     gate.open();
     assert!(views.stop_within(Duration::MAX));
-    assert_eq!(views.health().rebuilds, 3);
+    assert_eq!(views.health().begun_anew, 3);
     assert!(matches!(views.health().reader, ReaderState::Failed(_)));
 }
 
