@@ -18,8 +18,8 @@ use crate::view_store::{
 };
 
 /// How often a view is tried to be held still. A batch is applied within a
-/// millisecond or some; whoever waits this long, a second or more, waits for a disk
-/// that hangs.
+/// millisecond or some; whoever waits this long, half a second or more, waits for a
+/// disk that hangs.
 const HOLD_TRIES: u32 = 10_000;
 
 /// The pause before each further try.
@@ -38,6 +38,8 @@ pub(crate) struct View {
     gate: RwLock<Checkpoint>,
     /// The gate's position, for whoever must not wait for it.
     position: AtomicU64,
+    /// Somebody has waited in vain to hold it still, and nobody could since.
+    hangs: AtomicBool,
     /// The record up to which all is gathered, where that is more.
     gathered: AtomicU64,
     /// Whether anybody is shown its entries.
@@ -181,6 +183,7 @@ impl View {
             projection,
             tree_name,
             parked: ParkedStreams::read(&*tree)?,
+            hangs: AtomicBool::new(false),
             tree,
             gate: RwLock::new(checkpoint),
             position: AtomicU64::new(checkpoint.position.get()),
@@ -217,6 +220,7 @@ impl View {
             tree_name: String::new(),
             tree: Arc::new(NoTree),
             parked: ParkedStreams::default(),
+            hangs: AtomicBool::new(false),
             gate: RwLock::new(Checkpoint::start(history.identity())),
             position: AtomicU64::new(0),
             gathered: AtomicU64::new(0),
@@ -245,6 +249,17 @@ impl View {
     /// The record up to which it holds all, if it is in order.
     pub(crate) fn position(&self) -> Position {
         Position::new(self.position.load(Ordering::Acquire))
+    }
+
+    /// The record up to which it holds all and shows it, as of a moment ago: it
+    /// never waits. The beginning of the log once somebody has waited in vain for it.
+    pub(crate) fn shown_to(&self) -> Position {
+        let hangs = self.try_hold().is_none() && self.hangs.load(Ordering::Acquire);
+        if self.is_shown() && !hangs {
+            self.position()
+        } else {
+            Position::START
+        }
     }
 
     /// The record up to which all is gathered for it or in it: how far the work is.
@@ -308,6 +323,7 @@ impl View {
 
     /// Holds it still to read it. Where the writer does not let go of it, what
     /// it is stored in hangs: then it shows nothing, and whoever reads it goes on.
+    /// Those who come after one that has waited in vain do not wait any more.
     pub(crate) fn read(&self) -> Reading<'_> {
         let still = self.hold();
         let shown = still.filter(|_| self.is_shown());
@@ -325,13 +341,26 @@ impl View {
 
     fn hold(&self) -> Option<RwLockReadGuard<'_, Checkpoint>> {
         for _ in 0..HOLD_TRIES {
-            match self.gate.try_read() {
-                Ok(still) => return Some(still),
-                Err(TryLockError::Poisoned(still)) => return Some(still.into_inner()),
-                Err(TryLockError::WouldBlock) => std::thread::park_timeout(HOLD_PAUSE),
+            let held = self.try_hold();
+            if held.is_some() || self.hangs.load(Ordering::Acquire) {
+                return held;
             }
+            std::thread::park_timeout(HOLD_PAUSE);
         }
+        self.hangs.store(true, Ordering::Release);
         None
+    }
+
+    fn try_hold(&self) -> Option<RwLockReadGuard<'_, Checkpoint>> {
+        let still = match self.gate.try_read() {
+            Ok(still) => still,
+            Err(TryLockError::Poisoned(still)) => still.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        if self.hangs.load(Ordering::Acquire) {
+            self.hangs.store(false, Ordering::Release);
+        }
+        Some(still)
     }
 
     /// Whether its entries are shown.

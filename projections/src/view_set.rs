@@ -133,10 +133,11 @@ impl ViewSet {
         self.views().into_iter().chain(self.building())
     }
 
-    /// The record up to which every view holds all, and shows it.
+    /// The record up to which every view holds all, and shows it, as of a moment
+    /// ago: it never waits.
     pub(crate) fn applied(&self) -> Position {
         let views = self.views().into_iter();
-        let positions = views.map(|view| view.read().position());
+        let positions = views.map(|view| view.shown_to());
         positions.min().unwrap_or(Position::START)
     }
 

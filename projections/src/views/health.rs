@@ -99,7 +99,7 @@ impl Views {
         self.shared.held()
     }
 
-    /// How the views are.
+    /// How the views are. It waits for nothing: what they are stored in may hang.
     #[must_use]
     pub fn health(&self) -> ViewsHealth {
         let set = self.shared.set();

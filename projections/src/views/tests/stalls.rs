@@ -87,6 +87,51 @@ fn a_store_that_hangs_is_given_up_and_everything_is_answered_meanwhile() {
     views.stop();
 }
 
+#[test]
+fn whoever_comes_after_one_that_has_waited_in_vain_does_not_wait() {
+    // Given a view whose write hangs.
+    let mut log = TestLog::new();
+    let (gate, reads) = (Arc::<Gate>::default(), Arc::<AtomicU32>::default());
+    let (at_the_gate, read) = (Arc::clone(&gate), Arc::clone(&reads));
+    let store = Arc::new(Troubled::new(Arc::default(), move |doing| {
+        if matches!(doing, Doing::Applying(_)) {
+            at_the_gate.pass();
+        }
+        if doing == Doing::Reading && !feeds() {
+            read.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(())
+    }));
+    let spare = Arc::<MemoryViewStore>::default();
+    let views = views_in(vec![spare, store], &log, TICK);
+    log.delivery(delivery(1), user(1), [created(user(1))]);
+    until(|| gate.is_met.load(Ordering::SeqCst));
+
+    // When it is asked again and again, then all is answered from the log before the
+    // store is given up: each would otherwise have waited half a second or more.
+    for _ in 0..40 {
+        assert!(views.delivery(delivery(1)).unwrap().is_some());
+    }
+    let before = reads.load(Ordering::SeqCst);
+    let health = views.health();
+    assert_eq!(health.begun_anew, 0, "ten seconds are over");
+    assert_eq!(health.applied, Position::START);
+    assert_eq!(
+        reads.load(Ordering::SeqCst),
+        before,
+        "nothing is read for it"
+    );
+
+    // And once it goes on, it shows what it has.
+    gate.open();
+    catch_up(&views, &log);
+    until(|| views.health().applied == log.head());
+    assert_eq!(
+        views.shared.set().view(&DeliveryStatus).read().position(),
+        log.head()
+    );
+}
+
 /// What a store is at when it hangs, and what brings it there.
 #[derive(Clone, Copy, Debug)]
 enum Hangs {
