@@ -6,7 +6,7 @@
 //! are compared as a whole when they are built anew, by their digest, and by
 //! `verify`, which compares everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use eventstore::{EventStore, Filter, Position};
@@ -33,6 +33,8 @@ struct State {
     /// The record that was looked at last.
     place: u64,
     audited: u64,
+    /// Views that were built anew because of what was found.
+    mended: BTreeSet<&'static str>,
     drifted: BTreeMap<&'static str, u64>,
 }
 
@@ -68,7 +70,7 @@ impl Audits {
             if !fold::agrees(&view, set, log, record)? {
                 tracing::error!(
                     view = view.name(), stream = %record.stream,
-                    "the view is not what the log says of this stream: it is built anew"
+                    "the view is not what the log says of this stream"
                 );
                 self.note_drift(view.name());
                 drifted.push(view.name());
@@ -81,6 +83,16 @@ impl Audits {
     /// Counts a view that does not say what its fold says.
     pub(crate) fn note_drift(&self, view: &'static str) {
         self.with(|state| *state.drifted.entry(view).or_insert(0) += 1);
+    }
+
+    /// Keeps that a view is built anew because of what was found.
+    pub(crate) fn note_mended(&self, view: &'static str) {
+        self.with(|state| state.mended.insert(view));
+    }
+
+    /// Whether it was, since the process started.
+    pub(crate) fn was_mended(&self, view: &str) -> bool {
+        self.with(|state| state.mended.contains(view))
     }
 
     /// How many records were audited, with the streams that they belong to.

@@ -421,10 +421,20 @@ impl Shared {
     }
 
     /// Audits some delivery, and begins to build anew whatever does not say of
-    /// it what the log says.
+    /// it what the log says: each view once. Where that did not help it would not
+    /// the next time either, and there would be no end to it.
     pub(crate) fn audit(&self, set: &ViewSet, log: &dyn EventStore) -> Result<(), FeedError> {
         for view in self.audits.audit_next(set, log)? {
-            set.begin_rebuild(view, None)?;
+            if self.audits.was_mended(view) {
+                tracing::error!(
+                    view,
+                    "the view was built anew because it was not what the log says, and is not again: verify the views, and build it anew once the cause is found"
+                );
+            } else {
+                tracing::error!(view, "the view is built anew: it is not what the log says");
+                set.begin_rebuild(view, None)?;
+                self.audits.note_mended(view);
+            }
         }
         self.turns.send_replace(());
         Ok(())

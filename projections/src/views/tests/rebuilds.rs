@@ -325,31 +325,35 @@ fn a_rebuild_that_is_asked_for_is_made_while_the_views_follow() {
     stop_and_verify(views, folder.path(), &log);
 }
 
-#[test]
-fn a_view_that_is_not_what_the_log_says_is_noticed_and_built_anew() {
-    let mut log = TestLog::new();
-    log.delivery(delivery(1), user(1), [created(user(1))]);
-    let views = Views::in_memory(log.store()).unwrap();
-    catch_up(&views, &log);
-    let set = views.shared.set();
-    let status = set.view(&DeliveryStatus);
+/// Takes the row of the only delivery away, as if it had never been written.
+fn lose_the_row(views: &Views) {
+    let status = views.shared.set().view(&DeliveryStatus);
     let checkpoint = status.tree().checkpoint().unwrap().unwrap();
     let (key, _) = entries(&status).remove(0);
     let writes = vec![(key, None)];
     let lost = crate::view_store::Batch { writes, checkpoint };
     status.tree().apply(&lost).unwrap();
-    drop((set, status));
+}
 
-    let is_mended = |(): &()| {
-        let health = views.health();
-        let view = health
-            .views
-            .iter()
-            .find(|view| view.name == "delivery_status");
-        let view = view.unwrap();
-        // Once by the audit.
-        view.drifted == 1 && view.rebuilding.is_none() && health.audited > 0
-    };
+/// How often the view was found to be wrong, and whether it is being mended.
+fn drifted(views: &Views) -> (u64, bool) {
+    let views = views.health().views;
+    let view = views.iter().find(|view| view.name == "delivery_status");
+    view.map(|view| (view.drifted, view.rebuilding.is_some()))
+        .unwrap()
+}
+
+#[test]
+fn a_view_that_is_not_what_the_log_says_is_noticed_and_built_anew_once() {
+    // Given a view that lacks a row.
+    let mut log = TestLog::new();
+    log.delivery(delivery(1), user(1), [created(user(1))]);
+    let views = Views::in_memory(log.store()).unwrap();
+    catch_up(&views, &log);
+    lose_the_row(&views);
+
+    // Then it is noticed, by an audit, and mended.
+    let is_mended = |(): &()| drifted(&views) == (1, false) && views.health().audited > 0;
     runtime()
         .block_on(views.turns().wait_for(is_mended))
         .unwrap();
@@ -359,5 +363,20 @@ fn a_view_that_is_not_what_the_log_says_is_noticed_and_built_anew() {
     assert_eq!(
         entries(&views.shared.set().view(&DeliveryStatus)),
         entries(&folded.view(&DeliveryStatus))
+    );
+
+    // When it lacks it again, then that is counted and no more.
+    lose_the_row(&views);
+    let audited = views.health().audited;
+    let is_audited = |(): &()| views.health().audited > audited + 3;
+    runtime()
+        .block_on(views.turns().wait_for(is_audited))
+        .unwrap();
+    let (times, is_rebuilt) = drifted(&views);
+    assert!(times > 3 && !is_rebuilt, "{times}, {is_rebuilt}");
+    let view = views.shared.set().view(&DeliveryStatus);
+    assert!(
+        view.tree_name().ends_with("-1"),
+        "it is the first rebuild's"
     );
 }
