@@ -7,24 +7,18 @@
 use std::collections::BTreeMap;
 
 use domain::id::{DeliveryId, UserId};
-use eventstore::{Budget, Filter, Position, StreamId, StreamVersion};
+use eventstore::{Budget, Filter, Position, StreamVersion};
 
-use super::{AsKnown, OVERLAY_POSITIONS_MAX, QueryError, Views, delivery_stream};
+use super::current::Unfolded;
+use super::{AsKnown, QueryError, Views, delivery_stream};
 use crate::overlay::Overlay;
 use crate::projection::{Facts, Halt, Projection};
 use crate::user::{self, User, UserRow};
 use crate::view::project;
 use crate::view_store::{NoTree, ViewStoreError};
 
-/// Most times that a user's records are folded anew because folding one has
-/// panicked: each finds another stream that cannot be folded.
-const PANICS_MAX: usize = 16;
-
 /// What a view says of a delivery, read from it.
 type Look<'q, T> = &'q dyn Fn(&Overlay<'_>) -> Result<T, ViewStoreError>;
-
-/// From where on streams are not folded.
-type Stops = BTreeMap<StreamId, Position>;
 
 impl Views {
     /// What a view that is made of one stream each says of a delivery.
@@ -125,68 +119,23 @@ impl Views {
             let parked = parked.filter(|_| answering.is_shown());
             let parked = parked.map(|(stream, it)| (stream, (it.position, it.may_concern(id))));
             let parked: BTreeMap<_, _> = parked.collect();
-            let mut stops: Stops = parked.iter().map(|(it, (at, _))| (*it, *at)).collect();
-            let mut panics = 0;
-            let overlay = loop {
-                let mut overlay = view.overlay();
-                match self.fold_owner(&mut overlay, &mut stops, (id, view.position()))? {
-                    Ok(()) => break overlay,
-                    Err(halt) if panics == PANICS_MAX => return Err(halt.into()),
-                    Err(_) => panics += 1,
-                }
+            let mut unfolded = Unfolded {
+                streams: parked.iter().map(|(it, (at, _))| (*it, *at)).collect(),
+                ..Unfolded::default()
             };
+            let filter = Filter {
+                owner: Some(id.uuid()),
+                ..Filter::everything()
+            };
+            let overlay = self.with_later(&view, &filter, &mut unfolded)?;
             // What was met on the way is the user's own, or nobody's.
             let concerns = |stream| parked.get(stream).is_none_or(|(_, concerns)| *concerns);
-            let since = stops.iter().filter(|(stream, _)| concerns(stream));
+            let stops = unfolded.streams.iter();
+            let since = stops.filter(|(stream, _)| concerns(stream));
             Ok(AsKnown {
                 shown: user::user(&overlay, id)?,
                 degraded_since: since.map(|(_, position)| *position).min(),
             })
         })
-    }
-
-    /// Folds what belongs to a user and lies after a position on top, without the
-    /// streams that stop, and notes which others do. Where folding panicked it
-    /// is to be begun again: that record may be folded in half.
-    fn fold_owner(
-        &self,
-        overlay: &mut Overlay<'_>,
-        stops: &mut Stops,
-        (id, mut after): (UserId, Position),
-    ) -> Result<Result<(), Halt>, QueryError> {
-        let head = *self.log.head().borrow();
-        if head.get().saturating_sub(after.get()) > OVERLAY_POSITIONS_MAX {
-            return Err(QueryError::Lagging {
-                position: after,
-                wanted: head,
-            });
-        }
-        let filter = Filter {
-            owner: Some(id.uuid()),
-            ..Filter::everything()
-        };
-        while after < head {
-            let page = self.log.read_all(after, &filter, Budget::PAGE)?;
-            for record in &page.records {
-                if stops
-                    .get(&record.stream)
-                    .is_some_and(|stop| *stop <= record.position)
-                {
-                    continue;
-                }
-                let Err(halt) = project(&User, overlay, record, &Facts::of(record))? else {
-                    continue;
-                };
-                stops.insert(record.stream, record.position);
-                if let Halt::Panicked { .. } = halt {
-                    return Ok(Err(halt));
-                }
-            }
-            if page.scanned_to <= after {
-                break;
-            }
-            after = page.scanned_to;
-        }
-        Ok(Ok(()))
     }
 }

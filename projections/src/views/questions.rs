@@ -10,13 +10,14 @@ use domain::task::{Matter, TaskId};
 use domain::time::Timestamp;
 use eventstore::{Filter, StreamId, StreamVersion};
 
+use super::current::Unfolded;
 use super::{AsKnown, QueryError, Views};
 use crate::dead_letters::{self, DeadLetters, LetterRow, Received};
 use crate::deliveries::{self, Deliveries, DeliveriesPage, DeliveriesQuery};
 use crate::delivery_status::{self, DeliveryStatus};
 use crate::event_place::{EventPage, EventPlace};
-use crate::fleet::{self, DroneRow, Fleet};
 use crate::feeding::ONE_RECORD;
+use crate::fleet::{self, DroneRow, Fleet};
 use crate::live::DroneName;
 use crate::projection::Facts;
 use crate::statistics::{self, HourlyStatistics, StatisticsPage, StatisticsQuery};
@@ -81,10 +82,10 @@ impl Views {
             self.query(|set| {
                 let fleet = set.view(&Fleet);
                 let view = fleet.read();
-                let mut overlay = view.overlay();
-                let all = Filter::everything();
-                let later =
-                    self.fold_later(&mut overlay, view.projection(), &all, view.position())?;
+                // The view leaves out what cannot be folded as well, and counts it.
+                let mut unfolded = Unfolded::default();
+                let overlay = self.with_later(&view, &Filter::everything(), &mut unfolded)?;
+                let later = unfolded.records.first().copied();
                 Ok(AsKnown {
                     shown: fleet::named(&overlay, drone)?,
                     degraded_since: fleet.parked().since(|_| true).or(later),

@@ -12,6 +12,7 @@ mod engines;
 mod stalls;
 mod full_disk;
 mod stashes;
+mod panics;
 mod golden;
 
 use std::path::Path;

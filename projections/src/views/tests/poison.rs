@@ -17,7 +17,7 @@ use crate::any_log::{Service, happenings};
 use crate::key::{Key, KeyRange};
 use crate::overlay::Overlay;
 use crate::parking::Poison;
-use crate::projection::{Facts, Projection};
+use crate::projection::{Facts, Projection, Sources};
 use crate::test_log::{assigned, at, contact, created, delivery, mission, unreadable, user};
 use crate::user::User;
 use crate::view_set::PROJECTIONS;
@@ -303,7 +303,10 @@ fn a_view_that_halts_stands_before_the_record_and_no_other_does() {
 }
 
 /// A view of this release, by code that is broken for some positions.
-struct Breaking(&'static dyn Projection);
+pub(super) struct Breaking(
+    pub(super) &'static dyn Projection,
+    pub(super) &'static Mutex<BTreeSet<u64>>,
+);
 
 static BREAKS_AT: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
 
@@ -311,7 +314,8 @@ static BREAKS_AT: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
 static BREAKING: LazyLock<Projections> = LazyLock::new(|| {
     let parking = PROJECTIONS.iter();
     let parking = parking.filter(|it| it.poison() == Poison::ParkStream);
-    let breaking = parking.map(|it| &*Box::leak(Box::new(Breaking(*it))) as &dyn Projection);
+    let breaking =
+        parking.map(|it| &*Box::leak(Box::new(Breaking(*it, &BREAKS_AT))) as &dyn Projection);
     breaking.collect::<Vec<_>>().leak()
 });
 
@@ -332,6 +336,10 @@ impl Projection for Breaking {
         self.0.categories()
     }
 
+    fn sources(&self) -> Sources {
+        self.0.sources()
+    }
+
     fn needs_facts(&self, record: &Record) -> bool {
         self.0.needs_facts(record)
     }
@@ -347,7 +355,8 @@ impl Projection for Breaking {
         facts: &Facts,
     ) -> Result<(), ViewStoreError> {
         self.0.project(view, record, facts)?;
-        let breaks_at = BREAKS_AT
+        let breaks_at = self
+            .1
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let is_broken = breaks_at.contains(&record.position.get());
