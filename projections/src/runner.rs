@@ -45,6 +45,10 @@ const AUDIT_PAUSE: Duration = Duration::from_millis(100);
 /// The same while something is appended.
 const AUDIT_PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// Pages after which a step of work beside is done although there are more to be
+/// fed. Where steps hold feeding up the pages become larger, and the steps fewer.
+const PAGES_PER_STEP: u32 = 4;
+
 /// How far behind views that have never caught up are fed from afar: while
 /// what was gathered is applied, nothing of them is shown.
 const AFAR_POSITIONS: u64 = 10_000;
@@ -121,8 +125,8 @@ struct Follower {
     from_afar: Option<Position>,
     /// Ticks when work beside following the log may go on.
     pace: Interval,
-    /// Something was followed since the last such work.
-    has_moved: bool,
+    /// Pages that were fed since the last such work.
+    pages: u32,
     head: watch::Receiver<Position>,
     control: watch::Receiver<Control>,
 }
@@ -169,7 +173,7 @@ impl Runner {
             beginning: Some(beginning),
             from_afar: None,
             pace,
-            has_moved: false,
+            pages: 0,
         };
         let thread = Thread::start("views", move || follower.run_to_the_end())?;
         Ok(Self { thread })
@@ -280,6 +284,9 @@ impl Follower {
             if let Some(error) = self.shared.damage() {
                 return error.into();
             }
+            if let Err(error) = self.shared.begin_rebuilds(self.number, &set) {
+                return error.into();
+            }
             let head = *self.head.borrow_and_update();
             let fed = self.feed(&set, head);
             if !self.is_current() {
@@ -287,8 +294,13 @@ impl Follower {
             }
             match fed {
                 Ok(true) => {
-                    self.has_moved = true;
+                    self.pages += 1;
                     self.shared.publish();
+                    // What is gathered is not gathered beside something else.
+                    let is_due = self.pages >= PAGES_PER_STEP && self.from_afar.is_none();
+                    if is_due && let Err(error) = self.step_beside(&set, &mut is_marked) {
+                        return error.into();
+                    }
                 }
                 Ok(false) => {
                     // At once: the watch looks again only in a moment.
@@ -325,37 +337,41 @@ impl Follower {
     /// or waits until there is something to follow. `false` if nobody can want
     /// anything of it any more.
     fn work_beside(&mut self, set: &ViewSet, is_marked: &mut bool) -> Result<bool, FeedError> {
-        self.shared.begin_rebuilds(self.number, set)?;
         match self.wait_for_pace() {
             Woken::Gone => return Ok(false),
             Woken::Moved => return Ok(true),
             Woken::ByPace if !self.is_current() => return Ok(false),
             Woken::ByPace => {}
         }
-        if *is_marked && !set.has_work() {
-            self.shared.audit(set, &*self.log)?;
-            let pause = if self.has_moved {
-                AUDIT_PAUSE_MAX
-            } else {
-                AUDIT_PAUSE
-            };
-            self.pace.reset_after(pause);
-        } else if *is_marked {
-            self.shared.build_on(set, &*self.log)?;
-            let pause = if self.has_moved {
-                BUILD_PAUSE
-            } else {
-                Duration::ZERO
-            };
-            self.pace.reset_after(pause);
-        } else {
+        self.step_beside(set, is_marked)?;
+        Ok(true)
+    }
+
+    /// Does a step of what is to be done beside following the log.
+    fn step_beside(&mut self, set: &ViewSet, is_marked: &mut bool) -> Result<(), FeedError> {
+        let has_moved = std::mem::take(&mut self.pages) > 0;
+        let pause = if !*is_marked {
             set.check_on(CHECKED_AT_ONCE)?;
             self.shared.beat();
             *is_marked = self.note_if_checked(set);
-            self.pace.reset_after(CHECK_PAUSE);
-        }
-        self.has_moved = false;
-        Ok(true)
+            CHECK_PAUSE
+        } else if set.has_work() {
+            self.shared.build_on(set, &*self.log)?;
+            if has_moved {
+                BUILD_PAUSE
+            } else {
+                Duration::ZERO
+            }
+        } else {
+            self.shared.audit(set, &*self.log)?;
+            if has_moved {
+                AUDIT_PAUSE_MAX
+            } else {
+                AUDIT_PAUSE
+            }
+        };
+        self.pace.reset_after(pause);
+        Ok(())
     }
 
     /// Waits until the head has moved, something is wanted of this thread, or

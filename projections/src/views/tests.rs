@@ -13,6 +13,7 @@ mod stalls;
 mod full_disk;
 mod stashes;
 mod panics;
+mod busy;
 mod golden;
 
 use std::path::Path;
