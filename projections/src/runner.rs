@@ -363,6 +363,7 @@ impl Follower {
                 Duration::ZERO
             }
         } else {
+            set.check_place()?;
             self.shared.audit(set, &*self.log)?;
             if has_moved {
                 AUDIT_PAUSE_MAX

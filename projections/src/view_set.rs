@@ -175,6 +175,11 @@ impl ViewSet {
         self.store.flush()
     }
 
+    /// That their files still lie where they were opened.
+    pub(crate) fn check_place(&self) -> Result<(), ViewStoreError> {
+        self.store.check_place()
+    }
+
     /// What all views take, bytes.
     pub(crate) fn size_bytes(&self) -> Result<u64, ViewStoreError> {
         self.store.size_bytes()

@@ -139,6 +139,10 @@ pub(crate) trait ViewStore: Send + Sync + fmt::Debug {
 
     /// What it takes on disk, bytes, roughly.
     fn size_bytes(&self) -> Result<u64, ViewStoreError>;
+
+    /// That its files still lie where they were opened. An engine goes on in the
+    /// files that it has open, and does not miss them.
+    fn check_place(&self) -> Result<(), ViewStoreError>;
 }
 
 /// One view's entries.

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,8 +38,23 @@ const DEFAULT_TREE: &[u8] = b"__sled__default";
 pub(super) struct SledViewStore {
     db: sled::Db,
     folder: PathBuf,
+    /// Which file it was opened in, if that could be told.
+    place: Option<FilePlace>,
     /// Held while something is written to one of the trees.
     writer: Arc<Mutex<()>>,
+}
+
+/// A file by its device and its number there: another one in its place has
+/// others.
+#[derive(Debug, PartialEq, Eq)]
+struct FilePlace(u64, u64);
+
+impl FilePlace {
+    /// Of the database in a folder.
+    fn of(folder: &Path) -> io::Result<Self> {
+        let file = fs::metadata(folder.join("db"))?;
+        Ok(Self(file.dev(), file.ino()))
+    }
 }
 
 #[derive(Debug)]
@@ -100,6 +116,7 @@ impl SledViewStore {
                     return Ok(Self {
                         db: opened?,
                         folder: folder.to_owned(),
+                        place: FilePlace::of(folder).ok(),
                         writer: Arc::default(),
                     });
                 }
@@ -174,6 +191,21 @@ impl ViewStore for SledViewStore {
 
     fn size_bytes(&self) -> Result<u64, ViewStoreError> {
         guarded("measuring", || self.db.size_on_disk())
+    }
+
+    fn check_place(&self) -> Result<(), ViewStoreError> {
+        let is_in_place = match FilePlace::of(&self.folder) {
+            Ok(place) => self.place.as_ref().is_none_or(|opened| *opened == place),
+            // Whatever else keeps us from looking says nothing about the file.
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        };
+        if is_in_place {
+            return Ok(());
+        }
+        Err(ViewStoreError::Engine {
+            doing: "looking for",
+            why: "their files were removed or replaced while they were in use".to_owned(),
+        })
     }
 }
 

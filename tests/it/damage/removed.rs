@@ -63,3 +63,23 @@ async fn views_that_were_removed_under_a_busy_server_come_back_as_soon_as_they_c
     server.stop().await;
     let _said = verify(data.path()).await;
 }
+
+#[tokio::test]
+async fn a_folder_that_is_removed_while_nobody_writes_is_missed_and_made_again() {
+    let data = scratch();
+    let deliveries = fill(data.path()).await;
+    let delivery = deliveries.first().expect("there are some");
+    let server = airpost().serve(data.path()).await;
+    let client = server.client();
+    healed(&client).await;
+    let before = client.read(delivery).await;
+
+    let views = data.path().join("views");
+    std::fs::remove_dir_all(&views).expect("it can be removed");
+    let look = async || views.is_dir().then_some(());
+    poll_until(SHOWN_AFTER_MAX, "the folder to be missed", look).await;
+    healed(&client).await;
+    assert_eq!(client.read(delivery).await, before);
+    // What a stop compares lies where a start will look for it.
+    server.stop().await;
+}

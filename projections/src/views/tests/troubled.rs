@@ -108,6 +108,10 @@ impl ViewStore for Troubled {
         self.store.flush()
     }
 
+    fn check_place(&self) -> Result<(), ViewStoreError> {
+        self.store.check_place()
+    }
+
     fn size_bytes(&self) -> Result<u64, ViewStoreError> {
         self.store.size_bytes()
     }
