@@ -6,7 +6,7 @@
 //! are compared as a whole when they are built anew, by their digest, and by
 //! `verify`, which compares everything.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use eventstore::{EventStore, Filter, Position};
@@ -22,6 +22,9 @@ mod fold;
 /// a place comes again.
 const STRIDE: u64 = (1 << 61) - 1;
 
+/// Most findings of a view that are told one by one. All are counted.
+const TOLD_MAX: u64 = 10;
+
 /// What was audited, and what was found.
 #[derive(Debug, Default)]
 pub(crate) struct Audits {
@@ -34,7 +37,7 @@ struct State {
     place: u64,
     audited: u64,
     /// Views that were built anew because of what was found.
-    mended: BTreeSet<&'static str>,
+    mends: BTreeMap<&'static str, u32>,
     drifted: BTreeMap<&'static str, u64>,
 }
 
@@ -68,11 +71,13 @@ impl Audits {
         let mut drifted = Vec::new();
         for view in set.views() {
             if !fold::agrees(&view, set, log, record)? {
-                tracing::error!(
-                    view = view.name(), stream = %record.stream,
-                    "the view is not what the log says of this stream"
-                );
                 self.note_drift(view.name());
+                if self.drifted(view.name()) <= TOLD_MAX {
+                    tracing::error!(
+                        view = view.name(), stream = %record.stream,
+                        "the view is not what the log says of this stream"
+                    );
+                }
                 drifted.push(view.name());
             }
         }
@@ -85,14 +90,14 @@ impl Audits {
         self.with(|state| *state.drifted.entry(view).or_insert(0) += 1);
     }
 
-    /// Keeps that a view is built anew because of what was found.
-    pub(crate) fn note_mended(&self, view: &'static str) {
-        self.with(|state| state.mended.insert(view));
-    }
-
-    /// Whether it was, since the process started.
-    pub(crate) fn was_mended(&self, view: &str) -> bool {
-        self.with(|state| state.mended.contains(view))
+    /// How often a view was to be built anew because of what was found, since the
+    /// process started, this time included.
+    pub(crate) fn count_mend(&self, view: &'static str) -> u32 {
+        self.with(|state| {
+            let mends = state.mends.entry(view).or_insert(0);
+            *mends = mends.saturating_add(1);
+            *mends
+        })
     }
 
     /// How many records were audited, with the streams that they belong to.

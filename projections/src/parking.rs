@@ -250,10 +250,13 @@ fn stream_of(key: &[u8]) -> Option<StreamId> {
 pub(crate) fn retry(
     view: &View,
     log: &dyn EventStore,
-    moves: &dyn Fn(),
+    goes_on: &dyn Fn() -> bool,
 ) -> Result<usize, FeedError> {
     let mut healed = 0;
     for (stream, parked) in view.parked().streams() {
+        if !goes_on() {
+            break;
+        }
         let mut retry = Retry {
             view,
             overlay: view.begin(),
@@ -261,7 +264,7 @@ pub(crate) fn retry(
             parked,
             has_moved: false,
         };
-        match retry.fold(log, moves)? {
+        match retry.fold(log, goes_on)? {
             Ok(()) => {
                 retry.overlay.remove(parked_key(stream));
                 view.commit(retry.overlay, view.position())?;
@@ -271,7 +274,6 @@ pub(crate) fn retry(
             Err(halt) if retry.has_moved => retry.park_where_it_is(&halt)?,
             Err(_as_before) => {}
         }
-        moves();
     }
     Ok(healed)
 }
@@ -293,13 +295,14 @@ impl Retry<'_> {
     fn fold(
         &mut self,
         log: &dyn EventStore,
-        moves: &dyn Fn(),
+        goes_on: &dyn Fn() -> bool,
     ) -> Result<Result<(), Halt>, FeedError> {
         let (view, mut after) = (self.view, self.parked.known);
         let mut awaited = BTreeMap::new();
         loop {
             let page = log.read_stream(self.stream, after, Budget::PAGE)?;
-            moves();
+            // Of this stream all is folded or nothing: here it is only said that it moves.
+            let _goes_on = goes_on();
             let seen = page.records.iter();
             for record in seen.take_while(|record| record.position <= view.position()) {
                 // Not between a record and what it awaits: nobody would know of that
@@ -318,14 +321,17 @@ impl Retry<'_> {
                 awaited = later;
                 for stream in view.awaits(&facts) {
                     let first = first_record(log, stream)?;
-                    let first = first.filter(|first| first.position > record.position);
+                    // What the view has not reached it meets in its turn.
+                    let is_to_come = |first: &Record| {
+                        first.position > record.position && first.position <= view.position()
+                    };
+                    let first = first.filter(is_to_come);
                     awaited.extend(first.map(|first| (first.position, first)));
                 }
             }
             let last = page.records.last();
             let is_whole = last.is_none_or(|last| last.position > view.position());
             if is_whole || page.read_to >= page.version {
-                awaited.retain(|position, _| *position <= view.position());
                 return Ok(fold_awaited(view, &mut self.overlay, awaited)?);
             }
             after = page.read_to;

@@ -35,8 +35,9 @@ const CHECK_PAUSE: Duration = Duration::from_millis(5);
 
 /// The pause after each step of a rebuild while something is appended: as
 /// long as the step takes, so that half of a processor is left to the log's writer
-/// and whoever asks, on a machine with few of them.
-const BUILD_PAUSE: Duration = Duration::from_millis(20);
+/// and whoever asks, on a machine with few of them. Shorter in tests, whose logs
+/// grow as fast as they are read.
+const BUILD_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 20 });
 
 /// The pause between two audits of a delivery, each of which takes a fraction
 /// of a millisecond: a million deliveries in a day.
@@ -273,7 +274,14 @@ impl Follower {
         }
         let mut is_marked = self.note_if_checked(&set);
         // Each is a beat: a thousand of them are no sign of a store that hangs.
-        if let Err(error) = set.retry_parked(&*self.log, &|| self.shared.beat()) {
+        let goes_on = || {
+            let is_current = self.is_current();
+            if is_current {
+                self.shared.beat();
+            }
+            is_current && !self.control.borrow().stop
+        };
+        if let Err(error) = set.retry_parked(&*self.log, &goes_on) {
             return error.into();
         }
         loop {
@@ -284,8 +292,11 @@ impl Follower {
             if let Some(error) = self.shared.damage() {
                 return error.into();
             }
-            if let Err(error) = self.shared.begin_rebuilds(self.number, &set) {
-                return error.into();
+            match self.shared.begin_rebuilds(self.number, &set) {
+                // Not after the pause between two audits.
+                Ok(true) => self.pace.reset_immediately(),
+                Ok(false) => {}
+                Err(error) => return error.into(),
             }
             let head = *self.head.borrow_and_update();
             let fed = self.feed(&set, head);
@@ -298,7 +309,10 @@ impl Follower {
                     self.shared.publish();
                     // What is gathered is not gathered beside something else.
                     let is_due = self.pages >= PAGES_PER_STEP && self.from_afar.is_none();
-                    if is_due && let Err(error) = self.step_beside(&set, &mut is_marked) {
+                    if is_due
+                        && self.has_paused()
+                        && let Err(error) = self.step_beside(&set, &mut is_marked)
+                    {
                         return error.into();
                     }
                 }
@@ -350,6 +364,7 @@ impl Follower {
     /// Does a step of what is to be done beside following the log.
     fn step_beside(&mut self, set: &ViewSet, is_marked: &mut bool) -> Result<(), FeedError> {
         let has_moved = std::mem::take(&mut self.pages) > 0;
+        set.check_place()?;
         let pause = if !*is_marked {
             set.check_on(CHECKED_AT_ONCE)?;
             self.shared.beat();
@@ -363,7 +378,6 @@ impl Follower {
                 Duration::ZERO
             }
         } else {
-            set.check_place()?;
             self.shared.audit(set, &*self.log)?;
             if has_moved {
                 AUDIT_PAUSE_MAX
@@ -373,6 +387,19 @@ impl Follower {
         };
         self.pace.reset_after(pause);
         Ok(())
+    }
+
+    /// Whether the pause after the last step beside following is over.
+    fn has_paused(&mut self) -> bool {
+        let pace = &mut self.pace;
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                _ = pace.tick() => true,
+                // So that the runtime looks at its timers.
+                () = tokio::task::yield_now() => false,
+            }
+        })
     }
 
     /// Waits until the head has moved, something is wanted of this thread, or

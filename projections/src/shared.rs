@@ -22,6 +22,10 @@ mod reopening;
 /// followed the log in between, until that is given up.
 const BEGUN_ANEW_MAX: u32 = 3;
 
+/// How often a view is built anew because of an audit, while the process lives: more
+/// than once, since a rebuild can be given up for want of room.
+const MENDS_MAX: u32 = 3;
+
 /// What is wanted of the thread that feeds the views.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Control {
@@ -386,10 +390,16 @@ impl Shared {
 
     /// Begins what was asked for, for the thread of this number. What cannot be begun
     /// has failed once the views are [closed](Self::close_views) for that; what was
-    /// asked for after it goes on waiting.
-    pub(crate) fn begin_rebuilds(&self, runner: u64, set: &ViewSet) -> Result<(), ViewStoreError> {
+    /// asked for after it goes on waiting. Whether anything was.
+    pub(crate) fn begin_rebuilds(
+        &self,
+        runner: u64,
+        set: &ViewSet,
+    ) -> Result<bool, ViewStoreError> {
+        let mut has_begun = false;
         while let Some((name, id)) = self.next_rebuild() {
             set.begin_rebuild(name, Some(id))?;
+            has_begun = true;
             // The thread is not given up while this lock is held. If it was before,
             // what became of the rebuild is told already.
             let current = self.set.read().unwrap_or_else(PoisonError::into_inner);
@@ -399,7 +409,7 @@ impl Shared {
             locked(&self.state).end_beginning();
             drop(current);
         }
-        Ok(())
+        Ok(has_begun)
     }
 
     fn next_rebuild(&self) -> Option<(&'static str, RebuildId)> {
@@ -421,19 +431,20 @@ impl Shared {
     }
 
     /// Audits some delivery, and begins to build anew whatever does not say of
-    /// it what the log says: each view once. Where that did not help it would not
-    /// the next time either, and there would be no end to it.
+    /// it what the log says: each view a few times. Where that does not help there
+    /// would be no end to it.
     pub(crate) fn audit(&self, set: &ViewSet, log: &dyn EventStore) -> Result<(), FeedError> {
         for view in self.audits.audit_next(set, log)? {
-            if self.audits.was_mended(view) {
-                tracing::error!(
-                    view,
-                    "the view was built anew because it was not what the log says, and is not again: verify the views, and build it anew once the cause is found"
-                );
-            } else {
+            let mends = self.audits.count_mend(view);
+            if mends <= MENDS_MAX {
                 tracing::error!(view, "the view is built anew: it is not what the log says");
                 set.begin_rebuild(view, None)?;
-                self.audits.note_mended(view);
+            } else if mends == MENDS_MAX + 1 {
+                tracing::error!(
+                    view,
+                    "the view was built anew {MENDS_MAX} times and is not what the log says: verify the views, \
+                     and build it anew once the cause is found"
+                );
             }
         }
         self.turns.send_replace(());

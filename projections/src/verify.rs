@@ -160,13 +160,16 @@ pub fn verify(
         remove(&scratch)?;
         let mut disk = ViewFolder::disk(&scratch, options.cache_bytes);
         let verification = compare(&*store, &mut disk, log, progress);
-        remove(&scratch)?;
-        verification
-    }?;
-    if left == Left::InGoodOrder {
+        let removed = remove(&scratch);
+        verification.and_then(|verification| removed.map(|()| verification))
+    };
+    // Also where they could not be compared, for want of room perhaps: nothing was
+    // changed in them.
+    let is_damaged = matches!(verification, Err(VerifyError::Damaged(_)));
+    if left == Left::InGoodOrder && !is_damaged {
         stored.mark_clean().map_err(VerifyError::failed)?;
     }
-    Ok(verification)
+    verification
 }
 
 /// What the views in a folder have seen of which log, to tell what a journal

@@ -238,10 +238,10 @@ impl ViewSet {
     pub(crate) fn retry_parked(
         &self,
         log: &dyn EventStore,
-        moves: &dyn Fn(),
+        goes_on: &dyn Fn() -> bool,
     ) -> Result<(), FeedError> {
         for view in self.all().filter(|view| view.parked().len() > 0) {
-            retry(&view, log, moves)?;
+            retry(&view, log, goes_on)?;
         }
         Ok(())
     }

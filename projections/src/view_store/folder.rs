@@ -141,7 +141,7 @@ impl ViewFolder {
     /// empty one. Says where it went, if it is kept.
     pub(crate) fn set_aside(&mut self) -> io::Result<Option<PathBuf>> {
         match self {
-            Self::Disk(folder) => folder.set_aside().map(Some),
+            Self::Disk(folder) => folder.set_aside(),
             Self::Memory(store) => {
                 *store = Arc::default();
                 Ok(None)
@@ -249,17 +249,19 @@ impl DiskFolder {
         }
     }
 
-    fn set_aside(&mut self) -> io::Result<PathBuf> {
+    /// Nothing is kept where somebody has removed it, and what was kept before stays.
+    fn set_aside(&mut self) -> io::Result<Option<PathBuf>> {
         // Somebody may have removed all of it.
         fs::create_dir_all(&self.path)?;
         let (beside, name) = self.beside()?;
-        let prefix = format!("{name}{QUARANTINED}");
-        for old in numbered(&beside, &prefix)? {
-            fs::remove_dir_all(beside.join(format!("{prefix}{old}")))?;
-        }
-        let mut to = beside.join(format!("{prefix}{}", self.generation));
         let from = self.store_path();
+        let mut kept = None;
         if from.exists() {
+            let prefix = format!("{name}{QUARANTINED}");
+            for old in numbered(&beside, &prefix)? {
+                fs::remove_dir_all(beside.join(format!("{prefix}{old}")))?;
+            }
+            let mut to = beside.join(format!("{prefix}{}", self.generation));
             match fs::rename(&from, &to) {
                 // A file system of its own: it stays inside.
                 Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
@@ -271,13 +273,14 @@ impl DiskFolder {
                 }
                 renamed => renamed?,
             }
+            kept = Some(to);
         }
         self.generation += 1;
         // An empty folder keeps the number even if the next open fails.
         fs::create_dir_all(self.store_path())?;
         sync_folder(&self.path)?;
         sync_folder(&beside)?;
-        Ok(to)
+        Ok(kept)
     }
 
     /// The folder that the views' folder lies in, and its name there.

@@ -58,10 +58,11 @@ async fn rebuild(
     if !projections::view_names().contains(&name.0.as_str()) {
         return Err(unknown(Thing::Projection));
     }
-    let _place = api.waiting.take()?;
+    let preferences = Preferences::of(&parts.headers);
+    let is_to_wait = preferences.wait.is_some_and(|wait| !wait.is_zero());
+    let _place = is_to_wait.then(|| api.waiting.take()).transpose()?;
     let mut changes = api.views.turns();
     let id = begin(&api, &name.0, &mut changes).await?;
-    let preferences = Preferences::of(&parts.headers);
     if let Some(wait) = preferences.wait {
         until(&api, id, &mut changes, wait, Operation::is_over).await;
     }

@@ -6,7 +6,7 @@ use crate::test_log::{created, delivery, user};
 const ID: RebuildId = RebuildId([7; 16]);
 
 /// Records that come by themselves, at most: without an end a test would have none either.
-const COME_MAX: u32 = 5_000;
+const COME_MAX: u32 = 50_000;
 
 /// A log to which one record more is appended whenever the views read a page of it.
 #[derive(Debug)]

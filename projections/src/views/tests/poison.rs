@@ -148,13 +148,13 @@ proptest! {
         prop_assert_eq!(set.view(&PARKING).position(), log.head());
         prop_assert_eq!(set.view(&PARKING).halt(), None);
 
-        set.retry_parked(&*log.store, &|| {}).unwrap();
+        set.retry_parked(&*log.store, &|| true).unwrap();
         prop_assert_eq!(set.view(&PARKING).parked().len(), waiting.len(), "the code is as it was");
         drop(set);
         let set = opened(&log, PARKING_ONLY, &mut folder);
         prop_assert_eq!(set.view(&PARKING).parked().len(), waiting.len(), "it is known after a restart");
         *PARKING_BROKEN.lock().unwrap() = BTreeSet::new();
-        set.retry_parked(&*log.store, &|| {}).unwrap();
+        set.retry_parked(&*log.store, &|| true).unwrap();
         prop_assert_eq!(entries(&set, &PARKING), entries(&whole, &PARKING));
     }
 }
@@ -218,7 +218,10 @@ fn a_long_stream_goes_on_part_by_part_and_waits_where_it_cannot() {
     // When the code can fold some more of the longer one, and nothing of the other.
     *ROWS_BROKEN.lock().unwrap() = BTreeSet::from([4, 9]);
     let moves = std::cell::Cell::new(0);
-    let beat = || moves.set(moves.get() + 1);
+    let beat = || {
+        moves.set(moves.get() + 1);
+        true
+    };
     set.retry_parked(&*log.store, &beat).unwrap();
 
     // Then what was applied is no longer waited for, and every stream was a beat.
@@ -244,7 +247,7 @@ fn a_long_stream_goes_on_part_by_part_and_waits_where_it_cannot() {
     // And once it can fold all of them every byte is as if nothing had been wrong.
     ROWS_BROKEN.lock().unwrap().clear();
     let set = opened(&log, ROWS_ONLY, &mut folder);
-    set.retry_parked(&*log.store, &|| {}).unwrap();
+    set.retry_parked(&*log.store, &|| true).unwrap();
     assert_eq!(entries(&set, &Rows), entries(&whole, &Rows));
 }
 
@@ -399,7 +402,7 @@ proptest! {
             let still = broken.iter().filter(|(_, mended_in)| **mended_in >= release);
             *BREAKS_AT.lock().unwrap() = still.map(|(position, _)| *position).collect();
             let set = opened(&log, *BREAKING, &mut folder);
-            set.retry_parked(&*log.store, &|| {}).unwrap();
+            set.retry_parked(&*log.store, &|| true).unwrap();
             feed(&set);
             prop_assert_eq!(set.fed(), log.head());
         }
