@@ -14,7 +14,9 @@ use domain::id::{DroneId, ExternalId, FactId, FleetId, SessionId};
 use domain::quantity::DistanceM;
 use domain::session::{ParkReason, Parked, ReceivedFact, Session, SessionEvent};
 use domain::stream::{Category, StreamName};
-use domain::task::{Acknowledged, Matter, StandingTasks, Task, TaskCommand, TaskId, TaskTurn};
+use domain::task::{
+    Acknowledged, Matter, StandingTasks, Task, TaskCommand, TaskId, TaskRejection, TaskTurn,
+};
 use domain::text::{Address, Comment, Text};
 use domain::time::Timestamp;
 use domain::user::{User, UserCommand};
@@ -458,7 +460,12 @@ impl Service {
             now: self.log.clock(),
         };
         let state = self.acknowledged.entry(task).or_default();
-        let decided = Task::decide(&command, state).unwrap_or_default();
+        let decided = match Task::decide(&command, state) {
+            Ok(decided) => decided,
+            // What somebody else has said of it stands.
+            Err(TaskRejection::NoteStands) => Vec::new(),
+            Err(rejection @ TaskRejection::NoSuchTask) => panic!("{rejection}"),
+        };
         *state = Task::fold_from(state.take(), &decided);
         let part = Appending::new(StreamName::task(task), None, decided);
         self.log.append(vec![part]);

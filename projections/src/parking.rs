@@ -246,7 +246,8 @@ fn stream_of(key: &[u8]) -> Option<StreamId> {
 
 /// Tries again to fold the streams that a view has parked, as far as the view
 /// is: for code that may be another than the one that could not. Says how many
-/// go on. For the thread that feeds it, which is told with every page that it moves.
+/// go on. For the thread that feeds it: it is asked before every stream whether to go
+/// on, and told with every page that it moves.
 pub(crate) fn retry(
     view: &View,
     log: &dyn EventStore,
@@ -301,7 +302,8 @@ impl Retry<'_> {
         let mut awaited = BTreeMap::new();
         loop {
             let page = log.read_stream(self.stream, after, Budget::PAGE)?;
-            // Of this stream all is folded or nothing: here it is only said that it moves.
+            // A stream that was begun is gone on with to its end: here it is only said
+            // that it moves.
             let _goes_on = goes_on();
             let seen = page.records.iter();
             for record in seen.take_while(|record| record.position <= view.position()) {
