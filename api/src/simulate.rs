@@ -148,11 +148,12 @@ pub async fn fly(
         )
         .await?;
     let plan = recording.plan();
+    let tag = format!("QR-{}", environment.new_id());
     let order = json!({
         "user_id": client::text_at("/id", &user),
         "pickup": plan.pickup.to_json(),
         "dropoff": plan.dropoff.to_json(),
-        "package": { "tag": "QR-1", "size": "small", "mass_g": plan.mass_g },
+        "package": { "tag": tag, "size": "small", "mass_g": plan.mass_g },
     });
     let booked = client.post("/v1/deliveries", &order).await?;
     let delivery: DeliveryId = client::text_at("/id", &booked)
@@ -164,6 +165,7 @@ pub async fn fly(
         mission: MissionId::from_uuid(environment.new_id()),
         drone: format!("sim-{}", recording.name()),
         session: environment.new_id().to_string(),
+        tag,
         lands_at: Timestamp::from_micros(environment.now_us())?,
     };
     let events = recording.events(&flight);

@@ -44,7 +44,12 @@ pub(crate) fn contact(email: &str) -> Contact {
     }
 }
 
-pub(crate) fn order(user: UserId) -> Order {
+/// What is printed on the package of a delivery, and on no other's.
+pub(crate) fn tag_of(delivery: DeliveryId) -> Tag {
+    Tag::new(format!("QR-{}", delivery.uuid())).unwrap()
+}
+
+pub(crate) fn order(user: UserId, delivery: DeliveryId) -> Order {
     let place = |lat, lon| Place {
         point: GeoPoint::from_degrees(lat, lon).unwrap(),
         address: None,
@@ -60,7 +65,7 @@ pub(crate) fn order(user: UserId) -> Order {
         },
         package: Package {
             id: None,
-            tag: Tag::new("QR-1").unwrap(),
+            tag: tag_of(delivery),
             size: Size::Small,
             mass: MassG::new(500).unwrap(),
             dimensions: None,
@@ -87,7 +92,7 @@ pub(crate) async fn booked(application: &Application, number: u128) -> DeliveryI
     let user = user(application, number).await;
     let id = DeliveryId::from_uuid(Uuid::from_u128(number));
     application
-        .book(request(), id, order(user))
+        .book(request(), id, order(user, id))
         .await
         .unwrap()
         .value
@@ -197,7 +202,7 @@ async fn given_a_suspended_user_when_they_book_then_it_is_refused_until_they_are
         .await
         .unwrap();
     assert_eq!(
-        rejection(application.book(request(), id, order(ada)).await),
+        rejection(application.book(request(), id, order(ada, id)).await),
         BookingError::UserSuspended
     );
     let reinstated = (Standing::Reinstated, why);
@@ -205,14 +210,19 @@ async fn given_a_suspended_user_when_they_book_then_it_is_refused_until_they_are
         .change_standing(request(), ada, &Precondition::None, reinstated)
         .await
         .unwrap();
-    assert!(application.book(request(), id, order(ada)).await.is_ok());
+    assert!(
+        application
+            .book(request(), id, order(ada, id))
+            .await
+            .is_ok()
+    );
 }
 
 #[tokio::test]
 async fn given_no_such_user_when_they_book_then_it_is_refused() {
     let application = application();
     let id = DeliveryId::from_uuid(Uuid::from_u128(9));
-    let nobody = order(UserId::from_uuid(Uuid::from_u128(8)));
+    let nobody = order(UserId::from_uuid(Uuid::from_u128(8)), id);
     assert_eq!(
         rejection(application.book(request(), id, nobody).await),
         BookingError::UnknownUser
@@ -226,7 +236,7 @@ async fn given_an_external_id_when_it_comes_again_then_the_same_request_is_the_s
     let ada = user(&application, 1).await;
     let order = Order {
         external_id: ExternalId::new("order-1").ok(),
-        ..order(ada)
+        ..order(ada, DeliveryId::from_uuid(Uuid::from_u128(10)))
     };
     let book = |number, order| {
         application.book(

@@ -289,11 +289,13 @@ fn config() -> Config {
     Line::parse_from(["airpost", "--data", "none"]).config
 }
 
+/// An order of a package that no other order is about.
 fn order(user: &str) -> Value {
+    let tag = format!("QR-{}", Environment::system().new_id());
     json!({
         "user_id": user,
         "pickup": {"lat": 40.459, "lon": -79.782, "address": "1 Main St"},
         "dropoff": {"lat": 40.461, "lon": -79.779},
-        "package": {"tag": "QR-1", "size": "small", "mass_g": 500},
+        "package": {"tag": tag, "size": "small", "mass_g": 500},
     })
 }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::wire::{DroneEvent, Receipt};
 use super::*;
-use crate::application::tests::{application_on, booked};
+use crate::application::tests::{application_on, booked, tag_of};
 use crate::http::json::Document;
 
 const LIMITS: IngestLimits = IngestLimits {
@@ -154,7 +154,10 @@ fn flight(delivery: DeliveryId) -> Vec<Value> {
         ),
         ("departed", json!({"leg": "pickup"})),
         ("arrived", json!({"at": "pickup"})),
-        ("package_loaded", json!({"tag": "QR-1", "mass_g": 510})),
+        (
+            "package_loaded",
+            json!({"tag": tag_of(delivery).as_str(), "mass_g": 510}),
+        ),
         ("departed", json!({"leg": "dropoff"})),
         ("arrived", json!({"at": "dropoff"})),
         (

@@ -82,13 +82,14 @@ impl Point {
     }
 }
 
-/// Who flies, for which delivery, and when it is over.
+/// Who flies with which package, for which delivery, and when it is over.
 #[derive(Clone, Debug)]
 pub(super) struct Flight {
     pub(super) delivery: DeliveryId,
     pub(super) mission: MissionId,
     pub(super) drone: String,
     pub(super) session: String,
+    pub(super) tag: String,
     pub(super) lands_at: Timestamp,
 }
 
@@ -183,7 +184,7 @@ impl Recording {
             first,
             -10.0,
             "package_loaded",
-            json!({ "tag": "QR-1", "mass_g": self.mass_g() }),
+            json!({ "tag": flight.tag, "mass_g": self.mass_g() }),
         );
         speaker.fact(first, -1.0, "departed", json!({ "leg": "dropoff" }));
         for (place, row) in self.rows.iter().enumerate() {

@@ -12,6 +12,7 @@ fn events() -> Vec<recording::Said> {
         mission: MissionId::from_uuid(environment.new_id()),
         drone: "sim-268".to_owned(),
         session: "1".to_owned(),
+        tag: "QR-1".to_owned(),
         lands_at: Timestamp::from_micros(environment.now_us()).unwrap(),
     })
 }

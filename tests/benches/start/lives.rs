@@ -195,6 +195,11 @@ fn plan() -> Plan {
     }
 }
 
+/// A tag is in one delivery at most that is under way.
+fn tag_of(delivery: u64) -> Tag {
+    Tag::new(format!("QR-{delivery}")).expect("a tag")
+}
+
 fn order(delivery: u64) -> Order {
     Order {
         user: user_id(delivery / DELIVERIES_A_USER),
@@ -202,7 +207,7 @@ fn order(delivery: u64) -> Order {
         plan: plan(),
         package: Package {
             id: None,
-            tag: Tag::new("QR-1").expect("a tag"),
+            tag: tag_of(delivery),
             size: Size::Large,
             mass: MassG::new(450).expect("a mass"),
             dimensions: None,
@@ -232,7 +237,7 @@ fn life_of(delivery: u64) -> VecDeque<DeliveryEvent> {
         DeliveryEvent::ArrivedAtPickup { mission },
         DeliveryEvent::PickedUp {
             mission,
-            tag: Tag::new("QR-1").ok(),
+            tag: Some(tag_of(delivery)),
             mass: MassG::new(452).ok(),
         },
         DeliveryEvent::InTransit { mission },

@@ -26,7 +26,7 @@ pub(super) fn flight(delivery: &str) -> Vec<Value> {
         event("mission_assigned", 1, &json!({"delivery_id": delivery})),
         event("departed", 2, &json!({"leg": "pickup"})),
         event("arrived", 3, &json!({"at": "pickup"})),
-        event("package_loaded", 4, &json!({"tag": "QR-1"})),
+        event("package_loaded", 4, &json!({})),
         event("departed", 5, &json!({"leg": "dropoff"})),
         event("arrived", 6, &json!({"at": "dropoff", "position": place})),
         event(
