@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use domain::time::DurationS;
+use domain::time::{DurationMs, TimeScale};
 
 use crate::observability::LogFormat;
 
@@ -14,6 +14,9 @@ pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCA
 
 /// One mebibyte, bytes.
 const MIB: u64 = 1024 * 1024;
+
+/// The shortest time between two looks at what need not wait any longer.
+const TICK_MIN: Duration = Duration::from_millis(5);
 
 /// How the service runs.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
@@ -47,6 +50,14 @@ pub struct Config {
     /// What ingest takes for granted about drone events.
     #[command(flatten)]
     pub ingest: IngestSettings,
+
+    /// How many times as fast as usual time passes for what the service waits for: gaps in a
+    /// drone's facts, missions that are not known yet, answers of a fleet, deadlines. For
+    /// simulations, 1 to 1000; windows, deadlines and times that clients and drones give, and
+    /// the limits of the HTTP interface, stay as they are.
+    #[arg(long, env = "AIRPOST_TIME_SCALE", value_name = "N", default_value = "1",
+          value_parser = parse_time_scale)]
+    pub time_scale: TimeScale,
 
     /// Memory that the read models keep their pages in, mebibytes; up to twice as much
     /// is taken. What is not in it is read from the system's cache of the files, which takes
@@ -170,20 +181,20 @@ pub struct IngestSettings {
 impl IngestSettings {
     /// How long a fact waits for the ones before it.
     #[must_use]
-    pub fn gap_wait(&self) -> DurationS {
-        DurationS::new(self.gap_wait_s)
+    pub fn gap_wait(&self) -> DurationMs {
+        DurationMs::from_seconds(self.gap_wait_s)
     }
 
     /// How long a fact waits for its mission or its delivery to be known.
     #[must_use]
-    pub fn park_wait(&self) -> DurationS {
-        DurationS::new(self.park_wait_s)
+    pub fn park_wait(&self) -> DurationMs {
+        DurationMs::from_seconds(self.park_wait_s)
     }
 
     /// How far ahead of our clock a sender's may be.
     #[must_use]
-    pub fn clock_skew(&self) -> DurationS {
-        DurationS::new(self.clock_skew_s)
+    pub fn clock_skew(&self) -> DurationMs {
+        DurationMs::from_seconds(self.clock_skew_s)
     }
 }
 
@@ -214,6 +225,19 @@ impl Config {
             });
         }
         Ok(())
+    }
+
+    /// How long a configured wait takes, at the scale that time passes at.
+    #[must_use]
+    pub fn scaled(&self, wait: DurationMs) -> DurationMs {
+        self.time_scale.shorten(wait)
+    }
+
+    /// How often it is looked what need not wait any longer, if that is `tick` in real time:
+    /// as much more often as time passes faster, but not so often that looking is all there is.
+    #[must_use]
+    pub fn scaled_tick(&self, tick: Duration) -> Duration {
+        (tick / self.time_scale.get()).max(TICK_MIN)
     }
 
     /// Time for requests and streams under way to end when the service stops.
@@ -264,6 +288,12 @@ impl Default for IngestSettings {
             clock_skew_s: 5,
         }
     }
+}
+
+/// Takes 1 to [`TimeScale::MAX`].
+pub(crate) fn parse_time_scale(text: &str) -> Result<TimeScale, String> {
+    let times = text.parse().ok().and_then(TimeScale::new);
+    times.ok_or_else(|| format!("expected 1 to {}", TimeScale::MAX))
 }
 
 /// Takes `http://host` or `https://host`, with a port and a path if need be.
@@ -353,8 +383,21 @@ mod tests {
             ["--public-url", "https://x/?q"],
             ["--public-url", "https://"],
             ["--dropoff-radius-m", "-1"],
+            ["--time-scale", "0"],
+            ["--time-scale", "1001"],
+            ["--time-scale", "0.5"],
         ] {
             assert!(parse(&arguments).is_err(), "{arguments:?} was taken");
+        }
+    }
+
+    #[test]
+    fn time_that_passes_faster_shortens_waits_and_looks_but_not_without_end() {
+        let (gap, tick) = (DurationMs::from_seconds(5), Duration::from_millis(250));
+        for (scale, gap_ms, tick_ms) in [("1", 5_000, 250), ("10", 500, 25), ("1000", 5, 5)] {
+            let config = parse(&["--time-scale", scale]).unwrap();
+            assert_eq!(config.scaled(gap), DurationMs::new(gap_ms));
+            assert_eq!(config.scaled_tick(tick), Duration::from_millis(tick_ms));
         }
     }
 

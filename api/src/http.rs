@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::{Router, middleware};
-use domain::time::DurationS;
+use domain::time::DurationMs;
 use projections::{LiveDrones, Views};
 use tokio::sync::{Semaphore, watch};
 use tower::Layer as _;
@@ -94,7 +94,7 @@ struct Parts {
     /// share one budget of memory.
     bodies: BodyReader,
     batches: BodyReader,
-    skew_max: DurationS,
+    skew_max: DurationMs,
 }
 
 impl Deref for Api {

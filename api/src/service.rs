@@ -18,7 +18,7 @@ use crate::application::{Application, known_schemas, state_code};
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::http::{self, Services};
-use crate::ingest::{Ingest, IngestLimits};
+use crate::ingest::{Ingest, IngestLimits, waiting};
 use crate::observability::Metrics;
 
 /// Where things lie in a data folder.
@@ -176,8 +176,9 @@ impl Opened {
         let application = Application::new(log, environment.clone(), thresholds);
         let application = with_snapshots(application, &folders)?;
         let limits = IngestLimits {
-            gap_wait: config.ingest.gap_wait(),
-            park_wait: config.ingest.park_wait(),
+            gap_wait: config.scaled(config.ingest.gap_wait()),
+            park_wait: config.scaled(config.ingest.park_wait()),
+            tick: config.scaled_tick(waiting::TICK),
             held_facts_max: usize::try_from(config.ingest.held_facts_max)?,
         };
         let ingest = Ingest::new(application.clone(), limits);

@@ -22,13 +22,13 @@ pub use event::{ParkReason, Parked, ReceivedFact, SessionEvent};
 use seen::Seen;
 
 use crate::drone::Sender;
-use crate::time::{DurationS, Timestamp};
+use crate::time::{DurationMs, Timestamp};
 
 /// Most facts held before the gap in front of them is passed, by default.
 pub const HELD_FACTS_MAX: usize = 64;
 
 /// How long a gap is waited for, by default.
-pub const GAP_WAIT: DurationS = DurationS::new(5);
+pub const GAP_WAIT: DurationMs = DurationMs::from_seconds(5);
 
 /// Most facts parked in one session; more are refused.
 pub const PARKED_FACTS_MAX: usize = 1_024;
@@ -37,7 +37,7 @@ pub const PARKED_FACTS_MAX: usize = 1_024;
 const BINDING_KIND: &str = "mission_assigned";
 
 /// How long a fact stays parked, by default: 15 minutes.
-pub const PARK_WAIT: DurationS = DurationS::new(900);
+pub const PARK_WAIT: DurationMs = DurationMs::from_seconds(900);
 
 /// The highest number a fact may bear, so that the next one exists.
 pub const SEQ_MAX: u64 = u64::MAX - 1;
@@ -134,7 +134,7 @@ impl Session {
 
     /// Stops waiting for what is missing before facts that were held for `wait` by `now`.
     #[must_use]
-    pub fn pass_expired_gaps(&self, now: Timestamp, wait: DurationS) -> Step {
+    pub fn pass_expired_gaps(&self, now: Timestamp, wait: DurationMs) -> Step {
         let mut step = Step::default();
         if let Some(up_to) = self.backlog.last_expired(now, wait) {
             self.clone()
@@ -146,7 +146,7 @@ impl Session {
     /// Waits no longer for what facts that were parked for `wait` by `now` wait
     /// for, at most so many at a time.
     #[must_use]
-    pub fn give_up_parked(&self, now: Timestamp, wait: DurationS, facts_max: usize) -> Step {
+    pub fn give_up_parked(&self, now: Timestamp, wait: DurationMs, facts_max: usize) -> Step {
         let expired = self
             .backlog
             .parked()

@@ -1,6 +1,8 @@
-//! Instants and windows, UTC, in microseconds.
+//! Instants and windows, UTC, in microseconds; lengths of time; and how much
+//! faster than usual a service measures the time that it waits.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -43,20 +45,20 @@ impl Timestamp {
 
     /// The instant that much earlier, at least [`Timestamp::MIN`].
     #[must_use]
-    pub fn minus(self, seconds: DurationS) -> Self {
+    pub fn minus(self, wait: DurationMs) -> Self {
         Self(
             self.0
-                .saturating_sub(i64::from(seconds.get()) * 1_000_000)
+                .saturating_sub(i64::from(wait.get()) * 1_000)
                 .max(Self::MIN.0),
         )
     }
 
     /// The instant that much later, at most [`Timestamp::MAX`].
     #[must_use]
-    pub fn plus(self, seconds: DurationS) -> Self {
+    pub fn plus(self, wait: DurationMs) -> Self {
         Self(
             self.0
-                .saturating_add(i64::from(seconds.get()) * 1_000_000)
+                .saturating_add(i64::from(wait.get()) * 1_000)
                 .min(Self::MAX.0),
         )
     }
@@ -85,7 +87,8 @@ impl FromStr for Timestamp {
     }
 }
 
-/// A length of time, whole seconds.
+/// A length of time that is a quantity, such as how long a flight takes: whole
+/// seconds. What is waited for is a [`DurationMs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DurationS(u32);
 
@@ -100,6 +103,63 @@ impl DurationS {
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
+    }
+}
+
+/// How long something is waited for: whole milliseconds, at most 49 days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DurationMs(u32);
+
+impl DurationMs {
+    /// That many milliseconds.
+    #[must_use]
+    pub const fn new(milliseconds: u32) -> Self {
+        Self(milliseconds)
+    }
+
+    /// That many seconds, or the longest wait there is.
+    #[must_use]
+    pub const fn from_seconds(seconds: u32) -> Self {
+        Self(seconds.saturating_mul(1_000))
+    }
+
+    /// The number of milliseconds.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+/// How many times as fast as usual time passes for whoever waits. A simulation
+/// of hours is over in minutes with it; what is waited for stays the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeScale(NonZeroU32);
+
+impl TimeScale {
+    /// As time passes.
+    pub const REAL: Self = Self(NonZeroU32::MIN);
+
+    /// The highest: a second passes in a millisecond, the finest that is waited for.
+    pub const MAX: u32 = 1_000;
+
+    /// So many times as fast; `None` for 0 and for more than [`TimeScale::MAX`].
+    #[must_use]
+    pub fn new(times: u32) -> Option<Self> {
+        NonZeroU32::new(times)
+            .filter(|times| times.get() <= Self::MAX)
+            .map(Self)
+    }
+
+    /// How many times as fast as usual.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0.get()
+    }
+
+    /// How long a wait takes at this scale: a wait of any length takes a millisecond at least.
+    #[must_use]
+    pub fn shorten(self, wait: DurationMs) -> DurationMs {
+        DurationMs((wait.0 / self.0).max(wait.0.min(1)))
     }
 }
 
@@ -181,6 +241,28 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Timestamp>(), Err(InvalidTimestamp), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_wait_is_shortened_by_its_scale_and_never_to_nothing() {
+        let scale = |times| TimeScale::new(times).unwrap();
+        let minute = DurationMs::from_seconds(60);
+        assert_eq!(TimeScale::REAL.shorten(minute), minute);
+        assert_eq!(scale(60).shorten(minute), DurationMs::new(1_000));
+        assert_eq!(scale(1_000).shorten(DurationMs::new(7)), DurationMs::new(1));
+        assert_eq!(scale(1_000).shorten(DurationMs::new(0)), DurationMs::new(0));
+        assert_eq!(TimeScale::new(0), None);
+        assert_eq!(TimeScale::new(1_001), None);
+    }
+
+    #[test]
+    fn waits_are_added_and_taken_away_within_the_years_there_are() {
+        let at: Timestamp = "2026-10-24T15:04:05.120Z".parse().unwrap();
+        let wait = DurationMs::new(1_500);
+        assert_eq!(at.plus(wait).to_string(), "2026-10-24T15:04:06.620000Z");
+        assert_eq!(at.plus(wait).minus(wait), at);
+        assert_eq!(Timestamp::MAX.plus(wait), Timestamp::MAX);
+        assert_eq!(Timestamp::MIN.minus(wait), Timestamp::MIN);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use domain::stream::StreamName;
-use domain::time::DurationS;
+use domain::time::DurationMs;
 use domain::translation::Thresholds;
 use eventstore::{
     Category, Commit, CommitId, Event, EventStore as _, EventType, Expected, Label,
@@ -272,9 +272,10 @@ impl Answer {
 
 const fn limits() -> IngestLimits {
     IngestLimits {
-        park_wait: DurationS::new(900),
-        gap_wait: DurationS::new(5),
+        park_wait: DurationMs::from_seconds(900),
+        gap_wait: DurationMs::from_seconds(5),
         held_facts_max: 64,
+        tick: crate::ingest::waiting::TICK,
     }
 }
 

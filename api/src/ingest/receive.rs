@@ -1,13 +1,14 @@
 //! Taking facts in: each sender's in the order of their numbers, some at a time.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use domain::actor::{Actor, ActorKind};
 use domain::drone::Sender;
 use domain::id::{DroneId, FleetId};
 use domain::session::{ReceivedFact, Session, Step, Verdict};
 use domain::stream::StreamName;
-use domain::time::DurationS;
+use domain::time::DurationMs;
 use futures_util::{StreamExt, stream};
 use uuid::Uuid;
 
@@ -38,11 +39,13 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x3d86_1b0c_62a7_5f5e_8f41_c6a1_5d70_2b9
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IngestLimits {
     /// How long a fact waits for the ones before it.
-    pub gap_wait: DurationS,
+    pub gap_wait: DurationMs,
     /// How many facts of a session wait for the ones before them.
     pub held_facts_max: usize,
     /// How long a fact waits for its mission or delivery to be known.
-    pub park_wait: DurationS,
+    pub park_wait: DurationMs,
+    /// How often it is looked whether something need not wait any longer.
+    pub tick: Duration,
 }
 
 /// What became of a fact.

@@ -7,7 +7,7 @@ use domain::drone::Sender;
 use domain::id::{DeliveryId, MissionId};
 use domain::session::{ReceivedFact, Session, SessionEvent, Verdict};
 use domain::stream::{Category, StreamName};
-use domain::time::{DurationS, Timestamp};
+use domain::time::{DurationMs, Timestamp};
 use eventstore::{Budget, EventStore, Filter, MemoryEventStore, StreamId};
 use projections::{Deadlines, Views};
 use proptest::prelude::*;
@@ -20,9 +20,10 @@ use crate::application::tests::{application_on, booked, tag_of};
 use crate::http::json::Document;
 
 const LIMITS: IngestLimits = IngestLimits {
-    park_wait: DurationS::new(900),
-    gap_wait: DurationS::new(5),
+    park_wait: DurationMs::from_seconds(900),
+    gap_wait: DurationMs::from_seconds(5),
     held_facts_max: 64,
+    tick: waiting::TICK,
 };
 
 /// A service that can be restarted: only its store lasts.
@@ -116,7 +117,7 @@ fn receipt() -> Receipt {
     let at = Timestamp::from_micros(1_800_000_000_000_000 - 10_000_000).unwrap();
     Receipt {
         at,
-        skew_max: DurationS::new(5),
+        skew_max: DurationMs::from_seconds(5),
     }
 }
 

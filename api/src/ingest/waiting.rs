@@ -20,8 +20,8 @@ use super::apply::{Applying, RETRIES_MAX};
 use super::receive::{Ingest, only_failure};
 use crate::application::Failure;
 
-/// How often it is looked whether something need not wait any longer: a
-/// twentieth of the default wait.
+/// How often it is looked whether something need not wait any longer, in real
+/// time: a twentieth of the default wait.
 pub const TICK: Duration = Duration::from_millis(250);
 
 /// Most dead letters in one commit.
@@ -40,7 +40,7 @@ impl Ingest {
     /// Keeps looking until `shutdown` becomes true. A failure is logged once,
     /// and tried again at every tick.
     pub async fn run_waiting(self, views: Arc<Views>, mut shutdown: watch::Receiver<bool>) {
-        let mut tick = tokio::time::interval(TICK);
+        let mut tick = tokio::time::interval(self.limits().tick);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut failing = false;
         loop {

@@ -6,7 +6,7 @@
 use domain::drone::{DroneFact, Sender, Telemetry};
 use domain::id::{DroneId, FactId, FleetId, MissionId, SessionId};
 use domain::session::{ReceivedFact, SEQ_MAX};
-use domain::time::{DurationS, Timestamp};
+use domain::time::{DurationMs, Timestamp};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -48,7 +48,7 @@ pub struct Receipt {
     /// When it came in.
     pub at: Timestamp,
     /// What lies further ahead is clock skew.
-    pub skew_max: DurationS,
+    pub skew_max: DurationMs,
 }
 
 impl Receipt {

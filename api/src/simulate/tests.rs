@@ -21,7 +21,7 @@ fn events() -> Vec<recording::Said> {
 fn every_event_of_a_recording_is_one_that_the_service_takes() {
     let receipt = crate::ingest::wire::Receipt {
         at: "2027-01-15T08:00:00Z".parse().unwrap(),
-        skew_max: domain::time::DurationS::new(5),
+        skew_max: domain::time::DurationMs::from_seconds(5),
     };
     for said in events() {
         let document = crate::http::json::Document::from_value(said.event.clone());

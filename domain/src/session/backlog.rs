@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::event::{ParkReason, Parked, SessionEvent};
-use crate::time::{DurationS, Timestamp};
+use crate::time::{DurationMs, Timestamp};
 
 /// The numbers of a session: which is next, which are held, which are parked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Backlog {
 
     /// The highest number that was held for `wait` by `now`.
     #[must_use]
-    pub fn last_expired(&self, now: Timestamp, wait: DurationS) -> Option<u64> {
+    pub fn last_expired(&self, now: Timestamp, wait: DurationMs) -> Option<u64> {
         self.held()
             .filter(|(_, received_at)| received_at.plus(wait) <= now)
             .map(|(seq, _)| seq)

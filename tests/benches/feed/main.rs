@@ -30,7 +30,7 @@ use clap::Parser as _;
 use domain::codec::StoredEvent as _;
 use domain::delivery::DeliveryEvent;
 use domain::id::MissionId;
-use domain::time::DurationS;
+use domain::time::DurationMs;
 use domain::translation::Thresholds;
 use eventstore::{
     Category, Commit, CommitId, Event, EventStore, EventType, Expected, Journal, JournalOptions,
@@ -198,9 +198,10 @@ impl Running {
         let application =
             Application::new(Arc::clone(&log), environment.clone(), Thresholds::default());
         let limits = IngestLimits {
-            park_wait: DurationS::new(900),
-            gap_wait: DurationS::new(5),
+            park_wait: DurationMs::from_seconds(900),
+            gap_wait: DurationMs::from_seconds(5),
             held_facts_max: 64,
+            tick: api::ingest::waiting::TICK,
         };
         let views = projections::Views::in_memory(Arc::clone(&log));
         let services = Services {
