@@ -14,6 +14,7 @@ mod schemas;
 // The use cases.
 pub mod users;
 pub mod deliveries;
+pub mod packages;
 pub mod tasks;
 mod lookups;
 

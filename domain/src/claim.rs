@@ -102,6 +102,98 @@ impl Decider for EmailClaim {
     }
 }
 
+/// Which delivery has the package that a tag is printed on. The state is that delivery.
+#[derive(Clone, Copy, Debug)]
+pub struct TagClaim;
+
+/// An event of a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagClaimEvent {
+    /// A delivery that is under way has it from now on.
+    TagClaimed {
+        /// The delivery.
+        delivery: DeliveryId,
+    },
+    /// The delivery is over.
+    TagReleased {
+        /// The delivery.
+        delivery: DeliveryId,
+    },
+}
+
+/// What is asked about a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagClaimCommand {
+    /// Have it.
+    Claim {
+        /// For this delivery.
+        delivery: DeliveryId,
+        /// The clock.
+        now: Timestamp,
+    },
+    /// Give it up. Nothing happens if another delivery has it.
+    Release {
+        /// The delivery that had it.
+        delivery: DeliveryId,
+        /// The clock.
+        now: Timestamp,
+    },
+}
+
+/// The tag is on another package that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TagClaimRejection {
+    /// A delivery has it.
+    #[error("the tag is that of {by}, which is not over: take another tag, or wait")]
+    Taken {
+        /// The delivery.
+        by: DeliveryId,
+    },
+}
+
+impl Decider for TagClaim {
+    type State = Option<DeliveryId>;
+    type Command = TagClaimCommand;
+    type Event = TagClaimEvent;
+    type Rejection = TagClaimRejection;
+
+    fn initial() -> Option<DeliveryId> {
+        None
+    }
+
+    fn decide(
+        command: &TagClaimCommand,
+        holder: &Option<DeliveryId>,
+    ) -> Result<Vec<Occurrence<TagClaimEvent>>, TagClaimRejection> {
+        match (*command, *holder) {
+            (TagClaimCommand::Claim { delivery, now }, None) => Ok(vec![Occurrence::new(
+                TagClaimEvent::TagClaimed { delivery },
+                now,
+            )]),
+            (TagClaimCommand::Claim { delivery, now: _ }, Some(by)) if by != delivery => {
+                Err(TagClaimRejection::Taken { by })
+            }
+            (TagClaimCommand::Release { delivery, now }, Some(by)) if by == delivery => {
+                Ok(vec![Occurrence::new(
+                    TagClaimEvent::TagReleased { delivery },
+                    now,
+                )])
+            }
+            (TagClaimCommand::Claim { .. } | TagClaimCommand::Release { .. }, _) => Ok(vec![]),
+        }
+    }
+
+    fn evolve(
+        holder: Option<DeliveryId>,
+        occurrence: &Occurrence<TagClaimEvent>,
+    ) -> Option<DeliveryId> {
+        match occurrence.event {
+            TagClaimEvent::TagClaimed { delivery } => holder.or(Some(delivery)),
+            TagClaimEvent::TagReleased { delivery } => holder.filter(|by| *by != delivery),
+        }
+    }
+}
+
 /// Which delivery bears a user's own name of it. The state is the bearer.
 #[derive(Clone, Copy, Debug)]
 pub struct ExternalIdClaim;

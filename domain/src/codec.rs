@@ -12,9 +12,10 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::claim::{EmailClaimEvent, ExternalIdClaimEvent};
+use crate::claim::{EmailClaimEvent, ExternalIdClaimEvent, TagClaimEvent};
 use crate::delivery::DeliveryEvent;
 use crate::mission::MissionEvent;
+use crate::package::PackageEvent;
 use crate::session::SessionEvent;
 use crate::task::TaskEvent;
 use crate::user::UserEvent;
@@ -51,6 +52,8 @@ pub fn event_types() -> Vec<EventType> {
         SessionEvent::TYPES,
         MissionEvent::TYPES,
         TaskEvent::TYPES,
+        PackageEvent::TYPES,
+        TagClaimEvent::TYPES,
     ]
     .concat();
     types.sort_by_key(|event_type| event_type.number);
@@ -72,6 +75,8 @@ pub fn shapes() -> Vec<Shape> {
         SessionEvent::shapes(),
         MissionEvent::shapes(),
         TaskEvent::shapes(),
+        PackageEvent::shapes(),
+        TagClaimEvent::shapes(),
     ]
     .concat();
     shapes.sort_by_key(|shape| (shape.event_type, shape.schema));

@@ -20,6 +20,7 @@ pub mod snapshot;
 // The aggregates.
 pub mod delivery;
 pub mod user;
+pub mod package;
 pub mod claim;
 
 // What drones report, and what it means for a delivery.

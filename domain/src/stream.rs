@@ -4,7 +4,9 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use crate::id::{DeliveryId, DroneId, ExternalId, FleetId, MissionId, SessionId, UserId};
+use crate::id::{
+    DeliveryId, DroneId, ExternalId, FleetId, MissionId, PackageId, SessionId, Tag, UserId,
+};
 use crate::task::TaskId;
 use crate::text::Email;
 
@@ -25,11 +27,15 @@ pub enum Category {
     Mission,
     /// What became of something that a person has to look at.
     Task,
+    /// A registered package.
+    Package,
+    /// Which delivery has a package's tag.
+    TagClaim,
 }
 
 impl Category {
     /// Every category.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Delivery,
         Self::User,
         Self::EmailClaim,
@@ -37,6 +43,8 @@ impl Category {
         Self::DroneSession,
         Self::Mission,
         Self::Task,
+        Self::Package,
+        Self::TagClaim,
     ];
 
     /// The number it is stored under.
@@ -50,6 +58,8 @@ impl Category {
             Self::DroneSession => 5,
             Self::Mission => 6,
             Self::Task => 7,
+            Self::Package => 8,
+            Self::TagClaim => 9,
         }
     }
 
@@ -72,6 +82,8 @@ impl Category {
             Self::DroneSession => "drone_session",
             Self::Mission => "mission",
             Self::Task => "task",
+            Self::Package => "package",
+            Self::TagClaim => "tag_claim",
         }
     }
 }
@@ -147,6 +159,24 @@ impl StreamName {
         Self {
             category: Category::DroneSession,
             key,
+        }
+    }
+
+    /// A package's stream.
+    #[must_use]
+    pub const fn package(id: PackageId) -> Self {
+        Self {
+            category: Category::Package,
+            key: id.uuid(),
+        }
+    }
+
+    /// The claim on a tag.
+    #[must_use]
+    pub fn tag_claim(tag: &Tag) -> Self {
+        Self {
+            category: Category::TagClaim,
+            key: derived(&["tag", tag.as_str()]),
         }
     }
 

@@ -29,6 +29,7 @@ mod samples {
     pub(crate) mod claim;
     pub(crate) mod drone;
     pub(crate) mod flight;
+    pub(crate) mod package;
     pub(crate) mod task;
     pub(crate) mod user;
 }
@@ -105,6 +106,8 @@ fn all_files() -> BTreeSet<String> {
         check(samples::user::samples()),
         check(samples::claim::email()),
         check(samples::claim::external_id()),
+        check(samples::claim::tag()),
+        check(samples::package::samples()),
         check(samples::drone::session()),
         check(samples::drone::mission()),
         check(samples::task::samples()),

@@ -159,9 +159,14 @@ impl Facts {
             Some(Category::User) => decode(record).map(Self::User),
             Some(Category::DroneSession) => decode(record).map(Self::Session),
             Some(Category::Task) => decode(record).map(Self::Task),
-            Some(Category::EmailClaim | Category::ExternalIdClaim | Category::Mission) | None => {
-                Ok(Self::Other)
-            }
+            Some(
+                Category::EmailClaim
+                | Category::ExternalIdClaim
+                | Category::Mission
+                | Category::Package
+                | Category::TagClaim,
+            )
+            | None => Ok(Self::Other),
         };
         decoded.unwrap_or_else(Self::Undecodable)
     }

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use domain::claim::{EmailClaim, ExternalIdBearer, ExternalIdClaim};
+use domain::claim::{EmailClaim, ExternalIdBearer, ExternalIdClaim, TagClaim};
 use domain::codec::{DecodeError, StoredEvent};
 use domain::decider::{Decider, Occurrence};
 use domain::delivery::Delivery;
-use domain::id::UserId;
+use domain::id::{DeliveryId, UserId};
 use domain::mission::Mission;
+use domain::package::Package;
 use domain::session::Session;
 use domain::snapshot::Snapshot;
 use domain::stream::StreamName;
@@ -73,6 +74,8 @@ folded_by! {
     User => Option<User>, kept as User;
     EmailClaim => Option<UserId>;
     ExternalIdClaim => Option<ExternalIdBearer>;
+    Package => Option<Package>;
+    TagClaim => Option<DeliveryId>;
     Task => Option<Acknowledged>;
 }
 

@@ -4,10 +4,11 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use domain::claim::{EmailClaimEvent, ExternalIdClaimEvent};
+use domain::claim::{EmailClaimEvent, ExternalIdClaimEvent, TagClaimEvent};
 use domain::codec::StoredEvent;
 use domain::delivery::DeliveryEvent;
 use domain::mission::MissionEvent;
+use domain::package::PackageEvent;
 use domain::session::SessionEvent;
 use domain::stream::Category;
 use domain::task::TaskEvent;
@@ -69,6 +70,8 @@ fn complaints(named: &mut NamedSchemas, record: &Record) -> Vec<(Option<EventTyp
         Some(Category::DroneSession) => unread::<SessionEvent>(record),
         Some(Category::Mission) => unread::<MissionEvent>(record),
         Some(Category::Task) => unread::<TaskEvent>(record),
+        Some(Category::Package) => unread::<PackageEvent>(record),
+        Some(Category::TagClaim) => unread::<TagClaimEvent>(record),
         None if category == SCHEMA_CATEGORY => None,
         None => {
             let why = format!(

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{EmailClaimEvent, ExternalIdClaimEvent};
+use super::{EmailClaimEvent, ExternalIdClaimEvent, TagClaimEvent};
 use crate::codec::{first_schema, stored_events};
 use crate::id::{DeliveryId, UserId};
 
@@ -23,7 +23,13 @@ struct ExternalIdClaimedV1 {
     request_hash: [u8; 32],
 }
 
-first_schema!(EmailHolderV1, ExternalIdClaimedV1);
+/// `TagClaimed` and `TagReleased`.
+#[derive(Serialize, Deserialize)]
+struct TagHolderV1 {
+    delivery: [u8; 16],
+}
+
+first_schema!(EmailHolderV1, ExternalIdClaimedV1, TagHolderV1);
 
 stored_events! { EmailClaimEvent {
     301 EmailClaimed EmailHolderV1
@@ -44,4 +50,13 @@ stored_events! { ExternalIdClaimEvent {
             delivery: DeliveryId::from_uuid(Uuid::from_bytes(p.delivery)),
             request_hash: p.request_hash,
         } }
+} }
+
+stored_events! { TagClaimEvent {
+    711 TagClaimed TagHolderV1
+        { Self::TagClaimed { delivery } => TagHolderV1 { delivery: delivery.uuid().into_bytes() } }
+        { p => Self::TagClaimed { delivery: DeliveryId::from_uuid(Uuid::from_bytes(p.delivery)) } }
+    712 TagReleased TagHolderV1
+        { Self::TagReleased { delivery } => TagHolderV1 { delivery: delivery.uuid().into_bytes() } }
+        { p => Self::TagReleased { delivery: DeliveryId::from_uuid(Uuid::from_bytes(p.delivery)) } }
 } }

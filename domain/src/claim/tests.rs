@@ -47,6 +47,28 @@ fn only_its_holder_gives_an_address_up() {
 }
 
 #[test]
+fn a_tag_is_in_one_delivery_at_a_time_and_only_that_one_gives_it_up() {
+    let [one, other] = [1, 2].map(|n| DeliveryId::from_uuid(Uuid::from_u128(n)));
+    let claim = |delivery| TagClaimCommand::Claim { delivery, now: NOW };
+    let release = |delivery| TagClaimCommand::Release { delivery, now: NOW };
+    given::<TagClaim>([]).when(release(one)).then_nothing();
+    let claimed = given::<TagClaim>([])
+        .when(claim(one))
+        .then_events([TagClaimEvent::TagClaimed { delivery: one }]);
+    claimed.clone().when(claim(one)).then_nothing();
+    claimed
+        .clone()
+        .when(claim(other))
+        .then_rejected(TagClaimRejection::Taken { by: one });
+    claimed.clone().when(release(other)).then_nothing();
+    claimed
+        .when(release(one))
+        .then_events([TagClaimEvent::TagReleased { delivery: one }])
+        .when(claim(other))
+        .then_events([TagClaimEvent::TagClaimed { delivery: other }]);
+}
+
+#[test]
 fn an_external_id_names_one_delivery_for_ever() {
     let delivery = |n| DeliveryId::from_uuid(Uuid::from_u128(n));
     let claim = |n, hash| ExternalIdClaimCommand::Claim {
@@ -97,6 +119,23 @@ fn any_email_event() -> impl Strategy<Value = EmailClaimEvent> {
     ]
 }
 
+fn any_tag_command() -> impl Strategy<Value = TagClaimCommand> {
+    (any_delivery(), any_of::time(), any::<bool>()).prop_map(|((delivery, _), now, claims)| {
+        if claims {
+            TagClaimCommand::Claim { delivery, now }
+        } else {
+            TagClaimCommand::Release { delivery, now }
+        }
+    })
+}
+
+fn any_tag_event() -> impl Strategy<Value = TagClaimEvent> {
+    prop_oneof![
+        any_delivery().prop_map(|(delivery, _)| TagClaimEvent::TagClaimed { delivery }),
+        any_delivery().prop_map(|(delivery, _)| TagClaimEvent::TagReleased { delivery }),
+    ]
+}
+
 fn any_external_id_event() -> impl Strategy<Value = ExternalIdClaimEvent> {
     any_delivery().prop_map(
         |(delivery, request_hash)| ExternalIdClaimEvent::ExternalIdClaimed {
@@ -126,6 +165,18 @@ proptest! {
     }
 
     #[test]
+    fn the_laws_of_a_decider_hold_for_tags(life in prop::collection::vec(any_tag_command(), 0..20)) {
+        // Whoever has it gives it up before another has it.
+        let mut holder = None;
+        for occurrence in lived::<TagClaim>(&life) {
+            match occurrence.event {
+                TagClaimEvent::TagClaimed { delivery } => prop_assert_eq!(holder.replace(delivery), None),
+                TagClaimEvent::TagReleased { delivery } => prop_assert_eq!(holder.take(), Some(delivery)),
+            }
+        }
+    }
+
+    #[test]
     fn the_laws_of_a_decider_hold_for_external_ids(
         life in prop::collection::vec((any_delivery(), any_of::time()), 0..20),
     ) {
@@ -140,14 +191,22 @@ proptest! {
     fn any_events_fold_in_parts_as_they_fold_at_once(
         email in prop::collection::vec(any_email_event(), 0..20),
         external_id in prop::collection::vec(any_external_id_event(), 0..20),
+        tag in prop::collection::vec(any_tag_event(), 0..20),
         cut in 0..20_usize,
     ) {
         prop_assert!(folds_in_parts::<EmailClaim>(email, cut));
         prop_assert!(folds_in_parts::<ExternalIdClaim>(external_id, cut));
+        prop_assert!(folds_in_parts::<TagClaim>(tag, cut));
     }
 
     #[test]
-    fn what_is_stored_is_read_back(email in any_email_event(), external_id in any_external_id_event()) {
+    fn what_is_stored_is_read_back(
+        email in any_email_event(),
+        external_id in any_external_id_event(),
+        tag in any_tag_event(),
+    ) {
+        let stored = tag.encode();
+        prop_assert_eq!(TagClaimEvent::decode(stored.event_type, stored.schema, &stored.payload), Ok(tag));
         let stored = email.encode();
         prop_assert_eq!(EmailClaimEvent::decode(stored.event_type, stored.schema, &stored.payload), Ok(email));
         let stored = external_id.encode();

@@ -40,6 +40,8 @@ proptest! {
             again::<SessionEvent>(number, schema, &payload),
             again::<MissionEvent>(number, schema, &payload),
             again::<TaskEvent>(number, schema, &payload),
+            again::<PackageEvent>(number, schema, &payload),
+            again::<TagClaimEvent>(number, schema, &payload),
         ];
         for bytes in rewritten.into_iter().flatten() {
             prop_assert_eq!(&bytes, &payload);

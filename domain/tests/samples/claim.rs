@@ -1,6 +1,6 @@
 //! Events of the claims.
 
-use domain::claim::{EmailClaimEvent, ExternalIdClaimEvent};
+use domain::claim::{EmailClaimEvent, ExternalIdClaimEvent, TagClaimEvent};
 use domain::id::{DeliveryId, UserId};
 use uuid::Uuid;
 
@@ -21,4 +21,12 @@ pub(crate) fn external_id() -> Vec<(&'static str, u16, ExternalIdClaimEvent)> {
         request_hash,
     };
     vec![("full", 1, claimed)]
+}
+
+pub(crate) fn tag() -> Vec<(&'static str, u16, TagClaimEvent)> {
+    let delivery = DeliveryId::from_uuid(NAME);
+    vec![
+        ("full", 1, TagClaimEvent::TagClaimed { delivery }),
+        ("full", 1, TagClaimEvent::TagReleased { delivery }),
+    ]
 }

@@ -1,0 +1,141 @@
+//! What can be done about packages: keeping one for a delivery, in the commit of
+//! whoever has the delivery, and letting it go.
+
+use domain::claim::{TagClaim, TagClaimCommand, TagClaimRejection};
+use domain::decider::Decider;
+use domain::delivery::Package as OrderedPackage;
+use domain::id::{DeliveryId, PackageId};
+use domain::package::{Declaration, Package, PackageCommand, PackageRejection};
+use domain::stream::StreamName;
+use domain::time::Timestamp;
+
+use super::load::LoadError;
+use super::transact::{Draft, TransactError};
+
+#[cfg(test)]
+mod tests;
+
+/// Which rule keeps a delivery from having a package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReservationRefusal {
+    /// There is no such package.
+    #[error("there is no such package: register it first")]
+    Unknown,
+    /// Something else was declared of it since it was ordered.
+    #[error("something else was declared of the package meanwhile: look at it, then order again")]
+    DeclaredOtherwise,
+    /// Another delivery that is not over has it.
+    #[error("{by} has the package: wait until that delivery is over")]
+    PackageReserved {
+        /// That delivery.
+        by: DeliveryId,
+    },
+    /// Another delivery that is not over has a package with this tag.
+    #[error("{by} has a package with this tag: wait until that delivery is over")]
+    TagInUse {
+        /// That delivery.
+        by: DeliveryId,
+    },
+}
+
+/// The package of a delivery's order: the one that is named, or the one that is
+/// registered on the way.
+pub(crate) fn package_of(package: &OrderedPackage, delivery: DeliveryId) -> PackageId {
+    package
+        .id
+        .unwrap_or_else(|| Package::described_in(delivery))
+}
+
+/// Keeps the package of an order for its delivery, and the tag on it, within
+/// another use case's draft. A package that the order only describes is
+/// registered on the way. Saying so again adds nothing.
+///
+/// A refusal adds nothing to the draft, so something else may be recorded in it.
+/// What is added shows in what the draft loads only once it is appended.
+///
+/// # Errors
+/// [`ReservationRefusal`], or a failure to read.
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "for the process that schedules a delivery, which comes with it"
+    )
+)]
+pub(crate) fn reserve(
+    draft: &mut Draft<'_>,
+    package: &OrderedPackage,
+    delivery: DeliveryId,
+    now: Timestamp,
+) -> Result<(), TransactError<ReservationRefusal>> {
+    let id = package_of(package, delivery);
+    let declared = Declaration::of_order(package);
+    let mut registered = draft.load::<Option<Package>>(StreamName::package(id))?;
+    let mut holder = draft.load::<Option<DeliveryId>>(StreamName::tag_claim(&package.tag))?;
+    let mut events = Vec::new();
+    if id == Package::described_in(delivery) && registered.state.is_none() {
+        let declared = declared.clone();
+        let register = PackageCommand::Register { declared, now };
+        events = Package::decide(&register, &registered.state).map_err(refused)?;
+    }
+    let known = Package::fold_from(registered.state.clone(), &events);
+    let reserve = PackageCommand::Reserve {
+        delivery,
+        declared,
+        now,
+    };
+    events.extend(Package::decide(&reserve, &known).map_err(refused)?);
+    let claim = TagClaimCommand::Claim { delivery, now };
+    let claimed = TagClaim::decide(&claim, &holder.state).map_err(|rejection| {
+        let TagClaimRejection::Taken { by } = rejection;
+        TransactError::Rejected(ReservationRefusal::TagInUse { by })
+    })?;
+    draft.record(&mut registered, None, None, &events);
+    draft.record(&mut holder, None, None, &claimed);
+    Ok(())
+}
+
+/// Lets the package of a delivery go, and the tag on it, within another use
+/// case's draft. Of what the delivery does not have nothing is let go, so saying
+/// so again adds nothing.
+///
+/// # Errors
+/// A failure to read.
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "for the process that schedules a delivery, which comes with it"
+    )
+)]
+pub(crate) fn release(
+    draft: &mut Draft<'_>,
+    package: &OrderedPackage,
+    delivery: DeliveryId,
+    now: Timestamp,
+) -> Result<(), LoadError> {
+    let name = StreamName::package(package_of(package, delivery));
+    let mut registered = draft.load::<Option<Package>>(name)?;
+    let release = PackageCommand::Release { delivery, now };
+    // A package that was never registered was never kept either.
+    let released = Package::decide(&release, &registered.state).unwrap_or_default();
+    draft.record(&mut registered, None, None, &released);
+    let mut holder = draft.load::<Option<DeliveryId>>(StreamName::tag_claim(&package.tag))?;
+    let release = TagClaimCommand::Release { delivery, now };
+    let released = TagClaim::decide(&release, &holder.state)
+        .expect("a claim that is given up is refused by nobody");
+    draft.record(&mut holder, None, None, &released);
+    Ok(())
+}
+
+fn refused(rejection: PackageRejection) -> TransactError<ReservationRefusal> {
+    TransactError::Rejected(match rejection {
+        PackageRejection::Unknown => ReservationRefusal::Unknown,
+        PackageRejection::AlreadyExists | PackageRejection::DeclaredOtherwise => {
+            ReservationRefusal::DeclaredOtherwise
+        }
+        PackageRejection::Reserved { delivery } => {
+            ReservationRefusal::PackageReserved { by: delivery }
+        }
+    })
+}

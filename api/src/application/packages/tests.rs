@@ -1,0 +1,193 @@
+//! Packages, as another use case keeps them and lets them go.
+
+use std::convert::Infallible;
+
+use domain::actor::{Actor, ActorKind};
+use domain::delivery::PackageFlag;
+use domain::id::UserId;
+use domain::quantity::MassG;
+use uuid::Uuid;
+
+use super::*;
+use crate::application::tests::{application, order};
+use crate::application::{Application, Done, Failure, Request};
+
+const ONE: DeliveryId = DeliveryId::from_uuid(Uuid::from_u128(1));
+const OTHER: DeliveryId = DeliveryId::from_uuid(Uuid::from_u128(2));
+
+/// The package of an order, not registered.
+fn described() -> OrderedPackage {
+    order(UserId::from_uuid(Uuid::nil()), ONE).package
+}
+
+fn request(application: &Application) -> Request {
+    Request::of_client(
+        application.environment().new_id(),
+        Actor::unnamed(ActorKind::System),
+    )
+}
+
+async fn keep(
+    application: &Application,
+    package: &OrderedPackage,
+    delivery: DeliveryId,
+) -> Result<Done<()>, TransactError<ReservationRefusal>> {
+    let now = application.now().unwrap();
+    let decide = |draft: &mut Draft<'_>| reserve(draft, package, delivery, now);
+    application.transact(&request(application), decide).await
+}
+
+async fn let_go(application: &Application, package: &OrderedPackage, delivery: DeliveryId) {
+    let now = application.now().unwrap();
+    let decide = |draft: &mut Draft<'_>| {
+        release(draft, package, delivery, now)
+            .map_err(|error| TransactError::<Infallible>::Failed(Failure::Load(error)))
+    };
+    application
+        .transact(&request(application), decide)
+        .await
+        .unwrap();
+}
+
+/// Registers what is described under an id of its own.
+async fn registered(application: &Application) -> OrderedPackage {
+    let declared = Declaration::of_order(&described());
+    let id = PackageId::from_uuid(application.environment().new_id());
+    decided(
+        application,
+        id,
+        PackageCommand::Register {
+            declared: declared.clone(),
+            now: application.now().unwrap(),
+        },
+    )
+    .await;
+    declared.to_order(id)
+}
+
+async fn decided(application: &Application, id: PackageId, command: PackageCommand) {
+    application
+        .transact(&request(application), |draft| {
+            let mut package = draft.load::<Option<Package>>(StreamName::package(id))?;
+            let events = Package::decide(&command, &package.state)
+                .map_err(TransactError::<PackageRejection>::Rejected)?;
+            draft.record(&mut package, None, None, &events);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+fn holder(application: &Application, package: &OrderedPackage, delivery: DeliveryId) -> Holders {
+    let loader = application.loader();
+    let name = StreamName::package(package_of(package, delivery));
+    let registered = loader.load::<Option<Package>>(name).unwrap().state;
+    let tag = loader.load::<Option<DeliveryId>>(StreamName::tag_claim(&package.tag));
+    Holders {
+        package: registered.and_then(|package| package.reserved_for()),
+        tag: tag.unwrap().state,
+    }
+}
+
+/// Who has a package and the tag on it.
+#[derive(Debug, PartialEq)]
+struct Holders {
+    package: Option<DeliveryId>,
+    tag: Option<DeliveryId>,
+}
+
+const FREE: Holders = Holders {
+    package: None,
+    tag: None,
+};
+
+const fn of(delivery: DeliveryId) -> Holders {
+    Holders {
+        package: Some(delivery),
+        tag: Some(delivery),
+    }
+}
+
+#[tokio::test]
+async fn given_a_described_package_when_it_is_kept_then_it_is_registered_on_the_way_and_once() {
+    let application = application();
+    let package = described();
+    keep(&application, &package, ONE).await.unwrap();
+    assert_eq!(holder(&application, &package, ONE), of(ONE));
+    let head = application.head();
+    keep(&application, &package, ONE).await.unwrap();
+    assert_eq!(application.head(), head);
+    let_go(&application, &package, ONE).await;
+    assert_eq!(holder(&application, &package, ONE), FREE);
+    let head = application.head();
+    let_go(&application, &package, ONE).await;
+    assert_eq!(application.head(), head);
+}
+
+#[tokio::test]
+async fn given_a_tag_under_way_when_another_delivery_wants_it_then_it_waits_for_the_end() {
+    let application = application();
+    let package = described();
+    keep(&application, &package, ONE).await.unwrap();
+    let head = application.head();
+    let refused = keep(&application, &package, OTHER).await.unwrap_err();
+    let in_use = ReservationRefusal::TagInUse { by: ONE };
+    assert_eq!(refused, TransactError::Rejected(in_use));
+    // Whoever does not have it lets nothing go.
+    let_go(&application, &package, OTHER).await;
+    assert_eq!(application.head(), head, "a refusal wrote something");
+    let_go(&application, &package, ONE).await;
+    keep(&application, &package, OTHER).await.unwrap();
+    assert_eq!(holder(&application, &package, OTHER), of(OTHER));
+}
+
+#[tokio::test]
+async fn given_a_registered_package_when_it_is_ordered_then_only_as_it_was_declared() {
+    let application = application();
+    let package = registered(&application).await;
+    let heavier = OrderedPackage {
+        mass: MassG::new(501).unwrap(),
+        ..package.clone()
+    };
+    let refused = keep(&application, &heavier, ONE).await.unwrap_err();
+    let otherwise = ReservationRefusal::DeclaredOtherwise;
+    assert_eq!(refused, TransactError::Rejected(otherwise));
+    let turned = OrderedPackage {
+        flags: vec![PackageFlag::Cold, PackageFlag::Fragile, PackageFlag::Cold],
+        ..package.clone()
+    };
+    keep(&application, &turned, ONE).await.unwrap();
+    let refused = keep(&application, &package, OTHER).await.unwrap_err();
+    let reserved = ReservationRefusal::PackageReserved { by: ONE };
+    assert_eq!(refused, TransactError::Rejected(reserved));
+}
+
+#[tokio::test]
+async fn given_no_such_package_when_it_is_ordered_then_it_is_refused_and_letting_it_go_is_nothing()
+{
+    let application = application();
+    let nowhere = OrderedPackage {
+        id: Some(PackageId::from_uuid(Uuid::from_u128(9))),
+        ..described()
+    };
+    let refused = keep(&application, &nowhere, ONE).await.unwrap_err();
+    let unknown = ReservationRefusal::Unknown;
+    assert_eq!(refused, TransactError::Rejected(unknown));
+    let_go(&application, &nowhere, ONE).await;
+    assert_eq!(application.head(), eventstore::Position::START);
+}
+
+#[tokio::test]
+async fn given_two_who_want_a_tag_at_once_then_one_gets_it() {
+    let application = application();
+    let package = described();
+    let (one, other) = tokio::join!(
+        keep(&application, &package, ONE),
+        keep(&application, &package, OTHER)
+    );
+    assert_eq!(
+        usize::from(one.is_ok()) + usize::from(other.is_ok()),
+        1,
+        "{one:?}, {other:?}"
+    );
+}
