@@ -5,8 +5,8 @@
 //!               ↑______________ drone unassigned ______|          |________|___________|
 //!  first five → Cancelling → Cancelled*                           ↓        → a late release → Complete*
 //!                    ↘ (picked up after all) → Loaded          Returning → AtHub → Returned*
-//!                                                                 AtHub → Assigned (the next attempt)
-//!  custody Drone or Hub → Failed*                                                            * terminal
+//!  Pending, Scheduled never assigned → Rejected*                  AtHub → Assigned (the next attempt)
+//!  custody Drone or Hub, or no drone came again → Failed*                                    * terminal
 //! ```
 //!
 //! Always so, shown by the property tests:
@@ -20,10 +20,12 @@
 //!
 //! Commands of people may be rejected; what drones report never is, since it has happened.
 
+mod vocabulary;
 mod event;
 mod state;
 mod command;
 mod decide;
+mod ending;
 mod report;
 mod evolve;
 mod as_of;
@@ -41,16 +43,16 @@ pub use command::{
 };
 
 pub use as_of::{effective_times, happened_by};
-pub(crate) use event::words;
-pub use event::{
-    Anomaly, Assignment, AttemptFailure, CancelReason, CancellationRefusal, DeliveryEvent, Failure,
-    HubPlace, METADATA_ENTRIES_MAX, Milestone, OnCancelAfterPickup, OnUndeliverable, Order,
-    Package, PackageFlag, Place, Plan, ReleaseEvidence, ReleaseMethod, ReturnReason, Size,
-    UnassignReason,
-};
+pub use event::{Assignment, DeliveryEvent, METADATA_ENTRIES_MAX, Order, Package, Place, Plan};
 pub use state::{
     ANOMALIES_MAX, ATTEMPTS_MAX, CarryStage, Custody, Delivery, FetchStage, Holder, MISSIONS_MAX,
     Mission, Phase, RESCHEDULES_MAX, Reached, Status,
+};
+pub(crate) use vocabulary::words;
+pub use vocabulary::{
+    Anomaly, AttemptFailure, CancelReason, CancellationRefusal, Confirmation, Failure, HubPlace,
+    Milestone, OnCancelAfterPickup, OnUndeliverable, PackageFlag, RejectReason, ReleaseEvidence,
+    ReleaseMethod, ReturnReason, Size, UnassignReason,
 };
 
 impl Decider for Delivery {
@@ -77,6 +79,9 @@ impl Decider for Delivery {
                 comment,
                 now,
             } => decide::cancel(*reason, comment.as_ref(), *now, existing?),
+            DeliveryCommand::Reject { reason, now } => ending::reject(*reason, *now, existing?),
+            DeliveryCommand::GiveUp { now } => ending::give_up(*now, existing?),
+            DeliveryCommand::MissDeadline { now } => Ok(ending::miss_deadline(*now, existing?)),
             DeliveryCommand::Report(report) => Ok(existing
                 .map(|delivery| report::report(report, delivery))
                 .unwrap_or_default()),

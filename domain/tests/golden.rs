@@ -16,9 +16,9 @@ use std::path::PathBuf;
 
 use domain::codec::{StoredEvent, event_types, shapes};
 use domain::delivery::{
-    Anomaly, AttemptFailure, CancelReason, CancellationRefusal, Failure, HubPlace, Milestone,
-    OnCancelAfterPickup, OnUndeliverable, PackageFlag, ReleaseEvidence, ReleaseMethod,
-    ReturnReason, Size, UnassignReason,
+    Anomaly, AttemptFailure, CancelReason, CancellationRefusal, Confirmation, Failure, HubPlace,
+    Milestone, OnCancelAfterPickup, OnUndeliverable, PackageFlag, RejectReason, ReleaseEvidence,
+    ReleaseMethod, ReturnReason, Size, UnassignReason,
 };
 use domain::session::ParkReason;
 
@@ -150,7 +150,7 @@ fn word_lines() -> Vec<String> {
     lines! {
         Size PackageFlag OnUndeliverable OnCancelAfterPickup CancelReason CancellationRefusal
         UnassignReason AttemptFailure ReturnReason HubPlace Failure ReleaseMethod ReleaseEvidence
-        Milestone Anomaly ParkReason
+        Milestone Anomaly ParkReason Confirmation RejectReason
     }
 }
 

@@ -16,9 +16,9 @@ use std::path::PathBuf;
 use domain::codec::StoredEvent;
 use domain::decider::{Decider, Occurrence};
 use domain::delivery::{
-    CancelReason, Delivery, DeliveryCommand, DeliveryEvent, Ending, HubPlace, LoadVerdict,
-    Nearness, OnCancelAfterPickup, OnUndeliverable, Order, Package, PackageFlag, Place, Plan,
-    ReleaseEvidence, ReleaseMethod, Report, Reported, ReturnedTo, Size,
+    CancelReason, Confirmation, Delivery, DeliveryCommand, DeliveryEvent, Ending, HubPlace,
+    LoadVerdict, Nearness, OnCancelAfterPickup, OnUndeliverable, Order, Package, PackageFlag,
+    Place, Plan, ReleaseEvidence, ReleaseMethod, Report, Reported, ReturnedTo, Size,
 };
 use domain::geo::GeoPoint;
 use domain::id::{DroneId, ExternalId, FactId, FleetId, MissionId, Tag, UserId};
@@ -63,6 +63,7 @@ fn order() -> Order {
             dimensions: None,
             flags: vec![PackageFlag::Cold],
         },
+        confirmation: Confirmation::None,
         expedited: true,
         on_undeliverable: OnUndeliverable::Hold,
         on_cancel_after_pickup: OnCancelAfterPickup::Return,

@@ -156,6 +156,7 @@ fn ending_of(event: &DeliveryEvent) -> Option<Status> {
         DeliveryEvent::DeliveryComplete { .. } => Some(Status::Complete),
         DeliveryEvent::Returned { .. } => Some(Status::Returned),
         DeliveryEvent::Cancelled => Some(Status::Cancelled),
+        DeliveryEvent::Rejected { .. } => Some(Status::Rejected),
         DeliveryEvent::Failed { .. } => Some(Status::Failed),
         DeliveryEvent::Created(_)
         | DeliveryEvent::Scheduled
@@ -173,7 +174,8 @@ fn ending_of(event: &DeliveryEvent) -> Option<Status> {
         | DeliveryEvent::CancellationRequested { .. }
         | DeliveryEvent::CancellationRejected { .. }
         | DeliveryEvent::MilestoneTimeCorrected { .. }
-        | DeliveryEvent::AnomalyRecorded { .. } => None,
+        | DeliveryEvent::AnomalyRecorded { .. }
+        | DeliveryEvent::DeadlineMissed { .. } => None,
     }
 }
 

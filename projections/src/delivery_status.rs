@@ -7,7 +7,7 @@
 //! ```
 
 use domain::delivery::{
-    Assignment, CancelReason, DeliveryEvent, Failure, Milestone, Order, Status,
+    Assignment, CancelReason, DeliveryEvent, Failure, Milestone, Order, RejectReason, Status,
 };
 use domain::id::{DeliveryId, DroneId, ExternalId, FleetId, MissionId, UserId};
 use domain::stream::Category;
@@ -63,6 +63,8 @@ pub struct DeliveryRow {
     pub milestones: Milestones,
     /// How it came to a bad end.
     pub failure: Option<Failure>,
+    /// Why the booking was refused after all.
+    pub rejection: Option<RejectReason>,
     /// Who cancels or cancelled it, and why.
     pub cancellation: Option<Cancellation>,
     /// When its last event was recorded.
@@ -117,6 +119,9 @@ pub struct Milestones {
     /// It came to a bad end.
     #[serde(with = "crate::stored")]
     pub failed_at: Option<Timestamp>,
+    /// The booking was refused after all.
+    #[serde(with = "crate::stored")]
+    pub rejected_at: Option<Timestamp>,
     /// The steps of the newest mission, each once, in the order they were recorded.
     #[serde(with = "crate::stored")]
     of_mission: Vec<(Milestone, Timestamp)>,
@@ -158,6 +163,8 @@ struct StoredRow {
     milestones: Milestones,
     #[serde(with = "crate::stored")]
     failure: Option<Failure>,
+    #[serde(with = "crate::stored")]
+    rejection: Option<RejectReason>,
     cancellation: Option<Cancellation>,
     #[serde(with = "crate::stored")]
     updated_at: Timestamp,
@@ -264,9 +271,11 @@ impl StoredRow {
                 scheduled_at: None,
                 cancelled_at: None,
                 failed_at: None,
+                rejected_at: None,
                 of_mission: Vec::new(),
             },
             failure: None,
+            rejection: None,
             cancellation: None,
             updated_at: at,
             sequence: StreamVersion::EMPTY,
@@ -304,6 +313,10 @@ impl StoredRow {
                 self.failure = Some(*reason);
                 self.milestones.failed_at = Some(at);
             }
+            DeliveryEvent::Rejected { reason } => {
+                self.rejection = Some(*reason);
+                self.milestones.rejected_at = Some(at);
+            }
             DeliveryEvent::MilestoneTimeCorrected {
                 milestone,
                 was,
@@ -318,7 +331,8 @@ impl StoredRow {
             | DeliveryEvent::ReturnStarted { .. }
             | DeliveryEvent::ArrivedAtHub { .. }
             | DeliveryEvent::Returned { .. }
-            | DeliveryEvent::AnomalyRecorded { .. } => {}
+            | DeliveryEvent::AnomalyRecorded { .. }
+            | DeliveryEvent::DeadlineMissed { .. } => {}
         }
     }
 
@@ -366,7 +380,9 @@ fn milestone_of(event: &DeliveryEvent) -> Option<Milestone> {
         | DeliveryEvent::CancellationRejected { .. }
         | DeliveryEvent::Failed { .. }
         | DeliveryEvent::MilestoneTimeCorrected { .. }
-        | DeliveryEvent::AnomalyRecorded { .. } => None,
+        | DeliveryEvent::AnomalyRecorded { .. }
+        | DeliveryEvent::Rejected { .. }
+        | DeliveryEvent::DeadlineMissed { .. } => None,
     }
 }
 
@@ -488,6 +504,7 @@ pub(crate) fn delivery(
         eta: row.progress.eta,
         milestones: row.milestones,
         failure: row.failure,
+        rejection: row.rejection,
         cancellation: row.cancellation,
         updated_at: row.updated_at,
         sequence: row.sequence,

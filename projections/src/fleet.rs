@@ -332,7 +332,9 @@ fn step(event: &DeliveryEvent) -> Option<Step<'_>> {
         | DeliveryEvent::CancellationRequested { .. }
         | DeliveryEvent::CancellationRejected { .. }
         | DeliveryEvent::MilestoneTimeCorrected { .. }
-        | DeliveryEvent::AnomalyRecorded { .. } => return None,
+        | DeliveryEvent::AnomalyRecorded { .. }
+        | DeliveryEvent::Rejected { .. }
+        | DeliveryEvent::DeadlineMissed { .. } => return None,
     })
 }
 

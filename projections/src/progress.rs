@@ -69,6 +69,7 @@ impl Progress {
             DeliveryEvent::Created(_)
             | DeliveryEvent::Rescheduled(_)
             | DeliveryEvent::AttemptFailed { .. }
+            | DeliveryEvent::DeadlineMissed { .. }
             | DeliveryEvent::MilestoneTimeCorrected { .. } => {}
             DeliveryEvent::Scheduled => self.status = Status::Scheduled,
             DeliveryEvent::DroneAssigned(assignment) => {
@@ -117,6 +118,7 @@ impl Progress {
             DeliveryEvent::DeliveryComplete { .. } => self.end(Status::Complete),
             DeliveryEvent::Returned { .. } => self.end(Status::Returned),
             DeliveryEvent::Cancelled => self.end(Status::Cancelled),
+            DeliveryEvent::Rejected { .. } => self.end(Status::Rejected),
             DeliveryEvent::Failed { mission: _, reason } => {
                 self.end(Status::Failed);
                 self.misdelivered = *reason == Failure::Misdelivered;

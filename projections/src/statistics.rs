@@ -98,6 +98,8 @@ pub struct Statistics {
     pub late: u64,
     /// Deliveries cancelled.
     pub cancelled: u64,
+    /// Deliveries whose booking was refused after all.
+    pub rejected: u64,
     /// Deliveries that went back to the sender.
     pub returned: u64,
     /// Deliveries that came to a bad end, for each reason that there was.
@@ -203,6 +205,7 @@ impl Gathering {
             self.counts.completed += hour.completed;
             self.counts.late += hour.late;
             self.counts.cancelled += hour.cancelled;
+            self.counts.rejected += hour.rejected;
             self.counts.returned += hour.returned;
             for (reason, count) in hour.failed {
                 add(&mut self.counts.failed, reason, count);
@@ -235,6 +238,7 @@ impl Gathering {
             completed: counts.completed,
             late: counts.late,
             cancelled: counts.cancelled,
+            rejected: counts.rejected,
             returned: counts.returned,
             failed: counts.failed,
             stages: stages

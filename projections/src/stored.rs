@@ -5,7 +5,7 @@
 //! `#[serde(with = "crate::stored")]`.
 
 use domain::codec::{Encoded, StoredEvent};
-use domain::delivery::{Anomaly, CancelReason, Failure, Milestone, Status};
+use domain::delivery::{Anomaly, CancelReason, Failure, Milestone, RejectReason, Status};
 use domain::id::{DeliveryId, DroneId, ExternalId, FactId, FleetId, MissionId, SessionId, UserId};
 use domain::session::ParkReason;
 use domain::text::Comment;
@@ -151,6 +151,7 @@ words!(
     Failure,
     Milestone,
     ParkReason,
+    RejectReason,
     Status,
     UserStatus
 );

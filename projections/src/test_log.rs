@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Waker};
 use domain::codec::{Encoded, StoredEvent};
 use domain::decider::Occurrence;
 use domain::delivery::{
-    Assignment, DeliveryEvent, OnCancelAfterPickup, OnUndeliverable, Order, Package, Place, Plan,
-    Size,
+    Assignment, Confirmation, DeliveryEvent, OnCancelAfterPickup, OnUndeliverable, Order, Package,
+    Place, Plan, Size,
 };
 use domain::geo::GeoPoint;
 use domain::id::{DeliveryId, DroneId, FleetId, MissionId, Tag, UserId};
@@ -294,6 +294,7 @@ pub(crate) fn order(user: UserId) -> Order {
             dimensions: None,
             flags: Vec::new(),
         },
+        confirmation: Confirmation::None,
         expedited: false,
         on_undeliverable: OnUndeliverable::Return,
         on_cancel_after_pickup: OnCancelAfterPickup::Return,

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use domain::delivery::{
-    CancelReason, DeliveryRejection, OnCancelAfterPickup, OnUndeliverable, Order, Package,
-    PackageFlag, Place, Plan, Size, Status,
+    CancelReason, Confirmation, DeliveryRejection, OnCancelAfterPickup, OnUndeliverable, Order,
+    Package, PackageFlag, Place, Plan, Size, Status,
 };
 use domain::geo::GeoPoint;
 use domain::id::{DeliveryId, ExternalId, Tag, UserId};
@@ -71,6 +71,7 @@ pub(crate) fn order(user: UserId, delivery: DeliveryId) -> Order {
             dimensions: None,
             flags: vec![PackageFlag::Fragile, PackageFlag::Cold],
         },
+        confirmation: Confirmation::None,
         expedited: false,
         on_undeliverable: OnUndeliverable::Return,
         on_cancel_after_pickup: OnCancelAfterPickup::Return,
@@ -252,6 +253,7 @@ async fn given_an_external_id_when_it_comes_again_then_the_same_request_is_the_s
     turned.package.flags.reverse();
     assert_eq!(book(13, turned).await.unwrap().value.id, first.id);
     let other = Order {
+        confirmation: Confirmation::None,
         expedited: true,
         ..order
     };

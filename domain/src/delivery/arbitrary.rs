@@ -55,6 +55,7 @@ pub(crate) fn order() -> impl Strategy<Value = Order> {
         option::of("[A-Za-z0-9._~-]{1,128}".prop_map(|name| ExternalId::new(name).unwrap())),
         plan(),
         package(),
+        any_of::word(Confirmation::ALL),
         any::<bool>(),
         any_of::word(OnUndeliverable::ALL),
         any_of::word(OnCancelAfterPickup::ALL),
@@ -66,6 +67,7 @@ pub(crate) fn order() -> impl Strategy<Value = Order> {
                 external_id,
                 plan,
                 package,
+                confirmation,
                 expedited,
                 on_undeliverable,
                 on_cancel_after_pickup,
@@ -75,6 +77,7 @@ pub(crate) fn order() -> impl Strategy<Value = Order> {
                 external_id,
                 plan,
                 package,
+                confirmation,
                 expedited,
                 on_undeliverable,
                 on_cancel_after_pickup,
@@ -124,6 +127,8 @@ fn booking_event() -> impl Strategy<Value = DeliveryEvent> {
             .prop_map(|(reason, comment)| E::CancellationRequested { reason, comment }),
         Just(E::Cancelled),
         any_of::word(CancellationRefusal::ALL).prop_map(|why| E::CancellationRejected { why }),
+        any_of::word(RejectReason::ALL).prop_map(|reason| E::Rejected { reason }),
+        any_of::time().prop_map(|deliver_by| E::DeadlineMissed { deliver_by }),
     ]
 }
 
@@ -304,6 +309,10 @@ pub(crate) fn command() -> impl Strategy<Value = DeliveryCommand> {
                 comment,
                 now
             }),
+        1 => (any_of::word(RejectReason::ALL), any_of::time())
+            .prop_map(|(reason, now)| DeliveryCommand::Reject { reason, now }),
+        1 => any_of::time().prop_map(|now| DeliveryCommand::GiveUp { now }),
+        1 => any_of::time().prop_map(|now| DeliveryCommand::MissDeadline { now }),
         20 => report().prop_map(DeliveryCommand::Report),
     ]
 }

@@ -1,9 +1,10 @@
 //! What is asked of a delivery, and what drones report of it.
 
-use super::event::{
-    Anomaly, CancelReason, HubPlace, Order, Plan, ReleaseEvidence, ReleaseMethod, UnassignReason,
-};
+use super::event::{Order, Plan};
 use super::state::{RESCHEDULES_MAX, Status};
+use super::vocabulary::{
+    Anomaly, CancelReason, HubPlace, RejectReason, ReleaseEvidence, ReleaseMethod, UnassignReason,
+};
 use crate::id::{DroneId, FactId, FleetId, MissionId, Tag};
 use crate::quantity::{DistanceM, MassG};
 use crate::text::Comment;
@@ -37,6 +38,24 @@ pub enum DeliveryCommand {
         reason: CancelReason,
         /// In the caller's own words.
         comment: Option<Comment>,
+        /// The clock.
+        now: Timestamp,
+    },
+    /// Refuse the booking after all, while no drone was ever given its mission.
+    Reject {
+        /// Why.
+        reason: RejectReason,
+        /// The clock.
+        now: Timestamp,
+    },
+    /// Stop looking for another drone.
+    GiveUp {
+        /// The clock.
+        now: Timestamp,
+    },
+    /// Note that it did not come in time. Nothing follows while there is time, if there is no
+    /// deadline, or if that was noted already.
+    MissDeadline {
         /// The clock.
         now: Timestamp,
     },
@@ -202,7 +221,7 @@ pub enum DeliveryRejection {
     WrongStatus {
         /// The status it has.
         status: Status,
-        /// What was wanted: "rescheduled", "cancelled", "scheduled".
+        /// What was wanted, as in "rescheduled" or "cancelled".
         attempted: &'static str,
         /// What is possible now.
         possible: &'static str,

@@ -1,8 +1,9 @@
 //! What follows from what people ask of a delivery. One function per command, guards first.
 
 use super::command::DeliveryRejection;
-use super::event::{CancelReason, DeliveryEvent, Order, Plan, UnassignReason};
+use super::event::{DeliveryEvent, Order, Plan};
 use super::state::{Delivery, FetchStage, Holder, Phase, RESCHEDULES_MAX};
+use super::vocabulary::{CancelReason, UnassignReason};
 use crate::decider::Occurrence;
 use crate::text::Comment;
 use crate::time::Timestamp;
@@ -54,6 +55,7 @@ pub(super) fn schedule(now: Timestamp, delivery: &Delivery) -> Decision {
         | Phase::Complete
         | Phase::Returned
         | Phase::Cancelled
+        | Phase::Rejected(_)
         | Phase::Failed(_) => Err(DeliveryRejection::WrongStatus {
             status: delivery.status(),
             attempted: "scheduled",
@@ -113,9 +115,11 @@ fn may_be_rescheduled(delivery: &Delivery) -> Result<(), DeliveryRejection> {
         | Phase::Returning
         | Phase::AtHub => "the package has left the sender; wait for the outcome",
         Phase::Cancelling { .. } => "it is being cancelled; order a new delivery",
-        Phase::Complete | Phase::Returned | Phase::Cancelled | Phase::Failed(_) => {
-            "its life is over; order a new delivery"
-        }
+        Phase::Complete
+        | Phase::Returned
+        | Phase::Cancelled
+        | Phase::Rejected(_)
+        | Phase::Failed(_) => "its life is over; order a new delivery",
     };
     Err(DeliveryRejection::WrongStatus {
         status: delivery.status(),
@@ -157,7 +161,7 @@ pub(super) fn cancel(
         | Phase::Carrying(_)
         | Phase::AtHub => "the package has left the sender; wait for the outcome",
         Phase::Returning => "the package is on its way back; wait for the outcome",
-        Phase::Complete | Phase::Returned | Phase::Failed(_) => {
+        Phase::Complete | Phase::Returned | Phase::Rejected(_) | Phase::Failed(_) => {
             "its life is over; read its outcome"
         }
     };

@@ -3,11 +3,12 @@
 //! Nothing is decided here: an event that makes no sense in a state leaves it as
 //! it is, whoever wrote it.
 
-use super::event::{Assignment, DeliveryEvent, Failure, Milestone, Order, Plan};
+use super::event::{Assignment, DeliveryEvent, Order, Plan};
 use super::state::{
     ANOMALIES_MAX, ATTEMPTS_MAX, CarryStage, Custody, Delivery, FetchStage, Holder, Mission, Phase,
     Reached,
 };
+use super::vocabulary::{AttemptFailure, Failure, Milestone};
 use crate::decider::Occurrence;
 use crate::id::{FactId, MissionId};
 use crate::time::Timestamp;
@@ -33,6 +34,9 @@ impl Delivery {
             epoch: 0,
             revision: 0,
             mission: None,
+            returned_for: None,
+            misloaded: false,
+            deadline_missed: false,
             milestones: Vec::new(),
             anomalies: Vec::new(),
         }
@@ -53,8 +57,22 @@ impl Delivery {
         }
         match event {
             DeliveryEvent::Rescheduled(plan) => self.replan(plan),
-            DeliveryEvent::PickedUp { .. } if next.is_some() => self.count(),
-            DeliveryEvent::AttemptFailed { .. } if self.phase.has_live_mission() => self.count(),
+            DeliveryEvent::PickedUp { .. } if next.is_some() => {
+                self.count();
+                (self.returned_for, self.misloaded) = (None, false);
+            }
+            DeliveryEvent::AttemptFailed { reason, .. } if self.phase.has_live_mission() => {
+                self.count();
+                // What was refused where it lay is no longer on the drone.
+                self.misloaded |= *reason != AttemptFailure::Undeliverable
+                    && self.phase.custody() == Custody::Drone;
+            }
+            DeliveryEvent::ReturnStarted { reason, .. } if next.is_some() => {
+                self.returned_for = Some(*reason);
+            }
+            DeliveryEvent::DeadlineMissed { deliver_by } if !self.status().is_terminal() => {
+                self.deadline_missed = self.order.plan.deliver_by == Some(*deliver_by);
+            }
             DeliveryEvent::MilestoneTimeCorrected { milestone, now, .. } => {
                 self.correct(*milestone, *now);
             }
@@ -76,7 +94,9 @@ impl Delivery {
             | DeliveryEvent::CancellationRequested { .. }
             | DeliveryEvent::Cancelled
             | DeliveryEvent::CancellationRejected { .. }
-            | DeliveryEvent::Failed { .. } => {}
+            | DeliveryEvent::Failed { .. }
+            | DeliveryEvent::Rejected { .. }
+            | DeliveryEvent::DeadlineMissed { .. } => {}
         }
         self
     }
@@ -86,6 +106,7 @@ impl Delivery {
             || self.phase == Phase::Scheduled
             || fetching(self.phase) == Some((FetchStage::Assigned, Holder::Sender));
         if before_departure {
+            self.deadline_missed &= self.order.plan.deliver_by == plan.deliver_by;
             self.order.plan.clone_from(plan);
             self.revision = self.revision.saturating_add(1);
         }
@@ -163,7 +184,9 @@ const fn mission_of(event: &DeliveryEvent) -> Option<MissionId> {
         | DeliveryEvent::Cancelled
         | DeliveryEvent::CancellationRejected { .. }
         | DeliveryEvent::MilestoneTimeCorrected { .. }
-        | DeliveryEvent::AnomalyRecorded { .. } => None,
+        | DeliveryEvent::AnomalyRecorded { .. }
+        | DeliveryEvent::Rejected { .. }
+        | DeliveryEvent::DeadlineMissed { .. } => None,
     }
 }
 
@@ -190,7 +213,9 @@ const fn milestone_of(event: &DeliveryEvent) -> Option<Milestone> {
         | DeliveryEvent::CancellationRejected { .. }
         | DeliveryEvent::Failed { .. }
         | DeliveryEvent::MilestoneTimeCorrected { .. }
-        | DeliveryEvent::AnomalyRecorded { .. } => None,
+        | DeliveryEvent::AnomalyRecorded { .. }
+        | DeliveryEvent::Rejected { .. }
+        | DeliveryEvent::DeadlineMissed { .. } => None,
     }
 }
 
@@ -232,11 +257,17 @@ fn next_phase(phase: Phase, event: &DeliveryEvent) -> Option<Phase> {
         DeliveryEvent::Failed { reason, .. } => {
             may_fail(phase, *reason).then_some(Phase::Failed(*reason))
         }
+        DeliveryEvent::Rejected { reason } => {
+            // Whether a drone ever had it is the decision's to look at.
+            (phase == Phase::Pending || phase == Phase::Scheduled)
+                .then_some(Phase::Rejected(*reason))
+        }
         DeliveryEvent::Created(_)
         | DeliveryEvent::Rescheduled(_)
         | DeliveryEvent::AttemptFailed { .. }
         | DeliveryEvent::MilestoneTimeCorrected { .. }
-        | DeliveryEvent::AnomalyRecorded { .. } => None,
+        | DeliveryEvent::AnomalyRecorded { .. }
+        | DeliveryEvent::DeadlineMissed { .. } => None,
     }
 }
 
@@ -301,8 +332,12 @@ fn stage_to_cancel(phase: Phase) -> Option<FetchStage> {
 }
 
 fn may_fail(phase: Phase, reason: Failure) -> bool {
-    let custody = phase.custody();
-    custody == Custody::Drone
-        || custody == Custody::Hub
-        || (phase == Phase::Scheduled && reason == Failure::NoDrone)
+    match reason {
+        Failure::NoDrone => phase == Phase::Scheduled,
+        Failure::Undeliverable => phase == Phase::AtHub,
+        Failure::DroneLost | Failure::PackageLost | Failure::Damaged | Failure::Misdelivered => {
+            let custody = phase.custody();
+            custody == Custody::Drone || (custody == Custody::Hub && !phase.status().is_terminal())
+        }
+    }
 }

@@ -7,10 +7,11 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::event::{
-    Anomaly, Assignment, AttemptFailure, CancelReason, CancellationRefusal, DeliveryEvent, Failure,
-    HubPlace, Milestone, OnCancelAfterPickup, OnUndeliverable, Order, Package, PackageFlag, Place,
-    Plan, ReleaseEvidence, ReleaseMethod, ReturnReason, Size, UnassignReason,
+use super::event::{Assignment, DeliveryEvent, Order, Package, Place, Plan};
+use super::vocabulary::{
+    Anomaly, AttemptFailure, CancelReason, CancellationRefusal, Confirmation, Failure, HubPlace,
+    Milestone, OnCancelAfterPickup, OnUndeliverable, PackageFlag, RejectReason, ReleaseEvidence,
+    ReleaseMethod, ReturnReason, Size, UnassignReason,
 };
 use crate::codec::{InvalidField, at, checked, first_schema, number_of, stored_events, word_of};
 use crate::geo::GeoPoint;
@@ -25,6 +26,7 @@ struct CreatedV1 {
     external_id: Option<String>,
     plan: PlanV1,
     package: PackageV1,
+    confirmation: u8,
     expedited: bool,
     on_undeliverable: u8,
     on_cancel_after_pickup: u8,
@@ -154,10 +156,21 @@ struct AnomalyRecordedV1 {
     why: u8,
 }
 
+#[derive(Serialize, Deserialize)]
+struct RejectedV1 {
+    reason: u8,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DeadlineMissedV1 {
+    deliver_by_us: i64,
+}
+
 first_schema! {
     CreatedV1, ScheduledV1, RescheduledV1, DroneAssignedV1, DroneUnassignedV1, MissionStepV1,
     PickedUpV1, ArrivedAtDropoffV1, DeliveryCompleteV1, MissionWordV1, CancellationRequestedV1,
-    CancelledV1, CancellationRejectedV1, MilestoneTimeCorrectedV1, AnomalyRecordedV1,
+    CancelledV1, CancellationRejectedV1, MilestoneTimeCorrectedV1, AnomalyRecordedV1, RejectedV1,
+    DeadlineMissedV1,
 }
 
 stored_events! { DeliveryEvent {
@@ -290,6 +303,14 @@ stored_events! { DeliveryEvent {
             fact: checked("fact", FactId::new(p.fact))?,
             why: word_of("why", Anomaly::ALL, p.why)?,
         } }
+    122 Rejected RejectedV1
+        { Self::Rejected { reason } => RejectedV1 { reason: number_of(RejectReason::ALL, reason) } }
+        { p => Self::Rejected { reason: word_of("reason", RejectReason::ALL, p.reason)? } }
+    128 DeadlineMissed DeadlineMissedV1
+        { Self::DeadlineMissed { deliver_by } => DeadlineMissedV1 {
+            deliver_by_us: deliver_by.micros(),
+        } }
+        { p => Self::DeadlineMissed { deliver_by: at("deliver_by_us", p.deliver_by_us)? } }
 } }
 
 const fn mission_bytes(mission: MissionId) -> [u8; 16] {
@@ -324,6 +345,7 @@ impl CreatedV1 {
             external_id: order.external_id.as_ref().map(ToString::to_string),
             plan: PlanV1::of(&order.plan),
             package: PackageV1::of(&order.package),
+            confirmation: number_of(Confirmation::ALL, &order.confirmation),
             expedited: order.expedited,
             on_undeliverable: number_of(OnUndeliverable::ALL, &order.on_undeliverable),
             on_cancel_after_pickup: number_of(
@@ -355,6 +377,7 @@ impl CreatedV1 {
             )?,
             plan: self.plan.plan()?,
             package: self.package.package()?,
+            confirmation: word_of("confirmation", Confirmation::ALL, self.confirmation)?,
             expedited: self.expedited,
             on_undeliverable: word_of(
                 "on_undeliverable",

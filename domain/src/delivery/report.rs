@@ -4,11 +4,11 @@
 //! it has already taken in, or what changes nothing about it, gives no event.
 
 use super::command::{Ending, LoadVerdict, Nearness, Report, Reported, ReturnedTo};
-use super::event::{
-    Anomaly, Assignment, AttemptFailure, DeliveryEvent, Failure, Milestone, ReturnReason,
-    UnassignReason,
+use super::event::{Assignment, DeliveryEvent};
+use super::state::{ANOMALIES_MAX, Delivery, Phase, Reached};
+use super::vocabulary::{
+    Anomaly, AttemptFailure, Failure, Milestone, ReturnReason, UnassignReason,
 };
-use super::state::{ANOMALIES_MAX, ATTEMPTS_MAX, Delivery, MISSIONS_MAX, Phase, Reached};
 use crate::decider::Occurrence;
 use crate::id::{DroneId, FleetId};
 use crate::text::Comment;
@@ -147,9 +147,10 @@ impl<'a> Case<'a> {
             | Phase::Complete
             | Phase::Returned
             | Phase::Cancelled
+            | Phase::Rejected(_)
             | Phase::Failed(_) => return self.anomaly(Anomaly::WrongStatus),
         }
-        if self.delivery.attempt >= ATTEMPTS_MAX || self.delivery.epoch >= MISSIONS_MAX {
+        if !self.delivery.may_be_assigned_again() {
             return self.anomaly(Anomaly::NoAttemptsLeft);
         }
         vec![self.reported(DeliveryEvent::DroneAssigned(Assignment {
@@ -266,6 +267,7 @@ impl<'a> Case<'a> {
             | Phase::Cancelling { .. }
             | Phase::Complete
             | Phase::Cancelled
+            | Phase::Rejected(_)
             | Phase::Failed(_) => false,
         };
         if payload_on_board == Some(true) && !brought_back {

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{DeliveryEvent, Failure, Milestone};
+use super::event::DeliveryEvent;
 use super::state::{CarryStage, Delivery, FetchStage, Holder, Mission, Phase, Reached};
+use super::vocabulary::{Failure, Milestone, RejectReason, ReturnReason};
 use crate::codec::{number_of, word_of};
 use crate::id::{FactId, MissionId};
 use crate::snapshot::{Keep, Kept, KeptId, uuid};
@@ -19,6 +20,9 @@ pub(crate) struct KeptDelivery {
     revision: u32,
     /// As the event that would assign it, and whether it counts as an attempt.
     mission: Option<(Kept, bool)>,
+    returned_for: Option<u8>,
+    misloaded: bool,
+    deadline_missed: bool,
     milestones: Vec<KeptMilestone>,
     anomalies: Vec<String>,
 }
@@ -63,6 +67,11 @@ impl Keep for Delivery {
             epoch: self.epoch,
             revision: self.revision,
             mission,
+            returned_for: self
+                .returned_for
+                .map(|reason| number_of(ReturnReason::ALL, &reason)),
+            misloaded: self.misloaded,
+            deadline_missed: self.deadline_missed,
             milestones: self.milestones.iter().map(KeptMilestone::of).collect(),
             anomalies: self.anomalies.iter().map(FactId::to_string).collect(),
         }
@@ -85,6 +94,9 @@ impl Keep for Delivery {
             }
         };
         let milestones = kept.milestones.iter().map(KeptMilestone::reached);
+        let returned_for = kept
+            .returned_for
+            .map(|reason| word_of("reason", ReturnReason::ALL, reason));
         let anomalies = kept.anomalies.into_iter().map(FactId::new);
         Some(Self {
             order: *order,
@@ -93,6 +105,9 @@ impl Keep for Delivery {
             epoch: kept.epoch,
             revision: kept.revision,
             mission,
+            returned_for: returned_for.transpose().ok()?,
+            misloaded: kept.misloaded,
+            deadline_missed: kept.deadline_missed,
             milestones: milestones.collect::<Option<_>>()?,
             anomalies: anomalies.collect::<Result<_, _>>().ok()?,
         })
@@ -115,6 +130,7 @@ fn kept_phase(phase: Phase) -> KeptPhase {
         Phase::Returned => (8, 0, 0),
         Phase::Cancelled => (9, 0, 0),
         Phase::Failed(failure) => (10, number_of(Failure::ALL, &failure), 0),
+        Phase::Rejected(reason) => (11, number_of(RejectReason::ALL, &reason), 0),
     }
 }
 
@@ -136,6 +152,7 @@ fn phase_of(kept: KeptPhase) -> Option<Phase> {
         (8, 0, 0) => Phase::Returned,
         (9, 0, 0) => Phase::Cancelled,
         (10, failure, 0) => Phase::Failed(word_of("failure", Failure::ALL, failure).ok()?),
+        (11, reason, 0) => Phase::Rejected(word_of("reason", RejectReason::ALL, reason).ok()?),
         _ => return None,
     };
     Some(phase)

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::event::{Assignment, Failure, Milestone, Order};
+use super::event::{Assignment, Order};
+use super::vocabulary::{Failure, Milestone, OnUndeliverable, RejectReason, ReturnReason};
 use crate::id::{FactId, MissionId};
 use crate::time::Timestamp;
 
@@ -33,6 +34,12 @@ pub struct Delivery {
     pub(super) revision: u32,
     /// The newest mission, live or over.
     pub(super) mission: Option<Mission>,
+    /// Why the package came back the last time, if it did.
+    pub(super) returned_for: Option<ReturnReason>,
+    /// What the newest mission took is not what was ordered.
+    pub(super) misloaded: bool,
+    /// It did not come by the deadline that its plan has now.
+    pub(super) deadline_missed: bool,
     pub(super) milestones: Vec<Reached>,
     /// The drone events that were recorded as anomalies.
     pub(super) anomalies: Vec<FactId>,
@@ -70,6 +77,8 @@ pub enum Phase {
     Returned,
     /// It never left the sender.
     Cancelled,
+    /// The booking was refused after all.
+    Rejected(RejectReason),
     /// It came to a bad end.
     Failed(Failure),
 }
@@ -142,7 +151,7 @@ pub enum Custody {
     Unknown,
 }
 
-super::event::words! {
+super::vocabulary::words! {
     /// A delivery's status, as clients see it.
     Status {
         /// Asked for.
@@ -224,6 +233,7 @@ impl Phase {
             Self::Complete => Status::Complete,
             Self::Returned => Status::Returned,
             Self::Cancelled => Status::Cancelled,
+            Self::Rejected(_) => Status::Rejected,
             Self::Failed(_) => Status::Failed,
         }
     }
@@ -240,15 +250,23 @@ impl Phase {
             }
             | Self::Cancelling { .. }
             | Self::Returned
-            | Self::Cancelled => Custody::Sender,
+            | Self::Cancelled
+            | Self::Rejected(_)
+            | Self::Failed(Failure::NoDrone) => Custody::Sender,
             Self::Fetching {
                 holder: Holder::Hub,
                 ..
             }
-            | Self::AtHub => Custody::Hub,
+            | Self::AtHub
+            | Self::Failed(Failure::Undeliverable) => Custody::Hub,
             Self::Carrying(_) | Self::Returning => Custody::Drone,
             Self::Complete => Custody::Recipient,
-            Self::Failed(_) => Custody::Unknown,
+            Self::Failed(
+                Failure::DroneLost
+                | Failure::PackageLost
+                | Failure::Damaged
+                | Failure::Misdelivered,
+            ) => Custody::Unknown,
         }
     }
 
@@ -266,6 +284,7 @@ impl Phase {
             | Self::Complete
             | Self::Returned
             | Self::Cancelled
+            | Self::Rejected(_)
             | Self::Failed(_) => false,
         }
     }
@@ -312,6 +331,33 @@ impl Delivery {
     #[must_use]
     pub const fn revision(&self) -> u32 {
         self.revision
+    }
+
+    /// Whether it may have another mission at all: few enough missions, and attempts among them.
+    #[must_use]
+    pub const fn may_be_assigned_again(&self) -> bool {
+        self.attempt < ATTEMPTS_MAX && self.epoch < MISSIONS_MAX
+    }
+
+    /// Whether a package that waits at a hub should be brought from there once more: it came back
+    /// for a reason that may pass, and it may have another mission. Whether there is still time
+    /// is not asked here.
+    #[must_use]
+    pub fn wants_another_attempt(&self) -> bool {
+        let may_pass = match self.returned_for {
+            None | Some(ReturnReason::DroneReturned | ReturnReason::MissionAborted) => true,
+            Some(ReturnReason::Undeliverable) => {
+                self.order.on_undeliverable == OnUndeliverable::Hold
+            }
+            Some(ReturnReason::Cancelled) => false,
+        };
+        self.phase == Phase::AtHub && may_pass && !self.misloaded && self.may_be_assigned_again()
+    }
+
+    /// Whether it is noted that it did not come by the deadline that it has now.
+    #[must_use]
+    pub const fn is_deadline_missed(&self) -> bool {
+        self.deadline_missed
     }
 
     /// The newest mission, live or over.

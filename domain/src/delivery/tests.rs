@@ -11,6 +11,7 @@ use crate::spec::{Given, given};
 use crate::time::Timestamp;
 
 mod booking;
+mod ending;
 mod flight;
 mod trouble;
 mod cancelling;
@@ -57,6 +58,7 @@ fn order() -> Order {
             dimensions: None,
             flags: vec![],
         },
+        confirmation: Confirmation::None,
         expedited: false,
         on_undeliverable: OnUndeliverable::Return,
         on_cancel_after_pickup: OnCancelAfterPickup::Return,
@@ -75,6 +77,11 @@ fn cancel(now: Timestamp) -> DeliveryCommand {
         comment: None,
         now,
     }
+}
+
+fn reject(now: Timestamp) -> DeliveryCommand {
+    let reason = RejectReason::NoDrone;
+    DeliveryCommand::Reject { reason, now }
 }
 
 const REQUESTED: DeliveryEvent = DeliveryEvent::CancellationRequested {

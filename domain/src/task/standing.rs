@@ -81,7 +81,8 @@ impl TaskTurn {
             }),
             DeliveryEvent::DeliveryComplete { .. }
             | DeliveryEvent::Returned { .. }
-            | DeliveryEvent::Cancelled => Some(Self::Ended {
+            | DeliveryEvent::Cancelled
+            | DeliveryEvent::Rejected { .. } => Some(Self::Ended {
                 misdelivered: false,
             }),
             DeliveryEvent::Created(_)
@@ -99,7 +100,8 @@ impl TaskTurn {
             | DeliveryEvent::ArrivedAtHub { .. }
             | DeliveryEvent::CancellationRequested { .. }
             | DeliveryEvent::CancellationRejected { .. }
-            | DeliveryEvent::MilestoneTimeCorrected { .. } => None,
+            | DeliveryEvent::MilestoneTimeCorrected { .. }
+            | DeliveryEvent::DeadlineMissed { .. } => None,
         }
     }
 

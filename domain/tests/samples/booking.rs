@@ -1,8 +1,8 @@
 //! Events of a delivery's booking.
 
 use domain::delivery::{
-    CancelReason, CancellationRefusal, DeliveryEvent, OnCancelAfterPickup, OnUndeliverable, Order,
-    Package, PackageFlag, Place, Plan, Size,
+    CancelReason, CancellationRefusal, Confirmation, DeliveryEvent, OnCancelAfterPickup,
+    OnUndeliverable, Order, Package, PackageFlag, Place, Plan, RejectReason, Size,
 };
 use domain::geo::GeoPoint;
 use domain::id::{ExternalId, PackageId, Tag, UserId};
@@ -61,6 +61,7 @@ fn full_order() -> Order {
             dimensions: Some(DimensionsMm::new([300, 200, 100]).unwrap()),
             flags: PackageFlag::ALL.to_vec(),
         },
+        confirmation: Confirmation::Signature,
         expedited: true,
         on_undeliverable: OnUndeliverable::Hold,
         on_cancel_after_pickup: OnCancelAfterPickup::Continue,
@@ -84,6 +85,7 @@ fn bare_order() -> Order {
             dimensions: None,
             flags: vec![],
         },
+        confirmation: Confirmation::None,
         expedited: false,
         on_undeliverable: OnUndeliverable::Return,
         on_cancel_after_pickup: OnCancelAfterPickup::Return,
@@ -124,6 +126,20 @@ pub(crate) fn samples() -> Vec<(&'static str, u16, DeliveryEvent)> {
             1,
             DeliveryEvent::CancellationRejected {
                 why: CancellationRefusal::AlreadyPickedUp,
+            },
+        ),
+        (
+            "full",
+            1,
+            DeliveryEvent::Rejected {
+                reason: RejectReason::NoDrone,
+            },
+        ),
+        (
+            "full",
+            1,
+            DeliveryEvent::DeadlineMissed {
+                deliver_by: "2026-10-24T18:00:00Z".parse().unwrap(),
             },
         ),
     ]

@@ -51,6 +51,7 @@ pub(super) struct Counts {
     pub(super) completed: u64,
     pub(super) late: u64,
     pub(super) cancelled: u64,
+    pub(super) rejected: u64,
     pub(super) returned: u64,
     #[serde(with = "crate::stored")]
     pub(super) failed: Vec<(Failure, u64)>,
@@ -156,6 +157,7 @@ const fn counts(event: &DeliveryEvent) -> bool {
         | DeliveryEvent::Returned { .. }
         | DeliveryEvent::Cancelled
         | DeliveryEvent::Failed { .. }
+        | DeliveryEvent::Rejected { .. }
         | DeliveryEvent::MilestoneTimeCorrected { .. } => true,
         DeliveryEvent::Scheduled
         | DeliveryEvent::DroneUnassigned { .. }
@@ -166,7 +168,8 @@ const fn counts(event: &DeliveryEvent) -> bool {
         | DeliveryEvent::ArrivedAtHub { .. }
         | DeliveryEvent::CancellationRequested { .. }
         | DeliveryEvent::CancellationRejected { .. }
-        | DeliveryEvent::AnomalyRecorded { .. } => false,
+        | DeliveryEvent::AnomalyRecorded { .. }
+        | DeliveryEvent::DeadlineMissed { .. } => false,
     }
 }
 
@@ -216,6 +219,10 @@ fn step(
             count(view, record, at, |counts| counts.cancelled += 1)?;
             return Ok(None);
         }
+        DeliveryEvent::Rejected { .. } => {
+            count(view, record, at, |counts| counts.rejected += 1)?;
+            return Ok(None);
+        }
         DeliveryEvent::Failed { mission: _, reason } => {
             count(view, record, at, |counts| {
                 add(&mut counts.failed, *reason, 1);
@@ -232,7 +239,8 @@ fn step(
         | DeliveryEvent::ArrivedAtHub { .. }
         | DeliveryEvent::CancellationRequested { .. }
         | DeliveryEvent::CancellationRejected { .. }
-        | DeliveryEvent::AnomalyRecorded { .. } => {}
+        | DeliveryEvent::AnomalyRecorded { .. }
+        | DeliveryEvent::DeadlineMissed { .. } => {}
     }
     Ok(Some(delivery))
 }

@@ -127,6 +127,7 @@ proptest! {
         prop_assert_eq!(found.created, states.len() as u64);
         prop_assert_eq!(found.completed, ended("complete"));
         prop_assert_eq!(found.cancelled, ended("cancelled"));
+        prop_assert_eq!(found.rejected, ended("rejected"));
         prop_assert_eq!(found.returned, ended("returned"));
         prop_assert_eq!(found.failed.iter().map(|(_, count)| count).sum::<u64>(), ended("failed"));
         let total = found.stages.iter().find(|(stage, _)| *stage == Stage::Total).unwrap().1;
@@ -142,7 +143,7 @@ proptest! {
         let view = answering.read();
         let remembered = view.overlay().scan(&Key::index(UNDER_WAY).prefix(), Direction::Forward, usize::MAX).unwrap();
         let under_way = (0..6).filter_map(|number| service.delivery(number)).filter(|state| {
-            !["complete", "cancelled", "returned", "failed"].contains(&state.status().word())
+            !["complete", "cancelled", "rejected", "returned", "failed"].contains(&state.status().word())
         });
         prop_assert_eq!(remembered.len(), under_way.count());
     }

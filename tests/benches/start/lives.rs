@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use domain::codec::{Encoded, StoredEvent};
 use domain::delivery::{
-    Assignment, DeliveryEvent, OnCancelAfterPickup, OnUndeliverable, Order, Package, Place, Plan,
-    ReleaseEvidence, ReleaseMethod, Size,
+    Assignment, Confirmation, DeliveryEvent, OnCancelAfterPickup, OnUndeliverable, Order, Package,
+    Place, Plan, ReleaseEvidence, ReleaseMethod, Size,
 };
 use domain::geo::GeoPoint;
 use domain::id::{DeliveryId, DroneId, FleetId, MissionId, Tag, UserId};
@@ -213,6 +213,7 @@ fn order(delivery: u64) -> Order {
             dimensions: None,
             flags: Vec::new(),
         },
+        confirmation: Confirmation::None,
         expedited: false,
         on_undeliverable: OnUndeliverable::Return,
         on_cancel_after_pickup: OnCancelAfterPickup::Return,

@@ -1,8 +1,8 @@
 //! What a client orders, and how they change it, read from their words.
 
 use domain::delivery::{
-    CancelReason, DeliveryRejection, METADATA_ENTRIES_MAX, OnCancelAfterPickup, OnUndeliverable,
-    Order, Package, PackageFlag, Place, Plan, Size,
+    CancelReason, Confirmation, DeliveryRejection, METADATA_ENTRIES_MAX, OnCancelAfterPickup,
+    OnUndeliverable, Order, Package, PackageFlag, Place, Plan, Size,
 };
 use domain::geo::GeoPoint;
 use domain::id::{ExternalId, Tag, UserId};
@@ -11,21 +11,15 @@ use domain::text::{Address, Comment, Text};
 use domain::time::{InvalidWindow, Timestamp, Window};
 
 use crate::http::fields::{
-    Fields, Member, Patch, boolean, entries, integer, known, list, number, object, parsed, text,
+    Fields, Member, Patch, boolean, entries, integer, known, list, number, object, parsed,
 };
 use crate::http::problem::{Fault, Faults};
 
-/// How a delivery may be confirmed: the first is what there is, the others
-/// are understood and not offered yet, the last three in Fabrikam's words.
-const CONFIRMATIONS: [&str; 8] = [
-    "none",
-    "pin",
-    "tag_scan",
-    "photo",
-    "signature",
-    "FingerPrint",
-    "Picture",
-    "Voice",
+/// Fabrikam's words for what may be asked for as a confirmation, and what they are here.
+const FABRIKAMS: [(&str, Confirmation); 3] = [
+    ("FingerPrint", Confirmation::Signature),
+    ("Picture", Confirmation::Photo),
+    ("Voice", Confirmation::Pin),
 ];
 
 /// What a client hears of a user who is not there.
@@ -62,7 +56,7 @@ pub(super) fn read_order(fields: &mut Fields<'_>, known_now: &Known<'_>) -> Opti
         fields.optional("pickup_window", object(|window| read_window(window, after)));
     let deliver_by = fields.optional("deliver_by", to_come(after, deadline_past));
     let package = fields.required("package", object(read_package));
-    fields.optional("confirmation", read_confirmation);
+    let confirmation = fields.optional("confirmation", read_confirmation);
     let expedited = fields.optional("expedited", boolean);
     let on_undeliverable = fields.optional(
         "on_undeliverable",
@@ -91,6 +85,7 @@ pub(super) fn read_order(fields: &mut Fields<'_>, known_now: &Known<'_>) -> Opti
             deliver_by,
         },
         package: package?,
+        confirmation: confirmation.unwrap_or(Confirmation::None),
         expedited: expedited.unwrap_or(false),
         on_undeliverable: on_undeliverable.unwrap_or(OnUndeliverable::Return),
         on_cancel_after_pickup: on_cancel_after_pickup.unwrap_or(OnCancelAfterPickup::Return),
@@ -192,19 +187,12 @@ fn read_dimensions(fields: &mut Fields<'_>) -> Option<DimensionsMm> {
     DimensionsMm::new([length?, width?, height?]).ok()
 }
 
-fn read_confirmation(member: &Member<'_>) -> Option<()> {
-    let word = text(1..=40)(member)?;
-    match CONFIRMATIONS.iter().position(|known| *known == word) {
-        Some(0) => Some(()),
-        Some(_) => member.fault(
-            "unsupported",
-            "only none is offered yet; leave confirmation out or send none",
-        ),
-        None => member.fault(
-            "value",
-            format!("expected one of {}", CONFIRMATIONS.join(", ")),
-        ),
-    }
+fn read_confirmation(member: &Member<'_>) -> Option<Confirmation> {
+    let theirs = member.value().as_str().and_then(|word| {
+        let same = FABRIKAMS.iter().find(|(theirs, _)| *theirs == word);
+        same.map(|(_, ours)| *ours)
+    });
+    theirs.or_else(|| known(Confirmation::ALL, Confirmation::word)(member))
 }
 
 fn read_notify(member: &Member<'_>) -> Option<()> {

@@ -1,6 +1,6 @@
 //! A delivery, and its small hot part.
 
-use domain::delivery::{Failure, Milestone, Package};
+use domain::delivery::{Failure, Milestone, Package, RejectReason};
 use domain::drone::Telemetry;
 use domain::id::{DeliveryId, ExternalId, MissionId, PackageId, UserId};
 use domain::text::Comment;
@@ -139,6 +139,7 @@ struct DeliveryForm<'r> {
     eta: Option<EtaForm>,
     milestones: MilestonesForm<'r>,
     failure: Option<&'static str>,
+    rejection: Option<&'static str>,
     cancellation: Option<CancellationForm<'r>>,
     updated_at: Instant,
     sequence: u64,
@@ -162,7 +163,7 @@ impl<'r> DeliveryForm<'r> {
             pickup_window: order.plan.pickup_window.map(WindowForm::of),
             deliver_by: order.plan.deliver_by.map(Instant),
             package: PackageForm::of(&order.package),
-            confirmation: "none",
+            confirmation: order.confirmation.word(),
             expedited: order.expedited,
             on_undeliverable: order.on_undeliverable.word(),
             on_cancel_after_pickup: order.on_cancel_after_pickup.word(),
@@ -174,6 +175,7 @@ impl<'r> DeliveryForm<'r> {
             eta: row.eta.map(EtaForm::of),
             milestones: MilestonesForm(&row.milestones),
             failure: row.failure.map(Failure::word),
+            rejection: row.rejection.map(RejectReason::word),
             cancellation: row.cancellation.as_ref().map(CancellationForm::of),
             updated_at: Instant(row.updated_at),
             sequence: row.sequence.get(),
@@ -258,6 +260,7 @@ impl Serialize for MilestonesForm<'_> {
         }
         map.serialize_entry("cancelled_at", &reached.cancelled_at.map(Instant))?;
         map.serialize_entry("failed_at", &reached.failed_at.map(Instant))?;
+        map.serialize_entry("rejected_at", &reached.rejected_at.map(Instant))?;
         map.end()
     }
 }

@@ -158,6 +158,10 @@ pub(crate) fn data(event: &DeliveryEvent) -> Value {
         DeliveryEvent::AnomalyRecorded { fact, why } => {
             json!({ "drone_event": fact.to_string(), "why": why.word() })
         }
+        DeliveryEvent::Rejected { reason } => json!({ "reason": reason.word() }),
+        DeliveryEvent::DeadlineMissed { deliver_by } => {
+            json!({ "deliver_by": time(*deliver_by) })
+        }
     }
 }
 
@@ -182,6 +186,9 @@ fn created(order: &Order) -> Value {
         members.insert("user_id".to_owned(), json!(order.user.to_string()));
         let external_id = order.external_id.as_ref().map(ToString::to_string);
         members.insert("external_id".to_owned(), json!(external_id));
+        let confirmation = order.confirmation.word();
+        members.insert("confirmation".to_owned(), json!(confirmation));
+        members.insert("expedited".to_owned(), json!(order.expedited));
         members.insert("tag".to_owned(), json!(order.package.tag.to_string()));
     }
     data

@@ -28,6 +28,7 @@ pub(crate) fn statistics(period: &Statistics) -> Value {
         "completed": period.completed,
         "late": period.late,
         "cancelled": period.cancelled,
+        "rejected": period.rejected,
         "returned": period.returned,
         "failed": failed.collect::<Map<_, _>>(),
         "stages": stages.collect::<Map<_, _>>(),

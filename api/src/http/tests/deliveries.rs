@@ -76,7 +76,7 @@ async fn every_fault_of_an_order_is_named_and_nothing_written() {
         "dropoff": {},
         "pickup_window": {"not_before": "2199-01-01T01:00:00Z", "not_after": "2199-01-01T00:00:00Z"},
         "package": {"tag": "a b", "size": "huge", "mass_g": 0, "id": "pkg_1"},
-        "confirmation": "pin",
+        "confirmation": "handshake",
         "external_id": "a b",
         "metadata": {"": "x", "k": 1},
         "notify": [{"channel": "email"}],
@@ -111,6 +111,37 @@ async fn every_fault_of_an_order_is_named_and_nothing_written() {
         )
     );
     assert_eq!(scene.head(), head);
+}
+
+#[tokio::test]
+async fn what_was_asked_for_as_a_confirmation_is_kept_also_in_fabrikams_words() {
+    let scene = Scene::new();
+    let user = scene.user("ada@example.org").await;
+    for (asked, kept) in [
+        ("none", "none"),
+        ("pin", "pin"),
+        ("tag_scan", "tag_scan"),
+        ("photo", "photo"),
+        ("signature", "signature"),
+        ("FingerPrint", "signature"),
+        ("Picture", "photo"),
+        ("Voice", "pin"),
+    ] {
+        let mut body = order(&user);
+        body["confirmation"] = json!(asked);
+        body["expedited"] = json!(true);
+        let booked = scene.post("/v1/deliveries", body).await;
+        assert_eq!(
+            (booked.status, booked.at("/confirmation")),
+            (201, json!(kept))
+        );
+        assert_eq!(booked.at("/expedited"), json!(true));
+        let history = scene
+            .get(&format!("{}/history", booked.header("location")))
+            .await;
+        assert_eq!(history.at("/items/0/data/confirmation"), json!(kept));
+        assert_eq!(history.at("/items/0/data/expedited"), json!(true));
+    }
 }
 
 #[tokio::test]

@@ -2,10 +2,11 @@
 
 use super::{Case, Events};
 use crate::decider::Occurrence;
-use crate::delivery::event::{
-    CancellationRefusal, DeliveryEvent, Milestone, OnCancelAfterPickup, ReturnReason,
-};
+use crate::delivery::event::DeliveryEvent;
 use crate::delivery::state::{CarryStage, FetchStage, Phase, Reached};
+use crate::delivery::vocabulary::{
+    CancellationRefusal, Milestone, OnCancelAfterPickup, ReturnReason,
+};
 
 /// The steps of a delivery that goes well, in their order. A later one implies the earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,9 +89,11 @@ impl Case<'_> {
             Phase::Carrying(stage) => Standing::Brings(Step::of_carry(stage)),
             Phase::Returning => Standing::BringsBack,
             Phase::Pending | Phase::Scheduled | Phase::AtHub => Standing::Over,
-            Phase::Complete | Phase::Returned | Phase::Cancelled | Phase::Failed(_) => {
-                Standing::Finished
-            }
+            Phase::Complete
+            | Phase::Returned
+            | Phase::Cancelled
+            | Phase::Rejected(_)
+            | Phase::Failed(_) => Standing::Finished,
         }
     }
 

@@ -3,11 +3,12 @@
 use super::{Case, Events, Standing, Step};
 use crate::decider::Occurrence;
 use crate::delivery::command::Nearness;
-use crate::delivery::event::{
-    Anomaly, AttemptFailure, DeliveryEvent, Failure, Milestone, ReleaseEvidence, ReleaseMethod,
-    ReturnReason, UnassignReason,
-};
+use crate::delivery::event::DeliveryEvent;
 use crate::delivery::state::{Phase, Reached};
+use crate::delivery::vocabulary::{
+    Anomaly, AttemptFailure, Failure, Milestone, ReleaseEvidence, ReleaseMethod, ReturnReason,
+    UnassignReason,
+};
 
 impl Case<'_> {
     /// The drone took something that it should not bring.
@@ -141,6 +142,7 @@ impl Case<'_> {
                 | Failure::NoDrone,
             )
             | Phase::Cancelled
+            | Phase::Rejected(_)
             | Phase::Pending
             | Phase::Scheduled
             | Phase::Fetching { .. }
