@@ -42,6 +42,7 @@ mod admission;
 pub mod server;
 // The resources.
 mod users;
+mod packages;
 mod deliveries;
 mod delivery_filter;
 mod user_deliveries;
@@ -157,6 +158,7 @@ fn routes(api: Api, config: &Config) -> Router {
         api.waiting.clone(),
     );
     let resources = users::routes()
+        .merge(packages::routes())
         .merge(deliveries::routes())
         .merge(user_deliveries::routes())
         .merge(dispatcher::routes())

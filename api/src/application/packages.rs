@@ -1,6 +1,7 @@
-//! What can be done about packages: keeping one for a delivery, in the commit of
-//! whoever has the delivery, and letting it go.
+//! What can be done about packages: registering them and declaring them anew;
+//! and keeping one for a delivery, in the commit of whoever has the delivery.
 
+use domain::actor::{Actor, ActorKind};
 use domain::claim::{TagClaim, TagClaimCommand, TagClaimRejection};
 use domain::decider::Decider;
 use domain::delivery::Package as OrderedPackage;
@@ -8,12 +9,149 @@ use domain::id::{DeliveryId, PackageId};
 use domain::package::{Declaration, Package, PackageCommand, PackageRejection};
 use domain::stream::StreamName;
 use domain::time::Timestamp;
+use eventstore::StreamVersion;
+use uuid::Uuid;
 
-use super::load::LoadError;
-use super::transact::{Draft, TransactError};
+use super::load::{LoadError, Loaded};
+use super::transact::{Application, Done, Draft, Precondition, Request, TransactError};
 
 #[cfg(test)]
 mod tests;
+
+/// A registered package as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisteredPackage {
+    /// Which one.
+    pub id: PackageId,
+    /// What is known of it.
+    pub package: Package,
+    /// How many events it has.
+    pub sequence: StreamVersion,
+}
+
+/// Which rule said no to a registration or a change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PackageError<E> {
+    /// There is no such package.
+    #[error("there is no such package")]
+    Unknown,
+    /// The package is not as the caller said it must be.
+    #[error("the package has changed: it is at sequence {sequence} now")]
+    Changed {
+        /// The sequence it has.
+        sequence: u64,
+    },
+    /// A delivery that is not over has it.
+    #[error("{by} has the package: wait until that delivery is over")]
+    Reserved {
+        /// That delivery.
+        by: DeliveryId,
+    },
+    /// The change makes no sense for the package as it is.
+    #[error("the change does not fit")]
+    Invalid(E),
+}
+
+impl Application {
+    /// Registers a package under the id given.
+    ///
+    /// # Errors
+    /// `Changed` if another one has the id, or a failure of the machine.
+    pub async fn register_package(
+        &self,
+        request_id: Uuid,
+        id: PackageId,
+        declared: Declaration,
+    ) -> Result<Done<PackageId>, TransactError<PackageError<std::convert::Infallible>>> {
+        let now = self.now()?;
+        self.transact(&of_customer(request_id), |draft| {
+            let mut package = draft.load::<Option<Package>>(StreamName::package(id))?;
+            let declared = declared.clone();
+            record(
+                draft,
+                &mut package,
+                &PackageCommand::Register { declared, now },
+            )?;
+            Ok(id)
+        })
+        .await
+    }
+
+    /// Declares a package anew as what `change` makes of what was declared.
+    ///
+    /// # Errors
+    /// `Unknown`, `Changed`, `Reserved`, what `change` says, or a failure of the machine.
+    pub async fn update_package<E>(
+        &self,
+        request_id: Uuid,
+        id: PackageId,
+        seen: &Precondition,
+        change: impl Fn(&Declaration) -> Result<Declaration, E>,
+    ) -> Result<Done<PackageId>, TransactError<PackageError<E>>> {
+        let now = self.now()?;
+        self.transact(&of_customer(request_id), |draft| {
+            let mut package = draft.load::<Option<Package>>(StreamName::package(id))?;
+            let was = package
+                .state
+                .as_ref()
+                .ok_or(TransactError::Rejected(PackageError::Unknown))?;
+            if !seen.accepts(package.version) {
+                return Err(changed(&package));
+            }
+            let declared = change(was.declared())
+                .map_err(|error| TransactError::Rejected(PackageError::Invalid(error)))?;
+            record(
+                draft,
+                &mut package,
+                &PackageCommand::Update { declared, now },
+            )?;
+            Ok(id)
+        })
+        .await
+    }
+
+    /// A registered package as it is now, if it is one.
+    ///
+    /// # Errors
+    /// A failure to read.
+    pub fn package(&self, id: PackageId) -> Result<Option<RegisteredPackage>, LoadError> {
+        let name = StreamName::package(id);
+        let loaded = self.loader().load::<Option<Package>>(name)?;
+        let sequence = loaded.version;
+        Ok(loaded.state.map(|package| RegisteredPackage {
+            id,
+            package,
+            sequence,
+        }))
+    }
+}
+
+/// Who registers packages is told apart by nothing yet.
+fn of_customer(request_id: Uuid) -> Request {
+    Request::of_client(request_id, Actor::unnamed(ActorKind::Customer))
+}
+
+fn record<E>(
+    draft: &mut Draft<'_>,
+    package: &mut Loaded<Option<Package>>,
+    command: &PackageCommand,
+) -> Result<(), TransactError<PackageError<E>>> {
+    let events = Package::decide(command, &package.state).map_err(|rejection| match rejection {
+        PackageRejection::Unknown => TransactError::Rejected(PackageError::Unknown),
+        PackageRejection::AlreadyExists | PackageRejection::DeclaredOtherwise => changed(package),
+        PackageRejection::Reserved { delivery } => {
+            TransactError::Rejected(PackageError::Reserved { by: delivery })
+        }
+    })?;
+    draft.record(package, None, None, &events);
+    Ok(())
+}
+
+fn changed<E>(package: &Loaded<Option<Package>>) -> TransactError<PackageError<E>> {
+    TransactError::Rejected(PackageError::Changed {
+        sequence: package.version.get(),
+    })
+}
 
 /// Which rule keeps a delivery from having a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -122,7 +122,7 @@ pub(super) fn no_place() -> Problem {
 async fn nothing_here(uri: Uri) -> Problem {
     Problem::not_found(format!(
         "there is nothing at {}; look at the path, also at its end and its upper case letters. What there is lies at \
-         /v1/users, /v1/deliveries, /v1/events, /v1/drone-events, /v1/drones, /v1/tasks, /v1/dead-letters, \
+         /v1/users, /v1/packages, /v1/deliveries, /v1/events, /v1/drone-events, /v1/drones, /v1/tasks, /v1/dead-letters, \
          /v1/statistics, /v1/projections, /v1/operations/{{id}}, /problems, /livez, /readyz and /metrics",
         quote(uri.path())
     ))

@@ -21,6 +21,7 @@ const EXTERNAL: &str = "ext:";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Thing {
     User,
+    Package,
     Delivery,
     Drone,
     Task,
@@ -34,6 +35,9 @@ impl Thing {
         match self {
             Self::User => {
                 "there is no such user; ids of users begin with usr_, and GET /v1/users?email= finds one"
+            }
+            Self::Package => {
+                "there is no such package; ids of packages begin with pkg_, and POST /v1/packages registers one"
             }
             Self::Delivery => {
                 "there is no such delivery; ids of deliveries begin with dlv_, and GET /v1/deliveries lists all"

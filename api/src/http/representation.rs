@@ -18,6 +18,7 @@ pub(crate) mod instant;
 pub(crate) mod delivery;
 pub(crate) mod drone;
 pub(crate) mod history;
+pub(crate) mod package;
 pub(crate) mod statistics;
 pub(crate) mod task;
 pub(crate) mod user;

@@ -26,6 +26,7 @@ mod feed;
 mod holding;
 mod lists;
 mod operators;
+mod packages;
 mod streams;
 mod tasks;
 mod users;

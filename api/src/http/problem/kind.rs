@@ -93,6 +93,14 @@ kinds! {
         "This user has a delivery with this external_id already, and it was requested with other content. href leads \
          to it. The same request with the same external_id is answered with the delivery it made. Take another \
          external_id for another delivery.";
+    /// A delivery that is not over has the package.
+    PackageReserved CONFLICT "package-reserved" "Package reserved" retryable: false
+        "A delivery that is not over has this package, so no other can have it, and nothing else can be declared of it. \
+         href leads to that delivery. Nothing was changed.";
+    /// A delivery that is not over has a package with this tag.
+    TagInUse CONFLICT "tag-in-use" "Tag in use" retryable: false
+        "A drone tells packages by their tags, so a tag is in one delivery at a time. href leads to the delivery that is \
+         not over and has a package with this one. Take another tag, or wait until that delivery is over.";
     /// The user may not do this while suspended.
     UserSuspended CONFLICT "user-suspended" "User suspended" retryable: false
         "The user is suspended and can book nothing until reinstated.";
