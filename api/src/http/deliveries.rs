@@ -1,5 +1,6 @@
 //! `/v1/deliveries`: what is to be brought where, and what becomes of it.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use axum::body::{Body, HttpBody as _};
@@ -11,7 +12,8 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use domain::delivery::{CancelReason, DeliveryRejection};
 use domain::drone::Telemetry;
-use domain::id::{DeliveryId, ExternalId, UserId};
+use domain::id::{DeliveryId, ExternalId, PackageId, UserId};
+use domain::package::Declaration;
 use domain::text::Comment;
 use eventstore::Position;
 use projections::DeliveryRow;
@@ -32,7 +34,7 @@ use super::problem::{Fault, Faults, Problem, ProblemKind};
 use super::representation::{delivery as representation, history as history_representation};
 use super::users::precondition;
 use crate::application::deliveries::{BookingError, ChangeError};
-use crate::application::{Precondition, TransactError};
+use crate::application::{Failure, LoadError, Precondition, TransactError};
 
 pub(super) mod order;
 mod past;
@@ -59,12 +61,19 @@ async fn create(
     let document = api.bodies.read_json(&parts.headers, body, &[JSON]).await?;
     let order = {
         let now = api.application.now().map_err(|failure| failed(&failure))?;
+        let unread = OnceCell::new();
         let known = order::Known {
             now,
             has_user: &|id| has_user(&api, id),
             is_booked: &|user, external_id| is_booked(&api, user, external_id),
+            package: &|id| declared(&api, id, &unread),
         };
-        fields::read(document, |fields| order::read_order(fields, &known))?
+        let order = fields::read(document, |fields| order::read_order(fields, &known));
+        match unread.into_inner() {
+            // What cannot be read now is no fault of the order.
+            Some(error) => return Err(failed(&Failure::Load(error))),
+            None => order?,
+        }
     };
     let id = DeliveryId::from_uuid(api.environment().new_id());
     let done = api
@@ -93,6 +102,17 @@ fn has_user(api: &Api, id: UserId) -> bool {
 fn is_booked(api: &Api, user: UserId, external_id: &ExternalId) -> bool {
     let delivery = api.application.delivery_by_external_id(user, external_id);
     !matches!(delivery, Ok(None))
+}
+
+/// What was declared of a package. Why it could not be read is left in `unread`.
+fn declared(api: &Api, id: PackageId, unread: &OnceCell<LoadError>) -> Option<Declaration> {
+    let found = api
+        .application
+        .package(id)
+        .map_err(|error| unread.set(error));
+    found
+        .ok()?
+        .map(|registered| registered.package.declared().clone())
 }
 
 async fn read(

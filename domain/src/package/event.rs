@@ -52,11 +52,11 @@ impl Declaration {
         .in_stored_order()
     }
 
-    /// What an order of the registered package says.
+    /// What an order says that names the registered package, or that only describes one.
     #[must_use]
-    pub fn to_order(&self, id: PackageId) -> OrderedPackage {
+    pub fn to_order(&self, id: Option<PackageId>) -> OrderedPackage {
         OrderedPackage {
-            id: Some(id),
+            id,
             tag: self.tag.clone(),
             size: self.size,
             mass: self.mass,

@@ -160,7 +160,7 @@ fn what_an_order_says_of_a_package_is_what_was_declared_of_it() {
         flags: vec![PackageFlag::Cold, PackageFlag::Fragile],
         ..declared("QR-1")
     };
-    let ordered = declared.to_order(crate::id::PackageId::from_uuid(Uuid::from_u128(3)));
+    let ordered = declared.to_order(None);
     assert_eq!(Declaration::of_order(&ordered), declared.in_stored_order());
 }
 

@@ -62,7 +62,7 @@ async fn registered(application: &Application) -> OrderedPackage {
         },
     )
     .await;
-    declared.to_order(id)
+    declared.to_order(Some(id))
 }
 
 async fn decided(application: &Application, id: PackageId, command: PackageCommand) {

@@ -2,17 +2,16 @@
 
 use domain::delivery::{
     CancelReason, Confirmation, DeliveryRejection, METADATA_ENTRIES_MAX, OnCancelAfterPickup,
-    OnUndeliverable, Order, Package, PackageFlag, Place, Plan, Size,
+    OnUndeliverable, Order, Package, Place, Plan,
 };
 use domain::geo::GeoPoint;
-use domain::id::{ExternalId, Tag, UserId};
-use domain::quantity::{DimensionsMm, MassG};
+use domain::id::{ExternalId, PackageId, UserId};
+use domain::package::Declaration;
 use domain::text::{Address, Comment, Text};
 use domain::time::{InvalidWindow, Timestamp, Window};
 
-use crate::http::fields::{
-    Fields, Member, Patch, boolean, entries, integer, known, list, number, object, parsed,
-};
+use crate::http::fields::{Fields, Member, Patch, boolean, entries, known, number, object, parsed};
+use crate::http::packages::{UNKNOWN_PACKAGE, declaration};
 use crate::http::problem::{Fault, Faults};
 
 /// Fabrikam's words for what may be asked for as a confirmation, and what they are here.
@@ -32,6 +31,8 @@ pub(super) struct Known<'a> {
     pub(super) has_user: &'a dyn Fn(UserId) -> bool,
     /// Whether a user has a delivery under this external id.
     pub(super) is_booked: &'a dyn Fn(UserId, &ExternalId) -> bool,
+    /// What was declared of a registered package.
+    pub(super) package: &'a dyn Fn(PackageId) -> Option<Declaration>,
 }
 
 /// An order.
@@ -55,7 +56,10 @@ pub(super) fn read_order(fields: &mut Fields<'_>, known_now: &Known<'_>) -> Opti
     let pickup_window =
         fields.optional("pickup_window", object(|window| read_window(window, after)));
     let deliver_by = fields.optional("deliver_by", to_come(after, deadline_past));
-    let package = fields.required("package", object(read_package));
+    let package = fields.required(
+        "package",
+        object(|package| read_package(package, known_now)),
+    );
     let confirmation = fields.optional("confirmation", read_confirmation);
     let expedited = fields.optional("expedited", boolean);
     let on_undeliverable = fields.optional(
@@ -151,40 +155,27 @@ fn read_window(fields: &mut Fields<'_>, now: Option<Timestamp>) -> Option<Window
     }
 }
 
-fn read_package(fields: &mut Fields<'_>) -> Option<Package> {
-    fields.optional("id", |member| {
-        member.fault::<()>(
-            "unsupported",
-            "packages are not registered yet; describe the package by tag, size and mass_g",
-        )
+/// A registered package by its id alone, or what is said of one.
+fn read_package(fields: &mut Fields<'_>, known_now: &Known<'_>) -> Option<Package> {
+    let mut is_named = false;
+    let named = fields.optional("id", |member| {
+        is_named = true;
+        let id = parsed(str::parse::<PackageId>)(member)?;
+        match (known_now.package)(id) {
+            Some(declared) => Some(declared.to_order(Some(id))),
+            None => member.fault("unknown-package", UNKNOWN_PACKAGE),
+        }
     });
-    let tag = fields.required("tag", parsed(str::parse::<Tag>));
-    let size = fields.required("size", known(Size::ALL, Size::word));
-    let mass = fields.required("mass_g", integer(1..=MassG::MAX));
-    let dimensions = fields.optional("dimensions_mm", object(read_dimensions));
-    let flags = fields.optional(
-        "flags",
-        list(
-            PackageFlag::ALL.len(),
-            known(PackageFlag::ALL, PackageFlag::word),
-        ),
-    );
-    let mass = MassG::new(mass?).ok()?;
-    Some(Package {
-        id: None,
-        tag: tag?,
-        size: size?,
-        mass,
-        dimensions,
-        flags: flags.unwrap_or_default(),
-    })
-}
-
-fn read_dimensions(fields: &mut Fields<'_>) -> Option<DimensionsMm> {
-    let sides = ["length", "width", "height"]
-        .map(|side| fields.required(side, integer(1..=DimensionsMm::MAX)));
-    let [length, width, height] = sides;
-    DimensionsMm::new([length?, width?, height?]).ok()
+    if !is_named {
+        return declaration::read(fields).map(|declared| declared.to_order(None));
+    }
+    for name in declaration::NAMES {
+        fields.optional(name, |member| {
+            let detail = "the package that id names says this itself; leave one of both out";
+            member.fault::<()>("conflict", detail)
+        });
+    }
+    named
 }
 
 fn read_confirmation(member: &Member<'_>) -> Option<Confirmation> {

@@ -8,6 +8,9 @@ use domain::quantity::{DimensionsMm, MassG};
 use crate::http::fields::{Fields, Member, Patch, integer, known, list, object, parsed};
 use crate::http::problem::{Fault, Faults};
 
+/// The names of what is declared.
+pub(in crate::http) const NAMES: [&str; 5] = ["tag", "size", "mass_g", "dimensions_mm", "flags"];
+
 /// The sides of a package, in the order of its dimensions.
 const SIDES: [&str; 3] = ["length", "width", "height"];
 

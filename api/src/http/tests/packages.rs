@@ -193,3 +193,34 @@ async fn what_happens_to_packages_is_not_in_the_feed() {
     let feed = scene.get("/v1/events").await;
     assert_eq!(feed.at("/items"), json!([]));
 }
+
+#[tokio::test]
+async fn a_registered_package_is_ordered_by_its_id_alone() {
+    let scene = Scene::new();
+    let user = scene.user("ada@example.org").await;
+    let package = scene.post("/v1/packages", declared()).await.text("/id");
+    let mut body = order(&user);
+    body["package"] = json!({"id": package});
+    let booked = scene.post("/v1/deliveries", body.clone()).await;
+    assert_eq!(booked.status, 201, "{booked:?}");
+    let mut expected = declared();
+    expected["id"] = json!(package);
+    expected["dimensions_mm"] = Value::Null;
+    expected["flags"] = json!([]);
+    assert_eq!(booked.at("/package"), expected);
+
+    body["package"] = json!({"id": package, "mass_g": 1, "colour": "red"});
+    assert_eq!(
+        scene
+            .post("/v1/deliveries", body.clone())
+            .await
+            .problem(422)
+            .1,
+        ["/package/mass_g", "/package/colour"]
+    );
+    for id in ["pkg_01a1fed6-75fc-7732-a85e-b2f2620684ce", "usr_1"] {
+        body["package"] = json!({"id": id});
+        let refused = scene.post("/v1/deliveries", body.clone()).await;
+        assert_eq!(refused.problem(422).1, ["/package/id"]);
+    }
+}
