@@ -14,6 +14,7 @@ mod simulate;
 // What they share.
 mod terminal;
 mod room;
+mod scratch;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -22,11 +23,12 @@ use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
+use domain::time::TimeScale;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::config::Config;
+use crate::config::{Config, parse_time_scale};
 use crate::observability::{LOG_VARIABLE, LogError, LogFormat, log_panics, start_logging};
-use crate::simulate::Speed;
+use crate::simulate::{Faults, Speed};
 
 /// What the process ends with when something that was checked is not in order.
 const FINDINGS: u8 = 3;
@@ -56,7 +58,9 @@ enum Command {
     Serve(Box<Config>),
     /// Run the service on a scratch folder and fly a recorded flight
     Demo(DemoOptions),
-    /// Fly recorded flights through a running service's public door
+    /// Order deliveries and play the fleet that flies them, through a service's public door, and
+    /// check what became of each: of a generated city whose drones, customers and troubles follow
+    /// from a seed, or of recorded flights
     Simulate(SimulateOptions),
     /// Check the journal, that this release can read all of it, and that every view is what the
     /// journal says. Mends nothing but what
@@ -114,18 +118,61 @@ struct RebuildOptions {
 /// What the simulator does.
 #[derive(Debug, clap::Args)]
 struct SimulateOptions {
-    /// A folder of recorded flights: one CSV a flight, with the columns `time` (s), `position_x`
-    /// (longitude), `position_y` (latitude), `position_z` (m above take-off) and `payload` (g).
-    #[arg(long, value_name = "DIR")]
-    recorded: PathBuf,
+    /// The address of a running service. Without it one is run on a scratch folder, and its
+    /// views are held against its log at the end. Recorded flights are flown through
+    /// <http://127.0.0.1:8080> then.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
 
-    /// The address of the service.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    url: String,
+    #[command(flatten)]
+    city: CityOptions,
 
-    /// How many times as fast as recorded; max does not wait at all.
-    #[arg(long, value_name = "X", default_value = "10", value_parser = Speed::parse)]
-    speed: Speed,
+    /// How many times as fast as in the world drones fly; max does not wait at all. Without it
+    /// as fast as time passes for the service (--time-scale), or 10 times with --url or --recorded.
+    #[arg(long, value_name = "X", value_parser = Speed::parse)]
+    speed: Option<Speed>,
+
+    /// How many times as fast as usual time passes for what the service waits for, 1 to 1000.
+    /// It is the service's own setting where one is running.
+    #[arg(long, value_name = "K", default_value = "20", value_parser = parse_time_scale,
+          conflicts_with_all = ["url", "recorded"])]
+    time_scale: TimeScale,
+
+    /// Write a line for each delivery into this file: its name, its outcome, and the types of
+    /// its events in order. Runs of the same seed write the same.
+    #[arg(long, value_name = "FILE", conflicts_with = "recorded")]
+    lives: Option<PathBuf>,
+
+    /// Fly recorded flights instead: a folder with one CSV a flight, of the columns `time` (s),
+    /// `position_x` (longitude), `position_y` (latitude), `position_z` (m above take-off) and
+    /// `payload` (g).
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["drones", "deliveries", "seed", "faults"])]
+    recorded: Option<PathBuf>,
+}
+
+/// A generated city and what happens in it.
+#[derive(Debug, clap::Args)]
+struct CityOptions {
+    /// How many drones fly.
+    #[arg(long, value_name = "N", default_value_t = 20,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    drones: u32,
+
+    /// How many deliveries are ordered.
+    #[arg(long, value_name = "M", default_value_t = 100,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    deliveries: u32,
+
+    /// What everything follows from that is drawn by chance: the same seed gives each delivery
+    /// the same events in the same order.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+
+    /// What goes wrong: none, all, or some of late, duplicated, reordered, lost-telemetry,
+    /// restarts, rejected, holds, low-battery, link-loss, crash, wrong-tag, recipient-absent,
+    /// cancel-races, two-drones between commas.
+    #[arg(long, value_name = "PROFILE", default_value = "none", value_parser = Faults::parse)]
+    faults: Faults,
 }
 
 /// How the demo runs.

@@ -4,17 +4,23 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use domain::id::DeliveryId;
-use reqwest::{Response, StatusCode, Url};
+use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::Value;
-
-/// How often a request is sent again when the service could not take it.
-const TRIES_MAX: u32 = 6;
 
 /// How long one answer may take.
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
 
-/// The first wait before sending again; doubled each time.
-const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// How long a stream may be silent; the service says something more often.
+const SILENCE_MAX: Duration = Duration::from_secs(40);
+
+/// The first wait before asking again; doubled each time.
+const RETRY_AFTER: Duration = Duration::from_millis(50);
+
+/// The longest wait before asking again.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(1);
+
+/// How long it is asked again, unless more patience is asked for.
+const PATIENCE: Duration = Duration::from_secs(12);
 
 /// How often a status is asked for while it is awaited.
 const STATUS_EVERY: Duration = Duration::from_millis(100);
@@ -24,6 +30,66 @@ const STATUS_EVERY: Duration = Duration::from_millis(100);
 pub struct Client {
     http: reqwest::Client,
     base: Url,
+    patience: Duration,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    method: Method,
+    path: String,
+    body: Option<(&'static str, String)>,
+}
+
+/// What the service answered, whether it did what was asked for or not.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) body: Value,
+    /// Whether it was asked only once: then the service cannot have done before what is asked for.
+    pub(super) is_first: bool,
+}
+
+impl Question {
+    pub(super) fn get(path: impl Into<String>) -> Self {
+        Self {
+            method: Method::GET,
+            path: path.into(),
+            body: None,
+        }
+    }
+
+    pub(super) fn post(path: impl Into<String>, body: &Value) -> Self {
+        Self {
+            method: Method::POST,
+            path: path.into(),
+            body: Some(("application/json", body.to_string())),
+        }
+    }
+
+    /// Drone events, a line each.
+    pub(super) fn tell<'e>(events: impl IntoIterator<Item = &'e Value>) -> Self {
+        let lines: Vec<_> = events.into_iter().map(Value::to_string).collect();
+        Self {
+            method: Method::POST,
+            path: "/v1/drone-events".to_owned(),
+            body: Some(("application/x-ndjson", lines.join("\n"))),
+        }
+    }
+}
+
+impl Answer {
+    /// The body, if the service did what was asked for.
+    ///
+    /// # Errors
+    /// What it said instead.
+    pub(super) fn success(self) -> anyhow::Result<Value> {
+        let Self { status, body, .. } = self;
+        if !status.is_success() {
+            bail!("the service answered {status}: {}", told(&body));
+        }
+        Ok(body)
+    }
 }
 
 impl Client {
@@ -37,8 +103,73 @@ impl Client {
         if base.scheme() != "http" {
             bail!("{url}: only http is spoken here");
         }
-        let http = reqwest::Client::builder().timeout(ANSWER_WAIT).build()?;
-        Ok(Self { http, base })
+        let http = reqwest::Client::builder()
+            .read_timeout(SILENCE_MAX)
+            .build()?;
+        let patience = PATIENCE;
+        Ok(Self {
+            http,
+            base,
+            patience,
+        })
+    }
+
+    /// The same client, which asks again for so long where the service does not answer:
+    /// long enough for it to be started anew.
+    pub(super) fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Asks once.
+    ///
+    /// # Errors
+    /// If no answer comes, or none that is JSON.
+    pub(super) async fn ask_once(&self, question: &Question) -> anyhow::Result<Answer> {
+        let Question { method, path, body } = question;
+        let url = self.base.join(path)?;
+        let mut request = self.http.request(method.clone(), url).timeout(ANSWER_WAIT);
+        if let Some((content_type, body)) = body {
+            request = request
+                .header("content-type", *content_type)
+                .body(body.clone());
+        }
+        let response = request.send().await.with_context(|| self.silence())?;
+        let status = response.status();
+        let body = response.json().await.context("the answer is not JSON")?;
+        let is_first = true;
+        Ok(Answer {
+            status,
+            body,
+            is_first,
+        })
+    }
+
+    /// Asks until there is an answer that is more than "not now". Only for what is safe to
+    /// be asked twice.
+    ///
+    /// # Errors
+    /// If patience ends before.
+    pub(super) async fn ask(&self, question: &Question) -> anyhow::Result<Answer> {
+        let (mut wait, mut waited) = (RETRY_AFTER, Duration::ZERO);
+        loop {
+            let is_first = waited.is_zero();
+            match self.ask_once(question).await {
+                Ok(answer) if !may_be_asked_again(answer.status) => {
+                    return Ok(Answer { is_first, ..answer });
+                }
+                Ok(Answer { status, body, .. }) if waited >= self.patience => {
+                    bail!(
+                        "{}: the service answers {status}: {}",
+                        question.path,
+                        told(&body)
+                    )
+                }
+                Err(error) if waited >= self.patience => return Err(error),
+                Ok(_) | Err(_) => tokio::time::sleep(wait).await,
+            }
+            waited += wait;
+            wait = (wait * 2).min(RETRY_AFTER_MAX);
+        }
     }
 
     /// Posts a JSON document and gives the JSON answer.
@@ -46,44 +177,36 @@ impl Client {
     /// # Errors
     /// If the service does not answer, or not with success.
     pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let url = self.base.join(path)?;
-        let response = self
-            .http
-            .post(url)
-            .json(body)
-            .send()
-            .await
-            .with_context(|| self.silence())?;
-        json_of(response).await
+        self.ask_once(&Question::post(path, body)).await?.success()
     }
 
     /// Posts drone events; again, if the service could not take them: that is safe.
-    pub(super) async fn post_events(
+    ///
+    /// # Errors
+    /// If the service does not take them all.
+    pub(super) async fn tell<'e>(
         &self,
-        events: impl Iterator<Item = &Value>,
+        events: impl IntoIterator<Item = &'e Value>,
     ) -> anyhow::Result<()> {
-        let lines: Vec<String> = events.map(Value::to_string).collect();
-        let lines = lines.join("\n");
-        let url = self.base.join("/v1/drone-events")?;
-        let mut wait = RETRY_AFTER;
-        for tries_left in (0..TRIES_MAX).rev() {
-            let request = self
-                .http
-                .post(url.clone())
-                .header("content-type", "application/x-ndjson");
-            match request.body(lines.clone()).send().await {
-                Ok(response) if !may_be_tried_again(response.status()) => {
-                    return all_taken(&json_of(response).await?);
-                }
-                Ok(response) if tries_left == 0 => {
-                    bail!("drone events: the service answered {}", response.status())
-                }
-                Err(error) if tries_left == 0 => return Err(error).with_context(|| self.silence()),
-                Ok(_) | Err(_) => tokio::time::sleep(wait).await,
-            }
-            wait *= 2;
+        let answer = self.ask(&Question::tell(events)).await?;
+        match answer.success()?.pointer("/rejected/0") {
+            Some(first) => bail!("the service refused a drone event: {first}"),
+            None => Ok(()),
         }
-        bail!("drone events: the service did not take them")
+    }
+
+    /// Opens a stream of events.
+    ///
+    /// # Errors
+    /// If the service does not answer, or not with a stream.
+    pub(super) async fn stream(&self, path: &str) -> anyhow::Result<Response> {
+        let request = self.http.get(self.base.join(path)?);
+        let response = request
+            .header("accept", "text/event-stream")
+            .send()
+            .await
+            .with_context(|| self.silence())?;
+        Ok(response.error_for_status()?)
     }
 
     /// The delivery's status, as soon as it is a final one, or whatever it is after `wait`.
@@ -92,19 +215,13 @@ impl Client {
         id: DeliveryId,
         wait: Duration,
     ) -> anyhow::Result<String> {
-        const FINAL: [&str; 5] = ["complete", "returned", "cancelled", "failed", "rejected"];
-        let url = self.base.join(&format!("/v1/deliveries/{id}/status"))?;
+        let question = Question::get(format!("/v1/deliveries/{id}/status"));
         let looks = wait.as_millis() / STATUS_EVERY.as_millis();
         let mut status = String::new();
         for _ in 0..looks {
-            let response = self
-                .http
-                .get(url.clone())
-                .send()
-                .await
-                .with_context(|| self.silence())?;
-            text_at("/status", &json_of(response).await?).clone_into(&mut status);
-            if FINAL.contains(&status.as_str()) {
+            let answer = self.ask_once(&question).await?.success()?;
+            text_at("/status", &answer).clone_into(&mut status);
+            if is_final(&status) {
                 break;
             }
             tokio::time::sleep(STATUS_EVERY).await;
@@ -120,18 +237,26 @@ impl Client {
     }
 }
 
-fn may_be_tried_again(status: StatusCode) -> bool {
+/// What a problem says to people, and which fields it is about.
+fn told(problem: &Value) -> String {
+    let faults = problem.get("errors").filter(|faults| !faults.is_null());
+    match (problem.get("detail").and_then(Value::as_str), faults) {
+        (Some(detail), Some(faults)) => format!("{detail} {faults}"),
+        (Some(detail), None) => detail.to_owned(),
+        (None, _) => problem.to_string(),
+    }
+}
+
+/// Whether a delivery's life is over with this status.
+pub(super) fn is_final(status: &str) -> bool {
+    ["complete", "returned", "cancelled", "failed", "rejected"].contains(&status)
+}
+
+fn may_be_asked_again(status: StatusCode) -> bool {
     matches!(
         status,
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
     )
-}
-
-fn all_taken(answer: &Value) -> anyhow::Result<()> {
-    match answer.pointer("/rejected/0") {
-        Some(first) => bail!("the service refused a drone event: {first}"),
-        None => Ok(()),
-    }
 }
 
 /// A text in an answer; empty if it is not there.
@@ -140,13 +265,4 @@ pub(super) fn text_at<'a>(pointer: &str, answer: &'a Value) -> &'a str {
         .pointer(pointer)
         .and_then(Value::as_str)
         .unwrap_or_default()
-}
-
-async fn json_of(response: Response) -> anyhow::Result<Value> {
-    let status = response.status();
-    let body: Value = response.json().await.context("the answer is not JSON")?;
-    if !status.is_success() {
-        bail!("the service answered {status}: {body}");
-    }
-    Ok(body)
 }

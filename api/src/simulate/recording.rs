@@ -9,6 +9,8 @@ use domain::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::speech::{Saying, TELEMETRY};
+
 /// How long before the first row each step to the package happens, seconds.
 const LEAD_S: f64 = 120.0;
 
@@ -32,6 +34,13 @@ struct Row {
     #[serde(rename = "position_z")]
     height_above_home_m: f64,
     payload: f64,
+}
+
+impl Row {
+    fn point(&self) -> GeoPoint {
+        GeoPoint::from_degrees(self.lat_deg, self.lon_deg)
+            .expect("the rows of a recording were found to lie on Earth when it was read")
+    }
 }
 
 /// Why a file is no recording.
@@ -176,32 +185,32 @@ impl Recording {
             first,
             -LEAD_S,
             "mission_assigned",
-            json!({ "delivery_id": flight.delivery.to_string() }),
+            &json!({ "delivery_id": flight.delivery.to_string() }),
         );
-        speaker.fact(first, -60.0, "departed", json!({ "leg": "pickup" }));
-        speaker.fact(first, -30.0, "arrived", json!({ "at": "pickup" }));
+        speaker.fact(first, -60.0, "departed", &json!({ "leg": "pickup" }));
+        speaker.fact(first, -30.0, "arrived", &json!({ "at": "pickup" }));
         speaker.fact(
             first,
             -10.0,
             "package_loaded",
-            json!({ "tag": flight.tag, "mass_g": self.mass_g() }),
+            &json!({ "tag": flight.tag, "mass_g": self.mass_g() }),
         );
-        speaker.fact(first, -1.0, "departed", json!({ "leg": "dropoff" }));
+        speaker.fact(first, -1.0, "departed", &json!({ "leg": "dropoff" }));
         for (place, row) in self.rows.iter().enumerate() {
             speaker.telemetry(row);
             if place == self.farthest {
-                speaker.fact(row, 0.01, "arrived", json!({ "at": "dropoff" }));
-                speaker.fact(row, 0.02, "package_released", json!({
+                speaker.fact(row, 0.01, "arrived", &json!({ "at": "dropoff" }));
+                speaker.fact(row, 0.02, "package_released", &json!({
                     "method": "winch", "height_above_ground_m": 7.0, "confirmed": true, "evidence": "winch_status",
                 }));
-                speaker.fact(row, 0.03, "departed", json!({ "leg": "return" }));
+                speaker.fact(row, 0.03, "departed", &json!({ "leg": "return" }));
             }
         }
         speaker.fact(
             last,
             2.0,
             "mission_completed",
-            json!({ "outcome": "landed_home", "payload_on_board": false }),
+            &json!({ "outcome": "landed_home", "payload_on_board": false }),
         );
         speaker.said
     }
@@ -234,9 +243,9 @@ struct Speaker<'a> {
 }
 
 impl Speaker<'_> {
-    fn fact(&mut self, row: &Row, after_s: f64, kind: &str, data: Value) {
+    fn fact(&mut self, row: &Row, after_s: f64, kind: &str, data: &Value) {
         self.facts += 1;
-        self.say(row, after_s, kind, ("f", self.facts), data);
+        self.say(row, after_s, kind, self.facts, data);
     }
 
     fn telemetry(&mut self, row: &Row) {
@@ -244,40 +253,27 @@ impl Speaker<'_> {
         self.say(
             row,
             0.0,
-            "telemetry",
-            ("t", self.reports),
-            json!({ "phase": "in_flight" }),
+            TELEMETRY,
+            self.reports,
+            &json!({ "phase": "in_flight" }),
         );
     }
 
-    fn say(&mut self, row: &Row, after_s: f64, kind: &str, (count, seq): (&str, u64), own: Value) {
+    fn say(&mut self, row: &Row, after_s: f64, kind: &str, seq: u64, own: &Value) {
         let flight = self.flight;
-        let mut data = json!({
-            "drone_id": flight.drone,
-            "mission_id": flight.mission.to_string(),
-            "session_id": flight.session,
-            "seq": seq,
-            "simulated": true,
-            "position": {
-                "lat_deg": row.lat_deg,
-                "lon_deg": row.lon_deg,
-                "height_above_home_m": row.height_above_home_m,
-            },
-        });
-        if let (Value::Object(data), Value::Object(own)) = (&mut data, own) {
-            data.extend(own);
-        }
         let at_s = row.time + after_s;
-        let event = json!({
-            "specversion": "1.0",
-            "type": format!("drone.{kind}.v1"),
-            "source": format!("/fleets/simulated/drones/{}", flight.drone),
-            "id": format!("{}:{count}{seq}", flight.session),
-            "subject": format!("missions/{}", flight.mission),
-            "time": self.time_of(at_s).to_string(),
-            "datacontenttype": "application/json",
-            "data": data,
-        });
+        let event = Saying {
+            drone: &flight.drone,
+            session: &flight.session,
+            mission: flight.mission,
+            kind,
+            seq,
+            time: self.time_of(at_s),
+            at: row.point(),
+            height_above_home_m: row.height_above_home_m,
+            own,
+        }
+        .to_json();
         let offset =
             Duration::try_from_secs_f64(at_s - self.first.time + LEAD_S).unwrap_or_default();
         self.said.push(Said { offset, event });

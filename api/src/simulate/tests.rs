@@ -1,6 +1,11 @@
 //! Recordings and speeds.
 
+use domain::id::{DeliveryId, MissionId};
+use domain::time::Timestamp;
+
+use super::recording::{self, Flight};
 use super::*;
+use crate::environment::Environment;
 
 const BUNDLED: &str = include_str!("../../flights/268.csv");
 
