@@ -6,6 +6,7 @@
 // The loop.
 mod load;
 mod snapshots;
+mod keyed;
 mod transact;
 
 // What the log's registry is told.
@@ -18,6 +19,7 @@ pub mod packages;
 pub mod tasks;
 mod lookups;
 
+pub use keyed::{ClientRequest, KeyedCommand};
 #[cfg(test)]
 pub(crate) use load::Folded;
 pub use load::LoadError;

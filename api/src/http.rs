@@ -39,6 +39,7 @@ mod representation;
 // What every request meets.
 pub mod front;
 mod admission;
+mod idempotency;
 pub mod server;
 // The resources.
 mod users;
@@ -157,15 +158,18 @@ fn routes(api: Api, config: &Config) -> Router {
         Arc::clone(&places),
         api.waiting.clone(),
     );
+    let once = middleware::from_fn_with_state(api.clone(), idempotency::answer_once);
     let resources = users::routes()
         .merge(packages::routes())
         .merge(deliveries::routes())
+        .merge(tasks::routes())
+        // Inside the admission, so that nothing is read for whom there is no place.
+        .route_layer(once)
         .merge(user_deliveries::routes())
         .merge(dispatcher::routes())
         .merge(drone_events::routes())
         .merge(drones::routes())
         .merge(statistics::routes())
-        .merge(tasks::routes())
         .route_layer(admission.clone())
         .merge(operations::routes().route_layer(admission.for_no_writes()))
         // What chooses its form by itself.

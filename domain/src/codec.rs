@@ -17,6 +17,7 @@ use crate::delivery::DeliveryEvent;
 use crate::mission::MissionEvent;
 use crate::package::PackageEvent;
 use crate::session::SessionEvent;
+use crate::taken::TakenCommandEvent;
 use crate::task::TaskEvent;
 use crate::user::UserEvent;
 
@@ -54,6 +55,7 @@ pub fn event_types() -> Vec<EventType> {
         TaskEvent::TYPES,
         PackageEvent::TYPES,
         TagClaimEvent::TYPES,
+        TakenCommandEvent::TYPES,
     ]
     .concat();
     types.sort_by_key(|event_type| event_type.number);
@@ -77,6 +79,7 @@ pub fn shapes() -> Vec<Shape> {
         TaskEvent::shapes(),
         PackageEvent::shapes(),
         TagClaimEvent::shapes(),
+        TakenCommandEvent::shapes(),
     ]
     .concat();
     shapes.sort_by_key(|shape| (shape.event_type, shape.schema));

@@ -32,5 +32,8 @@ pub mod translation;
 // What of all that a person has to look at.
 pub mod task;
 
+// What is answered once, however often it is asked.
+pub mod taken;
+
 #[cfg(test)]
 mod arbitrary;

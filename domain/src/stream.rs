@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::id::{
     DeliveryId, DroneId, ExternalId, FleetId, MissionId, PackageId, SessionId, Tag, UserId,
 };
+use crate::taken::CommandId;
 use crate::task::TaskId;
 use crate::text::Email;
 
@@ -31,11 +32,13 @@ pub enum Category {
     Package,
     /// Which delivery has a package's tag.
     TagClaim,
+    /// What a command did that was taken under a key.
+    Command,
 }
 
 impl Category {
     /// Every category.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Delivery,
         Self::User,
         Self::EmailClaim,
@@ -45,6 +48,7 @@ impl Category {
         Self::Task,
         Self::Package,
         Self::TagClaim,
+        Self::Command,
     ];
 
     /// The number it is stored under.
@@ -60,6 +64,7 @@ impl Category {
             Self::Task => 7,
             Self::Package => 8,
             Self::TagClaim => 9,
+            Self::Command => 11,
         }
     }
 
@@ -84,6 +89,7 @@ impl Category {
             Self::Task => "task",
             Self::Package => "package",
             Self::TagClaim => "tag_claim",
+            Self::Command => "command",
         }
     }
 }
@@ -180,6 +186,15 @@ impl StreamName {
         }
     }
 
+    /// What a command did.
+    #[must_use]
+    pub const fn command(id: CommandId) -> Self {
+        Self {
+            category: Category::Command,
+            key: id.uuid(),
+        }
+    }
+
     /// What became of a task.
     #[must_use]
     pub fn task(id: TaskId) -> Self {
@@ -191,7 +206,7 @@ impl StreamName {
 }
 
 /// A UUID v5 of some parts. A zero byte, which no part contains, keeps them apart.
-fn derived(parts: &[&str]) -> Uuid {
+pub(crate) fn derived(parts: &[&str]) -> Uuid {
     Uuid::new_v5(&NAMESPACE, parts.join("\0").as_bytes())
 }
 

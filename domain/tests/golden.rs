@@ -30,6 +30,7 @@ mod samples {
     pub(crate) mod drone;
     pub(crate) mod flight;
     pub(crate) mod package;
+    pub(crate) mod taken;
     pub(crate) mod task;
     pub(crate) mod user;
 }
@@ -108,6 +109,7 @@ fn all_files() -> BTreeSet<String> {
         check(samples::claim::external_id()),
         check(samples::claim::tag()),
         check(samples::package::samples()),
+        check(samples::taken::samples()),
         check(samples::drone::session()),
         check(samples::drone::mission()),
         check(samples::task::samples()),

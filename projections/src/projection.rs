@@ -164,7 +164,8 @@ impl Facts {
                 | Category::ExternalIdClaim
                 | Category::Mission
                 | Category::Package
-                | Category::TagClaim,
+                | Category::TagClaim
+                | Category::Command,
             )
             | None => Ok(Self::Other),
         };

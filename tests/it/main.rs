@@ -23,6 +23,7 @@ mod operations;
 mod findings;
 // Clients at the same moment.
 mod race;
+mod idempotency;
 // Faults.
 mod crash;
 mod kills;

@@ -13,8 +13,8 @@ use domain::id::{DeliveryId, ExternalId, UserId};
 use domain::stream::StreamName;
 use domain::text::Comment;
 use domain::user::{User, UserStatus};
-use uuid::Uuid;
 
+use super::keyed::ClientRequest;
 use super::load::{LoadError, Loaded};
 use super::transact::{Application, Done, Draft, Precondition, Request, TransactError};
 
@@ -76,14 +76,14 @@ impl Application {
     /// [`BookingError`], or a failure of the machine.
     pub async fn book(
         &self,
-        request_id: Uuid,
+        request: ClientRequest,
         id: DeliveryId,
         order: Order,
     ) -> Result<Done<Booked>, TransactError<BookingError>> {
         let now = self.now()?;
         let order = order.in_stored_order();
         let user = order.user;
-        let request = Request::of_client(request_id, Actor::named(ActorKind::Customer, user));
+        let request = Request::of_client(request, Actor::named(ActorKind::Customer, user));
         let created = DeliveryEvent::Created(Box::new(order.clone()));
         let request_hash = *blake3::hash(&created.encode().payload).as_bytes();
         self.transact(&request, |draft| {
@@ -109,6 +109,7 @@ impl Application {
                 let events = Delivery::decide(&command, &delivery.state)
                     .map_err(|no| TransactError::Rejected(BookingError::Rejected(no)))?;
                 draft.record(&mut delivery, Some(user.uuid()), None, &events);
+                draft.shows(&delivery);
             }
             Ok(Booked {
                 id,
@@ -124,13 +125,13 @@ impl Application {
     /// [`ChangeError`], what `change` says, or a failure of the machine.
     pub async fn reschedule<E>(
         &self,
-        request_id: Uuid,
+        request: ClientRequest,
         id: DeliveryId,
         seen: &Precondition,
         change: impl Fn(&Plan) -> Result<Plan, E>,
     ) -> Result<Done<DeliveryId>, TransactError<ChangeError<E>>> {
         let now = self.now()?;
-        self.change(request_id, id, seen, |delivery| {
+        self.change(request, id, seen, |delivery| {
             let plan = change(&delivery.order().plan).map_err(ChangeError::Invalid)?;
             Ok(DeliveryCommand::Reschedule {
                 plan: Box::new(plan),
@@ -147,13 +148,13 @@ impl Application {
     /// [`ChangeError`], or a failure of the machine.
     pub async fn cancel(
         &self,
-        request_id: Uuid,
+        request: ClientRequest,
         id: DeliveryId,
         seen: &Precondition,
         (reason, comment): (CancelReason, Option<Comment>),
     ) -> Result<Done<DeliveryId>, TransactError<ChangeError<std::convert::Infallible>>> {
         let now = self.now()?;
-        self.change(request_id, id, seen, |_| {
+        self.change(request, id, seen, |_| {
             Ok(DeliveryCommand::Cancel {
                 reason,
                 comment: comment.clone(),
@@ -179,7 +180,7 @@ impl Application {
 
     async fn change<E>(
         &self,
-        request_id: Uuid,
+        request: ClientRequest,
         id: DeliveryId,
         seen: &Precondition,
         command: impl Fn(&Delivery) -> Result<DeliveryCommand, ChangeError<E>>,
@@ -189,11 +190,12 @@ impl Application {
             return Err(TransactError::Rejected(ChangeError::Unknown));
         };
         let owner = owner.order().user;
-        let request = Request::of_client(request_id, Actor::named(ActorKind::Customer, owner));
+        let request = Request::of_client(request, Actor::named(ActorKind::Customer, owner));
         self.transact(&request, |draft| {
             let mut loaded = draft.load::<Option<Delivery>>(name)?;
             let events = decide_change(&loaded, seen, &command).map_err(TransactError::Rejected)?;
             draft.record(&mut loaded, Some(owner.uuid()), None, &events);
+            draft.shows(&loaded);
             Ok(id)
         })
         .await

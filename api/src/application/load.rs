@@ -15,6 +15,7 @@ use domain::package::Package;
 use domain::session::Session;
 use domain::snapshot::Snapshot;
 use domain::stream::StreamName;
+use domain::taken::TakenCommand;
 use domain::task::{Acknowledged, Task};
 use domain::time::Timestamp;
 use domain::user::User;
@@ -76,6 +77,7 @@ folded_by! {
     ExternalIdClaim => Option<ExternalIdBearer>;
     Package => Option<Package>;
     TagClaim => Option<DeliveryId>;
+    TakenCommand => Option<TakenCommand>;
     Task => Option<Acknowledged>;
 }
 
@@ -245,15 +247,57 @@ impl Loader {
         after: StreamVersion,
         mut each: impl FnMut(StreamVersion, Occurrence<E>),
     ) -> Result<Option<Record>, LoadError> {
+        self.walk(name, after, |_, version, event| {
+            each(version, decoded(name, version, event)?);
+            Ok(())
+        })
+    }
+
+    /// The state that a stream had at a version, and when that version was
+    /// recorded; nothing if it never came so far. The whole stream is read, so
+    /// this is for streams that stay short.
+    pub(super) fn at<S: Folded>(
+        &self,
+        name: StreamName,
+        at: StreamVersion,
+    ) -> Result<Option<(S, Timestamp)>, LoadError> {
+        let mut state = S::empty();
+        let mut recorded_at = None;
+        self.walk(name, StreamVersion::EMPTY, |record, version, event| {
+            if version <= at {
+                let before = std::mem::replace(&mut state, S::empty());
+                state = before.evolve(&decoded(name, version, event)?);
+            }
+            if version == at {
+                let recorded = Timestamp::from_micros(record.recorded_at_us);
+                recorded_at = Some(recorded.map_err(|_| LoadError::TimeOutOfRange {
+                    stream: name,
+                    version,
+                })?);
+            }
+            Ok(())
+        })?;
+        Ok(recorded_at.map(|recorded_at| (state, recorded_at)))
+    }
+
+    /// Shows every event of a stream after a version as it is stored, with its record.
+    fn walk(
+        &self,
+        name: StreamName,
+        after: StreamVersion,
+        mut each: impl FnMut(&Record, StreamVersion, &Event) -> Result<(), LoadError>,
+    ) -> Result<Option<Record>, LoadError> {
         let mut read_to = after;
         let mut last = None;
         loop {
             let page = self
                 .store
                 .read_stream(stream_id(name), read_to, Budget::PAGE)?;
-            for (version, event) in page.records.iter().flat_map(eventstore::Record::versioned) {
-                if version > after {
-                    each(version, decoded(name, version, event)?);
+            for record in &page.records {
+                for (version, event) in record.versioned() {
+                    if version > after {
+                        each(record, version, event)?;
+                    }
                 }
             }
             let is_end = page.read_to >= page.version || page.read_to == read_to;

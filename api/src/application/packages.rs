@@ -10,8 +10,8 @@ use domain::package::{Declaration, Package, PackageCommand, PackageRejection};
 use domain::stream::StreamName;
 use domain::time::Timestamp;
 use eventstore::StreamVersion;
-use uuid::Uuid;
 
+use super::keyed::ClientRequest;
 use super::load::{LoadError, Loaded};
 use super::transact::{Application, Done, Draft, Precondition, Request, TransactError};
 
@@ -59,12 +59,12 @@ impl Application {
     /// `Changed` if another one has the id, or a failure of the machine.
     pub async fn register_package(
         &self,
-        request_id: Uuid,
+        request: ClientRequest,
         id: PackageId,
         declared: Declaration,
     ) -> Result<Done<PackageId>, TransactError<PackageError<std::convert::Infallible>>> {
         let now = self.now()?;
-        self.transact(&of_customer(request_id), |draft| {
+        self.transact(&of_customer(request), |draft| {
             let mut package = draft.load::<Option<Package>>(StreamName::package(id))?;
             let declared = declared.clone();
             record(
@@ -83,13 +83,13 @@ impl Application {
     /// `Unknown`, `Changed`, `Reserved`, what `change` says, or a failure of the machine.
     pub async fn update_package<E>(
         &self,
-        request_id: Uuid,
+        request: ClientRequest,
         id: PackageId,
         seen: &Precondition,
         change: impl Fn(&Declaration) -> Result<Declaration, E>,
     ) -> Result<Done<PackageId>, TransactError<PackageError<E>>> {
         let now = self.now()?;
-        self.transact(&of_customer(request_id), |draft| {
+        self.transact(&of_customer(request), |draft| {
             let mut package = draft.load::<Option<Package>>(StreamName::package(id))?;
             let was = package
                 .state
@@ -127,8 +127,8 @@ impl Application {
 }
 
 /// Who registers packages is told apart by nothing yet.
-fn of_customer(request_id: Uuid) -> Request {
-    Request::of_client(request_id, Actor::unnamed(ActorKind::Customer))
+fn of_customer(request: ClientRequest) -> Request {
+    Request::of_client(request, Actor::unnamed(ActorKind::Customer))
 }
 
 fn record<E>(
@@ -144,6 +144,7 @@ fn record<E>(
         }
     })?;
     draft.record(package, None, None, &events);
+    draft.shows(package);
     Ok(())
 }
 

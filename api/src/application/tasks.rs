@@ -7,12 +7,12 @@ use domain::delivery::DeliveryEvent;
 use domain::session::SessionEvent;
 use domain::stream::{Category, StreamName};
 use domain::task::{
-    Acknowledged, StandingTasks, Task, TaskCommand, TaskId, TaskRejection, TaskTurn,
+    Acknowledged, StandingTasks, Task, TaskCommand, TaskEvent, TaskId, TaskRejection, TaskTurn,
 };
 use domain::text::Comment;
 use eventstore::StreamVersion;
-use uuid::Uuid;
 
+use super::keyed::ClientRequest;
 use super::load::LoadError;
 use super::transact::{Application, Done, Draft, Precondition, Request, TransactError};
 
@@ -45,13 +45,13 @@ impl Application {
     /// [`TaskError`], or a failure of the machine.
     pub async fn acknowledge_task(
         &self,
-        request_id: Uuid,
+        request: ClientRequest,
         id: TaskId,
         seen: &Precondition,
         note: Option<Comment>,
     ) -> Result<Done<TaskId>, TransactError<TaskError>> {
         let now = self.now()?;
-        let request = Request::of_client(request_id, Actor::unnamed(ActorKind::Operator));
+        let request = Request::of_client(request, Actor::unnamed(ActorKind::Operator));
         self.transact(&request, |draft| {
             let mut task = draft.load::<Option<Acknowledged>>(StreamName::task(id))?;
             let command = TaskCommand::Acknowledge {
@@ -68,9 +68,21 @@ impl Application {
                 return Err(TransactError::Rejected(TaskError::Changed { sequence }));
             }
             draft.record(&mut task, None, None, &events);
+            draft.shows(&task);
             Ok(id)
         })
         .await
+    }
+
+    /// Which task a stream of a task's own is of, if somebody has seen to it.
+    ///
+    /// # Errors
+    /// A failure to read.
+    pub fn acknowledged_task(&self, name: StreamName) -> Result<Option<TaskId>, LoadError> {
+        let events = self.loader().events::<TaskEvent>(name)?;
+        Ok(events
+            .first()
+            .map(|TaskEvent::TaskAcknowledged { task, .. }| *task))
     }
 }
 

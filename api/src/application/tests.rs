@@ -100,9 +100,9 @@ pub(crate) async fn booked(application: &Application, number: u128) -> DeliveryI
         .id
 }
 
-fn request() -> Uuid {
+fn request() -> ClientRequest {
     // The tests' own requests are told apart by nothing else.
-    Environment::system().new_id()
+    Environment::system().new_id().into()
 }
 
 fn status(application: &Application, id: DeliveryId) -> Status {

@@ -16,6 +16,7 @@ use eventstore::{
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
+use super::keyed::{ClientRequest, KeyedCommand};
 use super::load::{Folded, LoadError, Loaded, Loader, stream_id};
 use super::snapshots::Snapshots;
 use crate::environment::Environment;
@@ -62,17 +63,21 @@ pub struct Request {
     pub correlation_id: Uuid,
     /// What made the events happen, where they do not say so themselves.
     pub cause: Option<FactId>,
+    /// What is carried out once, however often it is asked for.
+    pub keyed: Option<KeyedCommand>,
 }
 
 impl Request {
     /// A client's request, which is the cause of what follows from it.
     #[must_use]
-    pub fn of_client(request_id: Uuid, actor: Actor) -> Self {
+    pub fn of_client(request: impl Into<ClientRequest>, actor: Actor) -> Self {
+        let request = request.into();
         Self {
-            commit_id: request_id,
+            commit_id: request.commit_id(),
             actor,
-            correlation_id: request_id,
-            cause: FactId::new(request_id.to_string()).ok(),
+            correlation_id: request.id,
+            cause: FactId::new(request.id.to_string()).ok(),
+            keyed: request.keyed,
         }
     }
 }
@@ -132,6 +137,9 @@ pub enum Failure {
     /// Others were quicker, again and again.
     #[error("others changed the same thing {TRIES_MAX} times meanwhile: try again")]
     Contended,
+    /// The very request was carried out before, or is just being.
+    #[error("this very request was carried out before: look at what it did")]
+    Repeated,
     /// The machine's clock is set to a time that cannot be kept.
     #[error("the machine's clock is out of range: set it")]
     Clock,
@@ -235,8 +243,11 @@ impl Application {
             let mut draft = Draft {
                 loader: &self.loader,
                 parts: Vec::new(),
+                shown: None,
             };
+            draft.refuse_taken(request.keyed)?;
             let value = decide(&mut draft)?;
+            draft.take(request.keyed, self.now()?)?;
             let Some(commit) = self.commit(request, draft.parts) else {
                 let position = self.head();
                 return Ok(Done { value, position });
@@ -261,7 +272,7 @@ impl Application {
     }
 
     fn commit(&self, request: &Request, mut parts: Vec<Part>) -> Option<Commit> {
-        if parts.iter().all(|part| part.events.is_empty()) {
+        if !has_events(&parts) {
             return None;
         }
         let cause = request.cause.as_ref().map(|cause| label(cause.as_str()));
@@ -278,6 +289,10 @@ impl Application {
     }
 }
 
+fn has_events(parts: &[Part]) -> bool {
+    parts.iter().any(|part| !part.events.is_empty())
+}
+
 /// Ids and names of the domain are shorter than a label may be.
 fn label(text: &str) -> Label {
     Label::new(text).expect("actors and causes have at most 128 bytes")
@@ -288,6 +303,8 @@ fn label(text: &str) -> Label {
 pub(crate) struct Draft<'a> {
     loader: &'a Loader,
     parts: Vec<Part>,
+    /// The stream that the answer to a client shows.
+    pub(super) shown: Option<(StreamName, StreamVersion)>,
 }
 
 impl Draft<'_> {
@@ -309,6 +326,18 @@ impl Draft<'_> {
         each: impl FnMut(StreamVersion, Occurrence<E>),
     ) -> Result<(), LoadError> {
         self.loader.read(name, after, each).map(drop)
+    }
+
+    /// Whether anything is to be appended.
+    pub(super) fn writes(&self) -> bool {
+        has_events(&self.parts)
+    }
+
+    /// How many events are to be appended to a stream.
+    pub(super) fn appended_to(&self, name: StreamName) -> u64 {
+        let stream = stream_id(name);
+        let part = self.parts.iter().find(|part| part.stream == stream);
+        part.map_or(0, |part| part.events.len() as u64)
     }
 
     /// Makes the commit depend on a stream being as it was loaded.

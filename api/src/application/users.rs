@@ -7,8 +7,8 @@ use domain::id::UserId;
 use domain::stream::StreamName;
 use domain::text::{Comment, Email};
 use domain::user::{Contact, User, UserCommand, UserRejection};
-use uuid::Uuid;
 
+use super::keyed::ClientRequest;
 use super::load::Loaded;
 use super::transact::{Application, Done, Draft, Precondition, Request, TransactError};
 
@@ -48,13 +48,13 @@ impl Application {
     /// `EmailTaken`, or a failure of the machine.
     pub async fn create_user(
         &self,
-        request_id: Uuid,
+        request: ClientRequest,
         id: UserId,
         contact: Contact,
     ) -> Result<Done<UserId>, TransactError<UserError<std::convert::Infallible>>> {
         let now = self.now()?;
         let actor = Actor::named(ActorKind::Customer, id);
-        self.transact(&Request::of_client(request_id, actor), |draft| {
+        self.transact(&Request::of_client(request, actor), |draft| {
             let mut user = draft.load::<Option<User>>(StreamName::user(id))?;
             let command = UserCommand::Create {
                 contact: contact.clone(),
@@ -62,6 +62,7 @@ impl Application {
             };
             let events = User::decide(&command, &user.state).map_err(rejected)?;
             draft.record(&mut user, Some(id.uuid()), None, &events);
+            draft.shows(&user);
             claim(
                 draft,
                 &contact.email,
@@ -78,14 +79,14 @@ impl Application {
     /// `Unknown`, `Changed`, `EmailTaken`, what `change` says, or a failure of the machine.
     pub async fn update_user<E>(
         &self,
-        request_id: Uuid,
+        request: ClientRequest,
         id: UserId,
         seen: &Precondition,
         change: impl Fn(&Contact) -> Result<Contact, E>,
     ) -> Result<Done<UserId>, TransactError<UserError<E>>> {
         let now = self.now()?;
         let actor = Actor::named(ActorKind::Customer, id);
-        self.transact(&Request::of_client(request_id, actor), |draft| {
+        self.transact(&Request::of_client(request, actor), |draft| {
             let mut user = seen_user(draft, id, seen)?;
             let was = existing(&user)?.contact().clone();
             let contact =
@@ -96,6 +97,7 @@ impl Application {
             };
             let events = User::decide(&command, &user.state).map_err(rejected)?;
             draft.record(&mut user, Some(id.uuid()), None, &events);
+            draft.shows(&user);
             if was.email.normalised() != contact.email.normalised() {
                 claim(
                     draft,
@@ -119,13 +121,13 @@ impl Application {
     /// `Unknown`, `Changed`, or a failure of the machine.
     pub async fn change_standing(
         &self,
-        request_id: Uuid,
+        request: ClientRequest,
         id: UserId,
         seen: &Precondition,
         (standing, reason): (Standing, Comment),
     ) -> Result<Done<UserId>, TransactError<UserError<std::convert::Infallible>>> {
         let now = self.now()?;
-        let request = Request::of_client(request_id, Actor::unnamed(ActorKind::Operator));
+        let request = Request::of_client(request, Actor::unnamed(ActorKind::Operator));
         self.transact(&request, |draft| {
             let mut user = seen_user(draft, id, seen)?;
             let reason = reason.clone();
@@ -135,6 +137,7 @@ impl Application {
             };
             let events = User::decide(&command, &user.state).map_err(rejected)?;
             draft.record(&mut user, Some(id.uuid()), None, &events);
+            draft.shows(&user);
             Ok(id)
         })
         .await

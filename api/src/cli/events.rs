@@ -11,6 +11,7 @@ use domain::mission::MissionEvent;
 use domain::package::PackageEvent;
 use domain::session::SessionEvent;
 use domain::stream::Category;
+use domain::taken::TakenCommandEvent;
 use domain::task::TaskEvent;
 use domain::user::UserEvent;
 use eventstore::{EventType, JournalReader, NamedSchemas, Position, Record, SCHEMA_CATEGORY};
@@ -72,6 +73,7 @@ fn complaints(named: &mut NamedSchemas, record: &Record) -> Vec<(Option<EventTyp
         Some(Category::Task) => unread::<TaskEvent>(record),
         Some(Category::Package) => unread::<PackageEvent>(record),
         Some(Category::TagClaim) => unread::<TagClaimEvent>(record),
+        Some(Category::Command) => unread::<TakenCommandEvent>(record),
         None if category == SCHEMA_CATEGORY => None,
         None => {
             let why = format!(

@@ -83,6 +83,10 @@ pub(super) fn failed(failure: &Failure) -> Problem {
         Failure::Contended => Problem::overloaded(
             "others changed the same thing again and again meanwhile; send it again",
         ),
+        // What it did is the answer; whoever asks again gets that.
+        Failure::Repeated => {
+            Problem::overloaded("this very request is being carried out; send it again")
+        }
         Failure::Clock => {
             tracing::error!(%failure, "the clock is of no use");
             Problem::internal()

@@ -16,9 +16,8 @@ use domain::id::{DeliveryId, ExternalId, PackageId, UserId};
 use domain::package::Declaration;
 use domain::text::Comment;
 use eventstore::Position;
-use projections::DeliveryRow;
+use projections::{DeliveryRow, Found, KnownAt, Moment};
 use serde_json::json;
-use uuid::Uuid;
 
 use super::Api;
 use super::answer::{
@@ -34,7 +33,7 @@ use super::problem::{Fault, Faults, Problem, ProblemKind};
 use super::representation::{delivery as representation, history as history_representation};
 use super::users::precondition;
 use crate::application::deliveries::{BookingError, ChangeError};
-use crate::application::{Failure, LoadError, Precondition, TransactError};
+use crate::application::{ClientRequest, Failure, LoadError, Precondition, TransactError};
 
 pub(super) mod order;
 mod past;
@@ -75,10 +74,11 @@ async fn create(
             None => order?,
         }
     };
-    let id = DeliveryId::from_uuid(api.environment().new_id());
+    let asked = identity.fresh();
+    let id = DeliveryId::from_uuid(api.application.created_id(asked));
     let done = api
         .application
-        .book(identity.fresh(), id, order)
+        .book(asked, id, order)
         .await
         .map_err(|error| match error {
             TransactError::Failed(failure) => failed(&failure),
@@ -239,7 +239,7 @@ async fn cancel_by_delete(
 
 async fn cancel_with(
     api: &Api,
-    request_id: Uuid,
+    asked: ClientRequest,
     id: &PathId,
     request: Request,
     default: Option<(CancelReason, Option<Comment>)>,
@@ -256,7 +256,7 @@ async fn cancel_with(
     let seen = preconditions
         .if_match()
         .map_or(Precondition::None, precondition);
-    let done = api.application.cancel(request_id, id, &seen, why).await;
+    let done = api.application.cancel(asked, id, &seen, why).await;
     let done = done.map_err(|error| refused(api, id, error, |never| match never {}))?;
     let response = written(
         api,
@@ -306,13 +306,50 @@ fn written(
     address: &HeaderName,
 ) -> Result<Response, Problem> {
     let (row, degraded_since) = as_known(api, id)?;
-    let mut response = json_bytes(status, representation::delivery_bytes(&row));
-    let path = HeaderValue::try_from(representation::path(id));
+    let response = shown(&row, status, position, address);
+    Ok(degraded(degraded_since, response))
+}
+
+/// The delivery as it was right after a change that is asked for again.
+pub(super) fn replayed(
+    api: &Api,
+    id: DeliveryId,
+    status: StatusCode,
+    position: Position,
+) -> Result<Response, Problem> {
+    let moment = Moment {
+        as_of: None,
+        known_at: Some(KnownAt::Position(position)),
+    };
+    let found = api.views.delivery_at(id, moment);
+    let address = if status == StatusCode::CREATED {
+        LOCATION
+    } else {
+        CONTENT_LOCATION
+    };
+    match found.map_err(|error| unanswered(&error))? {
+        Found::There(past) => {
+            let response = shown(&past.shown, status, position, &address);
+            Ok(degraded(past.degraded_since, response))
+        }
+        Found::Unknown | Found::NotKnownYet { .. } | Found::NotYet { .. } => {
+            Err(unknown(Thing::Delivery))
+        }
+    }
+}
+
+fn shown(
+    row: &DeliveryRow,
+    status: StatusCode,
+    position: Position,
+    address: &HeaderName,
+) -> Response {
+    let mut response = json_bytes(status, representation::delivery_bytes(row));
+    let path = HeaderValue::try_from(representation::path(row.id));
     response
         .headers_mut()
         .extend(path.ok().map(|path| (address.clone(), path)));
-    let response = at(position, tagged(representation::tag(&row), response));
-    Ok(degraded(degraded_since, response))
+    at(position, tagged(representation::tag(row), response))
 }
 
 /// Tells an editor early that their copy is out of date; the use case looks

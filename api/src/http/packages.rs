@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use domain::id::{DeliveryId, PackageId};
-use eventstore::Position;
+use eventstore::{Position, StreamVersion};
 use serde_json::json;
 
 use super::Api;
@@ -47,13 +47,14 @@ async fn register(
     no_query(&parts.uri)?;
     let document = api.bodies.read_json(&parts.headers, body, &[JSON]).await?;
     let declared = fields::read(document, declaration::read)?;
-    let id = PackageId::from_uuid(api.environment().new_id());
+    let asked = identity.fresh();
+    let id = PackageId::from_uuid(api.application.created_id(asked));
     let done = api
         .application
-        .register_package(identity.fresh(), id, declared)
+        .register_package(asked, id, declared)
         .await
         .map_err(|error| refused(&api, id, error, |never| match never {}))?;
-    let response = registered(&api, id, done.position)?;
+    let response = written(&api, id, StatusCode::CREATED, done.position)?;
     Ok(Preferences::of(&parts.headers).apply_return(response))
 }
 
@@ -104,7 +105,7 @@ async fn replace(
             .register_package(identity.fresh(), id, declared)
             .await
             .map_err(|error| refused(&api, id, error, |never| match never {}))?;
-        registered(&api, id, done.position)?
+        written(&api, id, StatusCode::CREATED, done.position)?
     } else {
         let seen = if is_said_already {
             preconditions
@@ -169,21 +170,32 @@ fn written(
     status: StatusCode,
     position: Position,
 ) -> Result<Response, Problem> {
-    let package = existing(api, id)?;
-    let response = json_answer(status, &representation::package(&package));
-    Ok(at(
-        position,
-        tagged(representation::tag(&package), response),
-    ))
+    Ok(shown(&existing(api, id)?, status, position))
 }
 
-/// The same of one that was not there before.
-fn registered(api: &Api, id: PackageId, position: Position) -> Result<Response, Problem> {
-    let mut response = written(api, id, StatusCode::CREATED, position)?;
-    let location = HeaderValue::try_from(representation::path(id));
-    let location = location.ok().map(|location| (LOCATION, location));
-    response.headers_mut().extend(location);
-    Ok(response)
+/// The package as it was right after a change that is asked for again.
+pub(super) fn replayed(
+    api: &Api,
+    id: PackageId,
+    version: StreamVersion,
+    status: StatusCode,
+    position: Position,
+) -> Result<Response, Problem> {
+    let then = api.application.package_at(id, version);
+    let then = then.map_err(|error| failed(&error.into()))?;
+    let package = then.ok_or_else(|| unknown(Thing::Package))?;
+    Ok(shown(&package, status, position))
+}
+
+/// A package, with the address of one that is new.
+fn shown(package: &RegisteredPackage, status: StatusCode, position: Position) -> Response {
+    let mut response = json_answer(status, &representation::package(package));
+    if status == StatusCode::CREATED {
+        let location = HeaderValue::try_from(representation::path(package.id));
+        let location = location.ok().map(|location| (LOCATION, location));
+        response.headers_mut().extend(location);
+    }
+    at(position, tagged(representation::tag(package), response))
 }
 
 /// Tells an editor early that their copy is out of date; the use case looks

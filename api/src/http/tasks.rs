@@ -11,6 +11,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use domain::task::TaskId;
 use domain::text::Comment;
+use eventstore::Position;
 use projections::{
     DeadLetter, EventPage, EventPlace, List, QueryError, Task, TaskKind, TaskStatus, TasksQuery,
     Views,
@@ -194,10 +195,16 @@ async fn acknowledge(
             return Err(Problem::new(ProblemKind::StateConflict, why.to_string()));
         }
     };
-    let task = existing(&api, id)?;
-    let response = json_answer(StatusCode::OK, &representation::task(&task));
-    let response = at(position, tagged(representation::tag(&task), response));
+    let response = acknowledged(&api, id, position)?;
     Ok(Preferences::of(&parts.headers).apply_return(response))
+}
+
+/// A task that somebody has seen to. What they said stays, so it is the same
+/// whenever it is asked for again, as long as the task is one.
+pub(super) fn acknowledged(api: &Api, id: TaskId, position: Position) -> Result<Response, Problem> {
+    let task = existing(api, id)?;
+    let response = json_answer(StatusCode::OK, &representation::task(&task));
+    Ok(at(position, tagged(representation::tag(&task), response)))
 }
 
 /// A task whose reason lasts. One whose reason is gone is none any more, whether

@@ -24,6 +24,7 @@ mod deliveries;
 mod drone_events;
 mod feed;
 mod holding;
+mod idempotency;
 mod lists;
 mod operators;
 mod packages;

@@ -11,10 +11,9 @@ use axum::{Extension, Router};
 use domain::id::UserId;
 use domain::text::{Comment, Email, Locale, Name, Phone};
 use domain::user::Contact;
-use eventstore::Position;
+use eventstore::{Position, StreamVersion};
 use projections::UserRow;
 use serde_json::json;
-use uuid::Uuid;
 
 use super::Api;
 use super::answer::{at, current, degraded, failed, json as json_answer, tagged, unanswered};
@@ -27,7 +26,7 @@ use super::prefer::Preferences;
 use super::problem::{Fault, Problem, ProblemKind};
 use super::representation::user as representation;
 use crate::application::users::{Standing, UserError};
-use crate::application::{Precondition, TransactError};
+use crate::application::{ClientRequest, Precondition, TransactError};
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -46,20 +45,13 @@ async fn create(
     no_query(&parts.uri)?;
     let document = api.bodies.read_json(&parts.headers, body, &[JSON]).await?;
     let contact = fields::read(document, read_contact)?;
-    let id = UserId::from_uuid(api.environment().new_id());
-    let done = match api
-        .application
-        .create_user(identity.fresh(), id, contact)
-        .await
-    {
+    let asked = identity.fresh();
+    let id = UserId::from_uuid(api.application.created_id(asked));
+    let done = match api.application.create_user(asked, id, contact).await {
         Ok(done) => done,
         Err(error) => return Err(refused(&api, id, error).await),
     };
-    let mut response = written(&api, id, StatusCode::CREATED, done.position).await?;
-    let location = HeaderValue::try_from(representation::path(id));
-    response
-        .headers_mut()
-        .extend(location.ok().map(|location| (LOCATION, location)));
+    let response = written(&api, id, StatusCode::CREATED, done.position).await?;
     Ok(Preferences::of(&parts.headers).apply_return(response))
 }
 
@@ -166,7 +158,7 @@ async fn reinstate(
 
 async fn change_standing(
     api: Api,
-    request_id: Uuid,
+    asked: ClientRequest,
     id: PathId,
     request: Request,
     standing: Standing,
@@ -185,7 +177,7 @@ async fn change_standing(
         .map_or(Precondition::None, precondition);
     let done = api
         .application
-        .change_standing(request_id, id, &seen, (standing, reason))
+        .change_standing(asked, id, &seen, (standing, reason))
         .await;
     edited(&api, id, &parts.headers, done.map(|done| done.position)).await
 }
@@ -249,9 +241,51 @@ async fn written(
 ) -> Result<Response, Problem> {
     let (row, degraded_since) = as_known(api, id).await?;
     let row = row.ok_or_else(|| unknown(Thing::User))?;
-    let tag = representation::tag(&row, degraded_since);
-    let response = tagged(tag, json_answer(status, &representation::user(&row)));
-    Ok(degraded(degraded_since, at(position, response)))
+    Ok(shown(&row, degraded_since, status, position))
+}
+
+/// The user as it was right after a change that is asked for again: what is
+/// said of the user is as it was, what is counted of their deliveries as it is.
+pub(super) async fn replayed(
+    api: &Api,
+    id: UserId,
+    version: StreamVersion,
+    status: StatusCode,
+    position: Position,
+) -> Result<Response, Problem> {
+    let (row, degraded_since) = as_known(api, id).await?;
+    let then = api
+        .application
+        .user_at(id, version)
+        .map_err(|error| failed(&error.into()))?;
+    let (Some(row), Some((user, updated_at))) = (row, then) else {
+        return Err(unknown(Thing::User));
+    };
+    let row = UserRow {
+        contact: user.contact().clone(),
+        status: user.status(),
+        sequence: version,
+        updated_at,
+        ..row
+    };
+    Ok(shown(&row, degraded_since, status, position))
+}
+
+/// A user, with the address of one that is new.
+fn shown(
+    row: &UserRow,
+    degraded_since: Option<Position>,
+    status: StatusCode,
+    position: Position,
+) -> Response {
+    let tag = representation::tag(row, degraded_since);
+    let mut response = tagged(tag, json_answer(status, &representation::user(row)));
+    if status == StatusCode::CREATED {
+        let location = HeaderValue::try_from(representation::path(row.id));
+        let location = location.ok().map(|location| (LOCATION, location));
+        response.headers_mut().extend(location);
+    }
+    degraded(degraded_since, at(position, response))
 }
 
 /// Tells an editor early that their copy is out of date; the use case looks

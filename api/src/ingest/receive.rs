@@ -201,6 +201,7 @@ impl Ingest {
             actor,
             correlation_id: self.application.environment().new_id(),
             cause: None,
+            keyed: None,
         }
     }
 }

@@ -42,6 +42,7 @@ proptest! {
             again::<TaskEvent>(number, schema, &payload),
             again::<PackageEvent>(number, schema, &payload),
             again::<TagClaimEvent>(number, schema, &payload),
+            again::<TakenCommandEvent>(number, schema, &payload),
         ];
         for bytes in rewritten.into_iter().flatten() {
             prop_assert_eq!(&bytes, &payload);

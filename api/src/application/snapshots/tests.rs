@@ -253,7 +253,7 @@ fn given_a_decision_after_a_snapshot_when_it_is_made_again_then_nothing_more_is_
     for _ in 0..2 {
         let standing = (crate::application::users::Standing::Suspended, why.clone());
         let seen = crate::application::Precondition::None;
-        wait(application.change_standing(Uuid::from_u128(5), id, &seen, standing)).unwrap();
+        wait(application.change_standing(Uuid::from_u128(5).into(), id, &seen, standing)).unwrap();
     }
     let suspended = load::<Option<User>>(&application, user());
     assert_eq!(suspended.version.get(), 301);

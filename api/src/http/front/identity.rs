@@ -3,6 +3,7 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
+use crate::application::{ClientRequest, KeyedCommand};
 use crate::environment::Environment;
 
 /// The header with a request's id.
@@ -19,7 +20,7 @@ pub struct RequestIdentity {
     /// As the header says it, which a clone shares; both are of visible characters.
     id: HeaderValue,
     uuid: Uuid,
-    fresh: Uuid,
+    request: ClientRequest,
     traceparent: Option<HeaderValue>,
 }
 
@@ -42,7 +43,7 @@ impl RequestIdentity {
         Self {
             id,
             uuid,
-            fresh,
+            request: fresh.into(),
             traceparent: traceparent.cloned(),
         }
     }
@@ -59,11 +60,17 @@ impl RequestIdentity {
         self.uuid
     }
 
-    /// An id that no other request has, whatever its client says: what an
-    /// effect may be known by.
+    /// What its effects are known by: an id that no other request has, whatever
+    /// its client says, but for repetitions under a key.
     #[must_use]
-    pub fn fresh(&self) -> Uuid {
-        self.fresh
+    pub fn fresh(&self) -> ClientRequest {
+        self.request
+    }
+
+    /// The same request, as one with its repetitions.
+    pub(in crate::http) fn keyed(mut self, keyed: KeyedCommand) -> Self {
+        self.request.keyed = Some(keyed);
+        self
     }
 
     /// The trace's id, 32 hexadecimal digits.

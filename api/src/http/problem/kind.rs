@@ -127,6 +127,10 @@ kinds! {
     InvalidRequest UNPROCESSABLE_ENTITY "invalid-request" "Invalid request" retryable: false
         "The request was understood, but its content is wrong. errors lists every fault with a JSON pointer (RFC \
          6901) into the body, or to the query parameter. Nothing was changed.";
+    /// The key was used for another request.
+    IdempotencyKeyReused UNPROCESSABLE_ENTITY "idempotency-key-reused" "Idempotency key reused" retryable: false
+        "Another request was carried out under this Idempotency-Key: to another address, or with another body. A key \
+         is for one request and its repetitions. Take a new one for a new request. Nothing was changed.";
     /// The change must say what it is based on.
     PreconditionRequired PRECONDITION_REQUIRED "precondition-required" "Precondition required" retryable: false
         "A change must say which state it is based on, so that nobody overwrites what they have not seen. Send the \
@@ -141,7 +145,7 @@ kinds! {
     /// A fault of ours.
     Internal INTERNAL_SERVER_ERROR "internal-error" "Internal error" retryable: false
         "Something went wrong on our side. Whether the request had an effect is not known: look before sending it \
-         again, or send it with the external_id it had. The request id finds the cause in the log.";
+         again, or send it with the Idempotency-Key or the external_id it had. The request id finds the cause in the log.";
     /// Too much is going on.
     Overloaded SERVICE_UNAVAILABLE "overloaded" "Overloaded" retryable: true
         "More is going on than can be worked on in time, so this request was refused at once and had no effect. Send \
@@ -149,7 +153,7 @@ kinds! {
     /// The answer took too long.
     TimedOut SERVICE_UNAVAILABLE "timed-out" "Timed out" retryable: true
         "The answer took too long. The request may have had its effect or may yet have it: look before sending it \
-         again, or send it with the external_id it had.";
+         again, or send it with the Idempotency-Key or the external_id it had.";
     /// Nothing can be written for now.
     ReadOnly SERVICE_UNAVAILABLE "read-only" "Read only" retryable: true
         "The log cannot be written to any more since the disk reported an error, so nothing that changes anything is \

@@ -29,7 +29,7 @@ fn failed(reason: Failure) -> DeliveryEvent {
 }
 
 /// A service with a delivery about which something cannot be; the address of that task.
-async fn scene_with_task() -> (Scene, String, String) {
+pub(super) async fn scene_with_task() -> (Scene, String, String) {
     let scene = Scene::new();
     let ada = scene.user("ada@example.org").await;
     let delivery = scene.delivery(&ada).await;
