@@ -9,6 +9,10 @@ use domain::time::{DurationMs, TimeScale};
 
 use crate::observability::LogFormat;
 
+mod scheduling;
+
+pub use scheduling::SchedulingOptions;
+
 /// Where the server listens unless told otherwise.
 pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
@@ -58,6 +62,10 @@ pub struct Config {
     #[arg(long, env = "AIRPOST_TIME_SCALE", value_name = "N", default_value = "1",
           value_parser = parse_time_scale)]
     pub time_scale: TimeScale,
+
+    /// How deliveries are scheduled.
+    #[command(flatten)]
+    pub scheduling: SchedulingOptions,
 
     /// Memory that the read models keep their pages in, mebibytes; up to twice as much
     /// is taken. What is not in it is read from the system's cache of the files, which takes
@@ -337,6 +345,7 @@ mod tests {
         let config = parse(&[]).unwrap();
         assert_eq!(config.http, HttpLimits::default());
         assert_eq!(config.ingest, IngestSettings::default());
+        assert_eq!(config.scheduling, SchedulingOptions::default());
         assert_eq!(config.check(), Ok(()));
         assert_eq!(config.shutdown_grace(), Duration::from_secs(4));
     }

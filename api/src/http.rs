@@ -170,6 +170,7 @@ fn routes(api: Api, config: &Config) -> Router {
         .merge(drone_events::routes())
         .merge(drones::routes())
         .merge(statistics::routes())
+        .merge(operations::cancelling())
         .route_layer(admission.clone())
         .merge(operations::routes().route_layer(admission.for_no_writes()))
         // What chooses its form by itself.

@@ -9,6 +9,7 @@ pub mod application;
 // The edges.
 pub mod http;
 pub mod ingest;
+pub mod process;
 // A client, to try all this out.
 pub mod simulate;
 // The log as text, and back.

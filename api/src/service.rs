@@ -20,6 +20,7 @@ use crate::environment::Environment;
 use crate::http::{self, Services};
 use crate::ingest::{Ingest, IngestLimits, waiting};
 use crate::observability::Metrics;
+use crate::process::{Runner, RunnerSettings};
 
 /// Where things lie in a data folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,7 +174,9 @@ impl Opened {
             dropoff_radius: DistanceM::new(config.ingest.dropoff_radius_m),
             ..Thresholds::default()
         };
+        let rules = config.scheduling.rules(config.time_scale)?;
         let application = Application::new(log, environment.clone(), thresholds);
+        let application = application.with_scheduling(rules);
         let application = with_snapshots(application, &folders)?;
         let limits = IngestLimits {
             gap_wait: config.scaled(config.ingest.gap_wait()),
@@ -217,13 +220,20 @@ impl Opened {
                 .clone()
                 .run_waiting(Arc::clone(&services.views), ending.clone()),
         );
+        let runner = RunnerSettings::new(config)?;
+        let runner = Runner::new(
+            services.application.clone(),
+            Arc::clone(&services.views),
+            runner,
+        )?;
+        let processes = tokio::spawn(runner.run(ending.clone()));
         let upkeep = tokio::spawn(services.metrics.clone().run_upkeep(until(ending.clone())));
         let environment = services.application.environment().clone();
         let interface = http::interface(services.clone(), config, ending.clone());
         let settings = http::server::ServerSettings::new(config, environment);
         http::server::run(listener, interface, settings, until(ending)).await;
-        // Both end by themselves at the same signal; a panic of theirs shows here.
-        for task in [waiting, upkeep] {
+        // All end by themselves at the same signal; a panic of theirs shows here.
+        for task in [waiting, processes, upkeep] {
             task.await.context("a task of the service panicked")?;
         }
         match ended.await.context("a task of the service panicked")? {

@@ -14,8 +14,10 @@ use serde::de::DeserializeOwned;
 
 use crate::claim::{EmailClaimEvent, ExternalIdClaimEvent, TagClaimEvent};
 use crate::delivery::DeliveryEvent;
+use crate::dispatch::DispatchEvent;
 use crate::mission::MissionEvent;
 use crate::package::PackageEvent;
+use crate::scheduling::OperationEvent;
 use crate::session::SessionEvent;
 use crate::taken::TakenCommandEvent;
 use crate::task::TaskEvent;
@@ -52,10 +54,12 @@ pub fn event_types() -> Vec<EventType> {
         ExternalIdClaimEvent::TYPES,
         SessionEvent::TYPES,
         MissionEvent::TYPES,
+        DispatchEvent::TYPES,
         TaskEvent::TYPES,
         PackageEvent::TYPES,
         TagClaimEvent::TYPES,
         TakenCommandEvent::TYPES,
+        OperationEvent::TYPES,
     ]
     .concat();
     types.sort_by_key(|event_type| event_type.number);
@@ -76,10 +80,12 @@ pub fn shapes() -> Vec<Shape> {
         ExternalIdClaimEvent::shapes(),
         SessionEvent::shapes(),
         MissionEvent::shapes(),
+        DispatchEvent::shapes(),
         TaskEvent::shapes(),
         PackageEvent::shapes(),
         TagClaimEvent::shapes(),
         TakenCommandEvent::shapes(),
+        OperationEvent::shapes(),
     ]
     .concat();
     shapes.sort_by_key(|shape| (shape.event_type, shape.schema));

@@ -35,7 +35,7 @@ mod snapshot;
 #[cfg(test)]
 pub(crate) mod arbitrary;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::decider::{Decider, Occurrence};
 pub use command::{

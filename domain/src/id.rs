@@ -75,7 +75,7 @@ ids! {
     /// A recorded event.
     EventId "evt_";
     /// What goes on after its request was answered.
-    OperationId "op_";
+    OperationId "opn_";
 }
 
 fn parse_prefixed(text: &str, prefix: &'static str) -> Result<Uuid, InvalidId> {

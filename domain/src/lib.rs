@@ -6,12 +6,14 @@
 pub mod id;
 pub mod quantity;
 pub mod geo;
+pub mod area;
 pub mod time;
 pub mod text;
 pub mod actor;
 
 // How an aggregate is written down.
 pub mod decider;
+pub mod process;
 pub mod spec;
 pub mod stream;
 pub mod codec;
@@ -28,6 +30,11 @@ pub mod drone;
 pub mod session;
 pub mod mission;
 pub mod translation;
+
+// What turns a request into a flying delivery.
+pub mod serviceability;
+pub mod dispatch;
+pub mod scheduling;
 
 // What of all that a person has to look at.
 pub mod task;

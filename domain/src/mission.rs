@@ -1,9 +1,14 @@
 //! A mission: which delivery a drone flies for. It is bound once, for ever.
+//!
+//! That nobody hears its drone is kept here as well: it is the delivery's business only
+//! once it lasts.
 
 pub(crate) mod payload;
 
+use crate::decider::Occurrence;
 use crate::drone::Sender;
-use crate::id::{DeliveryId, DroneId, FleetId, SessionId};
+use crate::id::{DeliveryId, DroneId, FactId, FleetId, SessionId};
+use crate::time::Timestamp;
 
 /// An event on a mission's stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +28,13 @@ pub enum MissionEvent {
         /// The new life.
         session: SessionId,
     },
+    /// Nobody hears the drone; since the drone event came in, whatever time that bears.
+    LinkLost {
+        /// The drone event.
+        fact: FactId,
+    },
+    /// It is heard again.
+    LinkRestored,
 }
 
 /// What is known of a mission that is bound.
@@ -33,6 +45,7 @@ pub struct Mission {
     fleet: FleetId,
     drone: DroneId,
     session: SessionId,
+    link_lost: Option<(Timestamp, FactId)>,
 }
 
 impl Mission {
@@ -60,30 +73,50 @@ impl Mission {
         &self.session
     }
 
+    /// Since when nobody hears the drone, and the drone event that said so.
+    #[must_use]
+    pub fn link_lost(&self) -> Option<(Timestamp, &FactId)> {
+        self.link_lost.as_ref().map(|(since, fact)| (*since, fact))
+    }
+
     /// The state after an event. Total: what makes no sense changes nothing.
     #[must_use]
-    pub fn evolve(state: Option<Self>, event: &MissionEvent) -> Option<Self> {
-        match (state, event) {
-            (
-                None,
-                MissionEvent::MissionBound {
-                    delivery,
-                    epoch,
-                    sender,
-                },
-            ) => Some(Self {
-                delivery: *delivery,
-                epoch: *epoch,
-                fleet: sender.fleet.clone(),
-                drone: sender.drone.clone(),
-                session: sender.session.clone(),
-            }),
-            (Some(mission), MissionEvent::MissionContinued { session }) => {
-                let session = mission.session.clone().max(session.clone());
-                Some(Self { session, ..mission })
+    pub fn evolve(state: Option<Self>, occurrence: &Occurrence<MissionEvent>) -> Option<Self> {
+        let mut mission = state.or_else(|| bound_by(&occurrence.event))?;
+        match &occurrence.event {
+            MissionEvent::MissionBound { .. } => {}
+            MissionEvent::MissionContinued { session } => {
+                if *session > mission.session {
+                    mission.session.clone_from(session);
+                }
             }
-            (None, MissionEvent::MissionContinued { .. }) => None,
-            (Some(mission), MissionEvent::MissionBound { .. }) => Some(mission),
+            MissionEvent::LinkLost { fact } => {
+                let lost = (occurrence.event_time, fact.clone());
+                mission.link_lost = mission.link_lost.or(Some(lost));
+            }
+            MissionEvent::LinkRestored => mission.link_lost = None,
         }
+        Some(mission)
+    }
+}
+
+/// The mission that an event binds.
+fn bound_by(event: &MissionEvent) -> Option<Mission> {
+    match event {
+        MissionEvent::MissionBound {
+            delivery,
+            epoch,
+            sender,
+        } => Some(Mission {
+            delivery: *delivery,
+            epoch: *epoch,
+            fleet: sender.fleet.clone(),
+            drone: sender.drone.clone(),
+            session: sender.session.clone(),
+            link_lost: None,
+        }),
+        MissionEvent::MissionContinued { .. }
+        | MissionEvent::LinkLost { .. }
+        | MissionEvent::LinkRestored => None,
     }
 }

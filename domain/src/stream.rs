@@ -5,7 +5,8 @@ use std::fmt;
 use uuid::Uuid;
 
 use crate::id::{
-    DeliveryId, DroneId, ExternalId, FleetId, MissionId, PackageId, SessionId, Tag, UserId,
+    DeliveryId, DroneId, ExternalId, FleetId, MissionId, OperationId, PackageId, SessionId, Tag,
+    UserId,
 };
 use crate::taken::CommandId;
 use crate::task::TaskId;
@@ -34,11 +35,15 @@ pub enum Category {
     TagClaim,
     /// What a command did that was taken under a key.
     Command,
+    /// What goes on after its request was answered.
+    Operation,
+    /// What is asked of Drone Management about a mission.
+    Dispatch,
 }
 
 impl Category {
     /// Every category.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Delivery,
         Self::User,
         Self::EmailClaim,
@@ -49,6 +54,8 @@ impl Category {
         Self::Package,
         Self::TagClaim,
         Self::Command,
+        Self::Operation,
+        Self::Dispatch,
     ];
 
     /// The number it is stored under.
@@ -65,6 +72,8 @@ impl Category {
             Self::Package => 8,
             Self::TagClaim => 9,
             Self::Command => 11,
+            Self::Operation => 10,
+            Self::Dispatch => 12,
         }
     }
 
@@ -90,6 +99,8 @@ impl Category {
             Self::Package => "package",
             Self::TagClaim => "tag_claim",
             Self::Command => "command",
+            Self::Operation => "operation",
+            Self::Dispatch => "dispatch",
         }
     }
 }
@@ -130,6 +141,15 @@ impl StreamName {
     pub const fn mission(id: MissionId) -> Self {
         Self {
             category: Category::Mission,
+            key: id.uuid(),
+        }
+    }
+
+    /// What is asked of Drone Management about a mission.
+    #[must_use]
+    pub const fn dispatch(id: MissionId) -> Self {
+        Self {
+            category: Category::Dispatch,
             key: id.uuid(),
         }
     }
@@ -191,6 +211,15 @@ impl StreamName {
     pub const fn command(id: CommandId) -> Self {
         Self {
             category: Category::Command,
+            key: id.uuid(),
+        }
+    }
+
+    /// An operation's stream.
+    #[must_use]
+    pub const fn operation(id: OperationId) -> Self {
+        Self {
+            category: Category::Operation,
             key: id.uuid(),
         }
     }

@@ -20,6 +20,8 @@ use domain::delivery::{
     Milestone, OnCancelAfterPickup, OnUndeliverable, PackageFlag, RejectReason, ReleaseEvidence,
     ReleaseMethod, ReturnReason, Size, UnassignReason,
 };
+use domain::dispatch::StandDownReason;
+use domain::scheduling::{Deferral, Effect, OperationKind, OperationProblem, Step};
 use domain::session::ParkReason;
 
 mod samples {
@@ -31,6 +33,7 @@ mod samples {
     pub(crate) mod flight;
     pub(crate) mod package;
     pub(crate) mod taken;
+    pub(crate) mod scheduling;
     pub(crate) mod task;
     pub(crate) mod user;
 }
@@ -113,6 +116,8 @@ fn all_files() -> BTreeSet<String> {
         check(samples::drone::session()),
         check(samples::drone::mission()),
         check(samples::task::samples()),
+        check(samples::scheduling::operation()),
+        check(samples::scheduling::dispatch()),
     ]
     .into_iter()
     .flatten()
@@ -152,7 +157,8 @@ fn word_lines() -> Vec<String> {
     lines! {
         Size PackageFlag OnUndeliverable OnCancelAfterPickup CancelReason CancellationRefusal
         UnassignReason AttemptFailure ReturnReason HubPlace Failure ReleaseMethod ReleaseEvidence
-        Milestone Anomaly ParkReason Confirmation RejectReason
+        Milestone Anomaly ParkReason Confirmation RejectReason StandDownReason OperationKind Step
+        Effect Deferral OperationProblem
     }
 }
 

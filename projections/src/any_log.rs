@@ -10,8 +10,9 @@ use domain::delivery::{
     Nearness, ReleaseMethod, Report, Reported, ReturnedTo,
 };
 use domain::drone::Sender;
-use domain::id::{DroneId, ExternalId, FactId, FleetId, SessionId};
+use domain::id::{DroneId, ExternalId, FactId, FleetId, OperationId, SessionId};
 use domain::quantity::DistanceM;
+use domain::scheduling::{OperationEvent, OperationKind};
 use domain::session::{ParkReason, Parked, ReceivedFact, Session, SessionEvent};
 use domain::stream::{Category, StreamName};
 use domain::task::{
@@ -25,6 +26,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
+use uuid::Uuid;
 
 use crate::test_log::{Appending, TestLog, at, contact, delivery, mission, order, stream_id, user};
 
@@ -32,6 +34,7 @@ use crate::test_log::{Appending, TestLog, at, contact, delivery, mission, order,
 const DELIVERIES: u128 = 6;
 const USERS: u128 = 3;
 const SESSIONS: u64 = 3;
+const OPERATIONS: u128 = 4;
 
 /// Reads everything at once.
 const UNLIMITED: Budget = Budget {
@@ -50,6 +53,8 @@ pub(crate) enum Happening {
     Session(u64, SessionStep),
     /// Somebody says that they have seen to something.
     Seen(Seen),
+    /// Something is written down of an operation.
+    Operation(u128, OperationEvent),
 }
 
 /// What somebody has seen to.
@@ -98,6 +103,23 @@ pub(crate) fn happenings(most: usize) -> impl Strategy<Value = Vec<Happening>> {
     vec(happening(), 0..most)
 }
 
+/// What may be written down of an operation, as far as it matters when it is looked at.
+pub(crate) fn operation_event() -> impl Strategy<Value = OperationEvent> {
+    prop_oneof![
+        2 => Just(OperationEvent::OperationStarted {
+            kind: OperationKind::Schedule,
+            delivery: delivery(7),
+            user: user(1),
+            sequence: 1,
+        }),
+        4 => option::of(0..50_i64)
+            .prop_map(|second| OperationEvent::DeadlineSet { at: second.map(at) }),
+        1 => Just(OperationEvent::OperationSucceeded),
+        1 => Just(OperationEvent::ProcessEnded),
+        1 => Just(OperationEvent::ProcessResumed),
+    ]
+}
+
 /// What may happen to one delivery.
 pub(crate) fn delivery_life(most: usize) -> impl Strategy<Value = Vec<DeliveryStep>> {
     vec(delivery_step(), 0..most)
@@ -111,6 +133,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => (0..SESSIONS, session_step())
             .prop_map(|(number, step)| Happening::Session(number, step)),
         1 => seen().prop_map(Happening::Seen),
+        1 => (0..OPERATIONS, operation_event())
+            .prop_map(|(number, event)| Happening::Operation(number, event)),
     ]
 }
 
@@ -319,7 +343,16 @@ impl Service {
             Happening::User(number, step) => self.step_user(*number, *step),
             Happening::Session(number, step) => self.step_session(*number, step),
             Happening::Seen(seen) => self.acknowledge(*seen),
+            Happening::Operation(number, event) => self.operate(*number, event.clone()),
         }
+    }
+
+    fn operate(&mut self, number: u128, event: OperationEvent) {
+        let id = OperationId::from_uuid(Uuid::from_u128(number));
+        let occurrence = Occurrence::new(event, self.log.clock());
+        let name = StreamName::operation(id);
+        self.log
+            .append(vec![Appending::new(name, None, [occurrence])]);
     }
 
     fn step_delivery(&mut self, number: u128, step: &DeliveryStep) {

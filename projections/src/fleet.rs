@@ -189,7 +189,11 @@ impl Projection for Fleet {
         match facts {
             Facts::Session(events) => hear(view, record, events),
             Facts::Delivery(events) => follow(view, record, events),
-            Facts::User(_) | Facts::Task(_) | Facts::Other | Facts::Undecodable(_) => Ok(()),
+            Facts::User(_)
+            | Facts::Task(_)
+            | Facts::Operation(_)
+            | Facts::Other
+            | Facts::Undecodable(_) => Ok(()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use domain::codec::{DecodeError, StoredEvent};
 use domain::delivery::DeliveryEvent;
+use domain::scheduling::OperationEvent;
 use domain::session::SessionEvent;
 use domain::stream::Category;
 use domain::task::TaskEvent;
@@ -108,6 +109,8 @@ pub(crate) enum Facts {
     Session(Vec<SessionEvent>),
     /// Of something that a person has to look at.
     Task(Vec<TaskEvent>),
+    /// Of something that goes on after its request was answered.
+    Operation(Vec<OperationEvent>),
     /// Of a stream that no view is made from.
     Other,
     /// They cannot be read.
@@ -159,13 +162,15 @@ impl Facts {
             Some(Category::User) => decode(record).map(Self::User),
             Some(Category::DroneSession) => decode(record).map(Self::Session),
             Some(Category::Task) => decode(record).map(Self::Task),
+            Some(Category::Operation) => decode(record).map(Self::Operation),
             Some(
                 Category::EmailClaim
                 | Category::ExternalIdClaim
                 | Category::Mission
                 | Category::Package
                 | Category::TagClaim
-                | Category::Command,
+                | Category::Command
+                | Category::Dispatch,
             )
             | None => Ok(Self::Other),
         };

@@ -6,7 +6,10 @@
 
 use domain::codec::{Encoded, StoredEvent};
 use domain::delivery::{Anomaly, CancelReason, Failure, Milestone, RejectReason, Status};
-use domain::id::{DeliveryId, DroneId, ExternalId, FactId, FleetId, MissionId, SessionId, UserId};
+use domain::id::{
+    DeliveryId, DroneId, ExternalId, FactId, FleetId, MissionId, OperationId, SessionId, UserId,
+};
+use domain::scheduling::OperationKind;
 use domain::session::ParkReason;
 use domain::text::Comment;
 use domain::time::Timestamp;
@@ -150,6 +153,7 @@ words!(
     DroneActivity,
     Failure,
     Milestone,
+    OperationKind,
     ParkReason,
     RejectReason,
     Status,
@@ -193,7 +197,7 @@ macro_rules! ids {
     )+};
 }
 
-ids!(DeliveryId, MissionId, UserId);
+ids!(DeliveryId, MissionId, OperationId, UserId);
 
 /// A value that a row's key or value holds.
 pub(crate) fn read_part<T: Stored>(raw: Option<T::Raw>) -> Result<T, ViewStoreError> {

@@ -244,7 +244,11 @@ fn turns(facts: &Facts) -> Vec<(u32, TaskTurn)> {
     match facts {
         Facts::Delivery(events) => all(events, TaskTurn::of_delivery),
         Facts::Session(events) => all(events, TaskTurn::of_session),
-        Facts::User(_) | Facts::Task(_) | Facts::Other | Facts::Undecodable(_) => Vec::new(),
+        Facts::User(_)
+        | Facts::Task(_)
+        | Facts::Operation(_)
+        | Facts::Other
+        | Facts::Undecodable(_) => Vec::new(),
     }
 }
 

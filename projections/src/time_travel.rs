@@ -253,7 +253,11 @@ fn occurrences(records: &[Record]) -> Result<Vec<Occurrence<DeliveryEvent>>, Que
         let events = match Facts::of(record) {
             Facts::Delivery(events) => events,
             Facts::Undecodable(why) => return Err(Halt::Undecodable(why).into()),
-            Facts::User(_) | Facts::Session(_) | Facts::Task(_) | Facts::Other => Vec::new(),
+            Facts::User(_)
+            | Facts::Session(_)
+            | Facts::Task(_)
+            | Facts::Operation(_)
+            | Facts::Other => Vec::new(),
         };
         let recorded = events.into_iter().zip(&record.events);
         occurrences.extend(recorded.map(|(event, recorded)| Occurrence {

@@ -136,7 +136,11 @@ impl Projection for User {
         match facts {
             Facts::User(events) => project_user(view, record, events),
             Facts::Delivery(events) => project_delivery(view, record, events),
-            Facts::Session(_) | Facts::Task(_) | Facts::Other | Facts::Undecodable(_) => Ok(()),
+            Facts::Session(_)
+            | Facts::Task(_)
+            | Facts::Operation(_)
+            | Facts::Other
+            | Facts::Undecodable(_) => Ok(()),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::delivery_status::DeliveryStatus;
 use crate::feeding::{FeedError, Hungry, feed};
 use crate::fleet::Fleet;
 use crate::gathering::{Gatherer, feed_in_halves};
+use crate::open_operations::OpenOperations;
 use crate::parking::retry;
 use crate::projection::Projection;
 use crate::rebuild_notes::{EndedCounts, RebuildNotes};
@@ -42,6 +43,7 @@ pub(crate) const PROJECTIONS: Projections = &[
     &HourlyStatistics,
     &DeadLetters,
     &Tasks,
+    &OpenOperations,
 ];
 
 /// All views.

@@ -13,6 +13,10 @@ mod views;
 mod lists;
 mod time_travel;
 mod read_your_writes;
+// What a booking needs of others.
+mod billing;
+mod missions;
+mod nine_ways;
 // Everything that happens, to whoever wants to know.
 mod feed;
 // What is refused, and how.

@@ -13,6 +13,8 @@ mod client;
 mod flight;
 // Waiting for a condition within a limit.
 mod wait;
+// A billing service that does what a real one may do wrong.
+mod billing;
 // Chance that can be repeated: everything random comes from a printed seed.
 mod chance;
 // Commits that can be told again from their numbers, and what became of them.
@@ -24,6 +26,7 @@ mod power_disk;
 // How often what was tried, for whoever reads the end of a long run.
 mod tally;
 
+pub use billing::{Billing, Bills, Charge};
 pub use chance::Chance;
 pub use client::{Answer, Client, Request, Unanswered};
 pub use flight::{Faults, Mission, Place, Plan, Recording};

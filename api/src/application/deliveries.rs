@@ -9,16 +9,30 @@ use domain::decider::Decider;
 use domain::delivery::{
     CancelReason, Delivery, DeliveryCommand, DeliveryEvent, DeliveryRejection, Order, Plan,
 };
-use domain::id::{DeliveryId, ExternalId, UserId};
+use domain::dispatch::stand_downs;
+use domain::id::{DeliveryId, ExternalId, OperationId, UserId};
+use domain::scheduling::OperationKind;
+use domain::serviceability::Unserviceable;
 use domain::stream::StreamName;
 use domain::text::Comment;
-use domain::user::{User, UserStatus};
+use domain::time::Timestamp;
 
 use super::keyed::ClientRequest;
 use super::load::{LoadError, Loaded};
+use super::packages::ReservationRefusal;
+use super::scheduling::{Advancing, Look, record_stand_downs};
 use super::transact::{Application, Done, Draft, Precondition, Request, TransactError};
 
-/// A booking that stands.
+/// A delivery that was changed, and the operation that says what comes of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// The operation; there is none where nothing was to be changed.
+    pub operation: Option<OperationId>,
+}
+
+/// A booking that was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Booked {
     /// The delivery.
@@ -42,6 +56,12 @@ pub enum BookingError {
         /// The delivery that bears it.
         delivery: DeliveryId,
     },
+    /// The package cannot be had.
+    #[error(transparent)]
+    Package(ReservationRefusal),
+    /// It cannot be flown.
+    #[error("it cannot be flown")]
+    NotServiceable(Vec<Unserviceable>),
     /// The order itself cannot be taken.
     #[error(transparent)]
     Rejected(DeliveryRejection),
@@ -68,7 +88,9 @@ pub enum ChangeError<E> {
 }
 
 impl Application {
-    /// Books a delivery under the id given: created and scheduled in one commit.
+    /// Books a delivery under the id given, and starts the operation that schedules it. In the
+    /// same commit goes all of that which needs nothing outside: without a billing service the
+    /// booking stands then, and Drone Management is asked where it is time.
     ///
     /// The same request under the same external id is the same delivery.
     ///
@@ -97,26 +119,42 @@ impl Application {
                     return Ok(Booked { id, existing: true });
                 }
             }
-            active_user(draft, user)?;
             let mut delivery = draft.load::<Option<Delivery>>(StreamName::delivery(id))?;
-            for command in [
-                DeliveryCommand::Create {
-                    order: Box::new(order.clone()),
-                    now,
-                },
-                DeliveryCommand::Schedule { now },
-            ] {
-                let events = Delivery::decide(&command, &delivery.state)
-                    .map_err(|no| TransactError::Rejected(BookingError::Rejected(no)))?;
-                draft.record(&mut delivery, Some(user.uuid()), None, &events);
-                draft.shows(&delivery);
-            }
+            let order = Box::new(order.clone());
+            let events = Delivery::decide(&DeliveryCommand::Create { order, now }, &delivery.state)
+                .map_err(|no| TransactError::Rejected(BookingError::Rejected(no)))?;
+            draft.record(&mut delivery, Some(user.uuid()), None, &events);
+            draft.shows(&delivery);
+            self.start_booking(draft, (id, delivery), now)?;
             Ok(Booked {
                 id,
                 existing: false,
             })
         })
         .await
+    }
+
+    /// Starts the operation of a booking, as far as it goes. What keeps it from being booked at
+    /// once is the caller's to mend, so that nothing is kept of it.
+    fn start_booking(
+        &self,
+        draft: &mut Draft<'_>,
+        (id, delivery): (DeliveryId, Loaded<Option<Delivery>>),
+        now: Timestamp,
+    ) -> Result<(), TransactError<BookingError>> {
+        let look = Look {
+            now,
+            deadlines_to: now,
+            claims: None,
+        };
+        let operation = (OperationId::of_booking(id), OperationKind::Schedule);
+        let rules = self.scheduling();
+        let mut advancing = Advancing::start(draft, rules, operation, (id, delivery), look)?;
+        advancing.advance()?;
+        match advancing.refusal() {
+            None => Ok(()),
+            Some(refusal) => Err(TransactError::Rejected(refusal)),
+        }
     }
 
     /// Changes when or where to what `change` makes of the plan.
@@ -129,9 +167,9 @@ impl Application {
         id: DeliveryId,
         seen: &Precondition,
         change: impl Fn(&Plan) -> Result<Plan, E>,
-    ) -> Result<Done<DeliveryId>, TransactError<ChangeError<E>>> {
+    ) -> Result<Done<Changed>, TransactError<ChangeError<E>>> {
         let now = self.now()?;
-        self.change(request, id, seen, |delivery| {
+        self.change(request, (id, OperationKind::Reschedule), seen, |delivery| {
             let plan = change(&delivery.order().plan).map_err(ChangeError::Invalid)?;
             Ok(DeliveryCommand::Reschedule {
                 plan: Box::new(plan),
@@ -152,9 +190,9 @@ impl Application {
         id: DeliveryId,
         seen: &Precondition,
         (reason, comment): (CancelReason, Option<Comment>),
-    ) -> Result<Done<DeliveryId>, TransactError<ChangeError<std::convert::Infallible>>> {
+    ) -> Result<Done<Changed>, TransactError<ChangeError<std::convert::Infallible>>> {
         let now = self.now()?;
-        self.change(request, id, seen, |_| {
+        self.change(request, (id, OperationKind::Cancel), seen, |_| {
             Ok(DeliveryCommand::Cancel {
                 reason,
                 comment: comment.clone(),
@@ -181,22 +219,48 @@ impl Application {
     async fn change<E>(
         &self,
         request: ClientRequest,
-        id: DeliveryId,
+        (id, kind): (DeliveryId, OperationKind),
         seen: &Precondition,
         command: impl Fn(&Delivery) -> Result<DeliveryCommand, ChangeError<E>>,
-    ) -> Result<Done<DeliveryId>, TransactError<ChangeError<E>>> {
+    ) -> Result<Done<Changed>, TransactError<ChangeError<E>>> {
         let name = StreamName::delivery(id);
         let Some(owner) = self.loader().load::<Option<Delivery>>(name)?.state else {
             return Err(TransactError::Rejected(ChangeError::Unknown));
         };
         let owner = owner.order().user;
         let request = Request::of_client(request, Actor::named(ActorKind::Customer, owner));
+        let now = self.now()?;
         self.transact(&request, |draft| {
             let mut loaded = draft.load::<Option<Delivery>>(name)?;
             let events = decide_change(&loaded, seen, &command).map_err(TransactError::Rejected)?;
+            let live = loaded.state.as_ref().and_then(Delivery::live_mission);
+            let live = live.map(|mission| mission.assignment.mission);
             draft.record(&mut loaded, Some(owner.uuid()), None, &events);
             draft.shows(&loaded);
-            Ok(id)
+            let revision = loaded.state.as_ref().map_or(0, Delivery::revision);
+            let events: Vec<_> = events.into_iter().map(|it| it.event).collect();
+            let unwanted = stand_downs(&events, live, None);
+            record_stand_downs(draft, (id, owner), unwanted, now)?;
+            let operation = match kind {
+                OperationKind::Schedule | OperationKind::Cancel | OperationKind::Return => {
+                    OperationId::of(kind, id, 0)
+                }
+                OperationKind::Reschedule => OperationId::of(kind, id, revision),
+            };
+            if events.is_empty() {
+                let is_known = self.operation(operation)?.is_some();
+                let operation = is_known.then_some(operation);
+                return Ok(Changed { id, operation });
+            }
+            let look = Look {
+                now,
+                deadlines_to: now,
+                claims: None,
+            };
+            let rules = self.scheduling();
+            Advancing::start(draft, rules, (operation, kind), (id, loaded), look)?.advance()?;
+            let operation = Some(operation);
+            Ok(Changed { id, operation })
         })
         .await
     }
@@ -241,18 +305,5 @@ fn claim(
         }) => Err(TransactError::Rejected(BookingError::ExternalIdTaken {
             delivery,
         })),
-    }
-}
-
-/// The user must be active, and still be so when the booking is appended.
-fn active_user(draft: &mut Draft<'_>, id: UserId) -> Result<(), TransactError<BookingError>> {
-    let user = draft.load::<Option<User>>(StreamName::user(id))?;
-    match user.state.as_ref().map(User::status) {
-        Some(UserStatus::Active) => {
-            draft.guard(&user);
-            Ok(())
-        }
-        Some(UserStatus::Suspended) => Err(TransactError::Rejected(BookingError::UserSuspended)),
-        None => Err(TransactError::Rejected(BookingError::UnknownUser)),
     }
 }

@@ -9,9 +9,12 @@ use domain::claim::{EmailClaim, ExternalIdBearer, ExternalIdClaim, TagClaim};
 use domain::codec::{DecodeError, StoredEvent};
 use domain::decider::{Decider, Occurrence};
 use domain::delivery::Delivery;
+use domain::dispatch::Dispatch;
 use domain::id::{DeliveryId, UserId};
 use domain::mission::Mission;
 use domain::package::Package;
+use domain::process::Process as _;
+use domain::scheduling::{Operation, Scheduling};
 use domain::session::Session;
 use domain::snapshot::Snapshot;
 use domain::stream::StreamName;
@@ -109,7 +112,31 @@ impl Folded for Option<Mission> {
     }
 
     fn evolve(self, occurrence: &Occurrence<Self::Event>) -> Self {
-        Mission::evolve(self, &occurrence.event)
+        Mission::evolve(self, occurrence)
+    }
+}
+
+impl Folded for Option<Dispatch> {
+    type Event = domain::dispatch::DispatchEvent;
+
+    fn empty() -> Self {
+        None
+    }
+
+    fn evolve(self, occurrence: &Occurrence<Self::Event>) -> Self {
+        Dispatch::evolve(self, &occurrence.event)
+    }
+}
+
+impl Folded for Option<Operation> {
+    type Event = domain::scheduling::OperationEvent;
+
+    fn empty() -> Self {
+        None
+    }
+
+    fn evolve(self, occurrence: &Occurrence<Self::Event>) -> Self {
+        Scheduling::evolve(self, occurrence)
     }
 }
 

@@ -194,13 +194,6 @@ pub(crate) fn package_of(package: &OrderedPackage, delivery: DeliveryId) -> Pack
 ///
 /// # Errors
 /// [`ReservationRefusal`], or a failure to read.
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "for the process that schedules a delivery, which comes with it"
-    )
-)]
 pub(crate) fn reserve(
     draft: &mut Draft<'_>,
     package: &OrderedPackage,
@@ -240,13 +233,6 @@ pub(crate) fn reserve(
 ///
 /// # Errors
 /// A failure to read.
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "for the process that schedules a delivery, which comes with it"
-    )
-)]
 pub(crate) fn release(
     draft: &mut Draft<'_>,
     package: &OrderedPackage,

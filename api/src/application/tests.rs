@@ -8,8 +8,9 @@ use domain::delivery::{
     Package, PackageFlag, Place, Plan, Size, Status,
 };
 use domain::geo::GeoPoint;
-use domain::id::{DeliveryId, ExternalId, Tag, UserId};
+use domain::id::{DeliveryId, ExternalId, OperationId, Tag, UserId};
 use domain::quantity::MassG;
+use domain::scheduling::{Outcome, Step};
 use domain::stream::StreamName;
 use domain::text::{Comment, Email, Name};
 use domain::time::{Timestamp, Window};
@@ -124,8 +125,13 @@ async fn given_a_user_when_a_delivery_is_booked_then_it_is_scheduled_in_one_comm
     let application = application();
     let id = booked(&application, 1).await;
     assert_eq!(status(&application, id), Status::Scheduled);
-    // The user, the claim on the address, and one record of the delivery.
-    assert_eq!(application.head(), Position::new(3));
+    // The user and the claim on the address; then the delivery, its operation, its package and
+    // the claim on that one's tag, and what is asked of Drone Management.
+    assert_eq!(application.head(), Position::new(2 + 5));
+    let operation = application.operation(OperationId::of_booking(id)).unwrap();
+    let (operation, _) = operation.unwrap();
+    assert_eq!(operation.outcome(), Some(Outcome::Succeeded));
+    assert_eq!(operation.step(), Some(Step::Assignment));
 }
 
 #[tokio::test]

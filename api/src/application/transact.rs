@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::keyed::{ClientRequest, KeyedCommand};
 use super::load::{Folded, LoadError, Loaded, Loader, stream_id};
+use super::scheduling::SchedulingRules;
 use super::snapshots::Snapshots;
 use crate::environment::Environment;
 
@@ -35,6 +36,7 @@ pub struct Application {
     loader: Arc<Loader>,
     environment: Environment,
     thresholds: Thresholds,
+    scheduling: Arc<SchedulingRules>,
     turns: Arc<Turns>,
 }
 
@@ -171,6 +173,7 @@ impl Application {
             loader,
             environment,
             thresholds,
+            scheduling: Arc::default(),
             turns: Arc::new(Turns(std::array::from_fn(|_| Mutex::new(())))),
         }
     }
@@ -187,6 +190,15 @@ impl Application {
             loader: Arc::new(loader),
             ..self
         })
+    }
+
+    /// The same, scheduling deliveries by these rules instead of by the default ones.
+    #[must_use]
+    pub fn with_scheduling(self, rules: SchedulingRules) -> Self {
+        Self {
+            scheduling: Arc::new(rules),
+            ..self
+        }
     }
 
     /// The clock.
@@ -218,6 +230,12 @@ impl Application {
     #[must_use]
     pub fn log_health(&self) -> Health {
         self.store.health()
+    }
+
+    /// How deliveries are scheduled.
+    #[must_use]
+    pub fn scheduling(&self) -> &SchedulingRules {
+        &self.scheduling
     }
 
     pub(crate) fn thresholds(&self) -> &Thresholds {

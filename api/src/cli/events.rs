@@ -7,8 +7,10 @@ use std::path::Path;
 use domain::claim::{EmailClaimEvent, ExternalIdClaimEvent, TagClaimEvent};
 use domain::codec::StoredEvent;
 use domain::delivery::DeliveryEvent;
+use domain::dispatch::DispatchEvent;
 use domain::mission::MissionEvent;
 use domain::package::PackageEvent;
+use domain::scheduling::OperationEvent;
 use domain::session::SessionEvent;
 use domain::stream::Category;
 use domain::taken::TakenCommandEvent;
@@ -70,6 +72,8 @@ fn complaints(named: &mut NamedSchemas, record: &Record) -> Vec<(Option<EventTyp
         Some(Category::ExternalIdClaim) => unread::<ExternalIdClaimEvent>(record),
         Some(Category::DroneSession) => unread::<SessionEvent>(record),
         Some(Category::Mission) => unread::<MissionEvent>(record),
+        Some(Category::Dispatch) => unread::<DispatchEvent>(record),
+        Some(Category::Operation) => unread::<OperationEvent>(record),
         Some(Category::Task) => unread::<TaskEvent>(record),
         Some(Category::Package) => unread::<PackageEvent>(record),
         Some(Category::TagClaim) => unread::<TagClaimEvent>(record),

@@ -12,8 +12,9 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use domain::delivery::{CancelReason, DeliveryRejection};
 use domain::drone::Telemetry;
-use domain::id::{DeliveryId, ExternalId, PackageId, UserId};
+use domain::id::{DeliveryId, ExternalId, OperationId, PackageId, UserId};
 use domain::package::Declaration;
+use domain::serviceability::Unserviceable;
 use domain::text::Comment;
 use eventstore::Position;
 use projections::{DeliveryRow, Found, KnownAt, Moment};
@@ -27,13 +28,15 @@ use super::body::{JSON, MERGE_PATCH};
 use super::conditional::{Preconditions, Verdict, precondition_failed};
 use super::fields;
 use super::front::RequestIdentity;
+use super::operations::{Awaited, awaited, monitored};
+use super::packages;
 use super::path::{PathId, Thing, no_query, unknown};
 use super::prefer::Preferences;
 use super::problem::{Fault, Faults, Problem, ProblemKind};
 use super::representation::{delivery as representation, history as history_representation};
 use super::users::precondition;
-use crate::application::deliveries::{BookingError, ChangeError};
-use crate::application::{ClientRequest, Failure, LoadError, Precondition, TransactError};
+use crate::application::deliveries::{BookingError, ChangeError, Changed};
+use crate::application::{ClientRequest, Done, Failure, LoadError, Precondition, TransactError};
 
 pub(super) mod order;
 mod past;
@@ -89,8 +92,11 @@ async fn create(
     } else {
         StatusCode::CREATED
     };
+    let preferences = Preferences::of(&parts.headers);
+    let operation = OperationId::of_booking(done.value.id);
+    let awaited = awaited(&api, operation, preferences).await?;
     let response = written(&api, done.value.id, status, done.position, &LOCATION)?;
-    Ok(Preferences::of(&parts.headers).apply_return(response))
+    Ok(monitored(&awaited, Some(operation), response, preferences))
 }
 
 /// What cannot be read now is no fault of the order: the use case meets it again.
@@ -212,8 +218,25 @@ async fn reschedule(
         .reschedule(identity.fresh(), id, &seen, |plan| patch.apply(plan))
         .await;
     let done = done.map_err(|error| refused(&api, id, error, Problem::invalid))?;
-    let response = written(&api, id, StatusCode::OK, done.position, &CONTENT_LOCATION)?;
-    Ok(Preferences::of(&parts.headers).apply_return(response))
+    changed(&api, done, StatusCode::OK, Preferences::of(&parts.headers)).await
+}
+
+/// The answer of a change: the delivery, or the operation that says what comes of it.
+async fn changed(
+    api: &Api,
+    done: Done<Changed>,
+    status: StatusCode,
+    preferences: Preferences,
+) -> Result<Response, Problem> {
+    let Changed { id, operation } = done.value;
+    let awaited = match operation {
+        Some(operation) => awaited(api, operation, preferences).await?,
+        None => Awaited::Thing,
+    };
+    let is_done = preferences.wait.is_some() && operation.is_some();
+    let status = if is_done { StatusCode::OK } else { status };
+    let response = written(api, id, status, done.position, &CONTENT_LOCATION)?;
+    Ok(monitored(&awaited, operation, response, preferences))
 }
 
 async fn cancel(
@@ -258,14 +281,13 @@ async fn cancel_with(
         .map_or(Precondition::None, precondition);
     let done = api.application.cancel(asked, id, &seen, why).await;
     let done = done.map_err(|error| refused(api, id, error, |never| match never {}))?;
-    let response = written(
+    changed(
         api,
-        id,
+        done,
         StatusCode::ACCEPTED,
-        done.position,
-        &CONTENT_LOCATION,
-    )?;
-    Ok(Preferences::of(&parts.headers).apply_return(response))
+        Preferences::of(&parts.headers),
+    )
+    .await
 }
 
 async fn read_cancellation(
@@ -378,8 +400,23 @@ fn not_booked(error: &BookingError) -> Problem {
             "this user has another delivery under this external_id; take another one, or look at href",
         )
         .with_member("href", json!(representation::path(*delivery))),
+        BookingError::Package(refusal) => packages::not_kept(refusal),
+        BookingError::NotServiceable(faults) => Problem::invalid(faults.iter().map(unserviceable).collect()),
         BookingError::Rejected(rejection) => rejected(rejection),
     }
+}
+
+/// What of an order cannot be flown, and where it says so.
+fn unserviceable(fault: &Unserviceable) -> Fault {
+    let (pointer, code) = match fault {
+        Unserviceable::OutOfRange { .. } => ("/dropoff", "out-of-range"),
+        Unserviceable::TooHeavy { .. } => ("/package/mass_g", "too-heavy"),
+        Unserviceable::PickupOutsideArea => ("/pickup", "outside-area"),
+        Unserviceable::DropoffOutsideArea => ("/dropoff", "outside-area"),
+        Unserviceable::TooFarAhead { .. } => ("/pickup_window/not_before", "too-far-ahead"),
+        Unserviceable::DueBeforePickup { .. } => ("/deliver_by", "range"),
+    };
+    Fault::new(pointer, code, fault.to_string())
 }
 
 fn refused<E>(

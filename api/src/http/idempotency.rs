@@ -146,7 +146,9 @@ impl Asked {
             | Category::TagClaim
             | Category::DroneSession
             | Category::Mission
-            | Category::Command => {
+            | Category::Command
+            | Category::Operation
+            | Category::Dispatch => {
                 tracing::error!(shown = %taken.shown, "no answer shows such a stream");
                 Err(Problem::internal())
             }

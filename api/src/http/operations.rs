@@ -21,9 +21,11 @@ use super::problem::{Problem, ProblemKind};
 use super::representation::time_or_null;
 
 // What the kinds are about, and the kinds.
+mod delivery;
 mod views;
 mod rebuild;
 
+pub(super) use delivery::{Awaited, awaited, cancelling, monitored};
 pub(super) use rebuild::{Rebuilds, under_way_at};
 
 /// After how long it is worth asking again how far an operation is, seconds.
@@ -49,10 +51,15 @@ pub(super) enum Progress {
     Pending,
     /// It is under way.
     Running {
-        /// What is being done at the moment.
-        step: &'static str,
+        /// What is being done at the moment, where that has a name.
+        step: Option<&'static str>,
         /// How far that is, in the words of its kind.
         done: Value,
+    },
+    /// It cannot be, and what was done is being undone.
+    Compensating {
+        /// What came out badly.
+        step: Option<&'static str>,
     },
     /// It is over, and this address shows what came of it.
     Succeeded {
@@ -61,6 +68,10 @@ pub(super) enum Progress {
     },
     /// It is over, and nothing came of it.
     Failed(Problem),
+    /// It was called off before.
+    Cancelled(Problem),
+    /// It took too long.
+    TimedOut(Problem),
 }
 
 pub(super) fn routes() -> Router<Api> {
@@ -80,7 +91,7 @@ async fn read(
     no_query(&uri)?;
     let preconditions = Preconditions::of(&method, &headers)?;
     let id: OperationId = id.parse(Thing::Operation)?;
-    match find(&api, id) {
+    match find(&api, id)? {
         Some(operation) => {
             let tag = EntityTag::of_bytes(operation.to_json().to_string().as_bytes());
             Ok(preconditions.answer(tag, || operation.answer(StatusCode::OK)))
@@ -98,8 +109,11 @@ fn gone() -> Problem {
 }
 
 /// The operation that is called so, of whatever kind.
-fn find(api: &Api, id: OperationId) -> Option<Operation> {
-    rebuild::operation(api, id)
+fn find(api: &Api, id: OperationId) -> Result<Option<Operation>, Problem> {
+    match delivery::operation(api, id)? {
+        Some(operation) => Ok(Some(operation)),
+        None => Ok(rebuild::operation(api, id)),
+    }
 }
 
 impl Operation {
@@ -111,8 +125,11 @@ impl Operation {
     /// Nothing more will come of it.
     pub(super) fn is_over(&self) -> bool {
         match self.progress {
-            Progress::Pending | Progress::Running { .. } => false,
-            Progress::Succeeded { .. } | Progress::Failed(_) => true,
+            Progress::Pending | Progress::Running { .. } | Progress::Compensating { .. } => false,
+            Progress::Succeeded { .. }
+            | Progress::Failed(_)
+            | Progress::Cancelled(_)
+            | Progress::TimedOut(_) => true,
         }
     }
 
@@ -145,8 +162,11 @@ impl Operation {
             Progress::Running { step, done } => {
                 vec![("step", json!(step)), ("progress", done.clone())]
             }
+            Progress::Compensating { step } => vec![("step", json!(step))],
             Progress::Succeeded { href } => vec![("result", json!({ "href": href }))],
-            Progress::Failed(problem) => vec![("problem", problem.to_json(None))],
+            Progress::Failed(problem)
+            | Progress::Cancelled(problem)
+            | Progress::TimedOut(problem) => vec![("problem", problem.to_json(None))],
         };
         if let Some(members) = shown.as_object_mut() {
             let said = [(*subject, name.clone())].into_iter().chain(said);
@@ -161,8 +181,11 @@ impl Progress {
         match self {
             Self::Pending => "pending",
             Self::Running { .. } => "running",
+            Self::Compensating { .. } => "compensating",
             Self::Succeeded { .. } => "succeeded",
             Self::Failed(_) => "failed",
+            Self::Cancelled(_) => "cancelled",
+            Self::TimedOut(_) => "timed_out",
         }
     }
 }

@@ -242,10 +242,6 @@ pub(super) fn reserved(by: DeliveryId) -> Problem {
 }
 
 /// What a client hears whose delivery cannot have its package.
-#[expect(
-    dead_code,
-    reason = "for the booking, which keeps packages with the process that schedules it"
-)]
 pub(super) fn not_kept(refusal: &ReservationRefusal) -> Problem {
     match refusal {
         ReservationRefusal::Unknown => {

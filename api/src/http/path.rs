@@ -50,7 +50,7 @@ impl Thing {
                  GET /v1/tasks?status=all lists all"
             }
             Self::Operation => {
-                "there is no such operation; ids of operations begin with op_, and the answer to what began one \
+                "there is no such operation; ids of operations begin with opn_, and the answer to what began one \
                  names it in Location"
             }
             Self::Projection => "there is no such view; GET /v1/projections lists all",

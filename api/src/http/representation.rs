@@ -16,6 +16,7 @@ use instant::Instant;
 
 pub(crate) mod instant;
 pub(crate) mod delivery;
+pub(crate) mod dispatch;
 pub(crate) mod drone;
 pub(crate) mod history;
 pub(crate) mod package;

@@ -4,16 +4,18 @@ use std::collections::HashMap;
 
 use domain::decider::{Decider, Occurrence};
 use domain::delivery::{Anomaly, Delivery, DeliveryCommand, Report, Reported};
+use domain::dispatch::{Dispatch, DispatchEvent, stand_downs};
 use domain::drone::{DroneFact, FactKind, Sender};
 use domain::id::{DeliveryId, MissionId};
 use domain::mission::{Mission, MissionEvent};
 use domain::session::{Due, ParkReason, Parked, ReceivedFact, Session, SessionEvent};
 use domain::stream::StreamName;
+use domain::text::Comment;
 use domain::time::Timestamp;
 use domain::translation::{Thresholds, translate};
 
 use super::wire;
-use crate::application::{Draft, LoadError, Loaded};
+use crate::application::{Draft, LoadError, Loaded, record_stand_downs};
 
 /// Most parked facts that one commit releases; see the limit of a chunk.
 pub(super) const RETRIES_MAX: usize = 16;
@@ -208,7 +210,9 @@ impl<'a, 'd> Applying<'a, 'd> {
         match (mission, &fact.kind) {
             (None, FactKind::MissionAssigned { delivery, .. }) => self.bind(&fact, *delivery),
             // A mission that never began: only whoever asked for it needs to know.
-            (None, FactKind::MissionRejected { .. } | FactKind::MissionAborted { .. }) => Ok(None),
+            (None, FactKind::MissionRejected { detail } | FactKind::MissionAborted { detail }) => {
+                self.refuse(&fact, detail.clone())
+            }
             (None, _) => Ok(Some(Waits::Mission(fact.mission))),
             (Some(mission), FactKind::MissionAssigned { delivery, .. })
                 if *delivery != mission.delivery() =>
@@ -245,6 +249,25 @@ impl<'a, 'd> Applying<'a, 'd> {
         };
         self.record_mission(fact, bound)?;
         self.retry_parked(Some(fact.mission))?;
+        Ok(None)
+    }
+
+    /// Notes that a mission which was asked for will not be flown.
+    fn refuse(
+        &mut self,
+        fact: &DroneFact,
+        detail: Option<Comment>,
+    ) -> Result<Option<Waits>, LoadError> {
+        let mut dispatch = self
+            .draft
+            .load::<Option<Dispatch>>(StreamName::dispatch(fact.mission))?;
+        let is_open = |dispatch: &Dispatch| dispatch.is_requested() && !dispatch.is_refused();
+        if dispatch.state.as_ref().is_some_and(is_open) {
+            let refused = DispatchEvent::MissionRefused { detail };
+            let occurrence = Occurrence::new(refused, fact.event_time);
+            self.draft
+                .record(&mut dispatch, None, Some(&fact.id), &[occurrence]);
+        }
         Ok(None)
     }
 
@@ -290,14 +313,12 @@ impl<'a, 'd> Applying<'a, 'd> {
         let (Some(report), Some(loaded)) = (report, self.deliveries.get_mut(&id)) else {
             return Ok(());
         };
-        let Some(owner) = loaded
-            .state
-            .as_ref()
-            .map(|delivery| delivery.order().user.uuid())
-        else {
+        let Some(owner) = loaded.state.as_ref().map(|delivery| delivery.order().user) else {
             return Ok(());
         };
-        let cause = report.fact.clone();
+        let (cause, reporting) = (report.fact.clone(), report.mission);
+        let live = loaded.state.as_ref().and_then(Delivery::live_mission);
+        let live = live.map(|mission| mission.assignment.mission);
         let events = match Delivery::decide(&DeliveryCommand::Report(report), &loaded.state) {
             Ok(events) => events,
             Err(rejection) => {
@@ -308,8 +329,10 @@ impl<'a, 'd> Applying<'a, 'd> {
             }
         };
         self.draft
-            .record(loaded, Some(owner), Some(&cause), &events);
-        Ok(())
+            .record(loaded, Some(owner.uuid()), Some(&cause), &events);
+        let events: Vec<_> = events.into_iter().map(|it| it.event).collect();
+        let unwanted = stand_downs(&events, live, Some(reporting));
+        record_stand_downs(self.draft, (id, owner), unwanted, self.now)
     }
 
     fn record_mission(&mut self, fact: &DroneFact, event: MissionEvent) -> Result<(), LoadError> {

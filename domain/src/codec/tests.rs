@@ -39,6 +39,8 @@ proptest! {
             again::<ExternalIdClaimEvent>(number, schema, &payload),
             again::<SessionEvent>(number, schema, &payload),
             again::<MissionEvent>(number, schema, &payload),
+            again::<crate::dispatch::DispatchEvent>(number, schema, &payload),
+            again::<crate::scheduling::OperationEvent>(number, schema, &payload),
             again::<TaskEvent>(number, schema, &payload),
             again::<PackageEvent>(number, schema, &payload),
             again::<TagClaimEvent>(number, schema, &payload),

@@ -40,7 +40,7 @@ fn place(lat_e7: i32) -> Place {
     }
 }
 
-fn order() -> Order {
+pub(crate) fn order() -> Order {
     Order {
         user: UserId::from_uuid(Uuid::from_u128(7)),
         external_id: None,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::MissionEvent;
 use crate::codec::{checked, first_schema, stored_events};
-use crate::id::{DeliveryId, SessionId};
+use crate::id::{DeliveryId, FactId, SessionId};
 use crate::session::payload::SenderV1;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,7 +23,20 @@ struct MissionContinuedV1 {
     session: String,
 }
 
-first_schema!(MissionBoundV1, MissionContinuedV1);
+#[derive(Debug, Serialize, Deserialize)]
+struct LinkLostV1 {
+    fact: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct LinkRestoredV1 {}
+
+first_schema!(
+    MissionBoundV1,
+    MissionContinuedV1,
+    LinkLostV1,
+    LinkRestoredV1
+);
 
 stored_events!(MissionEvent {
     501 MissionBound MissionBoundV1
@@ -43,4 +56,12 @@ stored_events!(MissionEvent {
     { stored => MissionEvent::MissionContinued {
         session: checked("session", SessionId::new(stored.session))?,
     } }
+
+    506 LinkLost LinkLostV1
+    { Self::LinkLost { fact } => LinkLostV1 { fact: fact.to_string() } }
+    { stored => MissionEvent::LinkLost { fact: checked("fact", FactId::new(stored.fact))? } }
+
+    507 LinkRestored LinkRestoredV1
+    { Self::LinkRestored => LinkRestoredV1 {} }
+    { LinkRestoredV1 {} => MissionEvent::LinkRestored }
 });

@@ -80,5 +80,13 @@ pub(crate) fn mission() -> Vec<(&'static str, u16, MissionEvent)> {
     vec![
         ("full", 1, bound),
         ("full", 1, MissionEvent::MissionContinued { session }),
+        (
+            "full",
+            1,
+            MissionEvent::LinkLost {
+                fact: FactId::new("M100-07:0192f2c1:f9").unwrap(),
+            },
+        ),
+        ("full", 1, MissionEvent::LinkRestored),
     ]
 }

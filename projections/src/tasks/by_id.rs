@@ -76,6 +76,7 @@ fn follow(
                 | Facts::User(_)
                 | Facts::Session(_)
                 | Facts::Task(_)
+                | Facts::Operation(_)
                 | Facts::Other) => each(record, &facts),
             }
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use domain::drone::Sender;
-use domain::id::{DeliveryId, DroneId, MissionId};
+use domain::id::{DeliveryId, DroneId, MissionId, OperationId};
 use domain::session::{ParkReason, ReceivedFact, SessionEvent};
 use domain::task::{Matter, TaskId};
 use domain::time::Timestamp;
@@ -19,6 +19,7 @@ use crate::event_place::{EventPage, EventPlace};
 use crate::feeding::ONE_RECORD;
 use crate::fleet::{self, DroneRow, Fleet};
 use crate::live::DroneName;
+use crate::open_operations::{self, OpenOperation, OpenOperations};
 use crate::projection::Facts;
 use crate::statistics::{self, HourlyStatistics, StatisticsPage, StatisticsQuery};
 use crate::tasks::{self, Task, Tasks, TasksQuery};
@@ -93,6 +94,40 @@ impl Views {
             })
         };
         self.current(&Fleet, ask).await
+    }
+
+    /// The operations that wait for a moment up to `now`, the oldest first, at most `limit` and
+    /// [`OPERATIONS_PER_PAGE_MAX`](crate::OPERATIONS_PER_PAGE_MAX), as of the view's position.
+    ///
+    /// # Errors
+    /// [`QueryError`]; `Lagging` while the views are being built.
+    pub fn due_operations(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<OperationId>, QueryError> {
+        self.query(|set| {
+            let view = set.view(&OpenOperations);
+            let view = self.caught_up(&view)?;
+            Ok(open_operations::due(&view.overlay(), now, limit)?)
+        })
+    }
+
+    /// The operations of which something is left to be done, after one, by id, at most `limit`
+    /// and [`OPERATIONS_PER_PAGE_MAX`](crate::OPERATIONS_PER_PAGE_MAX), as of the view's position.
+    ///
+    /// # Errors
+    /// [`QueryError`]; `Lagging` while the views are being built.
+    pub fn open_operations(
+        &self,
+        after: Option<OperationId>,
+        limit: usize,
+    ) -> Result<Vec<OpenOperation>, QueryError> {
+        self.query(|set| {
+            let view = set.view(&OpenOperations);
+            let view = self.caught_up(&view)?;
+            Ok(open_operations::open(&view.overlay(), after, limit)?)
+        })
     }
 
     /// A page of all deliveries, of whatever user, as of the view's position.
@@ -248,6 +283,7 @@ impl Views {
                 Facts::Delivery(_)
                 | Facts::User(_)
                 | Facts::Task(_)
+                | Facts::Operation(_)
                 | Facts::Other
                 | Facts::Undecodable(_),
             )

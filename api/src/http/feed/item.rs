@@ -2,14 +2,16 @@
 
 use domain::codec::{DecodeError, StoredEvent as _};
 use domain::delivery::DeliveryEvent;
-use domain::id::{DeliveryId, EventId, UserId};
+use domain::dispatch::DispatchEvent;
+use domain::id::{DeliveryId, EventId, MissionId, UserId};
 use domain::time::Timestamp;
 use domain::user::UserEvent;
 use eventstore::{Event, LogIdentity, Position, Record, StreamVersion, event_id};
 use serde_json::{Map, Value, json};
 
 use super::place::Place;
-use super::wanted::Traits;
+use super::wanted::{DISPATCH, Traits};
+use crate::http::representation::dispatch::asked;
 use crate::http::representation::history::{Frame, data};
 use crate::transfer::cloud_events;
 
@@ -58,17 +60,17 @@ impl Happening<'_> {
     /// # Errors
     /// [`Unreadable`].
     pub(super) fn item(&self, identity: LogIdentity) -> Result<(&'static str, Value), Unreadable> {
-        let (name, data) = self.content().map_err(|why| Unreadable {
+        let (name, delivery, data) = self.content().map_err(|why| Unreadable {
             position: self.record.position,
             why,
         })?;
-        let Traits { user, delivery, .. } = self.traits();
+        let Traits { user, .. } = self.traits();
         let id = EventId::from_uuid(event_id(self.record.stream, self.version));
         let mut item = Map::new();
         let cursor = self.place.cursor(identity);
         item.insert("cursor".to_owned(), Value::String(cursor));
         item.insert("id".to_owned(), json!(id.to_string()));
-        let delivery = delivery.map(|id| DeliveryId::from_uuid(id).to_string());
+        let delivery = delivery.map(|id| id.to_string());
         item.insert("delivery_id".to_owned(), json!(delivery));
         let user = user.map(|id| UserId::from_uuid(id).to_string());
         item.insert("user_id".to_owned(), json!(user));
@@ -86,23 +88,31 @@ impl Happening<'_> {
         Ok((name, Value::Object(item)))
     }
 
-    fn content(&self) -> Result<(&'static str, Value), DecodeError> {
+    /// Its name, the delivery it is about, and what it carries.
+    fn content(&self) -> Result<(&'static str, Option<DeliveryId>, Value), DecodeError> {
         let Event {
             event_type,
             schema,
             payload,
             ..
         } = self.event;
-        if self.traits().delivery.is_some() {
+        if let Some(delivery) = self.traits().delivery {
             let event = DeliveryEvent::decode(event_type.0, schema.0, payload)?;
-            return Ok((event.name(), data(&event)));
+            let delivery = DeliveryId::from_uuid(delivery);
+            return Ok((event.name(), Some(delivery), data(&event)));
+        }
+        if self.record.stream.category == DISPATCH {
+            let event = DispatchEvent::decode(event_type.0, schema.0, payload)?;
+            let mission = MissionId::from_uuid(self.record.stream.key);
+            let (delivery, data) = asked(mission, &event);
+            return Ok((event.name(), delivery, data));
         }
         let known = UserEvent::TYPES
             .iter()
             .find(|known| known.number == event_type.0);
         let event_type = event_type.0;
         let known = known.ok_or(DecodeError::UnknownType { event_type })?;
-        Ok((known.name, json!({})))
+        Ok((known.name, None, json!({})))
     }
 
     /// The same as a cloud event, with the item as its data. Type, source,

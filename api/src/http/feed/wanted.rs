@@ -2,6 +2,7 @@
 
 use domain::codec::{self, StoredEvent as _};
 use domain::delivery::DeliveryEvent;
+use domain::dispatch::DispatchEvent;
 use domain::id::{DeliveryId, UserId};
 use domain::stream::{Category as Known, StreamName};
 use domain::user::UserEvent;
@@ -34,14 +35,17 @@ pub(super) struct Traits {
 
 const DELIVERY: Category = Category::new(Known::Delivery.number());
 const USER: Category = Category::new(Known::User.number());
+pub(super) const DISPATCH: Category = Category::new(Known::Dispatch.number());
+
+/// What Airpost asks of Drone Management; how it came out is in what drones report.
+const REQUESTS: [&str; 2] = ["MissionRequested", "StandDownRequested"];
 
 impl Traits {
     /// Of an event of a record that the feed shows.
     pub(super) fn of(record: &Record, event_type: EventType) -> Self {
         let is_delivery = record.stream.category == DELIVERY;
-        let user = record
-            .owner
-            .or_else(|| (!is_delivery).then_some(record.stream.key));
+        let is_user = record.stream.category == USER;
+        let user = record.owner.or(is_user.then_some(record.stream.key));
         Self {
             event_type,
             user,
@@ -54,7 +58,7 @@ impl Wanted {
     /// The records that hold all events that are wanted, and others.
     pub(super) fn filter(&self) -> Filter {
         Filter {
-            categories: vec![DELIVERY, USER],
+            categories: vec![DELIVERY, USER, DISPATCH],
             event_types: self.types.clone(),
             owner: self.user.map(UserId::uuid),
         }
@@ -68,7 +72,8 @@ impl Wanted {
 
     /// Whether an event is wanted.
     pub(super) fn wants(&self, traits: &Traits) -> bool {
-        (self.types.is_empty() || self.types.contains(&traits.event_type))
+        is_shown(traits.event_type)
+            && (self.types.is_empty() || self.types.contains(&traits.event_type))
             && self.user.is_none_or(|id| traits.user == Some(id.uuid()))
             && self
                 .delivery
@@ -78,7 +83,18 @@ impl Wanted {
 
 /// The types of all events that the feed shows.
 pub(super) fn types() -> impl Iterator<Item = &'static codec::EventType> {
-    DeliveryEvent::TYPES.iter().chain(UserEvent::TYPES)
+    let requests = DispatchEvent::TYPES.iter();
+    let requests = requests.filter(|known| REQUESTS.contains(&known.name));
+    DeliveryEvent::TYPES
+        .iter()
+        .chain(UserEvent::TYPES)
+        .chain(requests)
+}
+
+/// Whether the feed shows events of a type that its categories hold.
+fn is_shown(event_type: EventType) -> bool {
+    let mut answers = DispatchEvent::TYPES.iter();
+    answers.all(|known| known.number != event_type.0 || REQUESTS.contains(&known.name))
 }
 
 /// One type by its name, or several between commas.
@@ -109,6 +125,7 @@ mod tests {
             "created",
             "FactReceived",
             "TaskAcknowledged",
+            "MissionRefused",
             "Created, Cancelled",
         ] {
             let refused = read_types(text).unwrap_err();
@@ -117,7 +134,7 @@ mod tests {
             assert_eq!(found, format!("{:?}", wrong.unwrap()));
             assert!(known.contains("DeliveryComplete"), "{text}: {known}");
             assert!(known.contains("UserSuspended"), "{text}: {known}");
-            for internal in ["FactReceived", "TaskAcknowledged"] {
+            for internal in ["FactReceived", "TaskAcknowledged", "MissionRefused"] {
                 assert!(!known.contains(internal), "{text}: {known}");
             }
         }

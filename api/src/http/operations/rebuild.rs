@@ -73,8 +73,11 @@ async fn rebuild(
         Progress::Succeeded { .. } if preferences.wait.is_some() => StatusCode::OK,
         Progress::Pending
         | Progress::Running { .. }
+        | Progress::Compensating { .. }
         | Progress::Succeeded { .. }
-        | Progress::Failed(_) => StatusCode::ACCEPTED,
+        | Progress::Failed(_)
+        | Progress::Cancelled(_)
+        | Progress::TimedOut(_) => StatusCode::ACCEPTED,
     };
     Ok(answer(&operation, status, preferences))
 }
@@ -177,7 +180,7 @@ pub(super) fn as_operation(rebuild: &Rebuild, now_us: i64) -> Operation {
     let progress = match &rebuild.status {
         RebuildStatus::Waiting => Progress::Pending,
         RebuildStatus::Running { position } => Progress::Running {
-            step: "building",
+            step: Some("building"),
             done: json!({
                 "position": position.get(),
                 "target": rebuild.target,

@@ -101,6 +101,14 @@ kinds! {
     TagInUse CONFLICT "tag-in-use" "Tag in use" retryable: false
         "A drone tells packages by their tags, so a tag is in one delivery at a time. href leads to the delivery that is \
          not over and has a package with this one. Take another tag, or wait until that delivery is over.";
+    /// Nothing came of a booking that was taken.
+    NotScheduled CONFLICT "not-scheduled" "Not scheduled" retryable: false
+        "The booking was taken, and then a step of it came to nothing: reason says which, detail what to do. What had \
+         been done for it was undone. href leads to the delivery, which is rejected.";
+    /// The billing service will not pay.
+    PaymentDeclined CONFLICT "payment-declined" "Payment declined" retryable: false
+        "The billing service declined to authorize the payment, so the booking was refused. Nothing was charged. href \
+         leads to the delivery, which is rejected.";
     /// The user may not do this while suspended.
     UserSuspended CONFLICT "user-suspended" "User suspended" retryable: false
         "The user is suspended and can book nothing until reinstated.";

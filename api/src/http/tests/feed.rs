@@ -37,9 +37,11 @@ async fn all_events_come_oldest_first_and_those_of_users_without_contacts() {
             "UserCreated",
             "Created",
             "Scheduled",
+            "MissionRequested",
             "UserCreated",
             "Created",
             "Scheduled",
+            "MissionRequested",
             "CancellationRequested",
             "Cancelled",
         ]
@@ -52,13 +54,13 @@ async fn all_events_come_oldest_first_and_those_of_users_without_contacts() {
         "{text}"
     );
     let sequences: Vec<_> = all.iter().map(|item| item["sequence"].clone()).collect();
-    assert_eq!(sequences, [1, 1, 2, 1, 1, 2, 3, 4]);
+    assert_eq!(sequences, [1, 1, 2, 1, 1, 1, 2, 1, 3, 4]);
     assert_eq!(
         (&all[0]["user_id"], &all[0]["delivery_id"]),
         (&json!(ada), &Value::Null)
     );
     assert_eq!(
-        (&all[4]["user_id"], &all[4]["delivery_id"]),
+        (&all[5]["user_id"], &all[5]["delivery_id"]),
         (&json!(bob), &json!(second))
     );
     // Beside what leads to it, an item is the history's.
@@ -87,13 +89,13 @@ async fn a_reader_goes_on_from_a_page_from_an_event_and_from_an_empty_end() {
     assert_eq!(page.at("/more"), true);
     // A cursor fits every filter.
     let rest = scene.get(&format!("/v1/events?after={next}")).await;
-    assert_eq!(items(&rest), all[5..]);
+    assert_eq!(items(&rest), all[6..]);
     // What a stream had come to is later than what its address says.
-    let last = all[6]["cursor"].as_str().unwrap();
+    let last = all[7]["cursor"].as_str().unwrap();
     let path = format!("/v1/events?after={next}");
     let last = [("last-event-id", last)];
     let resumed = scene.call("GET", &path, &last, None).await;
-    assert_eq!(items(&resumed), all[7..]);
+    assert_eq!(items(&resumed), all[8..]);
     let end = rest.text("/next");
     let nothing = scene.get(&format!("/v1/events?after={end}")).await;
     assert_eq!(
@@ -119,6 +121,7 @@ async fn the_events_of_a_user_and_of_a_delivery_can_be_had_alone() {
             "UserCreated",
             "Created",
             "Scheduled",
+            "MissionRequested",
             "CancellationRequested",
             "Cancelled"
         ]

@@ -89,7 +89,7 @@ async fn a_rebuild_is_an_operation_that_can_be_asked_for_until_it_is_over_and_af
     assert_eq!(asked.header("content-location"), path);
     assert_eq!(asked.header("cache-control"), "no-store");
     assert_eq!(path, format!("/v1/operations/{}", asked.text("/id")));
-    assert!(asked.text("/id").starts_with("op_"), "{asked:?}");
+    assert!(asked.text("/id").starts_with("opn_"), "{asked:?}");
     assert_eq!(asked.text("/kind"), "rebuild");
     assert_eq!(asked.text("/projection"), "delivery_status");
 
@@ -152,7 +152,7 @@ async fn preferences_are_honoured_as_far_as_they_fit_and_only_those_are_named() 
         assert!(
             answer
                 .header("content-location")
-                .starts_with("/v1/operations/op_")
+                .starts_with("/v1/operations/opn_")
         );
         assert_eq!(answer.headers.contains_key("location"), status == 202);
     }
@@ -170,10 +170,10 @@ async fn what_is_not_there_is_not_found_and_what_is_not_understood_is_not_passed
     }
     let id = Uuid::from_u128(7);
     for path in [
-        format!("/v1/operations/op_{id}"),
+        format!("/v1/operations/opn_{id}"),
         format!("/v1/operations/{id}"),
         format!("/v1/operations/dlv_{id}"),
-        "/v1/operations/op_".to_owned(),
+        "/v1/operations/opn_".to_owned(),
     ] {
         scene.get(&path).await.problem(404);
     }

@@ -175,13 +175,15 @@ async fn a_silent_stream_beats_every_15_seconds_and_tells_how_far_it_has_come() 
     let delivery = scene.delivery(&ada).await;
     let path = format!("/v1/events?after={}", stream.last_id);
     let rest = scene.get(&path).await;
-    assert_eq!(rest.at("/items").as_array().unwrap().len(), 2);
+    assert_eq!(rest.at("/items").as_array().unwrap().len(), 3);
     let moved = stream.next().await.unwrap().id.unwrap();
     assert_ne!(moved, id);
     let cancel = format!("/v1/deliveries/{delivery}/cancel");
     scene.post(&cancel, json!({"reason": "mistake"})).await;
     assert_eq!(stream.item().await["type"], "Cancelled");
-    // From here on it is silent anew.
+    // What was written beside it is passed over; from there on it is silent anew.
+    let passed = stream.next_after(BEAT).await.text;
+    assert!(passed.starts_with(": hb\nid: "), "{passed}");
     assert_eq!(stream.next_after(BEAT).await.text, ": hb");
 }
 

@@ -132,7 +132,7 @@ async fn what_is_not_found_is_named_with_where_to_look() {
         ("/v1/deliveries/dlv_1/events", "delivery", "/v1/deliveries"),
         ("/v1/drones/M100-07", "drone", "/v1/drones"),
         ("/v1/tasks/tsk_1", "task", "/v1/tasks"),
-        ("/v1/operations/op_1", "operation", "Location"),
+        ("/v1/operations/opn_1", "operation", "Location"),
         (
             "/v1/delivery/dlv_1",
             "\"/v1/delivery/dlv_1\"",

@@ -255,6 +255,7 @@ fn a_record_that_cannot_be_read_parks_its_stream_and_no_view_stands_still() {
         ("delivery_history", 0, 0),
         ("waiting_sessions", 0, 0),
         ("dead_letters", 0, 0),
+        ("open_operations", 0, 0),
     ] {
         assert!(taken.contains(&expected), "{expected:?}: {taken:?}");
     }

@@ -1,0 +1,12 @@
+//! The scheduling process at work: looks at operations when something happens to them or their
+//! time has come, and does outside what they have claimed.
+//!
+//! What is to be done follows from the log, and what waits for a moment is found in a view of it:
+//! so a restart goes on where the last run ended, and a timer in memory is never the only one to
+//! know of a deadline.
+
+mod billing;
+mod runner;
+
+pub use billing::{Billing, BillingError};
+pub use runner::{Runner, RunnerSettings};

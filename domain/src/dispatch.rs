@@ -1,0 +1,240 @@
+//! Dispatch: what Airpost asks of Drone Management about a mission.
+//!
+//! ```text
+//! MissionRequested, once more if nobody answers ──▶ the fleet's own facts
+//!      ├──MissionRefused        the fleet will not fly it
+//!      └──StandDownRequested    it is not wanted any more
+//! ```
+//! Drone Management reads the requests in the event feed, and answers with
+//! drone events. They lie on a stream of their own beside the mission's, so that asking
+//! never competes with what drones report.
+
+pub(crate) mod payload;
+
+#[cfg(test)]
+mod tests;
+
+use crate::delivery::{
+    Anomaly, Confirmation, Delivery, DeliveryEvent, Phase, Size, UnassignReason,
+};
+use crate::geo::GeoPoint;
+use crate::id::{DeliveryId, MissionId, Tag};
+use crate::quantity::MassG;
+use crate::text::Comment;
+use crate::time::{Timestamp, Window};
+
+/// An event of what is asked about a mission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DispatchEvent {
+    /// Drone Management is asked to fly the mission; once more, if it did not answer.
+    MissionRequested(Box<MissionRequest>),
+    /// Drone Management will not fly it.
+    MissionRefused {
+        /// The fleet's own words.
+        detail: Option<Comment>,
+    },
+    /// Drone Management is asked to end it, also one that it began by itself.
+    StandDownRequested {
+        /// The delivery it was for.
+        delivery: DeliveryId,
+        /// Why.
+        reason: StandDownReason,
+    },
+}
+
+/// What Drone Management is asked to fly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissionRequest {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// The how-manieth mission of the delivery it will be.
+    pub epoch: u32,
+    /// The how-manieth time that a drone is asked for since the delivery had none, from 1.
+    pub ask: u8,
+    /// Whether the package waits at a hub; where that is, the fleet that brought it there knows.
+    pub is_at_hub: bool,
+    /// Where the sender is.
+    pub pickup: GeoPoint,
+    /// Where the package is wanted.
+    pub dropoff: GeoPoint,
+    /// What is printed on the package.
+    pub tag: Tag,
+    /// Its size class.
+    pub size: Size,
+    /// Its declared mass.
+    pub mass: MassG,
+    /// When it may be fetched.
+    pub window: Option<Window>,
+    /// When it should have arrived.
+    pub deliver_by: Option<Timestamp>,
+    /// What the recipient has to show.
+    pub confirmation: Confirmation,
+    /// Whether it goes before others.
+    pub expedited: bool,
+}
+
+impl MissionRequest {
+    /// A request to fly a delivery as it is ordered now.
+    #[must_use]
+    pub fn of(id: DeliveryId, delivery: &Delivery, epoch: u32, ask: u8) -> Self {
+        let order = delivery.order();
+        Self {
+            delivery: id,
+            epoch,
+            ask,
+            is_at_hub: delivery.phase() == Phase::AtHub,
+            pickup: order.plan.pickup.point,
+            dropoff: order.plan.dropoff.point,
+            tag: order.package.tag.clone(),
+            size: order.package.size,
+            mass: order.package.mass,
+            window: order.plan.pickup_window,
+            deliver_by: order.plan.deliver_by,
+            confirmation: order.confirmation,
+            expedited: order.expedited,
+        }
+    }
+}
+
+crate::delivery::words! {
+    /// Why a mission is to be ended.
+    StandDownReason {
+        /// The delivery is being cancelled.
+        Cancelled "cancelled",
+        /// When or where changed.
+        Replanned "replanned",
+        /// The attempt failed.
+        AttemptFailed "attempt_failed",
+        /// The package is wanted back.
+        ReturnRequested "return_requested",
+        /// The delivery needs no drone, or has another one.
+        NotWanted "not_wanted",
+        /// Another drone flies for the delivery by now.
+        TwoDrones "two_drones",
+    }
+}
+
+/// What was asked about a mission, and whether it was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dispatch {
+    delivery: DeliveryId,
+    is_requested: bool,
+    is_refused: bool,
+    stood_down: Option<StandDownReason>,
+}
+
+impl Dispatch {
+    /// The delivery that the mission is for.
+    #[must_use]
+    pub const fn delivery(&self) -> DeliveryId {
+        self.delivery
+    }
+
+    /// Whether Airpost asked for it; not so of one that a fleet began by itself.
+    #[must_use]
+    pub const fn is_requested(&self) -> bool {
+        self.is_requested
+    }
+
+    /// Whether Drone Management said that it will not fly it.
+    #[must_use]
+    pub const fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
+    /// Why it was to be ended, if it was: the first reason.
+    #[must_use]
+    pub const fn stood_down(&self) -> Option<StandDownReason> {
+        self.stood_down
+    }
+
+    /// The state after an event. Total: what makes no sense changes nothing.
+    #[must_use]
+    pub fn evolve(state: Option<Self>, event: &DispatchEvent) -> Option<Self> {
+        let begun = |delivery| Self {
+            delivery,
+            is_requested: false,
+            is_refused: false,
+            stood_down: None,
+        };
+        match event {
+            DispatchEvent::MissionRequested(request) => Some(Self {
+                is_requested: true,
+                ..state.unwrap_or_else(|| begun(request.delivery))
+            }),
+            DispatchEvent::MissionRefused { detail: _ } => state.map(|dispatch| Self {
+                is_refused: true,
+                ..dispatch
+            }),
+            DispatchEvent::StandDownRequested { delivery, reason } => {
+                let dispatch = state.unwrap_or_else(|| begun(*delivery));
+                Some(Self {
+                    stood_down: dispatch.stood_down.or(Some(*reason)),
+                    ..dispatch
+                })
+            }
+        }
+    }
+}
+
+/// The missions that some events of a delivery leave without a purpose, and why.
+///
+/// `live` is the mission that was live before them; `reporting` the one whose drone
+/// event they follow from, if they do.
+#[must_use]
+pub fn stand_downs(
+    events: &[DeliveryEvent],
+    live: Option<MissionId>,
+    reporting: Option<MissionId>,
+) -> Vec<(MissionId, StandDownReason)> {
+    let foreign = reporting.filter(|mission| Some(*mission) != live);
+    let wanted = events.iter().filter_map(|event| match event {
+        DeliveryEvent::CancellationRequested { .. } => Some((live?, StandDownReason::Cancelled)),
+        DeliveryEvent::DroneUnassigned {
+            mission, reason, ..
+        } => {
+            (*reason == UnassignReason::Replanned).then_some((*mission, StandDownReason::Replanned))
+        }
+        DeliveryEvent::AttemptFailed { mission, .. } => {
+            Some((*mission, StandDownReason::AttemptFailed))
+        }
+        DeliveryEvent::AnomalyRecorded { why, .. } => Some((foreign?, unwanted_by(*why)?)),
+        DeliveryEvent::Created(_)
+        | DeliveryEvent::Scheduled
+        | DeliveryEvent::Rejected { .. }
+        | DeliveryEvent::Rescheduled(_)
+        | DeliveryEvent::DroneAssigned(_)
+        | DeliveryEvent::HeadedToPickup { .. }
+        | DeliveryEvent::ArrivedAtPickup { .. }
+        | DeliveryEvent::PickedUp { .. }
+        | DeliveryEvent::InTransit { .. }
+        | DeliveryEvent::ArrivedAtDropoff { .. }
+        | DeliveryEvent::DeliveryComplete { .. }
+        | DeliveryEvent::ReturnStarted { .. }
+        | DeliveryEvent::ArrivedAtHub { .. }
+        | DeliveryEvent::Returned { .. }
+        | DeliveryEvent::Cancelled
+        | DeliveryEvent::CancellationRejected { .. }
+        | DeliveryEvent::Failed { .. }
+        | DeliveryEvent::DeadlineMissed { .. }
+        | DeliveryEvent::MilestoneTimeCorrected { .. } => None,
+    });
+    wanted.collect()
+}
+
+/// Why a mission is not wanted that reported what its delivery could not take.
+const fn unwanted_by(anomaly: Anomaly) -> Option<StandDownReason> {
+    match anomaly {
+        Anomaly::TwoDrones => Some(StandDownReason::TwoDrones),
+        // An assignment that came when the delivery could not have one.
+        Anomaly::WrongStatus | Anomaly::NoAttemptsLeft => Some(StandDownReason::NotWanted),
+        Anomaly::ContradictsOutcome
+        | Anomaly::ForeignDrone
+        | Anomaly::MissionAlreadyBound
+        | Anomaly::UnknownDelivery
+        | Anomaly::OutsideDropoffRadius
+        | Anomaly::ReleaseWithoutPosition
+        | Anomaly::ReleaseNotConfirmed
+        | Anomaly::EndedWithPackage => None,
+    }
+}

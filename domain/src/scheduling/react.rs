@@ -1,0 +1,370 @@
+//! What follows from what is so: the steps of a booking, the search for a drone, and what is
+//! undone when either comes to nothing.
+
+use super::event::{Effect, OperationKind, OperationProblem, Step};
+use super::state::{Operation, Outcome};
+use super::{Around, Ask, Next, mission_id};
+use crate::delivery::{DeliveryCommand, Failure, Milestone, Phase, RejectReason, Status};
+use crate::dispatch::{Dispatch, StandDownReason};
+use crate::id::MissionId;
+use crate::time::Timestamp;
+
+/// What follows, of whatever kind the operation is.
+pub(super) fn react(operation: &Operation, around: &Around<'_>) -> Next {
+    if operation.has_ended {
+        return Next::Wait(None);
+    }
+    let case = Case { operation, around };
+    match operation.kind {
+        OperationKind::Schedule => case.schedule(),
+        OperationKind::Reschedule => case.concluded(Outcome::Succeeded),
+        OperationKind::Cancel => case.cancel(),
+        OperationKind::Return => case.bring_back(),
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    operation: &'a Operation,
+    around: &'a Around<'a>,
+}
+
+impl Case<'_> {
+    /// Whether a deadline is over.
+    fn is_over(self, deadline: Timestamp) -> bool {
+        deadline <= self.around.deadlines_to
+    }
+
+    /// Says what came of it, once, then that nothing is left.
+    fn concluded(self, outcome: Outcome) -> Next {
+        if self.operation.outcome.is_none() {
+            Next::Conclude(outcome)
+        } else {
+            Next::End
+        }
+    }
+
+    fn cancel(self) -> Next {
+        match self.around.delivery.status() {
+            Status::Cancelling => Next::Wait(None),
+            Status::Cancelled => self.concluded(Outcome::Succeeded),
+            Status::Complete => self.failed(OperationProblem::AlreadyDelivered),
+            Status::Rejected => self.failed(OperationProblem::EndedOtherwise),
+            Status::Pending
+            | Status::Scheduled
+            | Status::Assigned
+            | Status::HeadedToPickup
+            | Status::AtPickup
+            | Status::Loaded
+            | Status::InTransit
+            | Status::AtDropoff
+            | Status::Returning
+            | Status::AtHub
+            | Status::Returned
+            | Status::Failed => self.failed(OperationProblem::AlreadyPickedUp),
+        }
+    }
+
+    fn bring_back(self) -> Next {
+        match self.around.delivery.status() {
+            Status::Returned => self.concluded(Outcome::Succeeded),
+            Status::Complete => self.failed(OperationProblem::AlreadyDelivered),
+            Status::Rejected | Status::Cancelled | Status::Failed => {
+                self.failed(OperationProblem::EndedOtherwise)
+            }
+            Status::Pending
+            | Status::Scheduled
+            | Status::Assigned
+            | Status::HeadedToPickup
+            | Status::AtPickup
+            | Status::Loaded
+            | Status::InTransit
+            | Status::AtDropoff
+            | Status::Cancelling
+            | Status::Returning
+            | Status::AtHub => Next::Wait(None),
+        }
+    }
+
+    fn failed(self, problem: OperationProblem) -> Next {
+        self.concluded(Outcome::Failed(problem))
+    }
+
+    fn schedule(self) -> Next {
+        let delivery = self.around.delivery;
+        match delivery.phase() {
+            Phase::Pending => self.book(),
+            Phase::Scheduled => {
+                if self.operation.outcome.is_none() {
+                    return Next::Conclude(Outcome::Succeeded);
+                }
+                self.find_drone()
+            }
+            Phase::AtHub if delivery.wants_another_attempt() => self.find_drone(),
+            Phase::AtHub if !delivery.may_be_assigned_again() => self.give_up(),
+            Phase::AtHub
+            | Phase::Fetching { .. }
+            | Phase::Carrying(_)
+            | Phase::Returning
+            | Phase::Cancelling { .. } => self.unneeded_mission().unwrap_or_else(|| self.watch()),
+            Phase::Complete | Phase::Returned => self.wind_up(false),
+            Phase::Failed(reason) => self.wind_up(reason == Failure::NoDrone),
+            Phase::Cancelled | Phase::Rejected(_) => self.wind_up(true),
+        }
+    }
+
+    /// The steps up to the booking that stands.
+    fn book(self) -> Next {
+        let operation = self.operation;
+        if let Some((_, reason)) = operation.failed {
+            let reject = || self.decide_to_reject(reason);
+            return self.undo().unwrap_or_else(reject);
+        }
+        let checks = [Step::User, Step::Package, Step::Serviceability];
+        let unchecked = checks.into_iter().find(|step| !operation.has_passed(*step));
+        if let Some(step) = unchecked {
+            return Next::Check(step);
+        }
+        if self.around.settings.has_billing && !operation.has_passed(Step::Payment) {
+            return self.pay();
+        }
+        let now = self.around.now;
+        Next::Decide(DeliveryCommand::Schedule { now })
+    }
+
+    fn decide_to_reject(self, reason: RejectReason) -> Next {
+        let now = self.around.now;
+        Next::Decide(DeliveryCommand::Reject { reason, now })
+    }
+
+    fn pay(self) -> Next {
+        if self.operation.payment.is_authorized() {
+            return Next::Pass(Step::Payment);
+        }
+        if let Some(reason) = self.operation.payment.denied {
+            return Next::Fail(Step::Payment, reason);
+        }
+        let latest = self.payment_latest();
+        if self.is_over(latest) && self.operation.payment.claim.is_none() {
+            return Next::Fail(Step::Payment, RejectReason::PaymentUnavailable);
+        }
+        match self.attempt(Effect::AuthorizePayment) {
+            Next::Wait(Some(at)) => Next::Wait(Some(at.min(latest))),
+            next @ (Next::Wait(None)
+            | Next::Claim { .. }
+            | Next::Check(_)
+            | Next::Pass(_)
+            | Next::Fail(..)
+            | Next::Decide(_)
+            | Next::Ask(_)
+            | Next::StandDown(..)
+            | Next::FreePackage
+            | Next::Conclude(_)
+            | Next::End) => next,
+        }
+    }
+
+    /// Until when an answer about the payment is any good.
+    fn payment_latest(self) -> Timestamp {
+        let plan = &self.around.delivery.order().plan;
+        let waited = self
+            .operation
+            .started_at
+            .plus(self.around.settings.payment_wait);
+        let window = plan.pickup_window.map(|window| window.not_after());
+        [window, plan.deliver_by]
+            .into_iter()
+            .flatten()
+            .fold(waited, Ord::min)
+    }
+
+    /// Tries something outside, unless somebody is at it or it is too early to try again.
+    fn attempt(self, effect: Effect) -> Next {
+        let payment = &self.operation.payment;
+        if let Some((_, until)) = payment.claim
+            && until > self.around.now
+        {
+            return Next::Wait(Some(until));
+        }
+        if let Some(retry_at) = payment.retry_at
+            && retry_at > self.around.now
+        {
+            return Next::Wait(Some(retry_at));
+        }
+        let attempt = payment.attempts.saturating_add(1);
+        Next::Claim { effect, attempt }
+    }
+
+    /// What is left to be undone, the last thing first; nothing if all is.
+    fn undo(self) -> Option<Next> {
+        if let Some(next) = self.unneeded_mission() {
+            return Some(next);
+        }
+        let payment = &self.operation.payment;
+        if payment.is_unknown || payment.is_authorizing() {
+            // Only the same request again tells whether there is something to take back.
+            return Some(self.attempt(Effect::AuthorizePayment));
+        }
+        if payment.is_authorized() {
+            return Some(self.attempt(Effect::VoidPayment));
+        }
+        self.operation.holds_package.then_some(Next::FreePackage)
+    }
+
+    /// The delivery's life is over: nothing of the booking stays, or only what was earned.
+    fn wind_up(self, is_for_nothing: bool) -> Next {
+        let left = if is_for_nothing {
+            self.undo()
+        } else {
+            let surplus = || {
+                let has_surplus = self.operation.payment.has_surplus();
+                has_surplus.then(|| self.attempt(Effect::VoidPayment))
+            };
+            let package = || self.operation.holds_package.then_some(Next::FreePackage);
+            self.unneeded_mission().or_else(surplus).or_else(package)
+        };
+        left.unwrap_or_else(|| self.concluded(self.ending()))
+    }
+
+    /// What came of the booking whose delivery's life is over before it stood.
+    fn ending(self) -> Outcome {
+        match (self.around.delivery.phase(), self.operation.failed) {
+            (Phase::Rejected(RejectReason::PaymentUnavailable), _) => {
+                Outcome::TimedOut(OperationProblem::PaymentUnavailable)
+            }
+            (Phase::Rejected(reason), _) | (_, Some((_, reason))) => {
+                Outcome::Failed(OperationProblem::of_rejection(reason))
+            }
+            (
+                Phase::Pending
+                | Phase::Scheduled
+                | Phase::Fetching { .. }
+                | Phase::Carrying(_)
+                | Phase::Returning
+                | Phase::AtHub
+                | Phase::Cancelling { .. }
+                | Phase::Complete
+                | Phase::Returned
+                | Phase::Cancelled
+                | Phase::Failed(_),
+                None,
+            ) => Outcome::Cancelled,
+        }
+    }
+
+    /// Asks for a drone, waits for it, asks again.
+    fn find_drone(self) -> Next {
+        let delivery = self.around.delivery;
+        if !delivery.may_be_assigned_again() {
+            return self.no_drone();
+        }
+        let window = delivery.order().plan.pickup_window;
+        if let Some(window) = window
+            && self.is_over(window.not_after())
+        {
+            return self.no_drone();
+        }
+        let epoch = delivery.epoch().saturating_add(1);
+        let Some(asked) = self.operation.asked.filter(|asked| asked.epoch == epoch) else {
+            if let Some(next) = self.unneeded_mission() {
+                return next;
+            }
+            let lead = self.around.settings.dispatch_lead;
+            let begin = window.map(|window| window.not_before().minus(lead));
+            return match begin.filter(|begin| *begin > self.around.now) {
+                Some(begin) => self.wait(begin),
+                None => self.ask(1, mission_id(self.operation.delivery, epoch, 1)),
+            };
+        };
+        let is_refused = self.around.asked.is_some_and(Dispatch::is_refused);
+        if !is_refused && !self.is_over(asked.answer_by) {
+            return self.wait(asked.answer_by);
+        }
+        let ask = asked.ask.saturating_add(1);
+        if ask > self.around.settings.asks_max {
+            return self.no_drone();
+        }
+        // Silence may be a request that was lost: the same mission is asked for once more. What
+        // was refused is not.
+        let mission = if is_refused {
+            mission_id(self.operation.delivery, epoch, ask)
+        } else {
+            asked.mission
+        };
+        self.ask(ask, mission)
+    }
+
+    fn ask(self, ask: u8, mission: MissionId) -> Next {
+        let epoch = self.around.delivery.epoch().saturating_add(1);
+        let answer_by = self.around.now.plus(self.around.settings.answer_wait);
+        Next::Ask(Ask {
+            mission,
+            epoch,
+            ask,
+            answer_by,
+        })
+    }
+
+    /// No drone comes. The delivery's life ends first, so that none can be assigned while what
+    /// was done for it is being undone.
+    fn no_drone(self) -> Next {
+        if let Some(next) = self.unneeded_mission() {
+            return next;
+        }
+        if self.around.delivery.epoch() == 0 {
+            self.decide_to_reject(RejectReason::NoDrone)
+        } else {
+            self.give_up()
+        }
+    }
+
+    fn give_up(self) -> Next {
+        let now = self.around.now;
+        Next::Decide(DeliveryCommand::GiveUp { now })
+    }
+
+    /// A mission that was asked for, and that Drone Management may yet fly: the delivery does not
+    /// need it any more, or has another one.
+    fn unneeded_mission(self) -> Option<Next> {
+        let mission = self.operation.asked?.mission;
+        let is_answered = |asked: &Dispatch| asked.is_refused() || asked.stood_down().is_some();
+        let mut reached = self.around.delivery.milestones().iter();
+        let was_taken =
+            reached.any(|step| step.milestone == Milestone::Assigned && step.mission == mission);
+        let is_open = !was_taken && !self.around.asked.is_some_and(is_answered);
+        is_open.then_some(Next::StandDown(mission, StandDownReason::NotWanted))
+    }
+
+    /// What time alone brings about.
+    fn watch(self) -> Next {
+        let delivery = self.around.delivery;
+        let now = self.around.now;
+        let deadline = delivery.order().plan.deliver_by;
+        let deadline = deadline.filter(|_| !delivery.is_deadline_missed());
+        let deadlines = [deadline.map(|at| (at, DeliveryCommand::MissDeadline { now }))];
+        let next = deadlines.into_iter().flatten().min_by_key(|(at, _)| *at);
+        match next {
+            Some((at, command)) if self.is_over(at) => Next::Decide(command),
+            Some((at, _)) => Next::Wait(Some(at)),
+            None => Next::Wait(None),
+        }
+    }
+
+    /// Waits for a moment, or for what else time brings about before.
+    fn wait(self, at: Timestamp) -> Next {
+        match self.watch() {
+            Next::Wait(Some(other)) => Next::Wait(Some(other.min(at))),
+            Next::Wait(None) => Next::Wait(Some(at)),
+            next @ (Next::Claim { .. }
+            | Next::Check(_)
+            | Next::Pass(_)
+            | Next::Fail(..)
+            | Next::Decide(_)
+            | Next::Ask(_)
+            | Next::StandDown(..)
+            | Next::FreePackage
+            | Next::Conclude(_)
+            | Next::End) => next,
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! What is known of an operation by having folded its events.
+
+use super::event::{
+    Authorization, Deferral, Effect, OperationEvent, OperationKind, OperationProblem, Step, Turn,
+};
+use crate::decider::Occurrence;
+use crate::delivery::RejectReason;
+use crate::id::{DeliveryId, MissionId, UserId};
+use crate::time::Timestamp;
+
+/// Most authorizations kept of one operation. One is usual; a further one comes
+/// only of a billing service that does not keep to its idempotency keys.
+pub const AUTHORIZATIONS_MAX: usize = 16;
+
+/// An operation that was started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    pub(super) kind: OperationKind,
+    pub(super) delivery: DeliveryId,
+    pub(super) user: UserId,
+    pub(super) sequence: u64,
+    /// The last step that passed.
+    pub(super) passed: Option<Step>,
+    pub(super) failed: Option<(Step, RejectReason)>,
+    pub(super) payment: Payment,
+    pub(super) asked: Option<Asked>,
+    pub(super) holds_package: bool,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) next_at: Option<Timestamp>,
+    pub(super) has_ended: bool,
+    pub(super) started_at: Timestamp,
+    pub(super) changed_at: Timestamp,
+}
+
+/// What came of an operation, as its client sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It is so.
+    Succeeded,
+    /// It will not be.
+    Failed(OperationProblem),
+    /// The delivery was cancelled before.
+    Cancelled,
+    /// It took too long.
+    TimedOut(OperationProblem),
+}
+
+crate::delivery::words! {
+    /// How far an operation is, as its client sees it.
+    OperationStatus {
+        /// It was asked for, and nothing was done yet.
+        Pending "pending",
+        /// It is under way.
+        Running "running",
+        /// It cannot be, and what was done is being undone.
+        Compensating "compensating",
+        /// It is so.
+        Succeeded "succeeded",
+        /// It will not be.
+        Failed "failed",
+        /// The delivery was cancelled before.
+        Cancelled "cancelled",
+        /// It took too long.
+        TimedOut "timed_out",
+    }
+}
+
+/// What is known of the payment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Payment {
+    /// Attempts so far, of whatever effect.
+    pub(super) attempts: u32,
+    /// Under way: which effect, until when.
+    pub(super) claim: Option<(Effect, Timestamp)>,
+    pub(super) retry_at: Option<Timestamp>,
+    /// Deferrals since something last worked.
+    pub(super) deferrals: u32,
+    /// Why it will not be paid, if that was said.
+    pub(super) denied: Option<RejectReason>,
+    /// An authorization may have been given that nobody heard of.
+    pub(super) is_unknown: bool,
+    /// Those that were given, and whether they were taken back.
+    pub(super) authorizations: Vec<(Authorization, bool)>,
+}
+
+/// The mission that Drone Management was asked for last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) mission: MissionId,
+    pub(super) epoch: u32,
+    pub(super) ask: u8,
+    pub(super) answer_by: Timestamp,
+}
+
+impl Operation {
+    /// What it is for.
+    #[must_use]
+    pub const fn kind(&self) -> OperationKind {
+        self.kind
+    }
+
+    /// The delivery it is about.
+    #[must_use]
+    pub const fn delivery(&self) -> DeliveryId {
+        self.delivery
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub const fn user(&self) -> UserId {
+        self.user
+    }
+
+    /// The delivery's sequence when it was asked for.
+    #[must_use]
+    pub const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// What came of it, once something did.
+    #[must_use]
+    pub const fn outcome(&self) -> Option<Outcome> {
+        self.outcome
+    }
+
+    /// Why the booking is refused, if a step of it came out badly.
+    #[must_use]
+    pub fn refused(&self) -> Option<RejectReason> {
+        self.failed.map(|(_, reason)| reason)
+    }
+
+    /// The mission that was asked for last.
+    #[must_use]
+    pub fn asked_mission(&self) -> Option<MissionId> {
+        self.asked.map(|asked| asked.mission)
+    }
+
+    /// When it is to be looked at again if nothing happens before.
+    #[must_use]
+    pub const fn next_at(&self) -> Option<Timestamp> {
+        self.next_at
+    }
+
+    /// Whether nothing is left to be done, also after its client's answer.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// When it was asked for.
+    #[must_use]
+    pub const fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    /// When something was last written down of it, deadlines left out.
+    #[must_use]
+    pub const fn changed_at(&self) -> Timestamp {
+        self.changed_at
+    }
+
+    /// How many attempts at effects were made.
+    #[must_use]
+    pub const fn attempts(&self) -> u32 {
+        self.payment.attempts
+    }
+
+    /// How many attempts in a row came to nothing.
+    #[must_use]
+    pub const fn deferrals(&self) -> u32 {
+        self.payment.deferrals
+    }
+
+    /// The authorization that is to be taken back next: the last one that stands.
+    #[must_use]
+    pub fn authorization_to_void(&self) -> Option<&Authorization> {
+        self.payment.standing().last()
+    }
+
+    /// How far it is, as its client sees it.
+    #[must_use]
+    pub fn status(&self) -> OperationStatus {
+        match self.outcome {
+            Some(Outcome::Succeeded) => OperationStatus::Succeeded,
+            Some(Outcome::Failed(_)) => OperationStatus::Failed,
+            Some(Outcome::Cancelled) => OperationStatus::Cancelled,
+            Some(Outcome::TimedOut(_)) => OperationStatus::TimedOut,
+            None if self.failed.is_some() => OperationStatus::Compensating,
+            None if self.kind == OperationKind::Schedule && self.passed.is_none() => {
+                OperationStatus::Pending
+            }
+            None => OperationStatus::Running,
+        }
+    }
+
+    /// The step that it is at; none before the first, and none of other kinds than a booking.
+    #[must_use]
+    pub fn step(&self) -> Option<Step> {
+        if self.kind != OperationKind::Schedule || self.has_ended {
+            return None;
+        }
+        if let Some((step, _)) = self.failed {
+            return Some(step);
+        }
+        if self.asked.is_some() {
+            return Some(Step::Assignment);
+        }
+        if self.outcome == Some(Outcome::Succeeded) {
+            return Some(Step::Dispatch);
+        }
+        match self.passed? {
+            Step::User => Some(Step::Package),
+            Step::Package => Some(Step::Serviceability),
+            Step::Serviceability => Some(Step::Payment),
+            Step::Payment | Step::Dispatch => Some(Step::Dispatch),
+            Step::Assignment => Some(Step::Assignment),
+        }
+    }
+
+    pub(super) fn has_passed(&self, step: Step) -> bool {
+        self.passed >= Some(step)
+    }
+
+    /// The state after an event. Total: what makes no sense changes nothing.
+    #[must_use]
+    pub(super) fn after(
+        state: Option<Self>,
+        occurrence: &Occurrence<OperationEvent>,
+    ) -> Option<Self> {
+        let at = occurrence.event_time;
+        match (state, &occurrence.event) {
+            (
+                None,
+                OperationEvent::OperationStarted {
+                    kind,
+                    delivery,
+                    user,
+                    sequence,
+                },
+            ) => Some(Self {
+                kind: *kind,
+                delivery: *delivery,
+                user: *user,
+                sequence: *sequence,
+                passed: None,
+                failed: None,
+                payment: Payment::default(),
+                asked: None,
+                holds_package: false,
+                outcome: None,
+                next_at: None,
+                has_ended: false,
+                started_at: at,
+                changed_at: at,
+            }),
+            (None, _) => None,
+            (Some(mut operation), event) => {
+                operation.apply(event);
+                match event {
+                    OperationEvent::DeadlineSet { .. } => {}
+                    OperationEvent::OperationStarted { .. }
+                    | OperationEvent::StepPassed { .. }
+                    | OperationEvent::StepFailed { .. }
+                    | OperationEvent::EffectClaimed { .. }
+                    | OperationEvent::EffectDeferred { .. }
+                    | OperationEvent::PaymentAuthorized { .. }
+                    | OperationEvent::PaymentDenied { .. }
+                    | OperationEvent::PaymentVoided { .. }
+                    | OperationEvent::VoidRefused { .. }
+                    | OperationEvent::MissionAsked { .. }
+                    | OperationEvent::PackageFreed
+                    | OperationEvent::OperationSucceeded
+                    | OperationEvent::OperationFailed { .. }
+                    | OperationEvent::OperationCancelled
+                    | OperationEvent::OperationTimedOut { .. }
+                    | OperationEvent::ProcessEnded
+                    | OperationEvent::ProcessResumed => operation.changed_at = at,
+                }
+                Some(operation)
+            }
+        }
+    }
+
+    fn apply(&mut self, event: &OperationEvent) {
+        match event.turn() {
+            Turn::Same => {}
+            Turn::Until(at) => self.next_at = at,
+            Turn::Ended => {
+                self.has_ended = true;
+                self.next_at = None;
+            }
+            Turn::Resumed => self.has_ended = false,
+        }
+        match event {
+            OperationEvent::OperationStarted { .. }
+            | OperationEvent::DeadlineSet { .. }
+            | OperationEvent::ProcessEnded
+            | OperationEvent::ProcessResumed => {}
+            OperationEvent::StepPassed { step } => {
+                self.passed = self.passed.max(Some(*step));
+                self.holds_package |= *step == Step::Package;
+            }
+            OperationEvent::StepFailed { step, reason } => {
+                self.failed = self.failed.or(Some((*step, *reason)));
+            }
+            OperationEvent::EffectClaimed { effect, until, .. } => {
+                self.payment.claimed(*effect, *until);
+            }
+            OperationEvent::EffectDeferred {
+                effect,
+                attempt,
+                why,
+                retry_at,
+            } => {
+                // Somebody else may have claimed the next attempt meanwhile.
+                if *attempt == self.payment.attempts {
+                    self.payment.deferred(*effect, *why, *retry_at);
+                }
+            }
+            OperationEvent::PaymentAuthorized { authorization } => {
+                self.payment.authorized(authorization);
+            }
+            OperationEvent::PaymentDenied { reason } => {
+                self.payment.answered();
+                self.payment.denied = Some(*reason);
+            }
+            OperationEvent::PaymentVoided { authorization }
+            | OperationEvent::VoidRefused { authorization } => self.payment.voided(authorization),
+            OperationEvent::MissionAsked {
+                mission,
+                epoch,
+                ask,
+                answer_by,
+            } => {
+                self.asked = Some(Asked {
+                    mission: *mission,
+                    epoch: *epoch,
+                    ask: *ask,
+                    answer_by: *answer_by,
+                });
+            }
+            OperationEvent::PackageFreed => self.holds_package = false,
+            OperationEvent::OperationSucceeded => self.conclude(Outcome::Succeeded),
+            OperationEvent::OperationFailed { problem } => {
+                self.conclude(Outcome::Failed(*problem));
+            }
+            OperationEvent::OperationCancelled => self.conclude(Outcome::Cancelled),
+            OperationEvent::OperationTimedOut { problem } => {
+                self.conclude(Outcome::TimedOut(*problem));
+            }
+        }
+    }
+
+    fn conclude(&mut self, outcome: Outcome) {
+        self.outcome = self.outcome.or(Some(outcome));
+    }
+}
+
+impl Payment {
+    fn claimed(&mut self, effect: Effect, until: Timestamp) {
+        // Whoever claimed before never said what came of it.
+        self.is_unknown |= self.is_authorizing();
+        self.attempts = self.attempts.saturating_add(1);
+        self.claim = Some((effect, until));
+        self.retry_at = None;
+    }
+
+    fn deferred(&mut self, effect: Effect, why: Deferral, retry_at: Timestamp) {
+        let may_be_done = match why {
+            Deferral::Unreachable | Deferral::Unavailable | Deferral::Throttled => false,
+            Deferral::Unanswered | Deferral::Unintelligible => true,
+        };
+        self.is_unknown |= may_be_done && effect == Effect::AuthorizePayment;
+        self.claim = None;
+        self.retry_at = Some(retry_at);
+        self.deferrals = self.deferrals.saturating_add(1);
+    }
+
+    fn answered(&mut self) {
+        self.claim = None;
+        self.retry_at = None;
+        self.deferrals = 0;
+        self.is_unknown = false;
+    }
+
+    fn authorized(&mut self, authorization: &Authorization) {
+        self.answered();
+        let is_known = self
+            .authorizations
+            .iter()
+            .any(|(it, _)| it == authorization);
+        if !is_known && self.authorizations.len() < AUTHORIZATIONS_MAX {
+            self.authorizations.push((authorization.clone(), false));
+        }
+    }
+
+    fn voided(&mut self, authorization: &Authorization) {
+        self.claim = None;
+        self.retry_at = None;
+        self.deferrals = 0;
+        for (it, is_voided) in &mut self.authorizations {
+            *is_voided |= it == authorization;
+        }
+    }
+
+    /// An authorization is being asked for, as far as is known.
+    pub(super) fn is_authorizing(&self) -> bool {
+        self.claim
+            .is_some_and(|(effect, _)| effect == Effect::AuthorizePayment)
+    }
+
+    pub(super) fn is_authorized(&self) -> bool {
+        self.standing().next().is_some()
+    }
+
+    /// More was authorized than is to be paid.
+    pub(super) fn has_surplus(&self) -> bool {
+        self.standing().nth(1).is_some()
+    }
+
+    fn standing(&self) -> impl Iterator<Item = &Authorization> {
+        let standing = self
+            .authorizations
+            .iter()
+            .filter(|(_, is_voided)| !is_voided);
+        standing.map(|(authorization, _)| authorization)
+    }
+}

@@ -1,0 +1,14 @@
+//! How scheduling goes, in sentences and laws.
+
+mod world;
+mod booking;
+mod drones;
+mod laws;
+
+use super::*;
+use world::{Bill, World};
+
+/// That many seconds after the beginning.
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_micros(second * 1_000_000).unwrap()
+}

@@ -1,0 +1,156 @@
+//! How a delivery finds a drone, loses it, and finds another.
+
+use super::*;
+use crate::delivery::{Ending, Failure, Phase, Reported, Status};
+use crate::time::Window;
+
+fn scheduled() -> World {
+    let mut world = World::new(SchedulingSettings::default());
+    world.run();
+    world
+}
+
+fn missions(world: &World) -> Vec<MissionId> {
+    world.asked.iter().map(|(mission, _)| *mission).collect()
+}
+
+#[test]
+fn a_drone_is_asked_for_ten_minutes_before_the_window() {
+    let mut order = crate::delivery::tests::order();
+    order.plan.pickup_window = Some(Window::new(at(3_600), at(7_200)).unwrap());
+    let mut world = World::ordering(order, SchedulingSettings::default());
+    assert_eq!(world.run(), Some(at(3_000)));
+    assert_eq!(world.asked, []);
+    world.pass_to(at(3_000));
+    assert_eq!(world.asked.len(), 1);
+}
+
+#[test]
+fn silence_is_asked_again_for_the_same_mission_and_three_times_at_most() {
+    let mut world = scheduled();
+    for second in [60, 120] {
+        world.pass_to(at(second));
+    }
+    let first = world.asked[0].0;
+    assert_eq!(world.asked, [(first, 1), (first, 2), (first, 3)]);
+    world.pass_to(at(180));
+    assert_eq!(
+        world.delivery.as_ref().unwrap().phase(),
+        Phase::Rejected(RejectReason::NoDrone)
+    );
+    assert_eq!(world.stood_down, [(first, StandDownReason::NotWanted)]);
+    assert!(!world.is_package_held && world.has_ended());
+    assert_eq!(world.outcome(), Some(Outcome::Succeeded), "it was booked");
+}
+
+#[test]
+fn what_is_refused_is_not_asked_for_again_but_another_mission() {
+    let mut world = scheduled();
+    for _ in 0..2 {
+        let (mission, _) = *world.asked.last().unwrap();
+        world.refuse(mission);
+        world.run();
+    }
+    let asked = missions(&world);
+    assert_eq!(asked.len(), 3);
+    assert!(asked[0] != asked[1] && asked[1] != asked[2] && asked[0] != asked[2]);
+    world.refuse(asked[2]);
+    world.run();
+    assert_eq!(world.status(), Status::Rejected);
+    assert_eq!(world.stood_down, [], "there is nobody to stand down");
+}
+
+#[test]
+fn a_delivery_that_loses_its_drone_gets_another_and_fails_if_none_comes() {
+    let mut world = scheduled();
+    let first = world.asked[0].0;
+    world.assign(first);
+    world.run();
+    world.end_mission(first, Ending::Aborted);
+    world.run();
+    let second = world.asked[1].0;
+    assert_ne!(first, second);
+    for _ in 0..3 {
+        let until = world.run().unwrap();
+        world.pass_to(until);
+    }
+    assert_eq!(
+        world.delivery.as_ref().unwrap().phase(),
+        Phase::Failed(Failure::NoDrone)
+    );
+    assert!(world.has_ended() && !world.is_package_held);
+}
+
+#[test]
+fn a_mission_that_was_asked_for_is_stood_down_when_a_fleet_sends_a_drone_by_itself() {
+    let mut world = scheduled();
+    let asked = world.asked[0].0;
+    let own = MissionId::from_uuid(uuid::Uuid::from_u128(99));
+    world.assign(own);
+    world.run();
+    assert_eq!(world.live(), Some(own));
+    assert_eq!(world.stood_down, [(asked, StandDownReason::NotWanted)]);
+}
+
+#[test]
+fn a_drone_that_comes_for_a_delivery_that_was_given_up_is_stood_down() {
+    let mut world = scheduled();
+    for second in [60, 120, 180] {
+        world.pass_to(at(second));
+    }
+    let late = MissionId::from_uuid(uuid::Uuid::from_u128(98));
+    world.assign(late);
+    assert_eq!(world.status(), Status::Rejected);
+    assert_eq!(
+        world.stood_down.last(),
+        Some(&(late, StandDownReason::NotWanted))
+    );
+}
+
+#[test]
+fn the_package_is_freed_when_the_delivery_is_over_and_not_before() {
+    let mut world = scheduled();
+    let mission = world.asked[0].0;
+    world.assign(mission);
+    world.run();
+    world.report(mission, Reported::DepartedToDropoff);
+    world.run();
+    assert!(world.is_package_held);
+    world.report(
+        mission,
+        Reported::Returned(crate::delivery::ReturnedTo::Sender),
+    );
+    world.run();
+    assert_eq!(world.status(), Status::Returned);
+    assert!(!world.is_package_held && world.has_ended());
+}
+
+#[test]
+fn a_deadline_that_is_missed_is_noted_once_whatever_else_is_waited_for() {
+    let mut order = crate::delivery::tests::order();
+    order.plan.deliver_by = Some(at(90));
+    let mut world = World::ordering(order, SchedulingSettings::default());
+    assert_eq!(world.run(), Some(at(60)));
+    world.pass_to(at(60));
+    assert_eq!(world.run(), Some(at(90)), "before the next answer is due");
+    world.pass_to(at(90));
+    let missed = |world: &World| {
+        let missed = |event: &&crate::delivery::DeliveryEvent| {
+            matches!(event, crate::delivery::DeliveryEvent::DeadlineMissed { .. })
+        };
+        world.history.iter().filter(missed).count()
+    };
+    assert_eq!(missed(&world), 1);
+    world.pass_to(at(120));
+    assert_eq!(missed(&world), 1);
+}
+
+#[test]
+fn a_window_that_is_over_finds_no_drone_any_more() {
+    let mut order = crate::delivery::tests::order();
+    order.plan.pickup_window = Some(Window::new(at(10), at(70)).unwrap());
+    let mut world = World::ordering(order, SchedulingSettings::default());
+    world.run();
+    world.pass_to(at(70));
+    assert_eq!(world.status(), Status::Rejected);
+}

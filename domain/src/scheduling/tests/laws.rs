@@ -1,0 +1,291 @@
+//! What holds whatever happens around an operation.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::arbitrary as any_of;
+use crate::codec::StoredEvent as _;
+use crate::delivery::{Ending, LoadVerdict, Reported, Status};
+
+/// Something that happens around an operation.
+#[derive(Clone, Copy, Debug)]
+enum Happening {
+    Bills(Bill),
+    Forgets,
+    Passes(i64),
+    Cancels,
+    Assigns,
+    AssignsItsOwn(u8),
+    Refuses,
+    Ends(Ending),
+    Loads,
+    Departs,
+    ComesBack,
+}
+
+const BILLS: [Bill; 6] = [
+    Bill::Unreachable,
+    Bill::Unavailable,
+    Bill::ActsUnheard,
+    Bill::Hangs,
+    Bill::Answers,
+    Bill::Declines,
+];
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        6 => select(&BILLS[..]).prop_map(Happening::Bills),
+        1 => Just(Happening::Forgets),
+        4 => (1..120_i64).prop_map(Happening::Passes),
+        1 => Just(Happening::Cancels),
+        3 => Just(Happening::Assigns),
+        1 => (1..4_u8).prop_map(Happening::AssignsItsOwn),
+        2 => Just(Happening::Refuses),
+        2 => select(&Ending::ALL[..]).prop_map(Happening::Ends),
+        1 => Just(Happening::Loads),
+        1 => Just(Happening::Departs),
+        1 => Just(Happening::ComesBack),
+    ]
+}
+
+fn happen(world: &mut World, happening: Happening) {
+    let live = world.live();
+    match happening {
+        Happening::Bills(bill) => {
+            world.bill(bill);
+            return;
+        }
+        // Whoever claimed something is gone, with or without having done it.
+        Happening::Forgets => world.claimed = None,
+        Happening::Passes(seconds) => {
+            let wait = DurationMs::from_seconds(u32::try_from(seconds).unwrap());
+            world.now = world.now.plus(wait);
+        }
+        Happening::Cancels => {
+            world.cancel();
+        }
+        Happening::Assigns => {
+            if let Some((mission, _)) = world.asked.last().copied() {
+                world.assign(mission);
+            }
+        }
+        Happening::AssignsItsOwn(number) => {
+            world.assign(MissionId::from_uuid(uuid::Uuid::from_u128(
+                100 + u128::from(number),
+            )));
+        }
+        Happening::Refuses => {
+            if let Some((mission, _)) = world.asked.last().copied() {
+                world.refuse(mission);
+            }
+        }
+        Happening::Ends(how) => {
+            if let Some(mission) = live {
+                world.end_mission(mission, how);
+            }
+        }
+        Happening::Loads => {
+            if let Some(mission) = live {
+                let verdict = LoadVerdict::Matches;
+                world.report(
+                    mission,
+                    Reported::Loaded {
+                        verdict,
+                        tag: None,
+                        mass: None,
+                    },
+                );
+            }
+        }
+        Happening::Departs => {
+            if let Some(mission) = live {
+                world.report(mission, Reported::DepartedToDropoff);
+            }
+        }
+        Happening::ComesBack => {
+            if let Some(mission) = live {
+                world.report(
+                    mission,
+                    Reported::Returned(crate::delivery::ReturnedTo::Sender),
+                );
+            }
+        }
+    }
+    // A claim that nobody answered is still the old one's until it is over.
+    world.run();
+}
+
+/// From now on everything works, nobody asks for anything new, and drones that fly come back.
+fn heal(world: &mut World) {
+    for _ in 0..500 {
+        if world.claimed.is_some() {
+            world.bill(Bill::Answers);
+            continue;
+        }
+        if world.has_ended() {
+            return;
+        }
+        if let Some(mission) = world.live() {
+            let was = world.status();
+            match was {
+                Status::Cancelling => world.end_mission(mission, Ending::StoodDown),
+                Status::Pending
+                | Status::Scheduled
+                | Status::Assigned
+                | Status::HeadedToPickup
+                | Status::AtPickup
+                | Status::Loaded
+                | Status::InTransit
+                | Status::AtDropoff
+                | Status::Complete
+                | Status::Rejected
+                | Status::Cancelled
+                | Status::Returning
+                | Status::AtHub
+                | Status::Returned
+                | Status::Failed => {
+                    world.report(mission, Reported::DepartedToDropoff);
+                    world.report(
+                        mission,
+                        Reported::Returned(crate::delivery::ReturnedTo::Sender),
+                    );
+                }
+            }
+        }
+        if let Some(until) = world.run() {
+            world.pass_to(until);
+        }
+    }
+}
+
+fn lived(happenings: &[Happening], has_billing: bool) -> World {
+    let mut world = World::new(SchedulingSettings {
+        has_billing,
+        ..SchedulingSettings::default()
+    });
+    world.run();
+    for happening in happenings {
+        happen(&mut world, *happening);
+    }
+    world
+}
+
+proptest! {
+    /// Law: whatever happened, once everything works again the operation comes to its end; what
+    /// was done for nothing is undone, and the payment was asked for under one key only.
+    #[test]
+    fn everything_comes_to_an_end_and_nothing_is_left_behind(
+        happenings in prop::collection::vec(happening(), 0..40),
+        has_billing: bool,
+    ) {
+        let mut world = lived(&happenings, has_billing);
+        heal(&mut world);
+        prop_assert!(world.has_ended(), "{:?} {:#?}", world.status(), world.written);
+        prop_assert!(world.status().is_terminal(), "{:?}", world.status());
+        prop_assert!(world.outcome().is_some());
+        prop_assert!(!world.is_package_held);
+        let was_fetched = world.delivery.as_ref().unwrap().attempt() > 0;
+        let is_paid = world.billing.is_authorized && !world.billing.is_voided;
+        if !was_fetched {
+            prop_assert!(!is_paid, "paid for nothing: {:#?}", world.written);
+        }
+        if world.outcome() == Some(Outcome::Succeeded) && was_fetched && has_billing {
+            prop_assert!(is_paid, "fetched for nothing: {:#?}", world.written);
+        }
+    }
+
+    /// Law: a mission that was asked for is taken, refused or stood down by the end.
+    #[test]
+    fn no_mission_is_left_asked_for(happenings in prop::collection::vec(happening(), 0..40)) {
+        let mut world = lived(&happenings, false);
+        heal(&mut world);
+        let delivery = world.delivery.as_ref().unwrap();
+        for (mission, dispatch) in &world.dispatches {
+            let was_taken = delivery.milestones().iter().any(|step| step.mission == *mission);
+            let is_settled = was_taken || dispatch.is_refused() || dispatch.stood_down().is_some();
+            prop_assert!(is_settled, "{mission} {dispatch:?}");
+        }
+    }
+
+    /// Law: looking once more changes nothing.
+    #[test]
+    fn a_look_too_many_changes_nothing(happenings in prop::collection::vec(happening(), 0..30)) {
+        let mut world = lived(&happenings, true);
+        let before = (world.written.len(), world.history.len(), world.asked.len());
+        let claimed = world.claimed;
+        world.run();
+        prop_assert_eq!((world.written.len(), world.history.len(), world.asked.len()), before);
+        prop_assert_eq!(world.claimed, claimed);
+    }
+
+    /// Law: the state is the fold of what is written, in one or in two parts.
+    #[test]
+    fn the_state_is_the_fold_of_what_is_written(
+        events in prop::collection::vec(event(), 0..30), cut in any::<prop::sample::Index>(),
+    ) {
+        let fold = |state, events: &[OperationEvent]| {
+            events.iter().fold(state, |state, event| {
+                Scheduling::evolve(state, &Occurrence::new(event.clone(), at(1)))
+            })
+        };
+        let (first, rest) = events.split_at(cut.index(events.len() + 1));
+        prop_assert_eq!(fold(None, &events), fold(fold(None, first), rest));
+    }
+
+    #[test]
+    fn what_is_stored_is_read_back(event in event()) {
+        let stored = event.encode();
+        let read = OperationEvent::decode(stored.event_type, stored.schema, &stored.payload);
+        prop_assert_eq!(read, Ok(event));
+    }
+}
+
+fn event() -> impl Strategy<Value = OperationEvent> {
+    use OperationEvent as E;
+    let reason = || any_of::word(RejectReason::ALL);
+    let authorization = || any_of::text::<128>();
+    prop_oneof![
+        2 => (any_of::word(OperationKind::ALL), any_of::uuid(), any_of::uuid(), any::<u64>())
+            .prop_map(|(kind, delivery, user, sequence)| E::OperationStarted {
+                kind,
+                delivery: DeliveryId::from_uuid(delivery),
+                user: crate::id::UserId::from_uuid(user),
+                sequence,
+            }),
+        1 => any_of::word(Step::ALL).prop_map(|step| E::StepPassed { step }),
+        1 => (any_of::word(Step::ALL), reason())
+            .prop_map(|(step, reason)| E::StepFailed { step, reason }),
+        1 => (any_of::word(Effect::ALL), any::<u32>(), any_of::uuid(), any_of::time())
+            .prop_map(|(effect, attempt, node, until)| E::EffectClaimed { effect, attempt, node, until }),
+        1 => (any_of::word(Effect::ALL), any::<u32>(), any_of::word(Deferral::ALL), any_of::time())
+            .prop_map(|(effect, attempt, why, retry_at)| E::EffectDeferred { effect, attempt, why, retry_at }),
+        1 => authorization().prop_map(|authorization| E::PaymentAuthorized { authorization }),
+        1 => reason().prop_map(|reason| E::PaymentDenied { reason }),
+        1 => authorization().prop_map(|authorization| E::PaymentVoided { authorization }),
+        1 => authorization().prop_map(|authorization| E::VoidRefused { authorization }),
+        1 => (any_of::mission(), any::<u32>(), any::<u8>(), any_of::time())
+            .prop_map(|(mission, epoch, ask, answer_by)| E::MissionAsked { mission, epoch, ask, answer_by }),
+        1 => prop::option::of(any_of::time()).prop_map(|at| E::DeadlineSet { at }),
+        1 => any_of::word(OperationProblem::ALL).prop_map(|problem| E::OperationFailed { problem }),
+        1 => any_of::word(OperationProblem::ALL).prop_map(|problem| E::OperationTimedOut { problem }),
+        1 => select(vec![
+            E::PackageFreed, E::OperationSucceeded, E::OperationCancelled, E::ProcessEnded, E::ProcessResumed,
+        ]),
+    ]
+}
+
+#[test]
+fn every_event_that_the_process_hears_exists() {
+    let names: Vec<_> = DeliveryEvent::TYPES
+        .iter()
+        .map(|known| known.name)
+        .collect();
+    let to_come = ["Confirmed", "ConditionChanged", "Reopened", "Corrected"];
+    for heard in HEARD {
+        assert!(
+            names.contains(&heard) || to_come.contains(&heard),
+            "{heard}"
+        );
+    }
+}

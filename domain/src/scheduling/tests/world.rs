@@ -1,0 +1,358 @@
+//! A small world around one operation: a delivery, a fleet, a billing service, a clock.
+//!
+//! What the process asks for is done at once and written down, as a driver does it; what is done
+//! outside waits for the test to say how it came out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use super::*;
+use crate::decider::Decider as _;
+use crate::delivery::tests::order;
+use crate::delivery::{CancelReason, DeliveryEvent, Ending, Order, Report, Reported, Status};
+use crate::dispatch::{DispatchEvent, MissionRequest, stand_downs};
+use crate::id::{DroneId, FactId, FleetId};
+
+pub(super) const DELIVERY: DeliveryId = DeliveryId::from_uuid(Uuid::from_u128(1));
+
+/// Most steps to where something is waited for: more would be a circle.
+const STEPS_MAX: usize = 32;
+
+/// What a billing service does with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bill {
+    /// It cannot be reached.
+    Unreachable,
+    /// It says that it cannot now.
+    Unavailable,
+    /// It does what is asked, and the answer is lost.
+    ActsUnheard,
+    /// It does nothing, and does not answer.
+    Hangs,
+    /// It does what is asked.
+    Answers,
+    /// It will not pay.
+    Declines,
+}
+
+/// What a billing service knows: one authorization for a key, whatever how often it is asked for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Billing {
+    pub(super) is_authorized: bool,
+    pub(super) is_declined: bool,
+    pub(super) is_voided: bool,
+    pub(super) requests: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct World {
+    pub(super) now: Timestamp,
+    pub(super) deadlines_to: Option<Timestamp>,
+    pub(super) settings: SchedulingSettings,
+    pub(super) operation: Option<Operation>,
+    pub(super) written: Vec<OperationEvent>,
+    pub(super) delivery: Option<Delivery>,
+    pub(super) history: Vec<DeliveryEvent>,
+    pub(super) dispatches: BTreeMap<MissionId, Dispatch>,
+    /// What Drone Management was asked, in order.
+    pub(super) asked: Vec<(MissionId, u8)>,
+    pub(super) stood_down: Vec<(MissionId, StandDownReason)>,
+    /// Steps that do not pass, and why.
+    pub(super) faults: BTreeSet<(Step, RejectReason)>,
+    pub(super) is_package_held: bool,
+    pub(super) billing: Billing,
+    /// What was claimed and is not answered yet.
+    pub(super) claimed: Option<(Effect, u32)>,
+}
+
+impl World {
+    /// An order that was just created, and nothing done for it.
+    pub(super) fn new(settings: SchedulingSettings) -> Self {
+        Self::ordering(order(), settings)
+    }
+
+    pub(super) fn ordering(order: Order, settings: SchedulingSettings) -> Self {
+        let mut world = Self {
+            now: at(0),
+            deadlines_to: None,
+            settings,
+            operation: None,
+            written: Vec::new(),
+            delivery: None,
+            history: Vec::new(),
+            dispatches: BTreeMap::new(),
+            asked: Vec::new(),
+            stood_down: Vec::new(),
+            faults: BTreeSet::new(),
+            is_package_held: false,
+            billing: Billing::default(),
+            claimed: None,
+        };
+        let (user, now) = (order.user, world.now);
+        world.command(&DeliveryCommand::Create {
+            order: Box::new(order),
+            now,
+        });
+        world.write(OperationEvent::OperationStarted {
+            kind: OperationKind::Schedule,
+            delivery: DELIVERY,
+            user,
+            sequence: 1,
+        });
+        world
+    }
+
+    pub(super) fn status(&self) -> Status {
+        self.delivery.as_ref().unwrap().status()
+    }
+
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        self.operation.as_ref().unwrap().outcome()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.operation.as_ref().unwrap().has_ended()
+    }
+
+    pub(super) fn write(&mut self, event: OperationEvent) {
+        let occurrence = Occurrence::new(event.clone(), self.now);
+        self.operation = Scheduling::evolve(self.operation.take(), &occurrence);
+        self.written.push(event);
+    }
+
+    pub(super) fn next(&self) -> Next {
+        let delivery = self.delivery.as_ref().unwrap();
+        let asked = self.operation.as_ref().and_then(Operation::asked_mission);
+        let around = Around {
+            delivery,
+            asked: asked.and_then(|asked| self.dispatches.get(&asked)),
+            live: None,
+            now: self.now,
+            deadlines_to: self.deadlines_to.unwrap_or(self.now),
+            settings: &self.settings,
+        };
+        let next = Scheduling::react(&self.operation, &around);
+        assert_eq!(
+            next,
+            Scheduling::react(&self.operation, &around),
+            "the same answer"
+        );
+        next
+    }
+
+    /// Does what is next up to where something is waited for, and gives until when.
+    pub(super) fn run(&mut self) -> Option<Timestamp> {
+        for _ in 0..STEPS_MAX {
+            match self.next() {
+                Next::Check(step) => self.check(step),
+                Next::Pass(step) => self.write(OperationEvent::StepPassed { step }),
+                Next::Fail(step, reason) => self.write(OperationEvent::StepFailed { step, reason }),
+                Next::Claim { effect, attempt } => {
+                    self.claimed = Some((effect, attempt));
+                    let until = self.now.plus(DurationMs::from_seconds(15));
+                    self.write(OperationEvent::EffectClaimed {
+                        effect,
+                        attempt,
+                        node: Uuid::nil(),
+                        until,
+                    });
+                    return Some(until);
+                }
+                Next::Decide(command) => {
+                    assert!(self.command(&command), "{command:?} changes nothing");
+                }
+                Next::Ask(ask) => self.ask(ask),
+                Next::StandDown(mission, reason) => self.stand_down(mission, reason),
+                Next::FreePackage => {
+                    assert!(self.is_package_held, "a package is freed that nobody holds");
+                    self.is_package_held = false;
+                    self.write(OperationEvent::PackageFreed);
+                }
+                Next::Conclude(outcome) => self.write(match outcome {
+                    Outcome::Succeeded => OperationEvent::OperationSucceeded,
+                    Outcome::Failed(problem) => OperationEvent::OperationFailed { problem },
+                    Outcome::Cancelled => OperationEvent::OperationCancelled,
+                    Outcome::TimedOut(problem) => OperationEvent::OperationTimedOut { problem },
+                }),
+                Next::End => self.write(OperationEvent::ProcessEnded),
+                Next::Wait(until) => return until,
+            }
+        }
+        panic!("nothing is waited for after {:#?}", self.written)
+    }
+
+    fn check(&mut self, step: Step) {
+        let fault = self.faults.iter().find(|(faulty, _)| *faulty == step);
+        if let Some((step, reason)) = fault.copied() {
+            return self.write(OperationEvent::StepFailed { step, reason });
+        }
+        self.is_package_held |= step == Step::Package;
+        self.write(OperationEvent::StepPassed { step });
+    }
+
+    fn ask(&mut self, ask: Ask) {
+        let delivery = self.delivery.as_ref().unwrap();
+        let request = MissionRequest::of(DELIVERY, delivery, ask.epoch, ask.ask);
+        self.tell(
+            ask.mission,
+            &DispatchEvent::MissionRequested(Box::new(request)),
+        );
+        self.asked.push((ask.mission, ask.ask));
+        self.write(OperationEvent::MissionAsked {
+            mission: ask.mission,
+            epoch: ask.epoch,
+            ask: ask.ask,
+            answer_by: ask.answer_by,
+        });
+    }
+
+    fn stand_down(&mut self, mission: MissionId, reason: StandDownReason) {
+        let known = self.dispatches.get(&mission);
+        if known.is_none_or(|dispatch| dispatch.stood_down().is_none()) {
+            let delivery = DELIVERY;
+            self.tell(
+                mission,
+                &DispatchEvent::StandDownRequested { delivery, reason },
+            );
+            self.stood_down.push((mission, reason));
+        }
+    }
+
+    fn tell(&mut self, mission: MissionId, event: &DispatchEvent) {
+        let dispatch = Dispatch::evolve(self.dispatches.remove(&mission), event);
+        self.dispatches.extend(dispatch.map(|it| (mission, it)));
+    }
+
+    /// Lets the delivery decide; whether that changed anything.
+    pub(super) fn command(&mut self, command: &DeliveryCommand) -> bool {
+        let live = self.delivery.as_ref().and_then(Delivery::live_mission);
+        let live = live.map(|mission| mission.assignment.mission);
+        let Ok(events) = Delivery::decide(command, &self.delivery) else {
+            return false;
+        };
+        self.delivery = Delivery::fold_from(self.delivery.take(), &events);
+        let events: Vec<_> = events.into_iter().map(|it| it.event).collect();
+        let reporting = match command {
+            DeliveryCommand::Report(report) => Some(report.mission),
+            _ => None,
+        };
+        for (mission, reason) in stand_downs(&events, live, reporting) {
+            self.stand_down(mission, reason);
+        }
+        let changed = !events.is_empty();
+        self.history.extend(events);
+        changed
+    }
+
+    pub(super) fn cancel(&mut self) -> bool {
+        let now = self.now;
+        self.command(&DeliveryCommand::Cancel {
+            reason: CancelReason::CustomerRequest,
+            comment: None,
+            now,
+        })
+    }
+
+    /// A drone reports something of a mission.
+    pub(super) fn report(&mut self, mission: MissionId, reported: Reported) {
+        let number = self.history.len();
+        self.command(&DeliveryCommand::Report(Report {
+            fact: FactId::new(format!("fact-{number}")).unwrap(),
+            mission,
+            event_time: self.now,
+            reported,
+        }));
+    }
+
+    pub(super) fn assign(&mut self, mission: MissionId) {
+        self.report(
+            mission,
+            Reported::Assigned {
+                fleet: FleetId::new("pgh").unwrap(),
+                drone: DroneId::new("M100-07").unwrap(),
+                eta_pickup: None,
+                eta_dropoff: None,
+            },
+        );
+    }
+
+    pub(super) fn end_mission(&mut self, mission: MissionId, how: Ending) {
+        self.report(mission, Reported::Ended { how, detail: None });
+    }
+
+    pub(super) fn refuse(&mut self, mission: MissionId) {
+        self.tell(mission, &DispatchEvent::MissionRefused { detail: None });
+    }
+
+    pub(super) fn live(&self) -> Option<MissionId> {
+        let live = self.delivery.as_ref().unwrap().live_mission()?;
+        Some(live.assignment.mission)
+    }
+
+    /// The billing service does something with what was claimed, and the process goes on.
+    pub(super) fn bill(&mut self, bill: Bill) -> Option<Timestamp> {
+        let Some((effect, attempt)) = self.claimed.take() else {
+            return self.run();
+        };
+        let acts = matches!(bill, Bill::ActsUnheard | Bill::Answers | Bill::Declines);
+        if acts {
+            self.billing.requests += 1;
+        }
+        let authorization: Authorization = "auth-1".parse().unwrap();
+        let event = match (effect, bill) {
+            (Effect::AuthorizePayment, Bill::ActsUnheard | Bill::Answers | Bill::Declines) => {
+                // Who was asked before under this key says the same again.
+                let is_first = !self.billing.is_authorized && !self.billing.is_declined;
+                if is_first && bill == Bill::Declines {
+                    self.billing.is_declined = true;
+                } else if is_first {
+                    self.billing.is_authorized = true;
+                }
+                if self.billing.is_declined {
+                    let reason = RejectReason::PaymentDeclined;
+                    OperationEvent::PaymentDenied { reason }
+                } else {
+                    OperationEvent::PaymentAuthorized { authorization }
+                }
+            }
+            (Effect::VoidPayment, Bill::ActsUnheard | Bill::Answers | Bill::Declines) => {
+                self.billing.is_voided = true;
+                OperationEvent::PaymentVoided { authorization }
+            }
+            (_, Bill::Unreachable | Bill::Unavailable | Bill::Hangs) => {
+                return self.defer(effect, attempt, bill);
+            }
+        };
+        if bill == Bill::ActsUnheard {
+            return self.defer(effect, attempt, bill);
+        }
+        self.write(event);
+        self.run()
+    }
+
+    fn defer(&mut self, effect: Effect, attempt: u32, bill: Bill) -> Option<Timestamp> {
+        let why = match bill {
+            Bill::Unreachable => Deferral::Unreachable,
+            Bill::Unavailable => Deferral::Unavailable,
+            Bill::ActsUnheard | Bill::Hangs | Bill::Answers | Bill::Declines => {
+                Deferral::Unanswered
+            }
+        };
+        let deferrals = self.operation.as_ref().unwrap().deferrals();
+        let retry_at = self.now.plus(backoff(deferrals));
+        self.write(OperationEvent::EffectDeferred {
+            effect,
+            attempt,
+            why,
+            retry_at,
+        });
+        self.run()
+    }
+
+    /// Time passes up to the moment that is waited for, and the process goes on.
+    pub(super) fn pass_to(&mut self, moment: Timestamp) -> Option<Timestamp> {
+        self.now = self.now.max(moment);
+        self.run()
+    }
+}

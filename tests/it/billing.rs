@@ -1,0 +1,221 @@
+//! A booking whose payment is authorized elsewhere: whatever that service does wrong, it stays
+//! pending, then stands, and is charged once.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::{Answer, Billing, Bills, Chance, Client, Program, Recording, Server, poll_until};
+
+use crate::scene::{Order, airpost, at, chance, new_user, scratch_in_memory, text};
+
+/// How long a booking may take to come out once everything works.
+const SOON: Duration = Duration::from_secs(30);
+
+/// Every wait of the service is so much shorter.
+const TIME_SCALE: &str = "20";
+
+fn billed_by(billing: &Billing) -> Program {
+    airpost()
+        .with_setting("AIRPOST_BILLING__URL", &billing.url())
+        .with_setting("AIRPOST_TIME_SCALE", TIME_SCALE)
+}
+
+async fn serve(billing: &Billing, data: &Path) -> (Server, Client) {
+    let server = billed_by(billing).serve(data).await;
+    let client = server.client();
+    (server, client)
+}
+
+async fn book(client: &Client, chance: &mut Chance, prefer: &str) -> Answer {
+    let user = new_user(client, chance).await;
+    let request = Order::request(&user, &Recording::load(268), chance);
+    let post = client.post("/v1/deliveries").json(&request);
+    post.header("prefer", prefer).send().await
+}
+
+/// The path of the operation that a booking's answer leads to.
+fn monitor(booked: &Answer) -> String {
+    let link = booked.required_header("link");
+    let path = link.strip_prefix('<').and_then(|link| link.split_once('>'));
+    let (path, rest) = path.unwrap_or_else(|| panic!("no target in {link}"));
+    assert_eq!(rest, "; rel=\"monitor\"");
+    path.to_owned()
+}
+
+async fn over(client: &Client, path: &str) -> Value {
+    let look = || async {
+        let operation = client.read(path).await;
+        let is_over = !matches!(
+            text(&operation, "/status"),
+            "pending" | "running" | "compensating"
+        );
+        is_over.then_some(operation)
+    };
+    poll_until(SOON, "the operation to be over", look).await
+}
+
+#[tokio::test]
+async fn given_a_billing_service_that_is_away_when_it_comes_back_then_the_booking_stands_and_is_charged_once()
+ {
+    let (mut chance, data) = (chance(), scratch_in_memory());
+    let billing = Billing::start([], Bills::NotNow).await;
+    let (server, client) = serve(&billing, data.path()).await;
+    let booked = book(&client, &mut chance, "").await.expect(201);
+    let delivery = booked.required_header("location").to_owned();
+    assert_eq!(text(&booked.json(), "/status"), "pending");
+    let monitor = monitor(&booked);
+    poll_until(SOON, "some attempts", || async {
+        (billing.requests() > 3).then_some(())
+    })
+    .await;
+    let operation = client.get(&monitor).send().await.expect(200);
+    assert_eq!(text(&operation.json(), "/status"), "running");
+    assert_eq!(text(&operation.json(), "/step"), "payment");
+    assert_eq!(operation.header("retry-after"), Some("1"));
+    assert_eq!(text(&client.read(&delivery).await, "/status"), "pending");
+    assert_eq!(billing.charges(), []);
+
+    billing.now(Bills::Well);
+    let operation = over(&client, &monitor).await;
+    assert_eq!(text(&operation, "/status"), "succeeded");
+    assert_eq!(text(&operation, "/result/href"), delivery);
+    assert_eq!(text(&client.read(&delivery).await, "/status"), "scheduled");
+    let charges = billing.charges();
+    assert_eq!(charges.len(), 1, "{charges:?}");
+    assert!(!charges[0].is_voided);
+    assert_eq!(charges[0].operation, text(&operation, "/id"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whatever_the_billing_service_does_wrong_on_the_way_a_booking_is_charged_once() {
+    let (mut chance, data) = (chance(), scratch_in_memory());
+    let billing = Billing::start([], Bills::Well).await;
+    let (server, client) = serve(&billing, data.path()).await;
+    let faults = [
+        Bills::TooMany,
+        Bills::Unheard,
+        Bills::Gone,
+        Bills::Twice,
+        Bills::Garbled,
+        Bills::NotNow,
+    ];
+    for (number, fault) in faults.into_iter().enumerate() {
+        billing.now(fault);
+        let booked = book(&client, &mut chance, "").await.expect(201);
+        let path = monitor(&booked);
+        let before = billing.requests();
+        poll_until(SOON, "an attempt", || async {
+            (billing.requests() > before).then_some(())
+        })
+        .await;
+        billing.now(Bills::Well);
+        let operation = over(&client, &path).await;
+        assert_eq!(text(&operation, "/status"), "succeeded", "{fault:?}");
+        let charges = billing.charges();
+        assert_eq!(charges.len(), number + 1, "{fault:?}: {charges:?}");
+        assert!(charges.iter().all(|charge| !charge.is_voided));
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn given_a_payment_under_way_when_the_service_is_killed_then_the_next_start_charges_once() {
+    let (mut chance, data) = (chance(), scratch_in_memory());
+    let billing = Billing::start([], Bills::Hanging).await;
+    let (server, client) = serve(&billing, data.path()).await;
+    let booked = book(&client, &mut chance, "").await.expect(201);
+    let path = monitor(&booked);
+    poll_until(SOON, "the attempt", || async {
+        (billing.requests() > 0).then_some(())
+    })
+    .await;
+    server.kill().await;
+
+    billing.now(Bills::Well);
+    let (server, client) = serve(&billing, data.path()).await;
+    let operation = over(&client, &path).await;
+    assert_eq!(text(&operation, "/status"), "succeeded");
+    assert_eq!(billing.charges().len(), 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_payment_that_is_declined_is_what_who_waits_for_the_booking_hears() {
+    let (mut chance, data) = (chance(), scratch_in_memory());
+    let billing = Billing::start([], Bills::Declining).await;
+    let (server, client) = serve(&billing, data.path()).await;
+    let refused = book(&client, &mut chance, "wait=20")
+        .await
+        .expect_problem(409);
+    assert_eq!(text(&refused, "/code"), "payment-declined");
+    assert_eq!(text(&refused, "/current_status"), "rejected");
+    let delivery = client.read(text(&refused, "/href")).await;
+    assert_eq!(text(&delivery, "/status"), "rejected");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_the_billing_service_calls_wrong_is_never_sent_again() {
+    let (mut chance, data) = (chance(), scratch_in_memory());
+    let billing = Billing::start([], Bills::Refusing).await;
+    let (server, client) = serve(&billing, data.path()).await;
+    let booked = book(&client, &mut chance, "").await.expect(201);
+    let operation = over(&client, &monitor(&booked)).await;
+    assert_eq!(text(&operation, "/status"), "failed");
+    assert_eq!(text(&operation, "/problem/reason"), "payment_refused");
+    assert_eq!(billing.requests(), 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_booking_that_is_called_off_while_nobody_knows_of_its_payment_takes_it_back() {
+    let (mut chance, data) = (chance(), scratch_in_memory());
+    let billing = Billing::start([], Bills::Unheard).await;
+    let (server, client) = serve(&billing, data.path()).await;
+    let accepted = book(&client, &mut chance, "respond-async")
+        .await
+        .expect(202);
+    assert_eq!(accepted.header("preference-applied"), Some("respond-async"));
+    let path = accepted.required_header("location").to_owned();
+    assert_eq!(accepted.header("content-location"), Some(path.as_str()));
+    poll_until(SOON, "the attempt", || async {
+        (billing.requests() > 0).then_some(())
+    })
+    .await;
+    let called_off = client.delete(&path).send().await.expect(202);
+    assert_eq!(
+        text(&called_off.json(), "/id"),
+        text(&accepted.json(), "/id")
+    );
+    billing.now(Bills::Well);
+    let operation = over(&client, &path).await;
+    assert_eq!(text(&operation, "/status"), "cancelled");
+    let charges = billing.charges();
+    assert!(charges.iter().all(|charge| charge.is_voided), "{charges:?}");
+    let delivery = format!("/v1/deliveries/{}", text(&operation, "/delivery_id"));
+    assert_eq!(text(&client.read(&delivery).await, "/status"), "cancelled");
+    // What is over is not called off.
+    let again = client.delete(&path).send().await;
+    assert!(matches!(again.status(), 202 | 409), "{again}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_waits_gets_the_booking_as_soon_as_it_stands_and_the_operation_if_it_does_not_yet() {
+    let (mut chance, data) = (chance(), scratch_in_memory());
+    let billing = Billing::start([], Bills::NotNow).await;
+    let (server, client) = serve(&billing, data.path()).await;
+    let late = book(&client, &mut chance, "wait=1").await.expect(202);
+    assert_eq!(at(&late.json(), "/kind"), &json!("schedule"));
+    assert_eq!(late.header("preference-applied"), Some("wait=1"));
+    billing.now(Bills::Well);
+    let booked = book(&client, &mut chance, "wait=20, return=minimal")
+        .await
+        .expect(201);
+    assert_eq!(booked.bytes(), b"");
+    let delivery = client.read(booked.required_header("location")).await;
+    assert_eq!(text(&delivery, "/status"), "scheduled");
+    server.stop().await;
+}

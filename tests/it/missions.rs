@@ -1,0 +1,367 @@
+//! What Airpost asks of Drone Management, read in the feed and answered with drone events.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::{Chance, Client, Recording, Server, poll_until};
+
+use crate::scene::{
+    History, Order, airpost, chance, list, new_user, report, scratch_in_memory, text,
+};
+
+/// How long the service may take to ask.
+const SOON: Duration = Duration::from_secs(30);
+
+/// A fleet as it sees the service: what it reads in the feed, and what it answers.
+struct Fleet {
+    client: Client,
+    chance: Chance,
+    cursor: Option<String>,
+    facts: u64,
+}
+
+impl Fleet {
+    fn of(server: &Server) -> Self {
+        Self {
+            client: server.client(),
+            chance: chance(),
+            cursor: None,
+            facts: 0,
+        }
+    }
+
+    /// A delivery that fits a recorded flight, with some of its members otherwise.
+    async fn book(&mut self, members: &Value) -> String {
+        let user = new_user(&self.client, &mut self.chance).await;
+        let mut request = Order::request(&user, &Recording::load(268), &mut self.chance);
+        for (name, value) in members.as_object().into_iter().flatten() {
+            request[name] = value.clone();
+        }
+        let post = self.client.post("/v1/deliveries").json(&request);
+        let booked = post.send().await.expect(201).json();
+        text(&booked, "/id").to_owned()
+    }
+
+    /// The next request of a kind for a delivery.
+    async fn asked(&mut self, kind: &str, delivery: &str) -> Value {
+        let client = self.client.clone();
+        let mut cursor = self.cursor.clone();
+        let look = async || {
+            let after = cursor
+                .as_ref()
+                .map_or(String::new(), |cursor| format!("&after={cursor}"));
+            let types = "MissionRequested,StandDownRequested";
+            let page = client
+                .read(&format!("/v1/events?types={types}&limit=1{after}"))
+                .await;
+            cursor = Some(text(&page, "/next").to_owned());
+            let item = list(&page, "/items").first()?.clone();
+            let is_it = text(&item, "/type") == kind && text(&item, "/delivery_id") == delivery;
+            is_it.then_some(item)
+        };
+        let asked = poll_until(SOON, kind, look).await;
+        self.cursor = Some(text(&asked, "/cursor").to_owned());
+        asked
+    }
+
+    /// Reports a fact of a mission, by a drone of the mission's own.
+    async fn say(&mut self, kind: &str, mission: &str, members: &Value) {
+        self.facts += 1;
+        let drone = format!("D-{}", &mission[4..12]);
+        let session = format!("{:08}", self.facts);
+        let mut data = json!({
+            "drone_id": drone, "mission_id": mission, "session_id": session, "seq": 1,
+        });
+        for (name, value) in members.as_object().into_iter().flatten() {
+            data[name] = value.clone();
+        }
+        let event = json!({
+            "specversion": "1.0", "type": format!("drone.{kind}.v1"),
+            "source": format!("/fleets/pgh/drones/{drone}"), "id": format!("{drone}:{session}:1"),
+            "time": "2026-11-21T09:00:00Z", "data": data,
+        });
+        report(&self.client, &[event]).await;
+    }
+
+    async fn status(&self, delivery: &str) -> String {
+        let path = format!("/v1/deliveries/{delivery}");
+        text(&self.client.read(&path).await, "/status").to_owned()
+    }
+
+    async fn becomes(&self, delivery: &str, status: &str) {
+        let look = || async { (self.status(delivery).await == status).then_some(()) };
+        poll_until(SOON, status, look).await;
+    }
+}
+
+fn mission_of(asked: &Value) -> String {
+    text(asked, "/data/mission_id").to_owned()
+}
+
+#[tokio::test]
+async fn a_mission_that_is_asked_for_says_what_to_fly_and_is_flown_under_that_id() {
+    let data = scratch_in_memory();
+    let server = airpost().serve(data.path()).await;
+    let mut fleet = Fleet::of(&server);
+    let delivery = fleet.book(&json!({"expedited": true})).await;
+    let asked = fleet.asked("MissionRequested", &delivery).await;
+    let wanted = fleet
+        .client
+        .read(&format!("/v1/deliveries/{delivery}"))
+        .await;
+    for member in ["pickup", "dropoff"] {
+        for coordinate in ["lat", "lon"] {
+            assert_eq!(
+                asked["data"][member][coordinate],
+                wanted[member][coordinate]
+            );
+        }
+    }
+    for member in ["tag", "size", "mass_g"] {
+        assert_eq!(asked["data"]["package"][member], wanted["package"][member]);
+    }
+    assert_eq!(asked["data"]["expedited"], json!(true));
+    assert_eq!(
+        (&asked["data"]["epoch"], &asked["data"]["ask"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(asked["user_id"], wanted["user_id"]);
+
+    let mission = mission_of(&asked);
+    fleet
+        .say(
+            "mission_assigned",
+            &mission,
+            &json!({"delivery_id": delivery}),
+        )
+        .await;
+    let flown = fleet
+        .client
+        .read(&format!("/v1/deliveries/{delivery}"))
+        .await;
+    assert_eq!(
+        (text(&flown, "/status"), text(&flown, "/mission_id")),
+        ("assigned", mission.as_str())
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_delivery_is_cancelled_once_its_drone_was_stood_down_and_not_before() {
+    let data = scratch_in_memory();
+    let server = airpost().serve(data.path()).await;
+    let mut fleet = Fleet::of(&server);
+    let delivery = fleet.book(&json!({})).await;
+    let mission = mission_of(&fleet.asked("MissionRequested", &delivery).await);
+    fleet
+        .say(
+            "mission_assigned",
+            &mission,
+            &json!({"delivery_id": delivery}),
+        )
+        .await;
+    fleet
+        .say("departed", &mission, &json!({"leg": "pickup"}))
+        .await;
+
+    let path = format!("/v1/deliveries/{delivery}/cancel");
+    let cancel = || {
+        let post = fleet.client.post(&path).json(&json!({"reason": "mistake"}));
+        post.header("prefer", "respond-async").send()
+    };
+    let accepted = cancel().await.expect(202);
+    let operation = accepted.required_header("location").to_owned();
+    assert_eq!(text(&accepted.json(), "/kind"), "cancel");
+    assert_eq!(text(&accepted.json(), "/status"), "running");
+    // Said twice it is the same cancellation.
+    assert_eq!(
+        cancel().await.expect(202).header("location"),
+        Some(operation.as_str())
+    );
+    let asked = fleet.asked("StandDownRequested", &delivery).await;
+    assert_eq!(
+        (mission_of(&asked), text(&asked, "/data/reason")),
+        (mission.clone(), "cancelled")
+    );
+    assert_eq!(fleet.status(&delivery).await, "cancelling");
+    fleet.say("stood_down", &mission, &json!({})).await;
+    assert_eq!(fleet.status(&delivery).await, "cancelled");
+    let done = || async {
+        let operation = fleet.client.read(&operation).await;
+        (text(&operation, "/status") == "succeeded").then_some(())
+    };
+    poll_until(SOON, "the cancellation to be over", done).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancellation_that_comes_too_late_fails_and_says_so() {
+    let data = scratch_in_memory();
+    let server = airpost().serve(data.path()).await;
+    let mut fleet = Fleet::of(&server);
+    let delivery = fleet
+        .book(&json!({"on_cancel_after_pickup": "continue"}))
+        .await;
+    let mission = mission_of(&fleet.asked("MissionRequested", &delivery).await);
+    fleet
+        .say(
+            "mission_assigned",
+            &mission,
+            &json!({"delivery_id": delivery}),
+        )
+        .await;
+    let path = format!("/v1/deliveries/{delivery}/cancel");
+    let post = fleet.client.post(&path).json(&json!({"reason": "mistake"}));
+    let accepted = post.send().await.expect(202);
+    let link = accepted.required_header("link").to_owned();
+    let operation = link
+        .split(['<', '>'])
+        .nth(1)
+        .expect("a link has a target")
+        .to_owned();
+    fleet.say("package_loaded", &mission, &json!({})).await;
+    let over = || async {
+        let operation = fleet.client.read(&operation).await;
+        (text(&operation, "/status") == "failed").then_some(operation)
+    };
+    let operation = poll_until(SOON, "the cancellation to fail", over).await;
+    assert_eq!(text(&operation, "/problem/reason"), "already_picked_up");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn another_window_stands_the_drone_down_and_asks_for_another_mission() {
+    let data = scratch_in_memory();
+    let server = airpost().serve(data.path()).await;
+    let mut fleet = Fleet::of(&server);
+    let delivery = fleet.book(&json!({})).await;
+    let first = mission_of(&fleet.asked("MissionRequested", &delivery).await);
+    fleet
+        .say(
+            "mission_assigned",
+            &first,
+            &json!({"delivery_id": delivery}),
+        )
+        .await;
+    let window = json!({"pickup_window": {
+        "not_before": "2020-01-01T00:00:00Z", "not_after": "2099-01-01T00:00:00Z",
+    }});
+    let path = format!("/v1/deliveries/{delivery}");
+    let patch = fleet.client.patch(&path).json(&window);
+    patch.header("if-match", "*").send().await.expect(200);
+    let asked = fleet.asked("StandDownRequested", &delivery).await;
+    assert_eq!(
+        (mission_of(&asked), text(&asked, "/data/reason")),
+        (first.clone(), "replanned")
+    );
+    let asked = fleet.asked("MissionRequested", &delivery).await;
+    assert_ne!(mission_of(&asked), first);
+    assert_eq!(asked["data"]["epoch"], json!(2));
+    assert_eq!(
+        text(&asked, "/data/window/not_after"),
+        "2099-01-01T00:00:00.000000Z"
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_fleet_that_says_nothing_is_asked_again_for_the_same_and_then_nobody_comes() {
+    let data = scratch_in_memory();
+    let fast = airpost().with_setting("AIRPOST_TIME_SCALE", "100");
+    let server = fast.serve(data.path()).await;
+    let mut fleet = Fleet::of(&server);
+    let delivery = fleet.book(&json!({})).await;
+    let first = fleet.asked("MissionRequested", &delivery).await;
+    for ask in [2, 3] {
+        let again = fleet.asked("MissionRequested", &delivery).await;
+        assert_eq!(
+            (mission_of(&again), &again["data"]["ask"]),
+            (mission_of(&first), &json!(ask))
+        );
+    }
+    let asked = fleet.asked("StandDownRequested", &delivery).await;
+    assert_eq!(text(&asked, "/data/reason"), "not_wanted");
+    fleet.becomes(&delivery, "rejected").await;
+    let history = History::of(&fleet.client, &delivery).await;
+    assert_eq!(history.types(), ["Created", "Scheduled", "Rejected"]);
+    // Its package can be in another delivery again.
+    let request = fleet
+        .client
+        .read(&format!("/v1/deliveries/{delivery}"))
+        .await;
+    let tag = text(&request, "/package/tag").to_owned();
+    let again = json!({"package": {"tag": tag, "size": "small", "mass_g": 500}});
+    fleet.book(&again).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_fleet_that_refuses_is_asked_for_another_mission_three_times_in_all() {
+    let data = scratch_in_memory();
+    let server = airpost().serve(data.path()).await;
+    let mut fleet = Fleet::of(&server);
+    let delivery = fleet.book(&json!({})).await;
+    let mut missions = Vec::new();
+    for _ in 0..3 {
+        let mission = mission_of(&fleet.asked("MissionRequested", &delivery).await);
+        let refusal = json!({"delivery_id": delivery, "reason": "weather"});
+        fleet.say("mission_rejected", &mission, &refusal).await;
+        missions.push(mission);
+    }
+    fleet.becomes(&delivery, "rejected").await;
+    missions.sort_unstable();
+    missions.dedup();
+    assert_eq!(missions.len(), 3);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_mission_that_was_asked_for_is_stood_down_when_the_fleet_sends_a_drone_by_itself() {
+    let data = scratch_in_memory();
+    let server = airpost().serve(data.path()).await;
+    let mut fleet = Fleet::of(&server);
+    let delivery = fleet.book(&json!({})).await;
+    let asked = mission_of(&fleet.asked("MissionRequested", &delivery).await);
+    let own = format!("msn_{}", fleet.chance.uuid());
+    fleet
+        .say("mission_assigned", &own, &json!({"delivery_id": delivery}))
+        .await;
+    let unwanted = fleet.asked("StandDownRequested", &delivery).await;
+    assert_eq!(
+        (mission_of(&unwanted), text(&unwanted, "/data/reason")),
+        (asked, "not_wanted")
+    );
+    // A second one for the same delivery is not taken, and stood down.
+    let zombie = format!("msn_{}", fleet.chance.uuid());
+    fleet
+        .say(
+            "mission_assigned",
+            &zombie,
+            &json!({"delivery_id": delivery}),
+        )
+        .await;
+    let unwanted = fleet.asked("StandDownRequested", &delivery).await;
+    assert_eq!(mission_of(&unwanted), zombie);
+    assert_eq!(fleet.status(&delivery).await, "assigned");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn given_a_service_that_was_killed_when_it_starts_again_then_its_bookings_go_on() {
+    let data = scratch_in_memory();
+    let fast = || airpost().with_setting("AIRPOST_TIME_SCALE", "50");
+    let server = fast().serve(data.path()).await;
+    let mut fleet = Fleet::of(&server);
+    let delivery = fleet.book(&json!({})).await;
+    let first = mission_of(&fleet.asked("MissionRequested", &delivery).await);
+    server.kill().await;
+    let server = fast().serve(data.path()).await;
+    fleet.client = server.client();
+    let again = fleet.asked("MissionRequested", &delivery).await;
+    assert_eq!(
+        mission_of(&again),
+        first,
+        "asked again, and nothing forgotten"
+    );
+    server.stop().await;
+}

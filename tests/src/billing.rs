@@ -1,0 +1,261 @@
+//! A billing service of the tests' own, over real HTTP, that does what a real one may do wrong.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// What the service does with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bills {
+    /// It does what is asked and says so.
+    Well,
+    /// It answers 503 and does nothing.
+    NotNow,
+    /// It answers 429 and does nothing.
+    TooMany,
+    /// It does what is asked and closes the connection without an answer.
+    Unheard,
+    /// It closes the connection and does nothing.
+    Gone,
+    /// It does what is asked and never answers.
+    Hanging,
+    /// It does what is asked and answers twice.
+    Twice,
+    /// It does what is asked, and the answer is not JSON.
+    Garbled,
+    /// It will not pay.
+    Declining,
+    /// It does not understand the request: 400.
+    Refusing,
+}
+
+/// One payment, by the key that it was asked for under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charge {
+    /// The operation that it was asked for.
+    pub operation: String,
+    /// Its name.
+    pub authorization: String,
+    /// It was taken back.
+    pub is_voided: bool,
+}
+
+#[derive(Debug)]
+struct Books {
+    charges: BTreeMap<String, Charge>,
+    requests: u64,
+    planned: VecDeque<Bills>,
+    then: Bills,
+}
+
+/// The running service. Dropped, it is gone.
+#[derive(Debug)]
+pub struct Billing {
+    address: SocketAddr,
+    books: Arc<Mutex<Books>>,
+    serving: JoinHandle<()>,
+}
+
+impl Drop for Billing {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Billing {
+    /// A service on a free port, which does what is planned with the requests to come, one after
+    /// the other, and then `then` with all others.
+    ///
+    /// # Panics
+    /// When no port can be had.
+    pub async fn start(planned: impl IntoIterator<Item = Bills>, then: Bills) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("a port of this machine can be had");
+        let address = listener.local_addr().expect("a bound port has an address");
+        let books = Arc::new(Mutex::new(Books {
+            charges: BTreeMap::new(),
+            requests: 0,
+            planned: planned.into_iter().collect(),
+            then,
+        }));
+        let serving = tokio::spawn(serve(listener, Arc::clone(&books)));
+        Self {
+            address,
+            books,
+            serving,
+        }
+    }
+
+    /// Where authorizations are asked for.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}/authorizations", self.address)
+    }
+
+    /// From now on it does this with every request.
+    pub fn now(&self, then: Bills) {
+        let mut books = books(&self.books);
+        books.planned.clear();
+        books.then = then;
+    }
+
+    /// Every payment that was ever authorized.
+    #[must_use]
+    pub fn charges(&self) -> Vec<Charge> {
+        books(&self.books).charges.values().cloned().collect()
+    }
+
+    /// Requests so far.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        books(&self.books).requests
+    }
+}
+
+fn books(books: &Mutex<Books>) -> MutexGuard<'_, Books> {
+    books.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn serve(listener: TcpListener, books: Arc<Mutex<Books>>) {
+    while let Ok((connection, _)) = listener.accept().await {
+        // Ends with its connection, and that with the client or the runtime.
+        tokio::spawn(converse(connection, Arc::clone(&books)));
+    }
+}
+
+/// A request as far as it matters here.
+struct Asked {
+    method: String,
+    path: String,
+    key: String,
+    body: Vec<u8>,
+}
+
+async fn converse(connection: TcpStream, books: Arc<Mutex<Books>>) -> Option<()> {
+    let mut connection = BufReader::new(connection);
+    loop {
+        let asked = read(&mut connection).await?;
+        let (bills, status, body) = answer(&books, &asked);
+        let text = match bills {
+            Bills::Garbled => "{\"status\": \"autho".to_owned(),
+            _ => body.to_string(),
+        };
+        let retry = if status == 503 {
+            "retry-after: 1\r\n"
+        } else {
+            ""
+        };
+        let length = text.len();
+        let answer = format!(
+            "HTTP/1.1 {status} -\r\ncontent-type: application/json\r\n{retry}content-length: {length}\r\n\r\n{text}"
+        );
+        match bills {
+            Bills::Unheard | Bills::Gone => return None,
+            Bills::Hanging => {
+                // The client gives up and closes.
+                let mut rest = Vec::new();
+                connection.read_to_end(&mut rest).await.ok()?;
+                return None;
+            }
+            Bills::Twice => {
+                let twice = [answer.as_bytes(), answer.as_bytes()].concat();
+                connection.write_all(&twice).await.ok()?;
+            }
+            Bills::Well
+            | Bills::NotNow
+            | Bills::TooMany
+            | Bills::Garbled
+            | Bills::Declining
+            | Bills::Refusing => connection.write_all(answer.as_bytes()).await.ok()?,
+        }
+    }
+}
+
+async fn read(connection: &mut BufReader<TcpStream>) -> Option<Asked> {
+    let mut line = String::new();
+    connection.read_line(&mut line).await.ok()?;
+    let mut words = line.split_whitespace();
+    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let (mut key, mut length) = (String::new(), 0);
+    loop {
+        let mut header = String::new();
+        connection.read_line(&mut header).await.ok()?;
+        let Some((name, value)) = header.trim_end().split_once(':') else {
+            break;
+        };
+        if name.eq_ignore_ascii_case("idempotency-key") {
+            value.trim().clone_into(&mut key);
+        } else if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    let mut body = vec![0; length];
+    connection.read_exact(&mut body).await.ok()?;
+    Some(Asked {
+        method,
+        path,
+        key,
+        body,
+    })
+}
+
+fn answer(shared: &Mutex<Books>, asked: &Asked) -> (Bills, u16, Value) {
+    let mut books = books(shared);
+    books.requests += 1;
+    let bills = books.planned.pop_front().unwrap_or(books.then);
+    let (status, body) = match bills {
+        Bills::NotNow => (503, json!({ "error": "later" })),
+        Bills::TooMany => (429, json!({ "error": "slower" })),
+        Bills::Refusing => (400, json!({ "error": "what?" })),
+        Bills::Gone => (500, json!(null)),
+        Bills::Declining if asked.method == "POST" => (
+            200,
+            json!({ "authorization_id": null, "status": "declined" }),
+        ),
+        Bills::Declining
+        | Bills::Well
+        | Bills::Unheard
+        | Bills::Hanging
+        | Bills::Twice
+        | Bills::Garbled => books.act(asked),
+    };
+    (bills, status, body)
+}
+
+impl Books {
+    fn act(&mut self, asked: &Asked) -> (u16, Value) {
+        if asked.key.is_empty() {
+            return (400, json!({ "error": "an Idempotency-Key is missing" }));
+        }
+        if asked.method == "DELETE" {
+            let name = asked.path.rsplit('/').next().unwrap_or_default();
+            let mut charges = self.charges.values_mut();
+            return match charges.find(|charge| charge.authorization == name) {
+                Some(charge) => {
+                    charge.is_voided = true;
+                    (200, json!({ "status": "voided" }))
+                }
+                None => (404, json!({ "error": "unknown" })),
+            };
+        }
+        let order: Value = serde_json::from_slice(&asked.body).unwrap_or_default();
+        let operation = order.pointer("/operation_id").and_then(Value::as_str);
+        let operation = operation.unwrap_or_default().to_owned();
+        let authorization = format!("auth-{}", self.charges.len() + 1);
+        let charge = self.charges.entry(asked.key.clone()).or_insert(Charge {
+            operation,
+            authorization,
+            is_voided: false,
+        });
+        let id = &charge.authorization;
+        (
+            200,
+            json!({ "authorization_id": id, "status": "authorized" }),
+        )
+    }
+}
