@@ -21,12 +21,17 @@
 //! Commands of people may be rejected; what drones report never is, since it has happened.
 
 mod vocabulary;
+mod condition;
 mod event;
+mod phase;
 mod state;
+mod eta;
 mod command;
 mod decide;
 mod ending;
+mod handing_over;
 mod report;
+mod diagram;
 mod evolve;
 mod as_of;
 mod payload;
@@ -39,20 +44,25 @@ pub(crate) mod tests;
 
 use crate::decider::{Decider, Occurrence};
 pub use command::{
-    DeliveryCommand, DeliveryRejection, Ending, LoadVerdict, Nearness, Report, Reported, ReturnedTo,
+    Correct, DeliveryCommand, DeliveryRejection, Diversion, Ending, LoadVerdict, Nearness, Report,
+    Reported, ReturnedTo,
 };
 
 pub use as_of::{effective_times, happened_by};
+pub use condition::Condition;
+pub use eta::{Estimate, Eta};
 pub use event::{Assignment, DeliveryEvent, METADATA_ENTRIES_MAX, Order, Package, Place, Plan};
+pub use phase::{CarryStage, Custody, FetchStage, Holder, Phase, Release, Status};
 pub use state::{
-    ANOMALIES_MAX, ATTEMPTS_MAX, CarryStage, Custody, Delivery, FetchStage, Holder, MISSIONS_MAX,
-    Mission, Phase, RESCHEDULES_MAX, Reached, Status,
+    ANOMALIES_MAX, ATTEMPTS_MAX, CORRECTIONS_MAX, Confirmed, Delivery, MISSIONS_MAX, Mission,
+    REOPENINGS_MAX, RESCHEDULES_MAX, Reached,
 };
 pub(crate) use vocabulary::words;
 pub use vocabulary::{
-    Anomaly, AttemptFailure, CancelReason, CancellationRefusal, Confirmation, Failure, HubPlace,
-    Milestone, OnCancelAfterPickup, OnUndeliverable, PackageFlag, RejectReason, ReleaseEvidence,
-    ReleaseMethod, ReturnReason, Size, UnassignReason,
+    Anomaly, AttemptFailure, CancelReason, CancellationRefusal, ConditionWord, Confirmation,
+    Correction, Failure, HoldReason, HubPlace, Milestone, OnCancelAfterPickup, OnUndeliverable,
+    PackageFlag, RejectReason, ReleaseEvidence, ReleaseMethod, ReopenCause, ReopenedAs,
+    ReturnReason, Size, UnassignReason,
 };
 
 impl Decider for Delivery {
@@ -82,6 +92,27 @@ impl Decider for Delivery {
             DeliveryCommand::Reject { reason, now } => ending::reject(*reason, *now, existing?),
             DeliveryCommand::GiveUp { now } => ending::give_up(*now, existing?),
             DeliveryCommand::MissDeadline { now } => Ok(ending::miss_deadline(*now, existing?)),
+            DeliveryCommand::Confirm { kind, proof, now } => {
+                handing_over::confirm(*kind, proof, *now, existing?)
+            }
+            DeliveryCommand::OverdueConfirmation { now } => {
+                Ok(handing_over::overdue(*now, existing?))
+            }
+            DeliveryCommand::Vouch { reason, now } => handing_over::vouch(reason, *now, existing?),
+            DeliveryCommand::RequestReturn { now } => ending::request_return(*now, existing?),
+            DeliveryCommand::Reopen { to, reason, now } => {
+                ending::reopen(*to, reason, *now, existing?)
+            }
+            DeliveryCommand::Correct(correct) => ending::correct(correct, existing?),
+            DeliveryCommand::ReviseEta {
+                mission,
+                estimate,
+                now,
+            } => Ok(existing?
+                .revise_eta(*mission, *estimate, *now)
+                .map(|revised| Occurrence::new(revised, *now))
+                .into_iter()
+                .collect()),
             DeliveryCommand::Report(report) => Ok(existing
                 .map(|delivery| report::report(report, delivery))
                 .unwrap_or_default()),

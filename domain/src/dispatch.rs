@@ -15,7 +15,7 @@ pub(crate) mod payload;
 mod tests;
 
 use crate::delivery::{
-    Anomaly, Confirmation, Delivery, DeliveryEvent, Phase, Size, UnassignReason,
+    Anomaly, Confirmation, Delivery, DeliveryEvent, Phase, ReturnReason, Size, UnassignReason,
 };
 use crate::geo::GeoPoint;
 use crate::id::{DeliveryId, MissionId, Tag};
@@ -199,6 +199,8 @@ pub fn stand_downs(
             Some((*mission, StandDownReason::AttemptFailed))
         }
         DeliveryEvent::AnomalyRecorded { why, .. } => Some((foreign?, unwanted_by(*why)?)),
+        DeliveryEvent::ReturnStarted { mission, reason } => (*reason == ReturnReason::Requested)
+            .then_some((*mission, StandDownReason::ReturnRequested)),
         DeliveryEvent::Created(_)
         | DeliveryEvent::Scheduled
         | DeliveryEvent::Rejected { .. }
@@ -210,13 +212,20 @@ pub fn stand_downs(
         | DeliveryEvent::InTransit { .. }
         | DeliveryEvent::ArrivedAtDropoff { .. }
         | DeliveryEvent::DeliveryComplete { .. }
-        | DeliveryEvent::ReturnStarted { .. }
         | DeliveryEvent::ArrivedAtHub { .. }
         | DeliveryEvent::Returned { .. }
         | DeliveryEvent::Cancelled
         | DeliveryEvent::CancellationRejected { .. }
         | DeliveryEvent::Failed { .. }
         | DeliveryEvent::DeadlineMissed { .. }
+        | DeliveryEvent::Confirmed { .. }
+        | DeliveryEvent::Reopened { .. }
+        | DeliveryEvent::Corrected { .. }
+        | DeliveryEvent::ConditionChanged { .. }
+        | DeliveryEvent::EtaRevised { .. }
+        | DeliveryEvent::Released { .. }
+        | DeliveryEvent::ConfirmationOverdue
+        | DeliveryEvent::Vouched { .. }
         | DeliveryEvent::MilestoneTimeCorrected { .. } => None,
     });
     wanted.collect()
@@ -235,6 +244,7 @@ const fn unwanted_by(anomaly: Anomaly) -> Option<StandDownReason> {
         | Anomaly::OutsideDropoffRadius
         | Anomaly::ReleaseWithoutPosition
         | Anomaly::ReleaseNotConfirmed
+        | Anomaly::ConfirmationTooWeak
         | Anomaly::EndedWithPackage => None,
     }
 }

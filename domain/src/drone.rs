@@ -5,9 +5,9 @@
 
 use std::fmt;
 
-use crate::delivery::{ReleaseEvidence, ReleaseMethod};
+use crate::delivery::{Confirmation, HoldReason, ReleaseEvidence, ReleaseMethod};
 use crate::geo::GeoPoint;
-use crate::id::{DeliveryId, DroneId, FactId, FleetId, MissionId, SessionId, Tag};
+use crate::id::{DeliveryId, DroneId, FactId, FleetId, MissionId, ProofHash, SessionId, Tag};
 use crate::quantity::MassG;
 use crate::text::Comment;
 use crate::time::{DurationS, Timestamp};
@@ -100,6 +100,37 @@ pub enum FactKind {
         /// In the fleet's words.
         detail: Option<Comment>,
     },
+    /// The recipient showed who they are.
+    RecipientVerified {
+        /// With what kind of proof.
+        kind: Confirmation,
+        /// Its hash.
+        proof: ProofHash,
+    },
+    /// The drone waits.
+    HoldStarted(HoldReason),
+    /// The drone waits no longer.
+    HoldEnded,
+    /// The drone's battery gets low.
+    Battery(BatteryLevel),
+    /// The drone flies elsewhere.
+    Diverted {
+        /// Where.
+        to: DivertPlace,
+        /// Why, in the fleet's words.
+        detail: Option<Comment>,
+    },
+    /// Nothing is heard of the drone.
+    LinkLost,
+    /// The drone is heard of again.
+    LinkRestored,
+    /// The drone lost the package on the way.
+    PackageDropped,
+    /// The drone had to come down.
+    EmergencyLanded {
+        /// In the fleet's words.
+        detail: Option<Comment>,
+    },
     /// The mission is over.
     MissionCompleted {
         /// Whether the package is still on board, if the drone knows.
@@ -131,6 +162,24 @@ crate::delivery::words! {
         /// A hub.
         Hub "hub",
         /// Its base.
+        Base "base",
+    }
+    /// How low a battery is.
+    BatteryLevel {
+        /// The mission should end soon.
+        Low "low",
+        /// It must end now.
+        Critical "critical",
+        /// The drone is falling.
+        Emergency "emergency",
+    }
+    /// Where a drone flies instead.
+    DivertPlace {
+        /// To charge; then it flies on.
+        Charge "charge",
+        /// To a hub.
+        Hub "hub",
+        /// To its base.
         Base "base",
     }
     /// What a drone is doing, as far as its height is concerned.

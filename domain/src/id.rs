@@ -159,6 +159,8 @@ names! {
     SessionId 64 "A-Z a-z 0-9 . _ ~ -" URL_SAFE;
     /// What a drone event's sender named it; unique per sender.
     FactId 128 "printable ASCII without spaces" |b| b.is_ascii_graphic();
+    /// The hash of what shows that the right person took a package, as whoever saw it made it.
+    ProofHash 128 "printable ASCII without spaces" |b| b.is_ascii_graphic();
     /// What is printed on a package, so that the right one is taken.
     Tag 64 "printable ASCII without spaces" |b| b.is_ascii_graphic();
 }

@@ -4,9 +4,12 @@
 //! and hands the verdict on. What follows from it, the delivery decides.
 
 use crate::delivery::{
-    Delivery, Ending, HubPlace, LoadVerdict, Nearness, Phase, Report, Reported, ReturnedTo,
+    Delivery, Diversion, Ending, HubPlace, LoadVerdict, Nearness, Phase, Report, Reported,
+    ReturnedTo,
 };
-use crate::drone::{DroneFact, FactKind, Leg, ReturnPlace, Sender, Stop};
+use crate::drone::{
+    BatteryLevel, DivertPlace, DroneFact, FactKind, Leg, ReturnPlace, Sender, Stop,
+};
 use crate::geo::GeoPoint;
 use crate::id::Tag;
 use crate::quantity::{DistanceM, MassG};
@@ -100,6 +103,15 @@ pub fn translate(
         FactKind::MissionCompleted { payload_on_board } => Reported::Completed {
             payload_on_board: *payload_on_board,
         },
+        FactKind::RecipientVerified { .. }
+        | FactKind::PackageDropped
+        | FactKind::EmergencyLanded { .. }
+        | FactKind::HoldStarted(_)
+        | FactKind::HoldEnded
+        | FactKind::Battery(_)
+        | FactKind::Diverted { .. }
+        | FactKind::LinkLost
+        | FactKind::LinkRestored => beside_its_course(&fact.kind, late, delivery.phase())?,
     };
     Some(Report {
         fact: fact.id.clone(),
@@ -107,6 +119,59 @@ pub fn translate(
         event_time: fact.event_time,
         reported,
     })
+}
+
+/// What happens beside a drone's course. What is done with the package counts however late it
+/// is heard of. How a drone did that has meanwhile been heard of otherwise is of no more
+/// interest; and that nothing is heard of it is believed only after a while, which no single
+/// fact tells.
+fn beside_its_course(kind: &FactKind, late: bool, phase: Phase) -> Option<Reported> {
+    let reported = match kind {
+        FactKind::RecipientVerified { kind, proof } => {
+            let (kind, proof) = (*kind, proof.clone());
+            return Some(Reported::Verified { kind, proof });
+        }
+        FactKind::PackageDropped => return Some(Reported::Dropped),
+        FactKind::EmergencyLanded { detail } => {
+            let detail = detail.clone();
+            return Some(Reported::EmergencyLanded { detail });
+        }
+        FactKind::HoldStarted(reason) => Reported::HoldStarted(*reason),
+        FactKind::HoldEnded => Reported::HoldEnded,
+        FactKind::Battery(BatteryLevel::Critical | BatteryLevel::Emergency) => {
+            Reported::BatteryCritical
+        }
+        FactKind::Diverted { to, detail } => Reported::Diverted {
+            to: match to {
+                DivertPlace::Charge => Diversion::Charge,
+                DivertPlace::Hub | DivertPlace::Base => Diversion::Home,
+            },
+            detail: detail.clone(),
+        },
+        FactKind::LinkRestored => Reported::LinkRestored,
+        FactKind::Battery(BatteryLevel::Low)
+        | FactKind::LinkLost
+        | FactKind::MissionAssigned { .. }
+        | FactKind::MissionRejected { .. }
+        | FactKind::MissionAborted { .. }
+        | FactKind::Departed(_)
+        | FactKind::Arrived(_)
+        | FactKind::PackageLoaded { .. }
+        | FactKind::PackageReleased { .. }
+        | FactKind::Returned(_)
+        | FactKind::StoodDown
+        | FactKind::Crashed { .. }
+        | FactKind::Lost { .. }
+        | FactKind::MissionCompleted { .. } => return None,
+    };
+    let ends_the_fetching = matches!(
+        reported,
+        Reported::Diverted {
+            to: Diversion::Home,
+            ..
+        }
+    ) && !is_carrying(phase);
+    (!late || ends_the_fetching).then_some(reported)
 }
 
 fn ended(how: Ending, detail: Option<&Comment>) -> Reported {

@@ -16,9 +16,10 @@ use std::path::PathBuf;
 
 use domain::codec::{StoredEvent, event_types, shapes};
 use domain::delivery::{
-    Anomaly, AttemptFailure, CancelReason, CancellationRefusal, Confirmation, Failure, HubPlace,
-    Milestone, OnCancelAfterPickup, OnUndeliverable, PackageFlag, RejectReason, ReleaseEvidence,
-    ReleaseMethod, ReturnReason, Size, UnassignReason,
+    Anomaly, AttemptFailure, CancelReason, CancellationRefusal, ConditionWord, Confirmation,
+    Correction, Failure, HoldReason, HubPlace, Milestone, OnCancelAfterPickup, OnUndeliverable,
+    PackageFlag, RejectReason, ReleaseEvidence, ReleaseMethod, ReopenCause, ReopenedAs,
+    ReturnReason, Size, UnassignReason,
 };
 use domain::dispatch::StandDownReason;
 use domain::scheduling::{Deferral, Effect, OperationKind, OperationProblem, Step};
@@ -159,6 +160,7 @@ fn word_lines() -> Vec<String> {
         UnassignReason AttemptFailure ReturnReason HubPlace Failure ReleaseMethod ReleaseEvidence
         Milestone Anomaly ParkReason Confirmation RejectReason StandDownReason OperationKind Step
         Effect Deferral OperationProblem
+        ConditionWord HoldReason ReopenCause ReopenedAs Correction
     }
 }
 

@@ -6,11 +6,14 @@ use std::collections::HashMap;
 use domain::codec::StoredEvent;
 use domain::decider::{Decider, Occurrence};
 use domain::delivery::{
-    Anomaly, CancelReason, Delivery, DeliveryCommand, DeliveryEvent, Ending, HubPlace, LoadVerdict,
-    Nearness, ReleaseMethod, Report, Reported, ReturnedTo,
+    Anomaly, CancelReason, Confirmation, Delivery, DeliveryCommand, DeliveryEvent, Diversion,
+    Ending, Estimate, HoldReason, HubPlace, LoadVerdict, Nearness, RejectReason, ReleaseMethod,
+    ReopenedAs, Report, Reported, ReturnedTo,
 };
 use domain::drone::Sender;
-use domain::id::{DroneId, ExternalId, FactId, FleetId, OperationId, SessionId};
+use domain::id::{
+    DroneId, ExternalId, FactId, FleetId, MissionId, OperationId, ProofHash, SessionId,
+};
 use domain::quantity::DistanceM;
 use domain::scheduling::{OperationEvent, OperationKind};
 use domain::session::{ParkReason, Parked, ReceivedFact, Session, SessionEvent};
@@ -77,6 +80,53 @@ pub(crate) enum DeliveryStep {
     Reschedule { with_long_texts: bool },
     Cancel,
     Report { mission: u128, reported: Reported },
+    Ask(Asked),
+}
+
+/// What is asked of a delivery beside booking and cancelling it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Asked {
+    Confirm,
+    NoteOverdue,
+    Vouch,
+    Reopen(ReopenedAs),
+    ReviseEta(i64),
+    GiveUp,
+    Reject,
+    MissDeadline,
+}
+
+impl Asked {
+    /// The command, where it is about a mission about this one.
+    fn command(self, mission: MissionId, now: Timestamp) -> DeliveryCommand {
+        let reason = Comment::new("said so").unwrap();
+        match self {
+            Self::Confirm => DeliveryCommand::Confirm {
+                kind: Confirmation::Signature,
+                proof: ProofHash::new("c0ffee").unwrap(),
+                now,
+            },
+            Self::NoteOverdue => DeliveryCommand::OverdueConfirmation { now },
+            Self::Vouch => DeliveryCommand::Vouch { reason, now },
+            Self::Reopen(to) => DeliveryCommand::Reopen { to, reason, now },
+            Self::ReviseEta(second) => DeliveryCommand::ReviseEta {
+                mission,
+                estimate: Estimate {
+                    pickup_at: Some(at(second)),
+                    dropoff_at: Some(at(second + 60)),
+                },
+                now,
+            },
+            Self::GiveUp => DeliveryCommand::GiveUp { now },
+            Self::Reject => DeliveryCommand::Reject {
+                reason: RejectReason::NoDrone,
+                now,
+            },
+            Self::MissDeadline => DeliveryCommand::MissDeadline {
+                now: Timestamp::MAX,
+            },
+        }
+    }
 }
 
 /// A command to a user, in a few words.
@@ -148,6 +198,19 @@ fn delivery_step() -> impl Strategy<Value = DeliveryStep> {
         1 => Just(DeliveryStep::Cancel),
         16 => (0..3_u128, reported())
             .prop_map(|(mission, reported)| DeliveryStep::Report { mission, reported }),
+        3 => asked().prop_map(DeliveryStep::Ask),
+    ]
+}
+
+fn asked() -> impl Strategy<Value = Asked> {
+    prop_oneof![
+        3 => Just(Asked::Confirm),
+        2 => Just(Asked::NoteOverdue),
+        1 => Just(Asked::Vouch),
+        2 => select(ReopenedAs::ALL).prop_map(Asked::Reopen),
+        2 => (0..1_000_i64).prop_map(Asked::ReviseEta),
+        1 => select(vec![Asked::GiveUp, Asked::Reject]),
+        1 => Just(Asked::MissDeadline),
     ]
 }
 
@@ -199,7 +262,27 @@ fn reported() -> impl Strategy<Value = Reported> {
         .prop_map(Reported::Returned),
         1 => any::<Option<bool>>()
             .prop_map(|payload_on_board| Reported::Completed { payload_on_board }),
-        1 => select(Anomaly::ALL).prop_map(Reported::Misplaced),
+        1 => select(vec![
+            Anomaly::MissionAlreadyBound,
+            Anomaly::ForeignDrone,
+            Anomaly::UnknownDelivery,
+        ])
+        .prop_map(Reported::Misplaced),
+        2 => select(vec![
+            Reported::Verified {
+                kind: Confirmation::Photo,
+                proof: ProofHash::new("c0ffee").unwrap(),
+            },
+            Reported::HoldStarted(HoldReason::Weather),
+            Reported::HoldEnded,
+            Reported::BatteryCritical,
+            Reported::Diverted { to: Diversion::Charge, detail: None },
+            Reported::Diverted { to: Diversion::Home, detail: None },
+            Reported::LinkLost,
+            Reported::LinkRestored,
+            Reported::Dropped,
+            Reported::EmergencyLanded { detail: None },
+        ]),
     ]
 }
 
@@ -371,6 +454,7 @@ impl Service {
                     order.metadata = vec![(entry.0.unwrap(), entry.1.unwrap()); 10];
                 }
                 if *named {
+                    order.confirmation = Confirmation::Pin;
                     let name = format!("order-{number}");
                     order.external_id = Some(ExternalId::new(name).unwrap());
                 }
@@ -400,6 +484,7 @@ impl Service {
                 event_time: now,
                 reported: reported.clone(),
             }),
+            DeliveryStep::Ask(asked) => asked.command(mission(number * 10), now),
         }];
         if let DeliveryStep::Create { .. } = step {
             commands.push(DeliveryCommand::Schedule { now });

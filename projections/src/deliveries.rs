@@ -99,9 +99,9 @@ impl Projection for Deliveries {
             return Ok(());
         };
         let is_created = |event: &DeliveryEvent| matches!(event, DeliveryEvent::Created(_));
-        let ending = events.iter().filter_map(ending_of).next_back();
+        let turn = events.iter().filter_map(turn_of).next_back();
         let created = events.iter().position(is_created);
-        if ending.is_none() && created.is_none() {
+        if turn.is_none() && created.is_none() {
             return Ok(());
         }
         let delivery = record.stream.key.as_bytes();
@@ -118,7 +118,11 @@ impl Projection for Deliveries {
             view.put(Key::index(ROW_KEYS).id(delivery), row_key);
         }
         let row = StoredRow {
-            ending: ending.or(before.and_then(|row| row.ending)),
+            ending: match turn {
+                Some(Turn::Ends(status)) => Some(status),
+                Some(Turn::GoesOn) => None,
+                None => before.and_then(|row| row.ending),
+            },
             position: record.position,
         };
         settle(view, place, before, row);
@@ -150,14 +154,16 @@ fn index_of(ending: Option<Status>) -> Option<u8> {
     }
 }
 
-/// The status that an event ends a delivery in.
-fn ending_of(event: &DeliveryEvent) -> Option<Status> {
+/// What an event says of a delivery's end: the status that it ends in, or that it goes on after
+/// its end.
+fn turn_of(event: &DeliveryEvent) -> Option<Turn> {
     match event {
-        DeliveryEvent::DeliveryComplete { .. } => Some(Status::Complete),
-        DeliveryEvent::Returned { .. } => Some(Status::Returned),
-        DeliveryEvent::Cancelled => Some(Status::Cancelled),
-        DeliveryEvent::Rejected { .. } => Some(Status::Rejected),
-        DeliveryEvent::Failed { .. } => Some(Status::Failed),
+        DeliveryEvent::DeliveryComplete { .. } => Some(Turn::Ends(Status::Complete)),
+        DeliveryEvent::Returned { .. } => Some(Turn::Ends(Status::Returned)),
+        DeliveryEvent::Cancelled => Some(Turn::Ends(Status::Cancelled)),
+        DeliveryEvent::Rejected { .. } => Some(Turn::Ends(Status::Rejected)),
+        DeliveryEvent::Failed { .. } => Some(Turn::Ends(Status::Failed)),
+        DeliveryEvent::Reopened { .. } => Some(Turn::GoesOn),
         DeliveryEvent::Created(_)
         | DeliveryEvent::Scheduled
         | DeliveryEvent::Rescheduled(_)
@@ -175,7 +181,14 @@ fn ending_of(event: &DeliveryEvent) -> Option<Status> {
         | DeliveryEvent::CancellationRejected { .. }
         | DeliveryEvent::MilestoneTimeCorrected { .. }
         | DeliveryEvent::AnomalyRecorded { .. }
-        | DeliveryEvent::DeadlineMissed { .. } => None,
+        | DeliveryEvent::DeadlineMissed { .. }
+        | DeliveryEvent::Confirmed { .. }
+        | DeliveryEvent::Corrected { .. }
+        | DeliveryEvent::ConditionChanged { .. }
+        | DeliveryEvent::EtaRevised { .. }
+        | DeliveryEvent::Released { .. }
+        | DeliveryEvent::ConfirmationOverdue
+        | DeliveryEvent::Vouched { .. } => None,
     }
 }
 
@@ -184,6 +197,13 @@ const fn is_ending(status: Status) -> bool {
         status,
         Status::Complete | Status::Returned | Status::Cancelled | Status::Failed | Status::Rejected
     )
+}
+
+/// What an event says of a delivery's end.
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    Ends(Status),
+    GoesOn,
 }
 
 /// When a delivery was created, and which it is: what all keys but one end with.

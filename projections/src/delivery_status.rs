@@ -7,9 +7,10 @@
 //! ```
 
 use domain::delivery::{
-    Assignment, CancelReason, DeliveryEvent, Failure, Milestone, Order, RejectReason, Status,
+    Assignment, CancelReason, Condition, Confirmation, DeliveryEvent, Failure, Milestone, Order,
+    RejectReason, ReopenCause, Status,
 };
-use domain::id::{DeliveryId, DroneId, ExternalId, FleetId, MissionId, UserId};
+use domain::id::{DeliveryId, DroneId, ExternalId, FleetId, MissionId, ProofHash, UserId};
 use domain::stream::Category;
 use domain::text::Comment;
 use domain::time::Timestamp;
@@ -49,6 +50,12 @@ pub struct DeliveryRow {
     pub status: Status,
     /// Somebody has to look after it.
     pub action_required: bool,
+    /// How it does beside its status.
+    pub condition: Condition,
+    /// What confirmed that the recipient took it.
+    pub confirmed: Option<ConfirmedRow>,
+    /// It did not come by the deadline that it has now.
+    pub deadline_missed: bool,
     /// The newest mission, live or over.
     pub mission: Option<MissionRow>,
     /// Attempts begun.
@@ -91,6 +98,20 @@ pub struct MissionRow {
     pub unassigned: bool,
     /// It was counted as an attempt.
     counted: bool,
+}
+
+/// What showed that the right person took a package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfirmedRow {
+    /// What kind of proof.
+    #[serde(with = "crate::stored")]
+    pub kind: Confirmation,
+    /// Its hash.
+    #[serde(with = "crate::stored")]
+    pub proof: ProofHash,
+    /// When.
+    #[serde(with = "crate::stored")]
+    pub at: Timestamp,
 }
 
 /// Why a delivery is or was being cancelled. Absent again once that came too late.
@@ -166,6 +187,10 @@ struct StoredRow {
     #[serde(with = "crate::stored")]
     rejection: Option<RejectReason>,
     cancellation: Option<Cancellation>,
+    confirmed: Option<ConfirmedRow>,
+    /// The deadline that was missed last.
+    #[serde(with = "crate::stored")]
+    missed: Option<Timestamp>,
     #[serde(with = "crate::stored")]
     updated_at: Timestamp,
     sequence: StreamVersion,
@@ -277,6 +302,8 @@ impl StoredRow {
             failure: None,
             rejection: None,
             cancellation: None,
+            confirmed: None,
+            missed: None,
             updated_at: at,
             sequence: StreamVersion::EMPTY,
             position: Position::START,
@@ -292,6 +319,12 @@ impl StoredRow {
         match event {
             DeliveryEvent::Scheduled => self.milestones.scheduled_at = Some(at),
             DeliveryEvent::Rescheduled(_) => self.revision = self.revision.saturating_add(1),
+            DeliveryEvent::DeadlineMissed { deliver_by } => self.missed = Some(*deliver_by),
+            DeliveryEvent::Confirmed { kind, proof } => {
+                let (kind, proof) = (*kind, proof.clone());
+                self.confirmed = Some(ConfirmedRow { kind, proof, at });
+            }
+            DeliveryEvent::Reopened { cause, .. } => self.reopen(*cause),
             DeliveryEvent::DroneAssigned(assignment) => self.assign(assignment, at),
             DeliveryEvent::DroneUnassigned { .. } => {
                 if let Some(mission) = &mut self.mission {
@@ -332,7 +365,12 @@ impl StoredRow {
             | DeliveryEvent::ArrivedAtHub { .. }
             | DeliveryEvent::Returned { .. }
             | DeliveryEvent::AnomalyRecorded { .. }
-            | DeliveryEvent::DeadlineMissed { .. } => {}
+            | DeliveryEvent::Corrected { .. }
+            | DeliveryEvent::ConditionChanged { .. }
+            | DeliveryEvent::EtaRevised { .. }
+            | DeliveryEvent::Released { .. }
+            | DeliveryEvent::ConfirmationOverdue
+            | DeliveryEvent::Vouched { .. } => {}
         }
     }
 
@@ -347,6 +385,16 @@ impl StoredRow {
             counted: false,
         });
         self.milestones.of_mission = vec![(Milestone::Assigned, at)];
+        self.confirmed = None;
+    }
+
+    /// Its end was none.
+    fn reopen(&mut self, cause: ReopenCause) {
+        (self.failure, self.milestones.failed_at) = (None, None);
+        (self.cancellation, self.milestones.cancelled_at) = (None, None);
+        if cause == ReopenCause::PickedUp {
+            self.count_attempt();
+        }
     }
 
     fn count_attempt(&mut self) {
@@ -362,7 +410,11 @@ fn milestone_of(event: &DeliveryEvent) -> Option<Milestone> {
     match event {
         DeliveryEvent::HeadedToPickup { .. } => Some(Milestone::HeadedToPickup),
         DeliveryEvent::ArrivedAtPickup { .. } => Some(Milestone::ArrivedAtPickup),
-        DeliveryEvent::PickedUp { .. } => Some(Milestone::PickedUp),
+        DeliveryEvent::PickedUp { .. }
+        | DeliveryEvent::Reopened {
+            cause: ReopenCause::PickedUp,
+            ..
+        } => Some(Milestone::PickedUp),
         DeliveryEvent::InTransit { .. } => Some(Milestone::InTransit),
         DeliveryEvent::ArrivedAtDropoff { .. } => Some(Milestone::ArrivedAtDropoff),
         DeliveryEvent::DeliveryComplete { .. } => Some(Milestone::Completed),
@@ -382,7 +434,15 @@ fn milestone_of(event: &DeliveryEvent) -> Option<Milestone> {
         | DeliveryEvent::MilestoneTimeCorrected { .. }
         | DeliveryEvent::AnomalyRecorded { .. }
         | DeliveryEvent::Rejected { .. }
-        | DeliveryEvent::DeadlineMissed { .. } => None,
+        | DeliveryEvent::DeadlineMissed { .. }
+        | DeliveryEvent::Confirmed { .. }
+        | DeliveryEvent::Reopened { .. }
+        | DeliveryEvent::Corrected { .. }
+        | DeliveryEvent::ConditionChanged { .. }
+        | DeliveryEvent::EtaRevised { .. }
+        | DeliveryEvent::Released { .. }
+        | DeliveryEvent::ConfirmationOverdue
+        | DeliveryEvent::Vouched { .. } => None,
     }
 }
 
@@ -492,11 +552,15 @@ pub(crate) fn delivery(
         return Ok(None);
     };
     let order = order(view, id.uuid().as_bytes(), &row)?;
+    let deadline_missed = row.missed.is_some() && row.missed == order.plan.deliver_by;
     Ok(Some(DeliveryRow {
         id,
         order,
         status: row.progress.status,
         action_required: row.progress.action_required(),
+        condition: row.progress.condition,
+        confirmed: row.confirmed,
+        deadline_missed,
         mission: row.mission,
         attempt: row.attempt,
         epoch: row.epoch,

@@ -338,20 +338,29 @@ fn step(event: &DeliveryEvent) -> Option<Step<'_>> {
         | DeliveryEvent::MilestoneTimeCorrected { .. }
         | DeliveryEvent::AnomalyRecorded { .. }
         | DeliveryEvent::Rejected { .. }
-        | DeliveryEvent::DeadlineMissed { .. } => return None,
+        | DeliveryEvent::DeadlineMissed { .. }
+        | DeliveryEvent::Reopened { .. }
+        | DeliveryEvent::Confirmed { .. }
+        | DeliveryEvent::Corrected { .. }
+        | DeliveryEvent::ConditionChanged { .. }
+        | DeliveryEvent::EtaRevised { .. }
+        | DeliveryEvent::Released { .. }
+        | DeliveryEvent::ConfirmationOverdue
+        | DeliveryEvent::Vouched { .. } => return None,
     })
 }
 
 const fn without_mission(reason: UnassignReason) -> DroneActivity {
     match reason {
-        UnassignReason::Crashed => DroneActivity::Crashed,
+        UnassignReason::Crashed | UnassignReason::EmergencyLanded => DroneActivity::Crashed,
         UnassignReason::Lost => DroneActivity::Lost,
         UnassignReason::Rejected
         | UnassignReason::Aborted
         | UnassignReason::StoodDown
         | UnassignReason::MissionEnded
         | UnassignReason::Replanned
-        | UnassignReason::AttemptFailed => DroneActivity::Free,
+        | UnassignReason::AttemptFailed
+        | UnassignReason::Diverted => DroneActivity::Free,
     }
 }
 

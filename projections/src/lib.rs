@@ -60,7 +60,7 @@ pub mod reference;
 pub use dead_letters::DEAD_LETTERS_PER_PAGE_MAX;
 pub use deliveries::{DeliveriesPage, DeliveriesQuery};
 pub use delivery_history::HistoryEntry;
-pub use delivery_status::{Cancellation, DeliveryRow, Milestones, MissionRow};
+pub use delivery_status::{Cancellation, ConfirmedRow, DeliveryRow, Milestones, MissionRow};
 pub use event_place::{EventPage, EventPlace};
 pub use fleet::{DRONES_PER_ANSWER_MAX, DroneActivity, DroneRow, Flight};
 pub use live::{DroneName, LIVE_DRONES_MAX, LiveDrones, Observation};

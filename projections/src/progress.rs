@@ -5,7 +5,7 @@
 //! it agrees with the domain's own fold is a property test of
 //! [`delivery_status`](crate::delivery_status).
 
-use domain::delivery::{Anomaly, DeliveryEvent, Failure, Status};
+use domain::delivery::{Anomaly, Condition, DeliveryEvent, Failure, ReopenedAs, Status};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +19,15 @@ pub(crate) struct Progress {
     resumed: Status,
     /// The package waits at a hub for its next drone.
     at_hub: bool,
-    misdelivered: bool,
-    /// A mission ended and the package is said to be on the drone still.
-    left_on_board: bool,
+    /// It came to a bad end with the package where it should not be.
+    astray: bool,
+    /// Somebody has to look after the package before it comes to a hub or the life to its end.
+    unattended: bool,
+    #[serde(with = "crate::stored")]
+    pub(crate) condition: Condition,
+    /// The condition that a lost link hides.
+    #[serde(with = "crate::stored")]
+    condition_before: Condition,
     pub(crate) eta: Option<Eta>,
 }
 
@@ -46,16 +52,18 @@ impl Progress {
             status: Status::Pending,
             resumed: Status::Pending,
             at_hub: false,
-            misdelivered: false,
-            left_on_board: false,
+            astray: false,
+            unattended: false,
+            condition: Condition::Nominal,
+            condition_before: Condition::Nominal,
             eta: None,
         }
     }
 
-    /// Somebody has to look after it: it was let go in the wrong place, or its
-    /// mission ended with the package on board and it has not ended since.
+    /// Somebody has to look after it: the package is where it should not be, or
+    /// in nobody's hands, or a mission ended or a drone came down with it.
     pub(crate) fn action_required(&self) -> bool {
-        self.misdelivered || self.left_on_board
+        self.astray || self.unattended
     }
 
     /// When it is expected at the drop-off, while it is under way.
@@ -65,32 +73,22 @@ impl Progress {
 
     /// Follows an event. Total: any event in any state gives a state.
     pub(crate) fn evolve(&mut self, event: &DeliveryEvent, event_time: Timestamp) {
+        let before = (self.status, self.resumed);
         match event {
             DeliveryEvent::Created(_)
             | DeliveryEvent::Rescheduled(_)
             | DeliveryEvent::AttemptFailed { .. }
+            | DeliveryEvent::MilestoneTimeCorrected { .. }
             | DeliveryEvent::DeadlineMissed { .. }
-            | DeliveryEvent::MilestoneTimeCorrected { .. } => {}
+            | DeliveryEvent::Confirmed { .. }
+            | DeliveryEvent::Corrected { .. }
+            | DeliveryEvent::Vouched { .. } => {}
             DeliveryEvent::Scheduled => self.status = Status::Scheduled,
             DeliveryEvent::DroneAssigned(assignment) => {
                 self.fetch(Status::Assigned);
-                let (pickup_at, dropoff_at) = (assignment.eta_pickup, assignment.eta_dropoff);
-                let known = pickup_at.is_some() || dropoff_at.is_some();
-                self.eta = known.then_some(Eta {
-                    pickup_at,
-                    dropoff_at,
-                    computed_at: event_time,
-                });
+                self.expect((assignment.eta_pickup, assignment.eta_dropoff), event_time);
             }
-            DeliveryEvent::DroneUnassigned { .. } => {
-                self.eta = None;
-                let waiting = if self.at_hub {
-                    Status::AtHub
-                } else {
-                    Status::Scheduled
-                };
-                self.fetch(waiting);
-            }
+            DeliveryEvent::DroneUnassigned { .. } => self.wait(),
             DeliveryEvent::HeadedToPickup { .. } => self.fetch(Status::HeadedToPickup),
             DeliveryEvent::ArrivedAtPickup { .. } => self.fetch(Status::AtPickup),
             DeliveryEvent::PickedUp { .. } => {
@@ -102,6 +100,10 @@ impl Progress {
             }
             DeliveryEvent::InTransit { .. } => self.status = Status::InTransit,
             DeliveryEvent::ArrivedAtDropoff { .. } => self.status = Status::AtDropoff,
+            DeliveryEvent::Released { .. } => {
+                self.status = Status::AtDropoff;
+                self.eta = None;
+            }
             DeliveryEvent::ReturnStarted { .. } => {
                 self.status = Status::Returning;
                 self.eta = None;
@@ -109,6 +111,7 @@ impl Progress {
             DeliveryEvent::ArrivedAtHub { .. } => {
                 self.status = Status::AtHub;
                 self.at_hub = true;
+                self.unattended = false;
             }
             DeliveryEvent::CancellationRequested { .. } => {
                 self.resumed = self.status;
@@ -121,14 +124,82 @@ impl Progress {
             DeliveryEvent::Rejected { .. } => self.end(Status::Rejected),
             DeliveryEvent::Failed { mission: _, reason } => {
                 self.end(Status::Failed);
-                self.misdelivered = *reason == Failure::Misdelivered;
+                self.astray = *reason != Failure::NoDrone;
             }
+            DeliveryEvent::Reopened { to, .. } => self.reopen(*to),
+            DeliveryEvent::ConfirmationOverdue => self.unattended = true,
+            DeliveryEvent::ConditionChanged { condition, .. } => self.change(*condition),
+            DeliveryEvent::EtaRevised {
+                pickup_at,
+                dropoff_at,
+                ..
+            } => self.expect((*pickup_at, *dropoff_at), event_time),
             DeliveryEvent::AnomalyRecorded { fact: _, why } => {
-                if *why == Anomaly::EndedWithPackage {
-                    self.left_on_board = true;
-                }
+                self.unattended |= *why == Anomaly::EndedWithPackage;
             }
         }
+        self.get_on(event, before);
+    }
+
+    /// Whoever gets on is neither held up nor out of reach any more. That
+    /// somebody cancels says nothing of the drone.
+    fn get_on(&mut self, event: &DeliveryEvent, before: (Status, Status)) {
+        let is_of_cancellation = matches!(
+            event,
+            DeliveryEvent::CancellationRequested { .. }
+                | DeliveryEvent::CancellationRejected { .. }
+        );
+        let is_release = matches!(event, DeliveryEvent::Released { .. });
+        let gets_on = before != (self.status, self.resumed) || is_release;
+        if gets_on && !is_of_cancellation {
+            (self.condition, self.condition_before) = (Condition::Nominal, Condition::Nominal);
+        }
+    }
+
+    fn change(&mut self, condition: Condition) {
+        match condition {
+            Condition::LinkLost => self.condition_before = self.condition,
+            Condition::Emergency => self.unattended = true,
+            Condition::Nominal
+            | Condition::Delayed
+            | Condition::Holding(_)
+            | Condition::Diverted => {}
+        }
+        self.condition = condition;
+    }
+
+    fn expect(
+        &mut self,
+        (pickup_at, dropoff_at): (Option<Timestamp>, Option<Timestamp>),
+        computed_at: Timestamp,
+    ) {
+        let is_known = pickup_at.is_some() || dropoff_at.is_some();
+        self.eta = is_known.then_some(Eta {
+            pickup_at,
+            dropoff_at,
+            computed_at,
+        });
+    }
+
+    /// For another drone.
+    fn wait(&mut self) {
+        self.eta = None;
+        let waiting = if self.at_hub {
+            Status::AtHub
+        } else {
+            Status::Scheduled
+        };
+        self.fetch(waiting);
+    }
+
+    fn reopen(&mut self, to: ReopenedAs) {
+        self.status = match to {
+            ReopenedAs::InTransit => Status::InTransit,
+            ReopenedAs::Returning => Status::Returning,
+            ReopenedAs::AtHub => Status::AtHub,
+        };
+        self.at_hub = to == ReopenedAs::AtHub;
+        self.astray = false;
     }
 
     /// A step before the package is on board. While being cancelled it is only
@@ -144,7 +215,7 @@ impl Progress {
     fn end(&mut self, status: Status) {
         self.status = status;
         self.eta = None;
-        self.left_on_board = false;
-        self.misdelivered = false;
+        self.unattended = false;
+        self.astray = false;
     }
 }

@@ -100,6 +100,8 @@ pub struct Statistics {
     pub cancelled: u64,
     /// Deliveries whose booking was refused after all.
     pub rejected: u64,
+    /// Deliveries whose life went on after its end. They count as what they ended as first.
+    pub reopened: u64,
     /// Deliveries that went back to the sender.
     pub returned: u64,
     /// Deliveries that came to a bad end, for each reason that there was.
@@ -206,6 +208,7 @@ impl Gathering {
             self.counts.late += hour.late;
             self.counts.cancelled += hour.cancelled;
             self.counts.rejected += hour.rejected;
+            self.counts.reopened += hour.reopened;
             self.counts.returned += hour.returned;
             for (reason, count) in hour.failed {
                 add(&mut self.counts.failed, reason, count);
@@ -239,6 +242,7 @@ impl Gathering {
             late: counts.late,
             cancelled: counts.cancelled,
             rejected: counts.rejected,
+            reopened: counts.reopened,
             returned: counts.returned,
             failed: counts.failed,
             stages: stages

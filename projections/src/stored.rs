@@ -5,9 +5,13 @@
 //! `#[serde(with = "crate::stored")]`.
 
 use domain::codec::{Encoded, StoredEvent};
-use domain::delivery::{Anomaly, CancelReason, Failure, Milestone, RejectReason, Status};
+use domain::delivery::{
+    Anomaly, CancelReason, Condition, ConditionWord, Confirmation, Failure, HoldReason, Milestone,
+    RejectReason, Status,
+};
 use domain::id::{
-    DeliveryId, DroneId, ExternalId, FactId, FleetId, MissionId, OperationId, SessionId, UserId,
+    DeliveryId, DroneId, ExternalId, FactId, FleetId, MissionId, OperationId, ProofHash, SessionId,
+    UserId,
 };
 use domain::scheduling::OperationKind;
 use domain::session::ParkReason;
@@ -150,8 +154,11 @@ macro_rules! words {
 words!(
     Anomaly,
     CancelReason,
+    ConditionWord,
+    Confirmation,
     DroneActivity,
     Failure,
+    HoldReason,
     Milestone,
     OperationKind,
     ParkReason,
@@ -159,6 +166,23 @@ words!(
     Status,
     UserStatus
 );
+
+/// A condition as its word and the reason of a hold.
+impl Stored for Condition {
+    type Raw = (u8, Option<u8>);
+
+    fn raw(&self) -> Self::Raw {
+        (self.word().raw(), self.hold().map(|hold| hold.raw()))
+    }
+
+    fn from_raw((word, hold): Self::Raw) -> Option<Self> {
+        let word = ConditionWord::from_raw(word)?;
+        match hold {
+            None => Self::of(word, None),
+            Some(hold) => Self::of(word, Some(HoldReason::from_raw(hold)?)),
+        }
+    }
+}
 
 /// Names and texts, as they are.
 macro_rules! texts {
@@ -177,7 +201,9 @@ macro_rules! texts {
     )+};
 }
 
-texts!(Comment, DroneId, ExternalId, FactId, FleetId, SessionId);
+texts!(
+    Comment, DroneId, ExternalId, FactId, FleetId, ProofHash, SessionId
+);
 
 /// Ids, as their UUID's bytes. The UUID's own type belongs to the crates
 /// below; here it only passes through.

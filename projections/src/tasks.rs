@@ -12,7 +12,7 @@
 //! stream: that a task was acknowledged lies beside it and not in it, so it does
 //! not matter which of the two streams is folded first.
 
-use domain::delivery::Anomaly;
+use domain::delivery::{Anomaly, Failure};
 use domain::id::FactId;
 use domain::session::ParkReason;
 use domain::stream::{Category, StreamName};
@@ -124,7 +124,10 @@ impl Task {
     pub const fn kind(&self) -> TaskKind {
         match self.matter {
             Matter::Anomaly { .. } => TaskKind::Anomaly,
-            Matter::LeftOnBoard | Matter::Misdelivered => TaskKind::ActionRequired,
+            Matter::LeftOnBoard
+            | Matter::EmergencyLanded
+            | Matter::Unconfirmed
+            | Matter::Failed(_) => TaskKind::ActionRequired,
             Matter::DeadLetter { .. } => TaskKind::DeadLetter,
         }
     }
@@ -155,7 +158,9 @@ struct Row {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum StoredMatter {
     LeftOnBoard,
-    Misdelivered,
+    EmergencyLanded,
+    Unconfirmed,
+    Failed(#[serde(with = "crate::stored")] Failure),
     Anomaly {
         #[serde(with = "crate::stored")]
         fact: FactId,
@@ -175,7 +180,9 @@ impl Stored for Matter {
     fn raw(&self) -> StoredMatter {
         match self.clone() {
             Self::LeftOnBoard => StoredMatter::LeftOnBoard,
-            Self::Misdelivered => StoredMatter::Misdelivered,
+            Self::EmergencyLanded => StoredMatter::EmergencyLanded,
+            Self::Unconfirmed => StoredMatter::Unconfirmed,
+            Self::Failed(failure) => StoredMatter::Failed(failure),
             Self::Anomaly { fact, why } => StoredMatter::Anomaly { fact, why },
             Self::DeadLetter { seq, why } => StoredMatter::DeadLetter { seq, why },
         }
@@ -184,7 +191,9 @@ impl Stored for Matter {
     fn from_raw(raw: StoredMatter) -> Option<Self> {
         Some(match raw {
             StoredMatter::LeftOnBoard => Self::LeftOnBoard,
-            StoredMatter::Misdelivered => Self::Misdelivered,
+            StoredMatter::EmergencyLanded => Self::EmergencyLanded,
+            StoredMatter::Unconfirmed => Self::Unconfirmed,
+            StoredMatter::Failed(failure) => Self::Failed(failure),
             StoredMatter::Anomaly { fact, why } => Self::Anomaly { fact, why },
             StoredMatter::DeadLetter { seq, why } => Self::DeadLetter { seq, why },
         })
@@ -299,16 +308,15 @@ impl List<'_, '_> {
                 TaskTurn::Odd { fact, why } => {
                     self.open(place, Matter::Anomaly { fact, why });
                 }
-                TaskTurn::LeftOnBoard => {
-                    self.look_after(place, Matter::LeftOnBoard)?;
+                TaskTurn::LookAfter(matter) => {
+                    self.look_after(place, matter)?;
                     has_changed = true;
                 }
-                TaskTurn::Ended { misdelivered } => {
-                    has_changed |= self.close_all()?;
-                    if misdelivered {
-                        self.look_after(place, Matter::Misdelivered)?;
-                        has_changed = true;
-                    }
+                TaskTurn::Settled => has_changed |= self.close_all()?,
+                TaskTurn::Failed(failure) => {
+                    self.close_all()?;
+                    self.look_after(place, Matter::Failed(failure))?;
+                    has_changed = true;
                 }
                 TaskTurn::GivenUp { seq, why } => {
                     self.close_letter(seq)?;

@@ -446,7 +446,10 @@ fn rejected(rejection: &DeliveryRejection) -> Problem {
     };
     match rejection {
         DeliveryRejection::Unknown => unknown(Thing::Delivery),
-        DeliveryRejection::AlreadyExists | DeliveryRejection::RescheduledTooOften => {
+        DeliveryRejection::AlreadyExists
+        | DeliveryRejection::RescheduledTooOften
+        | DeliveryRejection::ReopenedTooOften
+        | DeliveryRejection::CorrectedTooOften => {
             Problem::new(ProblemKind::StateConflict, rejection.to_string())
         }
         DeliveryRejection::WrongStatus { status, .. } => {
@@ -455,5 +458,8 @@ fn rejected(rejection: &DeliveryRejection) -> Problem {
         }
         DeliveryRejection::WindowInPast { .. } => past("/pickup_window/not_after"),
         DeliveryRejection::DeadlineInPast { .. } => past("/deliver_by"),
+        DeliveryRejection::ConfirmationTooWeak { .. } => {
+            Problem::invalid(Fault::new("/kind", "too-weak", rejection.to_string()).into())
+        }
     }
 }

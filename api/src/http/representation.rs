@@ -123,9 +123,6 @@ fn stage(status: Status, revision: u32) -> Option<&'static str> {
     }
 }
 
-/// How a delivery does beside its status. Nothing yet changes it.
-const CONDITION: &str = "nominal";
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::arbitrary as any_of;
-use crate::id::{ExternalId, PackageId, UserId};
+use crate::id::{ExternalId, PackageId, ProofHash, UserId};
 use crate::quantity::DimensionsMm;
 use crate::time::Timestamp;
 
@@ -113,7 +113,9 @@ pub(crate) fn event() -> impl Strategy<Value = DeliveryEvent> {
         booking_event(),
         fetching_event(),
         carrying_event(),
-        ending_event()
+        ending_event(),
+        handing_over_event(),
+        side_event(),
     ]
 }
 
@@ -129,6 +131,79 @@ fn booking_event() -> impl Strategy<Value = DeliveryEvent> {
         any_of::word(CancellationRefusal::ALL).prop_map(|why| E::CancellationRejected { why }),
         any_of::word(RejectReason::ALL).prop_map(|reason| E::Rejected { reason }),
         any_of::time().prop_map(|deliver_by| E::DeadlineMissed { deliver_by }),
+    ]
+}
+
+pub(crate) fn proof() -> impl Strategy<Value = ProofHash> {
+    "[0-9a-f]{1,8}".prop_map(|hash| ProofHash::new(hash).unwrap())
+}
+
+pub(crate) fn condition() -> impl Strategy<Value = Condition> {
+    prop_oneof![
+        Just(Condition::Nominal),
+        Just(Condition::Delayed),
+        any_of::word(HoldReason::ALL).prop_map(Condition::Holding),
+        Just(Condition::Diverted),
+        Just(Condition::LinkLost),
+        Just(Condition::Emergency),
+    ]
+}
+
+fn handing_over_event() -> impl Strategy<Value = DeliveryEvent> {
+    use DeliveryEvent as E;
+    prop_oneof![
+        (any_of::word(Confirmation::ALL), proof())
+            .prop_map(|(kind, proof)| E::Confirmed { kind, proof }),
+        (
+            any_of::mission(),
+            any_of::word(ReleaseMethod::ALL),
+            option::of(any_of::word(ReleaseEvidence::ALL)),
+            any_of::distance(),
+        )
+            .prop_map(|(mission, method, evidence, distance)| E::Released {
+                mission,
+                method,
+                evidence,
+                distance,
+            }),
+        Just(E::ConfirmationOverdue),
+        any_of::text().prop_map(|reason| E::Vouched { reason }),
+    ]
+}
+
+fn side_event() -> impl Strategy<Value = DeliveryEvent> {
+    use DeliveryEvent as E;
+    prop_oneof![
+        (any_of::mission(), condition())
+            .prop_map(|(mission, condition)| E::ConditionChanged { mission, condition }),
+        (
+            any_of::mission(),
+            option::of(any_of::time()),
+            option::of(any_of::time())
+        )
+            .prop_map(|(mission, pickup_at, dropoff_at)| E::EtaRevised {
+                mission,
+                pickup_at,
+                dropoff_at,
+            }),
+        (
+            any_of::word(ReopenCause::ALL),
+            any_of::word(ReopenedAs::ALL),
+            any_of::comment()
+        )
+            .prop_map(|(cause, to, reason)| E::Reopened { cause, to, reason }),
+        (
+            any_of::word(Correction::ALL),
+            any_of::comment(),
+            any_of::text(),
+            any_of::text()
+        )
+            .prop_map(|(what, was, now, reason)| E::Corrected {
+                what,
+                was,
+                now,
+                reason,
+            }),
     ]
 }
 
@@ -178,9 +253,9 @@ fn ending_event() -> impl Strategy<Value = DeliveryEvent> {
     prop_oneof![
         (
             any_of::mission(),
-            any_of::word(ReleaseMethod::ALL),
+            option::of(any_of::word(ReleaseMethod::ALL)),
             option::of(any_of::word(ReleaseEvidence::ALL)),
-            any_of::distance(),
+            option::of(any_of::distance()),
         )
             .prop_map(|(mission, method, evidence, distance)| {
                 E::DeliveryComplete {
@@ -268,7 +343,82 @@ fn reported() -> impl Strategy<Value = Reported> {
         1 => to.prop_map(Reported::Returned),
         1 => any::<Option<bool>>()
             .prop_map(|payload_on_board| Reported::Completed { payload_on_board }),
-        1 => any_of::word(Anomaly::ALL).prop_map(Reported::Misplaced),
+        1 => any_of::word(&[
+            Anomaly::MissionAlreadyBound,
+            Anomaly::ForeignDrone,
+            Anomaly::UnknownDelivery,
+        ])
+        .prop_map(Reported::Misplaced),
+        2 => (any_of::word(Confirmation::ALL), proof())
+            .prop_map(|(kind, proof)| Reported::Verified { kind, proof }),
+        2 => trouble(),
+    ]
+}
+
+fn trouble() -> impl Strategy<Value = Reported> {
+    let to = prop_oneof![3 => Just(Diversion::Charge), 1 => Just(Diversion::Home)];
+    prop_oneof![
+        4 => any_of::word(HoldReason::ALL).prop_map(Reported::HoldStarted),
+        2 => Just(Reported::HoldEnded),
+        2 => Just(Reported::BatteryCritical),
+        2 => (to, any_of::comment()).prop_map(|(to, detail)| Reported::Diverted { to, detail }),
+        2 => Just(Reported::LinkLost),
+        2 => Just(Reported::LinkRestored),
+        1 => Just(Reported::Dropped),
+        1 => any_of::comment().prop_map(|detail| Reported::EmergencyLanded { detail }),
+    ]
+}
+
+fn operators_command() -> impl Strategy<Value = DeliveryCommand> {
+    let correct = (
+        any_of::word(Correction::ALL),
+        any_of::comment(),
+        any_of::text(),
+        any_of::text(),
+        any_of::time(),
+    )
+        .prop_map(|(what, was, now_is, reason, now)| {
+            DeliveryCommand::Correct(Box::new(Correct {
+                what,
+                was,
+                now_is,
+                reason,
+                now,
+            }))
+        });
+    prop_oneof![
+        (any_of::text(), any_of::time())
+            .prop_map(|(reason, now)| DeliveryCommand::Vouch { reason, now }),
+        (
+            any_of::word(ReopenedAs::ALL),
+            any_of::text(),
+            any_of::time()
+        )
+            .prop_map(|(to, reason, now)| DeliveryCommand::Reopen { to, reason, now }),
+        correct,
+    ]
+}
+
+fn handing_over_command() -> impl Strategy<Value = DeliveryCommand> {
+    prop_oneof![
+        2 => (any_of::word(Confirmation::ALL), proof(), any_of::time())
+            .prop_map(|(kind, proof, now)| DeliveryCommand::Confirm { kind, proof, now }),
+        1 => any_of::time().prop_map(|now| DeliveryCommand::OverdueConfirmation { now }),
+        1 => any_of::time().prop_map(|now| DeliveryCommand::RequestReturn { now }),
+        1 => (
+            any_of::mission(),
+            option::of(any_of::time()),
+            option::of(any_of::time()),
+            any_of::time()
+        )
+            .prop_map(|(mission, pickup_at, dropoff_at, now)| DeliveryCommand::ReviseEta {
+                mission,
+                estimate: Estimate {
+                    pickup_at,
+                    dropoff_at
+                },
+                now
+            }),
     ]
 }
 
@@ -313,7 +463,9 @@ pub(crate) fn command() -> impl Strategy<Value = DeliveryCommand> {
             .prop_map(|(reason, now)| DeliveryCommand::Reject { reason, now }),
         1 => any_of::time().prop_map(|now| DeliveryCommand::GiveUp { now }),
         1 => any_of::time().prop_map(|now| DeliveryCommand::MissDeadline { now }),
-        20 => report().prop_map(DeliveryCommand::Report),
+        1 => operators_command(),
+        3 => handing_over_command(),
+        24 => report().prop_map(DeliveryCommand::Report),
     ]
 }
 

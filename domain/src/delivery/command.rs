@@ -1,11 +1,14 @@
 //! What is asked of a delivery, and what drones report of it.
 
+use super::eta::Estimate;
 use super::event::{Order, Plan};
-use super::state::{RESCHEDULES_MAX, Status};
+use super::phase::Status;
+use super::state::{CORRECTIONS_MAX, REOPENINGS_MAX, RESCHEDULES_MAX};
 use super::vocabulary::{
-    Anomaly, CancelReason, HubPlace, RejectReason, ReleaseEvidence, ReleaseMethod, UnassignReason,
+    Anomaly, CancelReason, Confirmation, Correction, HoldReason, HubPlace, RejectReason,
+    ReleaseEvidence, ReleaseMethod, ReopenedAs, UnassignReason,
 };
-use crate::id::{DroneId, FactId, FleetId, MissionId, Tag};
+use crate::id::{DroneId, FactId, FleetId, MissionId, ProofHash, Tag};
 use crate::quantity::{DistanceM, MassG};
 use crate::text::Comment;
 use crate::time::Timestamp;
@@ -59,8 +62,70 @@ pub enum DeliveryCommand {
         /// The clock.
         now: Timestamp,
     },
+    /// Take note of it that the recipient showed who they are.
+    Confirm {
+        /// With what kind of proof.
+        kind: Confirmation,
+        /// Its hash.
+        proof: ProofHash,
+        /// The clock.
+        now: Timestamp,
+    },
+    /// Note that it was waited for a confirmation as long as anybody waits. Nothing follows
+    /// unless one is waited for, or if that was noted already.
+    OverdueConfirmation {
+        /// The clock.
+        now: Timestamp,
+    },
+    /// Complete it by an operator's word, whatever the drone said and nobody confirmed.
+    Vouch {
+        /// How the operator knows.
+        reason: Comment,
+        /// The clock.
+        now: Timestamp,
+    },
+    /// Have the drone bring the package back.
+    RequestReturn {
+        /// The clock.
+        now: Timestamp,
+    },
+    /// Let its life go on after it ended, by an operator's word.
+    Reopen {
+        /// Where it goes on.
+        to: ReopenedAs,
+        /// How the operator knows.
+        reason: Comment,
+        /// The clock.
+        now: Timestamp,
+    },
+    /// Put right what is said of its end, by an operator's word.
+    Correct(Box<Correct>),
+    /// Tell when its drone now expects to be where, if that is news.
+    ReviseEta {
+        /// The drone's mission.
+        mission: MissionId,
+        /// What it expects.
+        estimate: Estimate,
+        /// The clock.
+        now: Timestamp,
+    },
     /// Take note of what a drone reports. Never rejected: what does not fit is an anomaly.
     Report(Report),
+}
+
+/// What an operator puts right about a delivery's end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Correct {
+    /// What is put right.
+    pub what: Correction,
+    /// What was said.
+    pub was: Option<Comment>,
+    /// What is so.
+    pub now_is: Comment,
+    /// How the operator knows.
+    pub reason: Comment,
+    /// The clock.
+    pub now: Timestamp,
 }
 
 /// A drone event about a mission of the delivery, judged against its plan.
@@ -134,8 +199,48 @@ pub enum Reported {
         /// Whether the package is still on board, if it knows.
         payload_on_board: Option<bool>,
     },
+    /// The recipient showed it who they are.
+    Verified {
+        /// With what kind of proof.
+        kind: Confirmation,
+        /// Its hash.
+        proof: ProofHash,
+    },
+    /// It waits.
+    HoldStarted(HoldReason),
+    /// It waits no longer.
+    HoldEnded,
+    /// Its battery is too low for what it was to do.
+    BatteryCritical,
+    /// It flies elsewhere.
+    Diverted {
+        /// Where.
+        to: Diversion,
+        /// The fleet's own words.
+        detail: Option<Comment>,
+    },
+    /// Nothing has been heard of it for as long as it takes to believe that.
+    LinkLost,
+    /// It is heard of again.
+    LinkRestored,
+    /// It lost the package on the way.
+    Dropped,
+    /// It had to come down.
+    EmergencyLanded {
+        /// The fleet's own words.
+        detail: Option<Comment>,
+    },
     /// It cannot be about this delivery, whatever its status: an anomaly.
     Misplaced(Anomaly),
+}
+
+/// Where a drone flies instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Diversion {
+    /// To charge; then it flies on.
+    Charge,
+    /// To a hub or its base: its mission ends there.
+    Home,
 }
 
 /// How a mission ended early.
@@ -226,6 +331,24 @@ pub enum DeliveryRejection {
         /// What is possible now.
         possible: &'static str,
     },
+    /// A proof of a weaker kind than was asked for.
+    #[error("this delivery is confirmed by {required} or more: send a proof of that kind")]
+    ConfirmationTooWeak {
+        /// The weakest kind that is enough.
+        required: Confirmation,
+    },
+    /// Its life went on after its end as often as a life may.
+    #[error(
+        "a delivery's life goes on after its end {REOPENINGS_MAX} times at most, and this one's did: \
+         order a new one"
+    )]
+    ReopenedTooOften,
+    /// Its end was put right as often as it may be.
+    #[error(
+        "a delivery's end is put right {CORRECTIONS_MAX} times at most, and this one's was: keep what \
+         else there is to say elsewhere"
+    )]
+    CorrectedTooOften,
     /// It was rescheduled as often as a delivery may be.
     #[error(
         "a delivery is rescheduled {RESCHEDULES_MAX} times at most, and this one was: leave it as it is, \

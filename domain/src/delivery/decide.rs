@@ -2,7 +2,8 @@
 
 use super::command::DeliveryRejection;
 use super::event::{DeliveryEvent, Order, Plan};
-use super::state::{Delivery, FetchStage, Holder, Phase, RESCHEDULES_MAX};
+use super::phase::{FetchStage, Holder, Phase};
+use super::state::{Delivery, RESCHEDULES_MAX};
 use super::vocabulary::{CancelReason, UnassignReason};
 use crate::decider::Occurrence;
 use crate::text::Comment;
@@ -49,6 +50,7 @@ pub(super) fn schedule(now: Timestamp, delivery: &Delivery) -> Decision {
         Phase::Scheduled
         | Phase::Fetching { .. }
         | Phase::Carrying(_)
+        | Phase::Released(_)
         | Phase::Returning
         | Phase::AtHub => Ok(vec![]),
         Phase::Cancelling { .. }
@@ -112,6 +114,7 @@ fn may_be_rescheduled(delivery: &Delivery) -> Result<(), DeliveryRejection> {
             ..
         }
         | Phase::Carrying(_)
+        | Phase::Released(_)
         | Phase::Returning
         | Phase::AtHub => "the package has left the sender; wait for the outcome",
         Phase::Cancelling { .. } => "it is being cancelled; order a new delivery",
@@ -159,6 +162,7 @@ pub(super) fn cancel(
             ..
         }
         | Phase::Carrying(_)
+        | Phase::Released(_)
         | Phase::AtHub => "the package has left the sender; wait for the outcome",
         Phase::Returning => "the package is on its way back; wait for the outcome",
         Phase::Complete | Phase::Returned | Phase::Rejected(_) | Phase::Failed(_) => {

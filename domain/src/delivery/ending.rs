@@ -1,11 +1,13 @@
-//! What becomes of a delivery that is refused, that no drone comes for, or that is late: what the
-//! scheduling process finds out. One function per command, guards first.
+//! How a delivery ends otherwise than by its drone's doing, and how its life goes on after that.
+//! One function per command, guards first.
 
-use super::command::DeliveryRejection;
+use super::command::{Correct, DeliveryRejection};
 use super::event::DeliveryEvent;
-use super::state::{Delivery, Phase};
-use super::vocabulary::{Failure, RejectReason};
+use super::phase::{Holder, Phase};
+use super::state::{CORRECTIONS_MAX, Delivery, REOPENINGS_MAX};
+use super::vocabulary::{Failure, RejectReason, ReopenCause, ReopenedAs, ReturnReason};
 use crate::decider::Occurrence;
+use crate::text::Comment;
 use crate::time::Timestamp;
 
 type Decision = Result<Vec<Occurrence<DeliveryEvent>>, DeliveryRejection>;
@@ -18,7 +20,7 @@ pub(super) fn reject(reason: RejectReason, now: Timestamp, delivery: &Delivery) 
         Phase::Rejected(_) => return Ok(vec![]),
         Phase::Scheduled => Some("a drone had it once; give it up"),
         Phase::Fetching { .. } => Some("a drone has it; cancel it, or wait"),
-        Phase::Carrying(_) | Phase::Returning | Phase::AtHub => {
+        Phase::Carrying(_) | Phase::Released(_) | Phase::Returning | Phase::AtHub => {
             Some("the package has left the sender; wait for the outcome")
         }
         Phase::Cancelling { .. } => Some("it is being cancelled; wait for the outcome"),
@@ -51,6 +53,7 @@ pub(super) fn give_up(now: Timestamp, delivery: &Delivery) -> Decision {
         (
             Phase::Fetching { .. }
             | Phase::Carrying(_)
+            | Phase::Released(_)
             | Phase::Returning
             | Phase::Cancelling { .. },
             _,
@@ -89,7 +92,102 @@ pub(super) fn miss_deadline(now: Timestamp, delivery: &Delivery) -> Vec<Occurren
     }
 }
 
-const fn wrong_status(
+/// Turns a drone round that brings the package.
+pub(super) fn request_return(now: Timestamp, delivery: &Delivery) -> Decision {
+    let newest = delivery.mission.as_ref().map(|it| it.assignment.mission);
+    let possible = match (delivery.phase, newest) {
+        (Phase::Carrying(_), Some(mission)) => {
+            let reason = ReturnReason::Requested;
+            let started = DeliveryEvent::ReturnStarted { mission, reason };
+            return Ok(vec![Occurrence::new(started, now)]);
+        }
+        (Phase::Returning | Phase::Returned, _) => return Ok(vec![]),
+        (Phase::Released(_), _) => "the package was let go; confirm it",
+        (
+            Phase::Pending
+            | Phase::Scheduled
+            | Phase::Fetching {
+                holder: Holder::Sender,
+                ..
+            }
+            | Phase::Carrying(_),
+            _,
+        ) => "the sender has the package still; cancel it",
+        (
+            Phase::Fetching {
+                holder: Holder::Hub,
+                ..
+            }
+            | Phase::AtHub,
+            _,
+        ) => "the package is at a hub; wait for the outcome",
+        (Phase::Cancelling { .. }, _) => "it is being cancelled; wait for the outcome",
+        (Phase::Complete | Phase::Cancelled | Phase::Rejected(_) | Phase::Failed(_), _) => {
+            "its life is over; read its outcome"
+        }
+    };
+    Err(wrong_status(delivery, "returned", possible))
+}
+
+/// Lets a life go on that ended, if a drone was part of it.
+pub(super) fn reopen(
+    to: ReopenedAs,
+    reason: &Comment,
+    now: Timestamp,
+    delivery: &Delivery,
+) -> Decision {
+    let possible = match delivery.phase {
+        Phase::Cancelled | Phase::Failed(_) if delivery.mission.is_some() => {
+            if delivery.reopenings >= REOPENINGS_MAX {
+                return Err(DeliveryRejection::ReopenedTooOften);
+            }
+            let reopened = DeliveryEvent::Reopened {
+                cause: ReopenCause::Operator,
+                to,
+                reason: Some(reason.clone()),
+            };
+            return Ok(vec![Occurrence::new(reopened, now)]);
+        }
+        Phase::Cancelled | Phase::Failed(_) | Phase::Rejected(_) => {
+            "no drone was ever part of it; order a new delivery"
+        }
+        Phase::Complete | Phase::Returned => "the package arrived; put right what is said of it",
+        Phase::Pending
+        | Phase::Scheduled
+        | Phase::Fetching { .. }
+        | Phase::Carrying(_)
+        | Phase::Released(_)
+        | Phase::Returning
+        | Phase::AtHub
+        | Phase::Cancelling { .. } => "its life is not over; wait for the outcome",
+    };
+    Err(wrong_status(delivery, "reopened", possible))
+}
+
+/// Puts right what is said of an end.
+pub(super) fn correct(correct: &Correct, delivery: &Delivery) -> Decision {
+    if !delivery.status().is_terminal() {
+        let possible = "its life is not over; wait for the outcome";
+        return Err(wrong_status(delivery, "corrected", possible));
+    }
+    let mut said = delivery.corrections.iter().rev();
+    let newest = said.find(|(what, _)| *what == correct.what);
+    if newest.is_some_and(|(_, is)| *is == correct.now_is) {
+        return Ok(vec![]);
+    }
+    if delivery.corrections.len() >= CORRECTIONS_MAX {
+        return Err(DeliveryRejection::CorrectedTooOften);
+    }
+    let corrected = DeliveryEvent::Corrected {
+        what: correct.what,
+        was: correct.was.clone(),
+        now: correct.now_is.clone(),
+        reason: correct.reason.clone(),
+    };
+    Ok(vec![Occurrence::new(corrected, correct.now)])
+}
+
+pub(super) const fn wrong_status(
     delivery: &Delivery,
     attempted: &'static str,
     possible: &'static str,

@@ -1,12 +1,15 @@
 //! What happens to a delivery.
 
+use super::condition::Condition;
 use super::vocabulary::{
-    Anomaly, AttemptFailure, CancelReason, CancellationRefusal, Confirmation, Failure, HubPlace,
-    Milestone, OnCancelAfterPickup, OnUndeliverable, PackageFlag, RejectReason, ReleaseEvidence,
-    ReleaseMethod, ReturnReason, Size, UnassignReason,
+    Anomaly, AttemptFailure, CancelReason, CancellationRefusal, Confirmation, Correction, Failure,
+    HubPlace, Milestone, OnCancelAfterPickup, OnUndeliverable, PackageFlag, RejectReason,
+    ReleaseEvidence, ReleaseMethod, ReopenCause, ReopenedAs, ReturnReason, Size, UnassignReason,
 };
 use crate::geo::GeoPoint;
-use crate::id::{DroneId, ExternalId, FactId, FleetId, MissionId, PackageId, Tag, UserId};
+use crate::id::{
+    DroneId, ExternalId, FactId, FleetId, MissionId, PackageId, ProofHash, Tag, UserId,
+};
 use crate::quantity::{DimensionsMm, DistanceM, MassG};
 use crate::text::{Address, Comment, Text};
 use crate::time::{Timestamp, Window};
@@ -66,12 +69,12 @@ pub enum DeliveryEvent {
     DeliveryComplete {
         /// The mission that brought it.
         mission: MissionId,
-        /// How the package was let go.
-        method: ReleaseMethod,
+        /// How the package was let go; unknown where an operator vouches for it.
+        method: Option<ReleaseMethod>,
         /// What shows that it was.
         evidence: Option<ReleaseEvidence>,
-        /// How far from the agreed place.
-        distance: DistanceM,
+        /// How far from the agreed place; unknown where an operator vouches for it.
+        distance: Option<DistanceM>,
     },
     /// The attempt came to nothing; what follows from it is the next event.
     AttemptFailed {
@@ -140,6 +143,67 @@ pub enum DeliveryEvent {
     Rejected {
         /// Why.
         reason: RejectReason,
+    },
+    /// It was shown that the right person takes it.
+    Confirmed {
+        /// What kind of proof; at least what was asked for.
+        kind: Confirmation,
+        /// The proof's hash. The proof itself is never kept.
+        proof: ProofHash,
+    },
+    /// Its life goes on after its end.
+    Reopened {
+        /// Why.
+        cause: ReopenCause,
+        /// Where it goes on.
+        to: ReopenedAs,
+        /// What the operator says, if one did it.
+        reason: Option<Comment>,
+    },
+    /// An operator put right what is said of its end. The status stays.
+    Corrected {
+        /// What is put right.
+        what: Correction,
+        /// What was said.
+        was: Option<Comment>,
+        /// What is so.
+        now: Comment,
+        /// How the operator knows.
+        reason: Comment,
+    },
+    /// It does better or worse beside its status.
+    ConditionChanged {
+        /// The mission that does.
+        mission: MissionId,
+        /// How it does now.
+        condition: Condition,
+    },
+    /// It is expected at other times, as far as that is known.
+    EtaRevised {
+        /// The mission that says so.
+        mission: MissionId,
+        /// At the pick-up.
+        pickup_at: Option<Timestamp>,
+        /// At the drop-off.
+        dropoff_at: Option<Timestamp>,
+    },
+    /// The drone let the package go at the right place; that somebody took it has to be confirmed.
+    Released {
+        /// The mission that brought it.
+        mission: MissionId,
+        /// How the package was let go.
+        method: ReleaseMethod,
+        /// What shows that it was.
+        evidence: Option<ReleaseEvidence>,
+        /// How far from the agreed place.
+        distance: DistanceM,
+    },
+    /// Nobody confirmed in time that they took the package.
+    ConfirmationOverdue,
+    /// An operator vouches for it that the recipient has the package.
+    Vouched {
+        /// How they know.
+        reason: Comment,
     },
     /// It should have arrived by then, and had not.
     DeadlineMissed {

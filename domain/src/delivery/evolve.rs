@@ -3,14 +3,20 @@
 //! Nothing is decided here: an event that makes no sense in a state leaves it as
 //! it is, whoever wrote it.
 
+use super::condition::Condition;
+use super::diagram::{fetching, next_phase, release};
+use super::eta::Eta;
 use super::event::{Assignment, DeliveryEvent, Order, Plan};
+use super::phase::{Custody, FetchStage, Holder, Phase};
 use super::state::{
-    ANOMALIES_MAX, ATTEMPTS_MAX, CarryStage, Custody, Delivery, FetchStage, Holder, Mission, Phase,
-    Reached,
+    ANOMALIES_MAX, ATTEMPTS_MAX, CORRECTIONS_MAX, Confirmed, Delivery, Mission, Reached,
 };
-use super::vocabulary::{AttemptFailure, Failure, Milestone};
+use super::vocabulary::{
+    Anomaly, AttemptFailure, Correction, Milestone, ReopenCause, ReturnReason,
+};
 use crate::decider::Occurrence;
 use crate::id::{FactId, MissionId};
+use crate::text::Comment;
 use crate::time::Timestamp;
 
 /// The state after an event.
@@ -37,6 +43,13 @@ impl Delivery {
             returned_for: None,
             misloaded: false,
             deadline_missed: false,
+            condition: Condition::Nominal,
+            condition_before: Condition::Nominal,
+            confirmed: None,
+            unattended: false,
+            eta: None,
+            reopenings: 0,
+            corrections: Vec::new(),
             milestones: Vec::new(),
             anomalies: Vec::new(),
         }
@@ -47,19 +60,36 @@ impl Delivery {
         if mission_of(event).is_some_and(|mission| !self.is_newest(mission)) {
             return self;
         }
-        let next = next_phase(self.phase, event);
+        // A life that no drone was ever part of has nothing to go on with.
+        let goes_on = self.mission.is_some() || !matches!(event, DeliveryEvent::Reopened { .. });
+        let next = next_phase(self.phase, occurrence).filter(|_| goes_on);
         if let Some(phase) = next {
             if let DeliveryEvent::DroneAssigned(assignment) = event {
-                self.take_mission(assignment);
+                self.take_mission(assignment, occurrence.event_time);
+            }
+            if let DeliveryEvent::Reopened { cause, .. } = event {
+                self.reopen(*cause);
             }
             self.phase = phase;
             self.reach(occurrence);
+            self.get_on(event);
         }
-        match event {
+        self.learn(occurrence, next.is_some());
+        self
+    }
+
+    /// What an event tells beside the phase. `leads_on` says whether it leads to another one.
+    fn learn(&mut self, occurrence: &Occurrence<DeliveryEvent>, leads_on: bool) {
+        let at = occurrence.event_time;
+        match &occurrence.event {
             DeliveryEvent::Rescheduled(plan) => self.replan(plan),
-            DeliveryEvent::PickedUp { .. } if next.is_some() => {
+            DeliveryEvent::PickedUp { .. } if leads_on => {
                 self.count();
                 (self.returned_for, self.misloaded) = (None, false);
+                self.eta = self.eta.map(|eta| Eta {
+                    pickup_at: None,
+                    ..eta
+                });
             }
             DeliveryEvent::AttemptFailed { reason, .. } if self.phase.has_live_mission() => {
                 self.count();
@@ -67,7 +97,7 @@ impl Delivery {
                 self.misloaded |= *reason != AttemptFailure::Undeliverable
                     && self.phase.custody() == Custody::Drone;
             }
-            DeliveryEvent::ReturnStarted { reason, .. } if next.is_some() => {
+            DeliveryEvent::ReturnStarted { reason, .. } if leads_on => {
                 self.returned_for = Some(*reason);
             }
             DeliveryEvent::DeadlineMissed { deliver_by } if !self.status().is_terminal() => {
@@ -76,7 +106,19 @@ impl Delivery {
             DeliveryEvent::MilestoneTimeCorrected { milestone, now, .. } => {
                 self.correct(*milestone, *now);
             }
-            DeliveryEvent::AnomalyRecorded { fact, .. } => self.remember(fact),
+            DeliveryEvent::AnomalyRecorded { fact, why } => self.remember(fact, *why),
+            DeliveryEvent::Confirmed { kind, proof } if self.may_be_confirmed() => {
+                let (kind, proof) = (*kind, proof.clone());
+                self.confirmed = Some(Confirmed { kind, proof, at });
+            }
+            DeliveryEvent::ConditionChanged { condition, .. } => self.change(*condition),
+            DeliveryEvent::ConfirmationOverdue if leads_on => self.want_somebody(),
+            DeliveryEvent::EtaRevised {
+                pickup_at,
+                dropoff_at,
+                ..
+            } => self.expect((*pickup_at, *dropoff_at), at),
+            DeliveryEvent::Corrected { what, now, .. } => self.note(*what, now),
             DeliveryEvent::Created(_)
             | DeliveryEvent::Scheduled
             | DeliveryEvent::DroneAssigned(_)
@@ -96,9 +138,100 @@ impl Delivery {
             | DeliveryEvent::CancellationRejected { .. }
             | DeliveryEvent::Failed { .. }
             | DeliveryEvent::Rejected { .. }
-            | DeliveryEvent::DeadlineMissed { .. } => {}
+            | DeliveryEvent::DeadlineMissed { .. }
+            | DeliveryEvent::Confirmed { .. }
+            | DeliveryEvent::Reopened { .. }
+            | DeliveryEvent::Released { .. }
+            | DeliveryEvent::ConfirmationOverdue
+            | DeliveryEvent::Vouched { .. } => {}
         }
-        self
+    }
+
+    /// Whoever gets on is neither held up nor out of reach any more. That somebody cancels says
+    /// nothing of the drone, and that nobody confirms nothing new.
+    fn get_on(&mut self, event: &DeliveryEvent) {
+        let says_nothing = matches!(
+            event,
+            DeliveryEvent::CancellationRequested { .. }
+                | DeliveryEvent::CancellationRejected { .. }
+                | DeliveryEvent::ConfirmationOverdue
+        );
+        if !says_nothing {
+            (self.condition, self.condition_before) = (Condition::Nominal, Condition::Nominal);
+        }
+        let is_expected = match self.phase {
+            Phase::Fetching { .. } | Phase::Cancelling { .. } | Phase::Carrying(_) => true,
+            Phase::Pending
+            | Phase::Scheduled
+            | Phase::Released(_)
+            | Phase::Returning
+            | Phase::AtHub
+            | Phase::Complete
+            | Phase::Returned
+            | Phase::Cancelled
+            | Phase::Rejected(_)
+            | Phase::Failed(_) => false,
+        };
+        self.eta = self.eta.filter(|_| is_expected);
+        let is_attended = matches!(event, DeliveryEvent::ArrivedAtHub { .. });
+        self.unattended &= !is_attended && !self.status().is_terminal();
+    }
+
+    fn change(&mut self, condition: Condition) {
+        if !self.phase.has_live_mission() {
+            return;
+        }
+        match condition {
+            Condition::LinkLost => self.condition_before = self.condition,
+            Condition::Emergency => self.want_somebody(),
+            Condition::Nominal
+            | Condition::Delayed
+            | Condition::Holding(_)
+            | Condition::Diverted => {}
+        }
+        self.condition = condition;
+    }
+
+    fn want_somebody(&mut self) {
+        self.unattended = !self.status().is_terminal();
+    }
+
+    fn expect(
+        &mut self,
+        (pickup_at, dropoff_at): (Option<Timestamp>, Option<Timestamp>),
+        at: Timestamp,
+    ) {
+        if !self.phase.has_live_mission() {
+            return;
+        }
+        let is_known = pickup_at.is_some() || dropoff_at.is_some();
+        self.eta = is_known.then_some(Eta {
+            pickup_at,
+            dropoff_at,
+            computed_at: at,
+        });
+    }
+
+    /// Whether a confirmation is the first one, and comes while the package may be handed over.
+    pub(super) fn may_be_confirmed(&self) -> bool {
+        let in_hand = self.phase.custody() == Custody::Drone || release(self.phase).is_some();
+        in_hand && self.confirmed.is_none()
+    }
+
+    fn reopen(&mut self, cause: ReopenCause) {
+        self.reopenings = self.reopenings.saturating_add(1);
+        if self.phase == Phase::Cancelled {
+            self.returned_for = Some(ReturnReason::Cancelled);
+        }
+        if cause == ReopenCause::PickedUp {
+            self.count();
+        }
+    }
+
+    fn note(&mut self, what: Correction, now: &Comment) {
+        if self.status().is_terminal() && self.corrections.len() < CORRECTIONS_MAX {
+            self.corrections.push((what, now.clone()));
+        }
     }
 
     fn replan(&mut self, plan: &Plan) {
@@ -112,18 +245,29 @@ impl Delivery {
         }
     }
 
-    fn remember(&mut self, anomaly: &FactId) {
+    fn remember(&mut self, anomaly: &FactId, why: Anomaly) {
+        if why == Anomaly::EndedWithPackage {
+            self.want_somebody();
+        }
         if self.anomalies.len() < ANOMALIES_MAX && !self.anomalies.contains(anomaly) {
             self.anomalies.push(anomaly.clone());
         }
     }
 
-    fn take_mission(&mut self, assignment: &Assignment) {
+    fn take_mission(&mut self, assignment: &Assignment, at: Timestamp) {
         // Never down: the epoch grows whatever the event says.
         self.epoch = assignment.epoch.max(self.epoch.saturating_add(1));
         self.mission = Some(Mission {
             assignment: assignment.clone(),
             counted: false,
+        });
+        self.confirmed = None;
+        let (pickup_at, dropoff_at) = (assignment.eta_pickup, assignment.eta_dropoff);
+        let is_known = pickup_at.is_some() || dropoff_at.is_some();
+        self.eta = is_known.then_some(Eta {
+            pickup_at,
+            dropoff_at,
+            computed_at: at,
         });
     }
 
@@ -175,7 +319,10 @@ const fn mission_of(event: &DeliveryEvent) -> Option<MissionId> {
         | DeliveryEvent::ReturnStarted { mission, .. }
         | DeliveryEvent::ArrivedAtHub { mission, .. }
         | DeliveryEvent::Returned { mission }
-        | DeliveryEvent::Failed { mission, .. } => Some(*mission),
+        | DeliveryEvent::Failed { mission, .. }
+        | DeliveryEvent::ConditionChanged { mission, .. }
+        | DeliveryEvent::EtaRevised { mission, .. }
+        | DeliveryEvent::Released { mission, .. } => Some(*mission),
         DeliveryEvent::Created(_)
         | DeliveryEvent::Scheduled
         | DeliveryEvent::Rescheduled(_)
@@ -186,7 +333,12 @@ const fn mission_of(event: &DeliveryEvent) -> Option<MissionId> {
         | DeliveryEvent::MilestoneTimeCorrected { .. }
         | DeliveryEvent::AnomalyRecorded { .. }
         | DeliveryEvent::Rejected { .. }
-        | DeliveryEvent::DeadlineMissed { .. } => None,
+        | DeliveryEvent::DeadlineMissed { .. }
+        | DeliveryEvent::Confirmed { .. }
+        | DeliveryEvent::Reopened { .. }
+        | DeliveryEvent::Corrected { .. }
+        | DeliveryEvent::ConfirmationOverdue
+        | DeliveryEvent::Vouched { .. } => None,
     }
 }
 
@@ -196,7 +348,11 @@ const fn milestone_of(event: &DeliveryEvent) -> Option<Milestone> {
         DeliveryEvent::DroneAssigned(_) => Some(Milestone::Assigned),
         DeliveryEvent::HeadedToPickup { .. } => Some(Milestone::HeadedToPickup),
         DeliveryEvent::ArrivedAtPickup { .. } => Some(Milestone::ArrivedAtPickup),
-        DeliveryEvent::PickedUp { .. } => Some(Milestone::PickedUp),
+        DeliveryEvent::PickedUp { .. }
+        | DeliveryEvent::Reopened {
+            cause: ReopenCause::PickedUp,
+            ..
+        } => Some(Milestone::PickedUp),
         DeliveryEvent::InTransit { .. } => Some(Milestone::InTransit),
         DeliveryEvent::ArrivedAtDropoff { .. } => Some(Milestone::ArrivedAtDropoff),
         DeliveryEvent::DeliveryComplete { .. } => Some(Milestone::Completed),
@@ -215,129 +371,14 @@ const fn milestone_of(event: &DeliveryEvent) -> Option<Milestone> {
         | DeliveryEvent::MilestoneTimeCorrected { .. }
         | DeliveryEvent::AnomalyRecorded { .. }
         | DeliveryEvent::Rejected { .. }
-        | DeliveryEvent::DeadlineMissed { .. } => None,
-    }
-}
-
-/// The state diagram: where an event leads from a phase, if it leads anywhere.
-fn next_phase(phase: Phase, event: &DeliveryEvent) -> Option<Phase> {
-    match event {
-        DeliveryEvent::Scheduled => (phase == Phase::Pending).then_some(Phase::Scheduled),
-        DeliveryEvent::DroneAssigned(_) => holder_of_waiting(phase).map(|holder| {
-            let stage = FetchStage::Assigned;
-            Phase::Fetching { stage, holder }
-        }),
-        DeliveryEvent::DroneUnassigned { .. } => fetching(phase).map(|(_, holder)| match holder {
-            Holder::Sender => Phase::Scheduled,
-            Holder::Hub => Phase::AtHub,
-        }),
-        DeliveryEvent::HeadedToPickup { .. } => fetched_further(phase, FetchStage::HeadedToPickup),
-        DeliveryEvent::ArrivedAtPickup { .. } => fetched_further(phase, FetchStage::AtPickup),
-        DeliveryEvent::PickedUp { .. } => {
-            fetching(phase).map(|_| Phase::Carrying(CarryStage::Loaded))
-        }
-        DeliveryEvent::InTransit { .. } => carried_further(phase, CarryStage::InTransit),
-        DeliveryEvent::ArrivedAtDropoff { .. } => carried_further(phase, CarryStage::AtDropoff),
-        DeliveryEvent::DeliveryComplete { .. } => {
-            (phase.custody() == Custody::Drone).then_some(Phase::Complete)
-        }
-        DeliveryEvent::ReturnStarted { .. } => carrying(phase).map(|_| Phase::Returning),
-        DeliveryEvent::ArrivedAtHub { .. } => (phase == Phase::Returning).then_some(Phase::AtHub),
-        DeliveryEvent::Returned { .. } => {
-            (phase == Phase::Returning || phase == Phase::AtHub).then_some(Phase::Returned)
-        }
-        DeliveryEvent::CancellationRequested { .. } => {
-            stage_to_cancel(phase).map(|stage| Phase::Cancelling { stage })
-        }
-        DeliveryEvent::Cancelled => cancelling(phase).map(|_| Phase::Cancelled),
-        DeliveryEvent::CancellationRejected { .. } => cancelling(phase).map(|stage| {
-            let holder = Holder::Sender;
-            Phase::Fetching { stage, holder }
-        }),
-        DeliveryEvent::Failed { reason, .. } => {
-            may_fail(phase, *reason).then_some(Phase::Failed(*reason))
-        }
-        DeliveryEvent::Rejected { reason } => {
-            // Whether a drone ever had it is the decision's to look at.
-            (phase == Phase::Pending || phase == Phase::Scheduled)
-                .then_some(Phase::Rejected(*reason))
-        }
-        DeliveryEvent::Created(_)
-        | DeliveryEvent::Rescheduled(_)
-        | DeliveryEvent::AttemptFailed { .. }
-        | DeliveryEvent::MilestoneTimeCorrected { .. }
-        | DeliveryEvent::AnomalyRecorded { .. }
-        | DeliveryEvent::DeadlineMissed { .. } => None,
-    }
-}
-
-fn holder_of_waiting(phase: Phase) -> Option<Holder> {
-    if phase == Phase::Scheduled {
-        Some(Holder::Sender)
-    } else if phase == Phase::AtHub {
-        Some(Holder::Hub)
-    } else {
-        None
-    }
-}
-
-const fn fetching(phase: Phase) -> Option<(FetchStage, Holder)> {
-    if let Phase::Fetching { stage, holder } = phase {
-        Some((stage, holder))
-    } else {
-        None
-    }
-}
-
-const fn cancelling(phase: Phase) -> Option<FetchStage> {
-    if let Phase::Cancelling { stage } = phase {
-        Some(stage)
-    } else {
-        None
-    }
-}
-
-const fn carrying(phase: Phase) -> Option<CarryStage> {
-    if let Phase::Carrying(stage) = phase {
-        Some(stage)
-    } else {
-        None
-    }
-}
-
-/// In Cancelling the drone still moves: only what is remembered of it advances.
-fn fetched_further(phase: Phase, to: FetchStage) -> Option<Phase> {
-    if let Some((_, holder)) = fetching(phase).filter(|(stage, _)| *stage < to) {
-        return Some(Phase::Fetching { stage: to, holder });
-    }
-    cancelling(phase)
-        .filter(|stage| *stage < to)
-        .map(|_| Phase::Cancelling { stage: to })
-}
-
-fn carried_further(phase: Phase, to: CarryStage) -> Option<Phase> {
-    carrying(phase)
-        .filter(|stage| *stage < to)
-        .map(|_| Phase::Carrying(to))
-}
-
-fn stage_to_cancel(phase: Phase) -> Option<FetchStage> {
-    if phase == Phase::Pending || phase == Phase::Scheduled {
-        // `Cancelled` follows in the same commit, so that nobody asks how far a drone is.
-        return Some(FetchStage::Assigned);
-    }
-    fetching(phase)
-        .filter(|(_, holder)| *holder == Holder::Sender)
-        .map(|(stage, _)| stage)
-}
-
-fn may_fail(phase: Phase, reason: Failure) -> bool {
-    match reason {
-        Failure::NoDrone => phase == Phase::Scheduled,
-        Failure::Undeliverable => phase == Phase::AtHub,
-        Failure::DroneLost | Failure::PackageLost | Failure::Damaged | Failure::Misdelivered => {
-            let custody = phase.custody();
-            custody == Custody::Drone || (custody == Custody::Hub && !phase.status().is_terminal())
-        }
+        | DeliveryEvent::DeadlineMissed { .. }
+        | DeliveryEvent::Confirmed { .. }
+        | DeliveryEvent::Reopened { .. }
+        | DeliveryEvent::Corrected { .. }
+        | DeliveryEvent::ConditionChanged { .. }
+        | DeliveryEvent::EtaRevised { .. }
+        | DeliveryEvent::Released { .. }
+        | DeliveryEvent::ConfirmationOverdue
+        | DeliveryEvent::Vouched { .. } => None,
     }
 }

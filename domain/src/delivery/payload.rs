@@ -7,68 +7,22 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::event::{Assignment, DeliveryEvent, Order, Package, Place, Plan};
+use super::condition::Condition;
+use super::event::{Assignment, DeliveryEvent};
 use super::vocabulary::{
-    Anomaly, AttemptFailure, CancelReason, CancellationRefusal, Confirmation, Failure, HubPlace,
-    Milestone, OnCancelAfterPickup, OnUndeliverable, PackageFlag, RejectReason, ReleaseEvidence,
-    ReleaseMethod, ReturnReason, Size, UnassignReason,
+    Anomaly, AttemptFailure, CancelReason, CancellationRefusal, ConditionWord, Confirmation,
+    Correction, Failure, HoldReason, HubPlace, Milestone, RejectReason, ReleaseEvidence,
+    ReleaseMethod, ReopenCause, ReopenedAs, ReturnReason, UnassignReason,
 };
 use crate::codec::{InvalidField, at, checked, first_schema, number_of, stored_events, word_of};
-use crate::geo::GeoPoint;
-use crate::id::{DroneId, ExternalId, FactId, FleetId, MissionId, PackageId, Tag, UserId};
-use crate::quantity::{DimensionsMm, DistanceM, MassG};
-use crate::text::{Address, Comment, Text};
-use crate::time::{Timestamp, Window};
+use crate::id::{DroneId, FactId, FleetId, MissionId, ProofHash, Tag};
+use crate::quantity::{DistanceM, MassG};
+use crate::text::Comment;
+use crate::time::Timestamp;
 
-#[derive(Serialize, Deserialize)]
-struct CreatedV1 {
-    user: [u8; 16],
-    external_id: Option<String>,
-    plan: PlanV1,
-    package: PackageV1,
-    confirmation: u8,
-    expedited: bool,
-    on_undeliverable: u8,
-    on_cancel_after_pickup: u8,
-    metadata: Vec<MetadataEntryV1>,
-}
+mod order;
 
-#[derive(Serialize, Deserialize)]
-struct PlanV1 {
-    pickup: PlaceV1,
-    dropoff: PlaceV1,
-    pickup_window: Option<WindowV1>,
-    deliver_by_us: Option<i64>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct PlaceV1 {
-    lat_e7: i32,
-    lon_e7: i32,
-    address: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct WindowV1 {
-    not_before_us: i64,
-    not_after_us: i64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct PackageV1 {
-    id: Option<[u8; 16]>,
-    tag: String,
-    size: u8,
-    mass_g: u32,
-    dimensions_mm: Option<[u32; 3]>,
-    flags: Vec<u8>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct MetadataEntryV1 {
-    key: String,
-    value: String,
-}
+use order::{CreatedV1, PlanV1};
 
 #[derive(Serialize, Deserialize)]
 struct ScheduledV1 {}
@@ -117,9 +71,9 @@ struct ArrivedAtDropoffV1 {
 #[derive(Serialize, Deserialize)]
 struct DeliveryCompleteV1 {
     mission: [u8; 16],
-    method: u8,
+    method: Option<u8>,
     evidence: Option<u8>,
-    distance_m: u32,
+    distance_m: Option<u32>,
 }
 
 /// `AttemptFailed`, `ReturnStarted`, `ArrivedAtHub` and `Failed`: a mission and a word.
@@ -166,11 +120,63 @@ struct DeadlineMissedV1 {
     deliver_by_us: i64,
 }
 
+#[derive(Serialize, Deserialize)]
+struct ConfirmedV1 {
+    kind: u8,
+    proof_hash: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ReopenedV1 {
+    cause: u8,
+    to: u8,
+    reason: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CorrectedV1 {
+    what: u8,
+    was: Option<String>,
+    now: String,
+    reason: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ConditionChangedV1 {
+    mission: [u8; 16],
+    condition: u8,
+    hold: Option<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EtaRevisedV1 {
+    mission: [u8; 16],
+    pickup_at_us: Option<i64>,
+    dropoff_at_us: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ReleasedV1 {
+    mission: [u8; 16],
+    method: u8,
+    evidence: Option<u8>,
+    distance_m: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ConfirmationOverdueV1 {}
+
+#[derive(Serialize, Deserialize)]
+struct VouchedV1 {
+    reason: String,
+}
+
 first_schema! {
     CreatedV1, ScheduledV1, RescheduledV1, DroneAssignedV1, DroneUnassignedV1, MissionStepV1,
     PickedUpV1, ArrivedAtDropoffV1, DeliveryCompleteV1, MissionWordV1, CancellationRequestedV1,
     CancelledV1, CancellationRejectedV1, MilestoneTimeCorrectedV1, AnomalyRecordedV1, RejectedV1,
-    DeadlineMissedV1,
+    DeadlineMissedV1, ConfirmedV1, ReopenedV1, CorrectedV1, ConditionChangedV1, EtaRevisedV1,
+    ReleasedV1, ConfirmationOverdueV1, VouchedV1,
 }
 
 stored_events! { DeliveryEvent {
@@ -229,15 +235,15 @@ stored_events! { DeliveryEvent {
     111 DeliveryComplete DeliveryCompleteV1
         { Self::DeliveryComplete { mission, method, evidence, distance } => DeliveryCompleteV1 {
             mission: mission_bytes(*mission),
-            method: number_of(ReleaseMethod::ALL, method),
+            method: method.map(|method| number_of(ReleaseMethod::ALL, &method)),
             evidence: evidence.map(|evidence| number_of(ReleaseEvidence::ALL, &evidence)),
-            distance_m: distance.get(),
+            distance_m: distance.map(DistanceM::get),
         } }
         { p => Self::DeliveryComplete {
             mission: mission_of(p.mission),
-            method: word_of("method", ReleaseMethod::ALL, p.method)?,
+            method: p.method.map(|n| word_of("method", ReleaseMethod::ALL, n)).transpose()?,
             evidence: p.evidence.map(|n| word_of("evidence", ReleaseEvidence::ALL, n)).transpose()?,
-            distance: DistanceM::new(p.distance_m),
+            distance: p.distance_m.map(DistanceM::new),
         } }
     112 AttemptFailed MissionWordV1
         { Self::AttemptFailed { mission, reason } => MissionWordV1::of(*mission, AttemptFailure::ALL, reason) }
@@ -306,11 +312,84 @@ stored_events! { DeliveryEvent {
     122 Rejected RejectedV1
         { Self::Rejected { reason } => RejectedV1 { reason: number_of(RejectReason::ALL, reason) } }
         { p => Self::Rejected { reason: word_of("reason", RejectReason::ALL, p.reason)? } }
+    123 Confirmed ConfirmedV1
+        { Self::Confirmed { kind, proof } => ConfirmedV1 {
+            kind: number_of(Confirmation::ALL, kind),
+            proof_hash: proof.to_string(),
+        } }
+        { p => Self::Confirmed {
+            kind: word_of("kind", Confirmation::ALL, p.kind)?,
+            proof: checked("proof_hash", ProofHash::new(p.proof_hash))?,
+        } }
+    124 Reopened ReopenedV1
+        { Self::Reopened { cause, to, reason } => ReopenedV1 {
+            cause: number_of(ReopenCause::ALL, cause),
+            to: number_of(ReopenedAs::ALL, to),
+            reason: reason.as_ref().map(ToString::to_string),
+        } }
+        { p => Self::Reopened {
+            cause: word_of("cause", ReopenCause::ALL, p.cause)?,
+            to: word_of("to", ReopenedAs::ALL, p.to)?,
+            reason: checked("reason", p.reason.map(Comment::new).transpose())?,
+        } }
+    125 Corrected CorrectedV1
+        { Self::Corrected { what, was, now, reason } => CorrectedV1 {
+            what: number_of(Correction::ALL, what),
+            was: was.as_ref().map(ToString::to_string),
+            now: now.to_string(),
+            reason: reason.to_string(),
+        } }
+        { p => Self::Corrected {
+            what: word_of("what", Correction::ALL, p.what)?,
+            was: checked("was", p.was.map(Comment::new).transpose())?,
+            now: checked("now", Comment::new(p.now))?,
+            reason: checked("reason", Comment::new(p.reason))?,
+        } }
+    126 ConditionChanged ConditionChangedV1
+        { Self::ConditionChanged { mission, condition } => ConditionChangedV1 {
+            mission: mission_bytes(*mission),
+            condition: number_of(ConditionWord::ALL, &condition.word()),
+            hold: condition.hold().map(|hold| number_of(HoldReason::ALL, &hold)),
+        } }
+        { p => Self::ConditionChanged {
+            mission: mission_of(p.mission),
+            condition: p.condition()?,
+        } }
+    127 EtaRevised EtaRevisedV1
+        { Self::EtaRevised { mission, pickup_at, dropoff_at } => EtaRevisedV1 {
+            mission: mission_bytes(*mission),
+            pickup_at_us: pickup_at.map(Timestamp::micros),
+            dropoff_at_us: dropoff_at.map(Timestamp::micros),
+        } }
+        { p => Self::EtaRevised {
+            mission: mission_of(p.mission),
+            pickup_at: p.pickup_at_us.map(|us| at("pickup_at_us", us)).transpose()?,
+            dropoff_at: p.dropoff_at_us.map(|us| at("dropoff_at_us", us)).transpose()?,
+        } }
     128 DeadlineMissed DeadlineMissedV1
         { Self::DeadlineMissed { deliver_by } => DeadlineMissedV1 {
             deliver_by_us: deliver_by.micros(),
         } }
         { p => Self::DeadlineMissed { deliver_by: at("deliver_by_us", p.deliver_by_us)? } }
+    129 Released ReleasedV1
+        { Self::Released { mission, method, evidence, distance } => ReleasedV1 {
+            mission: mission_bytes(*mission),
+            method: number_of(ReleaseMethod::ALL, method),
+            evidence: evidence.map(|evidence| number_of(ReleaseEvidence::ALL, &evidence)),
+            distance_m: distance.get(),
+        } }
+        { p => Self::Released {
+            mission: mission_of(p.mission),
+            method: word_of("method", ReleaseMethod::ALL, p.method)?,
+            evidence: p.evidence.map(|n| word_of("evidence", ReleaseEvidence::ALL, n)).transpose()?,
+            distance: DistanceM::new(p.distance_m),
+        } }
+    130 ConfirmationOverdue ConfirmationOverdueV1
+        { Self::ConfirmationOverdue => ConfirmationOverdueV1 {} }
+        { ConfirmationOverdueV1 {} => Self::ConfirmationOverdue }
+    131 Vouched VouchedV1
+        { Self::Vouched { reason } => VouchedV1 { reason: reason.to_string() } }
+        { p => Self::Vouched { reason: checked("reason", Comment::new(p.reason))? } }
 } }
 
 const fn mission_bytes(mission: MissionId) -> [u8; 16] {
@@ -338,147 +417,11 @@ impl MissionWordV1 {
     }
 }
 
-impl CreatedV1 {
-    fn of(order: &Order) -> Self {
-        Self {
-            user: order.user.uuid().into_bytes(),
-            external_id: order.external_id.as_ref().map(ToString::to_string),
-            plan: PlanV1::of(&order.plan),
-            package: PackageV1::of(&order.package),
-            confirmation: number_of(Confirmation::ALL, &order.confirmation),
-            expedited: order.expedited,
-            on_undeliverable: number_of(OnUndeliverable::ALL, &order.on_undeliverable),
-            on_cancel_after_pickup: number_of(
-                OnCancelAfterPickup::ALL,
-                &order.on_cancel_after_pickup,
-            ),
-            metadata: order
-                .metadata
-                .iter()
-                .map(|(key, value)| MetadataEntryV1 {
-                    key: key.to_string(),
-                    value: value.to_string(),
-                })
-                .collect(),
-        }
-    }
-
-    fn order(self) -> Result<Order, InvalidField> {
-        let metadata = self.metadata.into_iter().map(|entry| {
-            let key = checked("metadata.key", Text::new(entry.key))?;
-            let value = checked("metadata.value", Text::new(entry.value))?;
-            Ok((key, value))
-        });
-        Ok(Order {
-            user: UserId::from_uuid(Uuid::from_bytes(self.user)),
-            external_id: checked(
-                "external_id",
-                self.external_id.map(ExternalId::new).transpose(),
-            )?,
-            plan: self.plan.plan()?,
-            package: self.package.package()?,
-            confirmation: word_of("confirmation", Confirmation::ALL, self.confirmation)?,
-            expedited: self.expedited,
-            on_undeliverable: word_of(
-                "on_undeliverable",
-                OnUndeliverable::ALL,
-                self.on_undeliverable,
-            )?,
-            on_cancel_after_pickup: word_of(
-                "on_cancel_after_pickup",
-                OnCancelAfterPickup::ALL,
-                self.on_cancel_after_pickup,
-            )?,
-            metadata: metadata.collect::<Result<_, _>>()?,
-        })
-    }
-}
-
-impl PlanV1 {
-    fn of(plan: &Plan) -> Self {
-        Self {
-            pickup: PlaceV1::of(&plan.pickup),
-            dropoff: PlaceV1::of(&plan.dropoff),
-            pickup_window: plan.pickup_window.map(|window| WindowV1 {
-                not_before_us: window.not_before().micros(),
-                not_after_us: window.not_after().micros(),
-            }),
-            deliver_by_us: plan.deliver_by.map(Timestamp::micros),
-        }
-    }
-
-    fn plan(self) -> Result<Plan, InvalidField> {
-        let window = |window: WindowV1| {
-            let not_before = at("not_before_us", window.not_before_us)?;
-            let not_after = at("not_after_us", window.not_after_us)?;
-            checked("pickup_window", Window::new(not_before, not_after))
-        };
-        Ok(Plan {
-            pickup: self.pickup.place()?,
-            dropoff: self.dropoff.place()?,
-            pickup_window: self.pickup_window.map(window).transpose()?,
-            deliver_by: self
-                .deliver_by_us
-                .map(|micros| at("deliver_by_us", micros))
-                .transpose()?,
-        })
-    }
-}
-
-impl PlaceV1 {
-    fn of(place: &Place) -> Self {
-        Self {
-            lat_e7: place.point.lat_e7(),
-            lon_e7: place.point.lon_e7(),
-            address: place.address.as_ref().map(ToString::to_string),
-        }
-    }
-
-    fn place(self) -> Result<Place, InvalidField> {
-        Ok(Place {
-            point: checked(
-                "lat_e7, lon_e7",
-                GeoPoint::from_e7(self.lat_e7, self.lon_e7),
-            )?,
-            address: checked("address", self.address.map(Address::new).transpose())?,
-        })
-    }
-}
-
-impl PackageV1 {
-    fn of(package: &Package) -> Self {
-        Self {
-            id: package.id.map(|id| id.uuid().into_bytes()),
-            tag: package.tag.to_string(),
-            size: number_of(Size::ALL, &package.size),
-            mass_g: package.mass.get(),
-            dimensions_mm: package.dimensions.map(DimensionsMm::get),
-            flags: package
-                .flags
-                .iter()
-                .map(|flag| number_of(PackageFlag::ALL, flag))
-                .collect(),
-        }
-    }
-
-    fn package(self) -> Result<Package, InvalidField> {
-        Ok(Package {
-            id: self
-                .id
-                .map(|bytes| PackageId::from_uuid(Uuid::from_bytes(bytes))),
-            tag: checked("tag", Tag::new(self.tag))?,
-            size: word_of("size", Size::ALL, self.size)?,
-            mass: checked("mass_g", MassG::new(self.mass_g))?,
-            dimensions: checked(
-                "dimensions_mm",
-                self.dimensions_mm.map(DimensionsMm::new).transpose(),
-            )?,
-            flags: self
-                .flags
-                .into_iter()
-                .map(|number| word_of("flags", PackageFlag::ALL, number))
-                .collect::<Result<_, _>>()?,
-        })
+impl ConditionChangedV1 {
+    fn condition(&self) -> Result<Condition, InvalidField> {
+        let word = word_of("condition", ConditionWord::ALL, self.condition)?;
+        let hold = self.hold.map(|hold| word_of("hold", HoldReason::ALL, hold));
+        Condition::of(word, hold.transpose()?).ok_or(InvalidField("hold"))
     }
 }
 

@@ -3,19 +3,24 @@
 //! A report is never refused. What does not fit the delivery is an anomaly; what
 //! it has already taken in, or what changes nothing about it, gives no event.
 
-use super::command::{Ending, LoadVerdict, Nearness, Report, Reported, ReturnedTo};
+use super::command::{Diversion, Ending, LoadVerdict, Nearness, Report, Reported, ReturnedTo};
+use super::condition::Condition;
 use super::event::{Assignment, DeliveryEvent};
-use super::state::{ANOMALIES_MAX, Delivery, Phase, Reached};
+use super::phase::Phase;
+use super::state::{ANOMALIES_MAX, Delivery, REOPENINGS_MAX, Reached};
 use super::vocabulary::{
-    Anomaly, AttemptFailure, Failure, Milestone, ReturnReason, UnassignReason,
+    Anomaly, AttemptFailure, Failure, Milestone, ReopenCause, ReopenedAs, ReturnReason,
+    UnassignReason,
 };
 use crate::decider::Occurrence;
+use crate::drone::Leg;
 use crate::id::{DroneId, FleetId};
 use crate::text::Comment;
 use crate::time::Timestamp;
 
 mod course;
 mod handover;
+mod trouble;
 
 use course::{Standing, Step};
 
@@ -33,10 +38,10 @@ pub(super) fn report(report: &Report, delivery: &Delivery) -> Events {
             eta_dropoff,
         } => case.assigned(fleet, drone, *eta_pickup, *eta_dropoff),
         Reported::Ended { how, detail } => case.ended(*how, detail.as_ref()),
-        Reported::DepartedToPickup => case.stepped(
-            Step::HeadedToPickup,
-            DeliveryEvent::HeadedToPickup { mission },
-        ),
+        Reported::DepartedToPickup => {
+            let headed = DeliveryEvent::HeadedToPickup { mission };
+            case.gone_on(case.stepped(Step::HeadedToPickup, headed), Leg::Pickup)
+        }
         Reported::ArrivedAtPickup => case.stepped(
             Step::ArrivedAtPickup,
             DeliveryEvent::ArrivedAtPickup { mission },
@@ -51,7 +56,8 @@ pub(super) fn report(report: &Report, delivery: &Delivery) -> Events {
             LoadVerdict::Overweight => case.misloaded(AttemptFailure::Overweight),
         },
         Reported::DepartedToDropoff => {
-            case.stepped(Step::InTransit, DeliveryEvent::InTransit { mission })
+            let in_transit = DeliveryEvent::InTransit { mission };
+            case.gone_on(case.stepped(Step::InTransit, in_transit), Leg::Dropoff)
         }
         Reported::ArrivedAtDropoff(nearness) => case.arrived_at_dropoff(*nearness),
         Reported::Released {
@@ -63,6 +69,22 @@ pub(super) fn report(report: &Report, delivery: &Delivery) -> Events {
         Reported::DepartedToReturn => case.departed_to_return(),
         Reported::Returned(to) => case.returned(*to),
         Reported::Completed { payload_on_board } => case.completed(*payload_on_board),
+        Reported::Verified { kind, proof } => case.verified(*kind, proof),
+        Reported::HoldStarted(reason) => case.does(Condition::Holding(*reason)),
+        Reported::HoldEnded => case.hold_ended(),
+        Reported::BatteryCritical => case.delayed(),
+        Reported::Diverted {
+            to: Diversion::Charge,
+            detail: _,
+        } => case.diverted_to_charge(),
+        Reported::Diverted {
+            to: Diversion::Home,
+            detail,
+        } => case.diverted_home(detail.as_ref()),
+        Reported::LinkLost => case.does(Condition::LinkLost),
+        Reported::LinkRestored => case.link_restored(),
+        Reported::Dropped => case.dropped(),
+        Reported::EmergencyLanded { detail } => case.emergency_landed(detail.as_ref()),
         Reported::Misplaced(why) => case.anomaly(*why),
     }
 }
@@ -142,6 +164,7 @@ impl<'a> Case<'a> {
             Phase::Pending
             | Phase::Fetching { .. }
             | Phase::Carrying(_)
+            | Phase::Released(_)
             | Phase::Returning
             | Phase::Cancelling { .. }
             | Phase::Complete
@@ -183,7 +206,11 @@ impl<'a> Case<'a> {
                 self.failed(Failure::DroneLost)
             }
             Standing::Brings(_) => self.return_started(ReturnReason::MissionAborted),
-            Standing::BringsBack | Standing::Over | Standing::Finished | Standing::Foreign => {
+            Standing::BringsBack
+            | Standing::Awaits
+            | Standing::Over
+            | Standing::Finished
+            | Standing::Foreign => {
                 return vec![];
             }
         };
@@ -217,12 +244,21 @@ impl<'a> Case<'a> {
             return self.corrected(reached).into_iter().collect();
         }
         match self.standing() {
+            // It was there, and flies home with the package: nobody took it.
+            Standing::Brings(Step::ArrivedAtDropoff) => {
+                let (mission, reason) = (self.report.mission, AttemptFailure::Undeliverable);
+                vec![
+                    self.reported(DeliveryEvent::AttemptFailed { mission, reason }),
+                    self.reported(self.return_started(ReturnReason::Undeliverable)),
+                ]
+            }
             Standing::Brings(_) => {
                 vec![self.reported(self.return_started(ReturnReason::DroneReturned))]
             }
             Standing::Fetches(_)
             | Standing::FetchesInVain(_)
             | Standing::BringsBack
+            | Standing::Awaits
             | Standing::Over
             | Standing::Finished
             | Standing::Foreign => vec![],
@@ -245,10 +281,14 @@ impl<'a> Case<'a> {
                 vec![back]
             }
             Standing::Finished if self.delivery.phase == Phase::Failed(Failure::DroneLost) => {
-                self.anomaly(Anomaly::ContradictsOutcome)
+                match self.reopened(ReopenCause::DroneReturned) {
+                    Some(reopened) => vec![reopened, back],
+                    None => self.anomaly(Anomaly::ContradictsOutcome),
+                }
             }
             Standing::Fetches(_)
             | Standing::FetchesInVain(_)
+            | Standing::Awaits
             | Standing::Over
             | Standing::Finished
             | Standing::Foreign => vec![],
@@ -263,6 +303,7 @@ impl<'a> Case<'a> {
             | Phase::Scheduled
             | Phase::Fetching { .. }
             | Phase::Carrying(_)
+            | Phase::Released(_)
             | Phase::Returning
             | Phase::Cancelling { .. }
             | Phase::Complete
@@ -283,7 +324,20 @@ impl<'a> Case<'a> {
             }
             Standing::FetchesInVain(_) => vec![self.reported(DeliveryEvent::Cancelled)],
             Standing::Brings(_) | Standing::BringsBack => self.anomaly(Anomaly::EndedWithPackage),
-            Standing::Over | Standing::Finished | Standing::Foreign => vec![],
+            Standing::Awaits | Standing::Over | Standing::Finished | Standing::Foreign => vec![],
         }
+    }
+
+    /// The life that the last mission ended goes on, on its way back: what it has in its hands
+    /// shows it. Nothing if that happened too often to be believed.
+    fn reopened(self, cause: ReopenCause) -> Option<Occurrence<DeliveryEvent>> {
+        let is_believed = self.delivery.reopenings < REOPENINGS_MAX;
+        is_believed.then(|| {
+            self.reported(DeliveryEvent::Reopened {
+                cause,
+                to: ReopenedAs::Returning,
+                reason: None,
+            })
+        })
     }
 }

@@ -2,12 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::condition::Condition;
+use super::diagram::release;
+use super::eta::Eta;
 use super::event::DeliveryEvent;
-use super::state::{CarryStage, Delivery, FetchStage, Holder, Mission, Phase, Reached};
-use super::vocabulary::{Failure, Milestone, RejectReason, ReturnReason};
+use super::phase::{CarryStage, FetchStage, Holder, Phase, Release};
+use super::state::{Confirmed, Delivery, Mission, Reached};
+use super::vocabulary::{
+    ConditionWord, Confirmation, Correction, Failure, HoldReason, Milestone, RejectReason,
+    ReleaseEvidence, ReleaseMethod, ReturnReason,
+};
 use crate::codec::{number_of, word_of};
-use crate::id::{FactId, MissionId};
+use crate::id::{FactId, MissionId, ProofHash};
+use crate::quantity::DistanceM;
 use crate::snapshot::{Keep, Kept, KeptId, uuid};
+use crate::text::Comment;
 use crate::time::Timestamp;
 
 #[derive(Serialize, Deserialize)]
@@ -23,12 +32,35 @@ pub(crate) struct KeptDelivery {
     returned_for: Option<u8>,
     misloaded: bool,
     deadline_missed: bool,
+    condition: KeptCondition,
+    condition_before: KeptCondition,
+    confirmed: Option<(u8, String, i64)>,
+    unattended: bool,
+    eta: Option<KeptEta>,
+    release: Option<KeptRelease>,
+    reopenings: u8,
+    corrections: Vec<(u8, String)>,
     milestones: Vec<KeptMilestone>,
     anomalies: Vec<String>,
 }
 
 /// Which phase, and the numbers of what is in it.
 type KeptPhase = (u8, u8, u8);
+
+/// Its word, and the reason of a hold.
+type KeptCondition = (u8, Option<u8>);
+
+/// At the pick-up, at the drop-off, and when it was computed, microseconds.
+type KeptEta = (Option<i64>, Option<i64>, i64);
+
+#[derive(Serialize, Deserialize)]
+struct KeptRelease {
+    method: u8,
+    evidence: Option<u8>,
+    distance_m: u32,
+    at_us: i64,
+    overdue: bool,
+}
 
 #[derive(Serialize, Deserialize)]
 struct KeptMilestone {
@@ -72,6 +104,25 @@ impl Keep for Delivery {
                 .map(|reason| number_of(ReturnReason::ALL, &reason)),
             misloaded: self.misloaded,
             deadline_missed: self.deadline_missed,
+            condition: kept_condition(self.condition),
+            condition_before: kept_condition(self.condition_before),
+            confirmed: self.confirmed.as_ref().map(|confirmed| {
+                let kind = number_of(Confirmation::ALL, &confirmed.kind);
+                (kind, confirmed.proof.to_string(), confirmed.at.micros())
+            }),
+            unattended: self.unattended,
+            eta: self.eta.map(|eta| {
+                let micros = |at: Option<Timestamp>| at.map(Timestamp::micros);
+                let computed_at = eta.computed_at.micros();
+                (micros(eta.pickup_at), micros(eta.dropoff_at), computed_at)
+            }),
+            release: release(self.phase).map(KeptRelease::of),
+            reopenings: self.reopenings,
+            corrections: self
+                .corrections
+                .iter()
+                .map(|(what, now)| (number_of(Correction::ALL, what), now.to_string()))
+                .collect(),
             milestones: self.milestones.iter().map(KeptMilestone::of).collect(),
             anomalies: self.anomalies.iter().map(FactId::to_string).collect(),
         }
@@ -97,10 +148,14 @@ impl Keep for Delivery {
         let returned_for = kept
             .returned_for
             .map(|reason| word_of("reason", ReturnReason::ALL, reason));
+        let corrections = kept.corrections.into_iter().map(|(what, now)| {
+            let what = word_of("what", Correction::ALL, what).ok()?;
+            Some((what, Comment::new(now).ok()?))
+        });
         let anomalies = kept.anomalies.into_iter().map(FactId::new);
         Some(Self {
             order: *order,
-            phase: phase_of(kept.phase)?,
+            phase: phase_of(kept.phase, kept.release)?,
             attempt: kept.attempt,
             epoch: kept.epoch,
             revision: kept.revision,
@@ -108,6 +163,19 @@ impl Keep for Delivery {
             returned_for: returned_for.transpose().ok()?,
             misloaded: kept.misloaded,
             deadline_missed: kept.deadline_missed,
+            condition: condition_of(kept.condition)?,
+            condition_before: condition_of(kept.condition_before)?,
+            confirmed: match kept.confirmed {
+                None => None,
+                Some(confirmed) => Some(confirmed_of(confirmed)?),
+            },
+            unattended: kept.unattended,
+            eta: match kept.eta {
+                None => None,
+                Some(eta) => Some(eta_of(eta)?),
+            },
+            reopenings: kept.reopenings,
+            corrections: corrections.collect::<Option<_>>()?,
             milestones: milestones.collect::<Option<_>>()?,
             anomalies: anomalies.collect::<Result<_, _>>().ok()?,
         })
@@ -130,11 +198,75 @@ fn kept_phase(phase: Phase) -> KeptPhase {
         Phase::Returned => (8, 0, 0),
         Phase::Cancelled => (9, 0, 0),
         Phase::Failed(failure) => (10, number_of(Failure::ALL, &failure), 0),
+        Phase::Released(_) => (12, 0, 0),
         Phase::Rejected(reason) => (11, number_of(RejectReason::ALL, &reason), 0),
     }
 }
 
-fn phase_of(kept: KeptPhase) -> Option<Phase> {
+fn kept_condition(condition: Condition) -> KeptCondition {
+    let hold = condition.hold();
+    (
+        number_of(ConditionWord::ALL, &condition.word()),
+        hold.map(|hold| number_of(HoldReason::ALL, &hold)),
+    )
+}
+
+fn condition_of((word, hold): KeptCondition) -> Option<Condition> {
+    let word = word_of("condition", ConditionWord::ALL, word).ok()?;
+    let hold = hold.map(|hold| word_of("hold", HoldReason::ALL, hold));
+    Condition::of(word, hold.transpose().ok()?)
+}
+
+fn confirmed_of((kind, proof, at_us): (u8, String, i64)) -> Option<Confirmed> {
+    Some(Confirmed {
+        kind: word_of("kind", Confirmation::ALL, kind).ok()?,
+        proof: ProofHash::new(proof).ok()?,
+        at: Timestamp::from_micros(at_us).ok()?,
+    })
+}
+
+fn eta_of((pickup_at, dropoff_at, computed_at): KeptEta) -> Option<Eta> {
+    let at = |micros: Option<i64>| micros.map(Timestamp::from_micros).transpose().ok();
+    Some(Eta {
+        pickup_at: at(pickup_at)?,
+        dropoff_at: at(dropoff_at)?,
+        computed_at: Timestamp::from_micros(computed_at).ok()?,
+    })
+}
+
+impl KeptRelease {
+    fn of(release: Release) -> Self {
+        Self {
+            method: number_of(ReleaseMethod::ALL, &release.method),
+            evidence: release
+                .evidence
+                .map(|evidence| number_of(ReleaseEvidence::ALL, &evidence)),
+            distance_m: release.distance.get(),
+            at_us: release.at.micros(),
+            overdue: release.overdue,
+        }
+    }
+
+    fn release(&self) -> Option<Release> {
+        let evidence = self
+            .evidence
+            .map(|evidence| word_of("evidence", ReleaseEvidence::ALL, evidence));
+        Some(Release {
+            method: word_of("method", ReleaseMethod::ALL, self.method).ok()?,
+            evidence: evidence.transpose().ok()?,
+            distance: DistanceM::new(self.distance_m),
+            at: Timestamp::from_micros(self.at_us).ok()?,
+            overdue: self.overdue,
+        })
+    }
+}
+
+fn phase_of(kept: KeptPhase, release: Option<KeptRelease>) -> Option<Phase> {
+    if let Some(release) = release {
+        return (kept == (12, 0, 0))
+            .then(|| release.release())?
+            .map(Phase::Released);
+    }
     let phase = match kept {
         (0, 0, 0) => Phase::Pending,
         (1, 0, 0) => Phase::Scheduled,

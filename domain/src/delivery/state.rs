@@ -1,10 +1,14 @@
 //! What is known of a delivery by having folded its events.
 
-use std::fmt;
-
+use super::condition::Condition;
+use super::eta::Eta;
 use super::event::{Assignment, Order};
-use super::vocabulary::{Failure, Milestone, OnUndeliverable, RejectReason, ReturnReason};
-use crate::id::{FactId, MissionId};
+use super::phase::{Custody, Phase, Status};
+use super::vocabulary::{
+    Confirmation, Correction, Failure, Milestone, OnUndeliverable, ReturnReason,
+};
+use crate::id::{FactId, MissionId, ProofHash};
+use crate::text::Comment;
 use crate::time::Timestamp;
 
 /// Most attempts at delivering one package.
@@ -17,6 +21,12 @@ pub const MISSIONS_MAX: u32 = 100;
 /// Most reschedules of one delivery. Far more than anybody needs who changes
 /// their mind; it bounds a delivery's history.
 pub const RESCHEDULES_MAX: u32 = 100;
+
+/// Most times that a delivery's life goes on after its end.
+pub const REOPENINGS_MAX: u8 = 10;
+
+/// Most corrections of what is said of a delivery's end.
+pub const CORRECTIONS_MAX: usize = 20;
 
 /// Most anomalies recorded for one delivery; more are only counted.
 pub const ANOMALIES_MAX: usize = 20;
@@ -40,78 +50,21 @@ pub struct Delivery {
     pub(super) misloaded: bool,
     /// It did not come by the deadline that its plan has now.
     pub(super) deadline_missed: bool,
+    pub(super) condition: Condition,
+    /// The condition that a lost link hides.
+    pub(super) condition_before: Condition,
+    /// What confirmed the newest mission's delivery.
+    pub(super) confirmed: Option<Confirmed>,
+    /// Somebody has to look after the package before it comes to a hub or the life to its end.
+    pub(super) unattended: bool,
+    pub(super) eta: Option<Eta>,
+    /// How often its life went on after its end.
+    pub(super) reopenings: u8,
+    /// What operators put right about its end, oldest first.
+    pub(super) corrections: Vec<(Correction, Comment)>,
     pub(super) milestones: Vec<Reached>,
     /// The drone events that were recorded as anomalies.
     pub(super) anomalies: Vec<FactId>,
-}
-
-/// Where in its life a delivery is. What a phase needs is in it, so that no
-/// impossible combination can be written down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Phase {
-    /// Asked for.
-    Pending,
-    /// The booking stands; no drone yet.
-    Scheduled,
-    /// A drone is on its way to the package, which waits with `holder`.
-    Fetching {
-        /// How far it is.
-        stage: FetchStage,
-        /// Who has the package.
-        holder: Holder,
-    },
-    /// The drone has the package and brings it.
-    Carrying(CarryStage),
-    /// The drone brings the package back.
-    Returning,
-    /// The package waits at a hub; no drone yet.
-    AtHub,
-    /// Somebody cancelled; the drone has not been stood down yet.
-    Cancelling {
-        /// How far the drone is.
-        stage: FetchStage,
-    },
-    /// The recipient has it.
-    Complete,
-    /// The sender has it again.
-    Returned,
-    /// It never left the sender.
-    Cancelled,
-    /// The booking was refused after all.
-    Rejected(RejectReason),
-    /// It came to a bad end.
-    Failed(Failure),
-}
-
-/// A drone without the package.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FetchStage {
-    /// It has its mission.
-    Assigned,
-    /// It set out.
-    HeadedToPickup,
-    /// It is there.
-    AtPickup,
-}
-
-/// A drone with the package.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CarryStage {
-    /// It took the package.
-    Loaded,
-    /// It set out.
-    InTransit,
-    /// It is there.
-    AtDropoff,
-}
-
-/// Who has a package that waits for a drone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Holder {
-    /// The sender.
-    Sender,
-    /// A hub.
-    Hub,
 }
 
 /// The newest mission of a delivery.
@@ -121,6 +74,17 @@ pub struct Mission {
     pub assignment: Assignment,
     /// Whether it was counted as an attempt.
     pub counted: bool,
+}
+
+/// What showed that the right person took a package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    /// What kind of proof.
+    pub kind: Confirmation,
+    /// Its hash: the proof itself is never kept.
+    pub proof: ProofHash,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A step that was reached.
@@ -134,160 +98,6 @@ pub struct Reached {
     pub at: Timestamp,
     /// Whether the time is only that of the fact that implied it.
     pub inferred: bool,
-}
-
-/// Who has the package.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Custody {
-    /// The sender.
-    Sender,
-    /// A drone.
-    Drone,
-    /// A hub.
-    Hub,
-    /// The recipient.
-    Recipient,
-    /// Nobody knows.
-    Unknown,
-}
-
-super::vocabulary::words! {
-    /// A delivery's status, as clients see it.
-    Status {
-        /// Asked for.
-        Pending "pending",
-        /// Booked.
-        Scheduled "scheduled",
-        /// A drone has the mission.
-        Assigned "assigned",
-        /// The drone set out for the package.
-        HeadedToPickup "headed_to_pickup",
-        /// The drone is at the package.
-        AtPickup "at_pickup",
-        /// The drone has the package.
-        Loaded "loaded",
-        /// The drone set out for the recipient.
-        InTransit "in_transit",
-        /// The drone is at the recipient.
-        AtDropoff "at_dropoff",
-        /// The recipient has the package.
-        Complete "complete",
-        /// The booking was refused.
-        Rejected "rejected",
-        /// Being cancelled.
-        Cancelling "cancelling",
-        /// Cancelled.
-        Cancelled "cancelled",
-        /// On its way back.
-        Returning "returning",
-        /// At a hub.
-        AtHub "at_hub",
-        /// Back with the sender.
-        Returned "returned",
-        /// Came to a bad end.
-        Failed "failed",
-    }
-}
-
-impl Status {
-    /// Whether the delivery's life is over.
-    #[must_use]
-    pub const fn is_terminal(self) -> bool {
-        match self {
-            Self::Complete | Self::Rejected | Self::Cancelled | Self::Returned | Self::Failed => {
-                true
-            }
-            Self::Pending
-            | Self::Scheduled
-            | Self::Assigned
-            | Self::HeadedToPickup
-            | Self::AtPickup
-            | Self::Loaded
-            | Self::InTransit
-            | Self::AtDropoff
-            | Self::Cancelling
-            | Self::Returning
-            | Self::AtHub => false,
-        }
-    }
-}
-
-impl Phase {
-    /// The status that clients see.
-    #[must_use]
-    pub const fn status(self) -> Status {
-        match self {
-            Self::Pending => Status::Pending,
-            Self::Scheduled => Status::Scheduled,
-            Self::Fetching { stage, holder: _ } => match stage {
-                FetchStage::Assigned => Status::Assigned,
-                FetchStage::HeadedToPickup => Status::HeadedToPickup,
-                FetchStage::AtPickup => Status::AtPickup,
-            },
-            Self::Carrying(CarryStage::Loaded) => Status::Loaded,
-            Self::Carrying(CarryStage::InTransit) => Status::InTransit,
-            Self::Carrying(CarryStage::AtDropoff) => Status::AtDropoff,
-            Self::Returning => Status::Returning,
-            Self::AtHub => Status::AtHub,
-            Self::Cancelling { stage: _ } => Status::Cancelling,
-            Self::Complete => Status::Complete,
-            Self::Returned => Status::Returned,
-            Self::Cancelled => Status::Cancelled,
-            Self::Rejected(_) => Status::Rejected,
-            Self::Failed(_) => Status::Failed,
-        }
-    }
-
-    /// Who has the package.
-    #[must_use]
-    pub const fn custody(self) -> Custody {
-        match self {
-            Self::Pending
-            | Self::Scheduled
-            | Self::Fetching {
-                holder: Holder::Sender,
-                ..
-            }
-            | Self::Cancelling { .. }
-            | Self::Returned
-            | Self::Cancelled
-            | Self::Rejected(_)
-            | Self::Failed(Failure::NoDrone) => Custody::Sender,
-            Self::Fetching {
-                holder: Holder::Hub,
-                ..
-            }
-            | Self::AtHub
-            | Self::Failed(Failure::Undeliverable) => Custody::Hub,
-            Self::Carrying(_) | Self::Returning => Custody::Drone,
-            Self::Complete => Custody::Recipient,
-            Self::Failed(
-                Failure::DroneLost
-                | Failure::PackageLost
-                | Failure::Damaged
-                | Failure::Misdelivered,
-            ) => Custody::Unknown,
-        }
-    }
-
-    /// Whether a mission is under way.
-    #[must_use]
-    pub const fn has_live_mission(self) -> bool {
-        match self {
-            Self::Fetching { .. }
-            | Self::Carrying(_)
-            | Self::Returning
-            | Self::Cancelling { .. } => true,
-            Self::Pending
-            | Self::Scheduled
-            | Self::AtHub
-            | Self::Complete
-            | Self::Returned
-            | Self::Cancelled
-            | Self::Rejected(_)
-            | Self::Failed(_) => false,
-        }
-    }
 }
 
 impl Delivery {
@@ -345,11 +155,14 @@ impl Delivery {
     #[must_use]
     pub fn wants_another_attempt(&self) -> bool {
         let may_pass = match self.returned_for {
-            None | Some(ReturnReason::DroneReturned | ReturnReason::MissionAborted) => true,
+            None
+            | Some(
+                ReturnReason::DroneReturned | ReturnReason::MissionAborted | ReturnReason::Diverted,
+            ) => true,
             Some(ReturnReason::Undeliverable) => {
                 self.order.on_undeliverable == OnUndeliverable::Hold
             }
-            Some(ReturnReason::Cancelled) => false,
+            Some(ReturnReason::Cancelled | ReturnReason::Requested) => false,
         };
         self.phase == Phase::AtHub && may_pass && !self.misloaded && self.may_be_assigned_again()
     }
@@ -358,6 +171,74 @@ impl Delivery {
     #[must_use]
     pub const fn is_deadline_missed(&self) -> bool {
         self.deadline_missed
+    }
+
+    /// How it does beside its status. It lasts until it changes, or until the drone gets on.
+    #[must_use]
+    pub const fn condition(&self) -> Condition {
+        self.condition
+    }
+
+    /// What confirmed that the recipient took it, if that was confirmed.
+    #[must_use]
+    pub const fn confirmed(&self) -> Option<&Confirmed> {
+        self.confirmed.as_ref()
+    }
+
+    /// Since when the package lies at the right place and nobody has confirmed that they took
+    /// it, as long as that is not noted as overdue.
+    #[must_use]
+    pub const fn released_unconfirmed_since(&self) -> Option<Timestamp> {
+        match self.phase {
+            Phase::Released(release) if !release.overdue => Some(release.at),
+            Phase::Released(_)
+            | Phase::Pending
+            | Phase::Scheduled
+            | Phase::Fetching { .. }
+            | Phase::Carrying(_)
+            | Phase::Returning
+            | Phase::AtHub
+            | Phase::Cancelling { .. }
+            | Phase::Complete
+            | Phase::Returned
+            | Phase::Cancelled
+            | Phase::Rejected(_)
+            | Phase::Failed(_) => None,
+        }
+    }
+
+    /// Whether what was asked for as a confirmation is there.
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.order.confirmation == Confirmation::None || self.confirmed.is_some()
+    }
+
+    /// Whether somebody has to look after it: the package lies where it should not, or nobody
+    /// knows where, or with nobody who confirms it; or the drone had to come down with it, or
+    /// ended its mission with it.
+    #[must_use]
+    pub fn action_required(&self) -> bool {
+        let lies_astray = match self.phase {
+            Phase::Failed(failure) => failure != Failure::NoDrone,
+            Phase::Pending
+            | Phase::Scheduled
+            | Phase::Fetching { .. }
+            | Phase::Carrying(_)
+            | Phase::Released(_)
+            | Phase::Returning
+            | Phase::AtHub
+            | Phase::Cancelling { .. }
+            | Phase::Complete
+            | Phase::Returned
+            | Phase::Cancelled
+            | Phase::Rejected(_) => false,
+        };
+        lies_astray || self.unattended
+    }
+
+    /// When it is expected, while a drone is under way with a known time.
+    #[must_use]
+    pub const fn eta(&self) -> Option<Eta> {
+        self.eta
     }
 
     /// The newest mission, live or over.
@@ -393,11 +274,5 @@ impl Delivery {
     #[must_use]
     pub fn milestones(&self) -> &[Reached] {
         &self.milestones
-    }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.status().fmt(f)
     }
 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::*;
 use crate::decider::Occurrence;
 use crate::geo::GeoPoint;
-use crate::id::{DroneId, FactId, FleetId, MissionId, Tag, UserId};
+use crate::id::{DroneId, FactId, FleetId, MissionId, ProofHash, Tag, UserId};
 use crate::quantity::{DistanceM, MassG};
 use crate::spec::{Given, given};
 use crate::time::Timestamp;
@@ -14,6 +14,9 @@ mod booking;
 mod ending;
 mod flight;
 mod trouble;
+mod conditions;
+mod confirming;
+mod reopening;
 mod cancelling;
 mod late;
 mod as_of;
@@ -82,6 +85,68 @@ fn cancel(now: Timestamp) -> DeliveryCommand {
 fn reject(now: Timestamp) -> DeliveryCommand {
     let reason = RejectReason::NoDrone;
     DeliveryCommand::Reject { reason, now }
+}
+
+fn words<const CHARS_MAX: usize>(words: &str) -> crate::text::Text<CHARS_MAX> {
+    words.parse().unwrap()
+}
+
+fn proof() -> ProofHash {
+    ProofHash::new("c0ffee").unwrap()
+}
+
+fn confirm(kind: Confirmation, minute: i64) -> DeliveryCommand {
+    let (proof, now) = (proof(), at(minute));
+    DeliveryCommand::Confirm { kind, proof, now }
+}
+
+fn vouch(minute: i64) -> DeliveryCommand {
+    let (reason, now) = (words("they rang"), at(minute));
+    DeliveryCommand::Vouch { reason, now }
+}
+
+fn reopen(to: ReopenedAs, minute: i64) -> DeliveryCommand {
+    let (reason, now) = (words("it lay in the yard"), at(minute));
+    DeliveryCommand::Reopen { to, reason, now }
+}
+
+fn correct(now_is: &str, minute: i64) -> DeliveryCommand {
+    DeliveryCommand::Correct(Box::new(Correct {
+        what: Correction::Place,
+        was: None,
+        now_is: words(now_is),
+        reason: words("they rang"),
+        now: at(minute),
+    }))
+}
+
+fn verified(kind: Confirmation) -> Reported {
+    let proof = proof();
+    Reported::Verified { kind, proof }
+}
+
+const fn diverted(to: Diversion) -> Reported {
+    Reported::Diverted { to, detail: None }
+}
+
+/// What has to be confirmed by a PIN.
+fn pin_order() -> Order {
+    let mut order = order();
+    order.confirmation = Confirmation::Pin;
+    order
+}
+
+/// A package that was let go at the right place and that nobody confirmed yet.
+fn awaiting() -> Given<Delivery> {
+    flown_as(
+        pin_order(),
+        [
+            assigned(),
+            loaded(),
+            Reported::ArrivedAtDropoff(NEAR),
+            released_at(NEAR),
+        ],
+    )
 }
 
 const REQUESTED: DeliveryEvent = DeliveryEvent::CancellationRequested {
@@ -206,9 +271,9 @@ fn arrived_at_dropoff(mission: MissionId, metres: Option<u32>) -> DeliveryEvent 
 fn complete(mission: MissionId) -> DeliveryEvent {
     DeliveryEvent::DeliveryComplete {
         mission,
-        method: ReleaseMethod::Winch,
+        method: Some(ReleaseMethod::Winch),
         evidence: None,
-        distance: DistanceM::new(3),
+        distance: Some(DistanceM::new(3)),
     }
 }
 

@@ -68,6 +68,65 @@ words! {
         /// The recipient's own sign.
         Signature "signature",
     }
+    /// How a delivery does beside its status, without what is waited for.
+    ConditionWord {
+        /// As it should.
+        Nominal "nominal",
+        /// It will take longer.
+        Delayed "delayed",
+        /// It waits.
+        Holding "holding",
+        /// It flies elsewhere first.
+        Diverted "diverted",
+        /// Nothing is heard of it.
+        LinkLost "link_lost",
+        /// It had to come down with the package.
+        Emergency "emergency",
+    }
+    /// What a drone, or a package that it let go, waits for.
+    HoldReason {
+        /// Better weather.
+        Weather "weather",
+        /// Leave to fly there.
+        Airspace "airspace",
+        /// Others to pass.
+        Traffic "traffic",
+        /// Something at its fleet.
+        Operations "operations",
+        /// That somebody confirms that they took the package.
+        AwaitingConfirmation "awaiting_confirmation",
+    }
+    /// Why a life goes on after its end.
+    ReopenCause {
+        /// A drone took the package after all, though it was cancelled.
+        PickedUp "picked_up",
+        /// A drone that was thought lost came back.
+        DroneReturned "drone_returned",
+        /// An operator knows better.
+        Operator "operator",
+    }
+    /// Where a life goes on after its end.
+    ReopenedAs {
+        /// The newest mission brings the package.
+        InTransit "in_transit",
+        /// The newest mission brings the package back.
+        Returning "returning",
+        /// The package waits at a hub.
+        AtHub "at_hub",
+    }
+    /// What an operator puts right about a delivery's end.
+    Correction {
+        /// How it ended.
+        Outcome "outcome",
+        /// Who has the package.
+        Recipient "recipient",
+        /// Where the package is.
+        Place "place",
+        /// When something happened.
+        Time "time",
+        /// Something else.
+        Other "other",
+    }
     /// Why a booking is refused after all.
     RejectReason {
         /// The user may not book.
@@ -139,6 +198,10 @@ words! {
         Replanned "replanned",
         /// The attempt failed at the pick-up.
         AttemptFailed "attempt_failed",
+        /// The drone flew to a hub or its base instead.
+        Diverted "diverted",
+        /// The drone had to come down.
+        EmergencyLanded "emergency_landed",
     }
     /// Why an attempt failed.
     AttemptFailure {
@@ -159,6 +222,10 @@ words! {
         Cancelled "cancelled",
         /// Nobody took it.
         Undeliverable "undeliverable",
+        /// Somebody asked for it.
+        Requested "requested",
+        /// The drone was sent to a hub or its base.
+        Diverted "diverted",
     }
     /// Where a package waits.
     HubPlace {
@@ -251,5 +318,7 @@ words! {
         EndedWithPackage "ended_with_package",
         /// All attempts are used up.
         NoAttemptsLeft "no_attempts_left",
+        /// A confirmation of a weaker kind than was asked for.
+        ConfirmationTooWeak "confirmation_too_weak",
     }
 }

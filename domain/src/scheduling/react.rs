@@ -105,6 +105,7 @@ impl Case<'_> {
             Phase::AtHub
             | Phase::Fetching { .. }
             | Phase::Carrying(_)
+            | Phase::Released(_)
             | Phase::Returning
             | Phase::Cancelling { .. } => self.unneeded_mission().unwrap_or_else(|| self.watch()),
             Phase::Complete | Phase::Returned => self.wind_up(false),
@@ -240,6 +241,7 @@ impl Case<'_> {
                 | Phase::Scheduled
                 | Phase::Fetching { .. }
                 | Phase::Carrying(_)
+                | Phase::Released(_)
                 | Phase::Returning
                 | Phase::AtHub
                 | Phase::Cancelling { .. }

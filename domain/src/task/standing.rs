@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::delivery::{Anomaly, DeliveryEvent, Failure};
+use crate::delivery::{Anomaly, Condition, DeliveryEvent, Failure};
 use crate::id::FactId;
 use crate::session::{ParkReason, SessionEvent};
 
@@ -10,11 +10,17 @@ use crate::session::{ParkReason, SessionEvent};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Matter {
     /// A package is said to be on board after its mission ended. It stands until
-    /// the delivery comes to an end.
+    /// the package comes to a hub or the delivery to an end.
     LeftOnBoard,
-    /// A package was let go in the wrong place. It stands until the delivery
-    /// comes to another end.
-    Misdelivered,
+    /// A drone had to come down with the package. It stands until the package comes to a hub or
+    /// the delivery to an end.
+    EmergencyLanded,
+    /// A package was let go at the right place, and nobody confirmed in time that they took it.
+    /// It stands until the delivery comes to an end.
+    Unconfirmed,
+    /// A delivery came to a bad end, and the package is where it should not be. It stands until
+    /// the delivery's life goes on.
+    Failed(Failure),
     /// A drone reported what cannot be. It stands for ever.
     Anomaly {
         /// The drone event.
@@ -42,13 +48,12 @@ pub enum TaskTurn {
         why: Anomaly,
     },
     /// Somebody has to look after the delivery: a task of its own, unless it has one.
-    LeftOnBoard,
-    /// The delivery came to an end: its own task goes. In the wrong place that
-    /// end is a task of its own.
-    Ended {
-        /// Whether it was in the wrong place.
-        misdelivered: bool,
-    },
+    LookAfter(Matter),
+    /// The delivery came to a hub or to an end, or its life goes on after that: its own task
+    /// goes.
+    Settled,
+    /// The delivery came to a bad end: its own task goes, and that end is one.
+    Failed(Failure),
     /// A fact was given up: a task, in place of an earlier one about it.
     GivenUp {
         /// Its number.
@@ -71,20 +76,28 @@ impl TaskTurn {
             DeliveryEvent::AnomalyRecorded {
                 fact: _,
                 why: Anomaly::EndedWithPackage,
-            } => Some(Self::LeftOnBoard),
+            } => Some(Self::LookAfter(Matter::LeftOnBoard)),
             DeliveryEvent::AnomalyRecorded { fact, why } => Some(Self::Odd {
                 fact: fact.clone(),
                 why: *why,
             }),
-            DeliveryEvent::Failed { mission: _, reason } => Some(Self::Ended {
-                misdelivered: *reason == Failure::Misdelivered,
-            }),
-            DeliveryEvent::DeliveryComplete { .. }
+            DeliveryEvent::ConditionChanged {
+                mission: _,
+                condition: Condition::Emergency,
+            } => Some(Self::LookAfter(Matter::EmergencyLanded)),
+            DeliveryEvent::ConfirmationOverdue => Some(Self::LookAfter(Matter::Unconfirmed)),
+            // The sender has the package still.
+            DeliveryEvent::Failed {
+                mission: _,
+                reason: Failure::NoDrone,
+            }
+            | DeliveryEvent::DeliveryComplete { .. }
+            | DeliveryEvent::ArrivedAtHub { .. }
             | DeliveryEvent::Returned { .. }
             | DeliveryEvent::Cancelled
-            | DeliveryEvent::Rejected { .. } => Some(Self::Ended {
-                misdelivered: false,
-            }),
+            | DeliveryEvent::Rejected { .. }
+            | DeliveryEvent::Reopened { .. } => Some(Self::Settled),
+            DeliveryEvent::Failed { mission: _, reason } => Some(Self::Failed(*reason)),
             DeliveryEvent::Created(_)
             | DeliveryEvent::Scheduled
             | DeliveryEvent::Rescheduled(_)
@@ -97,11 +110,16 @@ impl TaskTurn {
             | DeliveryEvent::ArrivedAtDropoff { .. }
             | DeliveryEvent::AttemptFailed { .. }
             | DeliveryEvent::ReturnStarted { .. }
-            | DeliveryEvent::ArrivedAtHub { .. }
             | DeliveryEvent::CancellationRequested { .. }
             | DeliveryEvent::CancellationRejected { .. }
             | DeliveryEvent::MilestoneTimeCorrected { .. }
-            | DeliveryEvent::DeadlineMissed { .. } => None,
+            | DeliveryEvent::DeadlineMissed { .. }
+            | DeliveryEvent::Confirmed { .. }
+            | DeliveryEvent::Corrected { .. }
+            | DeliveryEvent::ConditionChanged { .. }
+            | DeliveryEvent::EtaRevised { .. }
+            | DeliveryEvent::Released { .. }
+            | DeliveryEvent::Vouched { .. } => None,
         }
     }
 
@@ -144,14 +162,11 @@ impl StandingTasks {
             TaskTurn::Odd { fact, why } => {
                 self.matters.insert(version, Matter::Anomaly { fact, why });
             }
-            TaskTurn::LeftOnBoard => self.look_after(version, Matter::LeftOnBoard),
-            TaskTurn::Ended { misdelivered } => {
-                if let Some(own) = self.own.take() {
-                    self.matters.remove(&own);
-                }
-                if misdelivered {
-                    self.look_after(version, Matter::Misdelivered);
-                }
+            TaskTurn::LookAfter(matter) => self.look_after(version, matter),
+            TaskTurn::Settled => self.settle(),
+            TaskTurn::Failed(failure) => {
+                self.settle();
+                self.look_after(version, Matter::Failed(failure));
             }
             TaskTurn::GivenUp { seq, why } => {
                 self.forget(seq);
@@ -181,6 +196,12 @@ impl StandingTasks {
         if self.own.is_none() {
             self.own = Some(version);
             self.matters.insert(version, matter);
+        }
+    }
+
+    fn settle(&mut self) {
+        if let Some(own) = self.own.take() {
+            self.matters.remove(&own);
         }
     }
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::*;
 use crate::arbitrary as any_of;
 use crate::codec::StoredEvent;
-use crate::delivery::{Anomaly, DeliveryEvent, Failure};
+use crate::delivery::{Anomaly, Condition, DeliveryEvent, Failure, ReopenCause, ReopenedAs};
 use crate::id::{DeliveryId, FactId, MissionId};
 use crate::session::{ParkReason, SessionEvent};
 use crate::spec::{given, lived};
@@ -163,7 +163,8 @@ fn what_cannot_be_stays_a_task_whatever_comes() {
         failed(Failure::DroneLost),
     ];
     let odd = Matter::Anomaly { fact: fact(), why };
-    assert_eq!(of_delivery(life), [(2, odd)]);
+    let lost = Matter::Failed(Failure::DroneLost);
+    assert_eq!(of_delivery(life), [(2, odd), (3, lost)]);
 }
 
 #[test]
@@ -173,12 +174,36 @@ fn a_delivery_has_one_task_of_its_own_until_it_comes_to_an_end() {
     assert_eq!(of_delivery([left(), left()]), once);
     assert_eq!(of_delivery([left(), DeliveryEvent::Cancelled]), []);
     let misdelivered = failed(Failure::Misdelivered);
-    let astray = vec![(2, Matter::Misdelivered)];
+    let astray = vec![(2, Matter::Failed(Failure::Misdelivered))];
     assert_eq!(of_delivery([left(), misdelivered.clone()]), astray);
     assert_eq!(
-        of_delivery([left(), misdelivered, failed(Failure::PackageLost)]),
+        of_delivery([left(), misdelivered, failed(Failure::NoDrone)]),
         []
     );
+}
+
+#[test]
+fn a_drone_that_came_down_and_a_package_that_nobody_confirms_are_tasks_until_that_is_settled() {
+    let mission = MissionId::from_uuid(Uuid::nil());
+    let down = || DeliveryEvent::ConditionChanged {
+        mission,
+        condition: Condition::Emergency,
+    };
+    assert_eq!(of_delivery([down()]), [(1, Matter::EmergencyLanded)]);
+    let returned = DeliveryEvent::Returned { mission };
+    assert_eq!(of_delivery([down(), returned]), []);
+    let overdue = DeliveryEvent::ConfirmationOverdue;
+    assert_eq!(of_delivery([overdue]), [(1, Matter::Unconfirmed)]);
+}
+
+#[test]
+fn a_life_that_goes_on_settles_its_bad_end() {
+    let reopened = DeliveryEvent::Reopened {
+        cause: ReopenCause::DroneReturned,
+        to: ReopenedAs::Returning,
+        reason: None,
+    };
+    assert_eq!(of_delivery([failed(Failure::DroneLost), reopened]), []);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Events of a delivery's missions.
 
 use domain::delivery::{
-    Anomaly, Assignment, AttemptFailure, DeliveryEvent, Failure, HubPlace, Milestone,
-    ReleaseEvidence, ReleaseMethod, ReturnReason, UnassignReason,
+    Anomaly, Assignment, AttemptFailure, Condition, Confirmation, Correction, DeliveryEvent,
+    Failure, HoldReason, HubPlace, Milestone, ReleaseEvidence, ReleaseMethod, ReopenCause,
+    ReopenedAs, ReturnReason, UnassignReason,
 };
-use domain::id::{DroneId, FactId, FleetId, MissionId, Tag};
+use domain::id::{DroneId, FactId, FleetId, MissionId, ProofHash, Tag};
 use domain::quantity::{DistanceM, MassG};
 use domain::time::Timestamp;
 use uuid::Uuid;
@@ -59,9 +60,9 @@ fn full() -> Vec<DeliveryEvent> {
         },
         DeliveryEvent::DeliveryComplete {
             mission,
-            method: ReleaseMethod::Drop,
+            method: Some(ReleaseMethod::Drop),
             evidence: Some(ReleaseEvidence::Manual),
-            distance: DistanceM::new(49),
+            distance: Some(DistanceM::new(49)),
         },
         DeliveryEvent::AttemptFailed {
             mission,
@@ -88,6 +89,48 @@ fn full() -> Vec<DeliveryEvent> {
         DeliveryEvent::AnomalyRecorded {
             fact: FactId::new("M100-07:0192f2c1:f9").unwrap(),
             why: Anomaly::NoAttemptsLeft,
+        },
+    ]
+    .into_iter()
+    .chain(full_afterwards(mission))
+    .collect()
+}
+
+fn full_afterwards(mission: MissionId) -> Vec<DeliveryEvent> {
+    vec![
+        DeliveryEvent::Confirmed {
+            kind: Confirmation::Signature,
+            proof: ProofHash::new("af1349b9f5f9a1a6").unwrap(),
+        },
+        DeliveryEvent::Reopened {
+            cause: ReopenCause::Operator,
+            to: ReopenedAs::AtHub,
+            reason: Some("it lay in the yard".parse().unwrap()),
+        },
+        DeliveryEvent::Corrected {
+            what: Correction::Other,
+            was: Some("on the roof".parse().unwrap()),
+            now: "in the yard".parse().unwrap(),
+            reason: "the neighbour rang".parse().unwrap(),
+        },
+        DeliveryEvent::ConditionChanged {
+            mission,
+            condition: Condition::Holding(HoldReason::AwaitingConfirmation),
+        },
+        DeliveryEvent::EtaRevised {
+            mission,
+            pickup_at: Some(at("2026-10-24T15:04:05.120Z")),
+            dropoff_at: Some(at("2026-10-24T15:14:05Z")),
+        },
+        DeliveryEvent::Released {
+            mission,
+            method: ReleaseMethod::Drop,
+            evidence: Some(ReleaseEvidence::Manual),
+            distance: DistanceM::new(49),
+        },
+        DeliveryEvent::ConfirmationOverdue,
+        DeliveryEvent::Vouched {
+            reason: "the recipient rang".parse().unwrap(),
         },
     ]
 }
@@ -117,6 +160,32 @@ fn minimal() -> Vec<DeliveryEvent> {
             distance: None,
         },
         DeliveryEvent::DeliveryComplete {
+            mission,
+            method: None,
+            evidence: None,
+            distance: None,
+        },
+        DeliveryEvent::Reopened {
+            cause: ReopenCause::DroneReturned,
+            to: ReopenedAs::Returning,
+            reason: None,
+        },
+        DeliveryEvent::Corrected {
+            what: Correction::Outcome,
+            was: None,
+            now: "returned".parse().unwrap(),
+            reason: "seen".parse().unwrap(),
+        },
+        DeliveryEvent::ConditionChanged {
+            mission,
+            condition: Condition::Nominal,
+        },
+        DeliveryEvent::EtaRevised {
+            mission,
+            pickup_at: None,
+            dropoff_at: None,
+        },
+        DeliveryEvent::Released {
             mission,
             method: ReleaseMethod::Winch,
             evidence: None,

@@ -51,6 +51,14 @@ proptest! {
 
             prop_assert_eq!(&row.order, folded.order());
             prop_assert_eq!(row.status, folded.status());
+            prop_assert_eq!(row.condition, folded.condition());
+            prop_assert_eq!(row.action_required, folded.action_required());
+            prop_assert_eq!(row.deadline_missed, folded.is_deadline_missed());
+            let confirmed = folded.confirmed();
+            let confirmed = confirmed.map(|it| (it.kind, it.proof.clone(), it.at));
+            prop_assert_eq!(row.confirmed.map(|it| (it.kind, it.proof, it.at)), confirmed);
+            let eta = folded.eta().map(|it| (it.pickup_at, it.dropoff_at, it.computed_at));
+            prop_assert_eq!(row.eta.map(|it| (it.pickup_at, it.dropoff_at, it.computed_at)), eta);
             prop_assert_eq!(row.attempt, folded.attempt());
             prop_assert_eq!(row.epoch, folded.epoch());
             prop_assert_eq!(row.revision, folded.revision());

@@ -52,6 +52,7 @@ pub(super) struct Counts {
     pub(super) late: u64,
     pub(super) cancelled: u64,
     pub(super) rejected: u64,
+    pub(super) reopened: u64,
     pub(super) returned: u64,
     #[serde(with = "crate::stored")]
     pub(super) failed: Vec<(Failure, u64)>,
@@ -158,6 +159,7 @@ const fn counts(event: &DeliveryEvent) -> bool {
         | DeliveryEvent::Cancelled
         | DeliveryEvent::Failed { .. }
         | DeliveryEvent::Rejected { .. }
+        | DeliveryEvent::Reopened { .. }
         | DeliveryEvent::MilestoneTimeCorrected { .. } => true,
         DeliveryEvent::Scheduled
         | DeliveryEvent::DroneUnassigned { .. }
@@ -169,7 +171,14 @@ const fn counts(event: &DeliveryEvent) -> bool {
         | DeliveryEvent::CancellationRequested { .. }
         | DeliveryEvent::CancellationRejected { .. }
         | DeliveryEvent::AnomalyRecorded { .. }
-        | DeliveryEvent::DeadlineMissed { .. } => false,
+        | DeliveryEvent::DeadlineMissed { .. }
+        | DeliveryEvent::Confirmed { .. }
+        | DeliveryEvent::Corrected { .. }
+        | DeliveryEvent::ConditionChanged { .. }
+        | DeliveryEvent::EtaRevised { .. }
+        | DeliveryEvent::Released { .. }
+        | DeliveryEvent::ConfirmationOverdue
+        | DeliveryEvent::Vouched { .. } => false,
     }
 }
 
@@ -182,16 +191,7 @@ fn step(
     at: Timestamp,
 ) -> Result<Option<UnderWay>, ViewStoreError> {
     let Some(mut delivery) = delivery else {
-        let DeliveryEvent::Created(order) = event else {
-            return Ok(None);
-        };
-        // It has ended long since if its creation was counted before.
-        let is_new = count(view, record, at, |counts| {
-            let is_new = counts.position < record.position;
-            counts.created += u64::from(is_new);
-            is_new
-        })?;
-        return Ok(is_new.then(|| UnderWay::new(order, at)));
+        return begin(view, record, event, at);
     };
     match event {
         DeliveryEvent::Rescheduled(plan) => delivery.deliver_by = plan.deliver_by,
@@ -240,9 +240,41 @@ fn step(
         | DeliveryEvent::CancellationRequested { .. }
         | DeliveryEvent::CancellationRejected { .. }
         | DeliveryEvent::AnomalyRecorded { .. }
-        | DeliveryEvent::DeadlineMissed { .. } => {}
+        | DeliveryEvent::DeadlineMissed { .. }
+        | DeliveryEvent::Confirmed { .. }
+        | DeliveryEvent::Corrected { .. }
+        | DeliveryEvent::ConditionChanged { .. }
+        | DeliveryEvent::EtaRevised { .. }
+        | DeliveryEvent::Released { .. }
+        | DeliveryEvent::ConfirmationOverdue
+        | DeliveryEvent::Vouched { .. }
+        | DeliveryEvent::Reopened { .. } => {}
     }
     Ok(Some(delivery))
+}
+
+/// What is new, or goes on after its end. It was counted before if a later record was.
+fn begin(
+    view: &mut Overlay<'_>,
+    record: &Record,
+    event: &DeliveryEvent,
+    at: Timestamp,
+) -> Result<Option<UnderWay>, ViewStoreError> {
+    if let DeliveryEvent::Reopened { .. } = event {
+        count(view, record, at, |counts| {
+            counts.reopened += u64::from(counts.position < record.position);
+        })?;
+    }
+    let DeliveryEvent::Created(order) = event else {
+        return Ok(None);
+    };
+    // It has ended long since if its creation was counted before.
+    let is_new = count(view, record, at, |counts| {
+        let is_new = counts.position < record.position;
+        counts.created += u64::from(is_new);
+        is_new
+    })?;
+    Ok(is_new.then(|| UnderWay::new(order, at)))
 }
 
 impl UnderWay {

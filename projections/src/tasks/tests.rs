@@ -57,7 +57,7 @@ proptest! {
         let service = Service::after(&happenings);
         let mut own: Vec<StreamName> = standing_in(&service.log)
             .into_iter()
-            .filter(|task| matches!(task.matter, Matter::LeftOnBoard | Matter::Misdelivered))
+            .filter(|task| task.kind() == TaskKind::ActionRequired)
             .map(|task| task.id.subject())
             .collect();
         own.sort_unstable();
@@ -90,7 +90,11 @@ proptest! {
         let found: Vec<_> = tasks
             .filter_map(|task| match task.matter {
                 Matter::Anomaly { fact, .. } => Some((task.id.subject(), fact)),
-                Matter::LeftOnBoard | Matter::Misdelivered | Matter::DeadLetter { .. } => None,
+                Matter::LeftOnBoard
+                | Matter::EmergencyLanded
+                | Matter::Unconfirmed
+                | Matter::Failed(_)
+                | Matter::DeadLetter { .. } => None,
             })
             .collect();
         prop_assert_eq!(found.len(), expected.len());
@@ -184,7 +188,7 @@ fn a_task_bears_the_event_that_made_it_one_and_the_newest_comes_first() {
     assert_eq!((first.id.version(), first.since), (2, at(1)));
     assert_eq!(
         (second.id.version(), &second.matter),
-        (3, &Matter::Misdelivered)
+        (3, &Matter::Failed(Failure::Misdelivered))
     );
     assert_eq!(second.id.subject(), stream_of(delivery(1)));
 }
@@ -196,7 +200,7 @@ fn a_package_left_on_board_is_one_task_until_the_delivery_ends() {
     log.delivery(delivery(1), user(1), [created(user(1)), left(), left()]);
     log.delivery(delivery(1), user(1), [left()]);
     assert_eq!(open_in(&log).len(), 1);
-    log.delivery(delivery(1), user(1), [failed(Failure::PackageLost)]);
+    log.delivery(delivery(1), user(1), [failed(Failure::NoDrone)]);
     assert_eq!(open_in(&log), []);
 }
 

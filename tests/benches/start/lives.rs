@@ -248,9 +248,9 @@ fn life_of(delivery: u64) -> VecDeque<DeliveryEvent> {
         },
         DeliveryEvent::DeliveryComplete {
             mission,
-            method: ReleaseMethod::Drop,
+            method: Some(ReleaseMethod::Drop),
             evidence: Some(ReleaseEvidence::Manual),
-            distance: DistanceM::new(3),
+            distance: Some(DistanceM::new(3)),
         },
     ];
     let length = usize::try_from(4 + delivery % 9).expect("at most 12");

@@ -1,17 +1,17 @@
 //! A delivery, and its small hot part.
 
-use domain::delivery::{Failure, Milestone, Package, RejectReason};
+use domain::delivery::{Failure, HoldReason, Milestone, Package, RejectReason};
 use domain::drone::Telemetry;
 use domain::id::{DeliveryId, ExternalId, MissionId, PackageId, UserId};
 use domain::text::Comment;
-use projections::{Cancellation, DeliveryRow, Milestones, MissionRow};
+use projections::{Cancellation, ConfirmedRow, DeliveryRow, Milestones, MissionRow};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::instant::Instant;
-use super::{CONDITION, EtaForm, PlaceForm, WindowForm, eta, stage, time, value_of};
+use super::{EtaForm, PlaceForm, WindowForm, eta, stage, time, value_of};
 use crate::http::conditional::EntityTag;
 
 /// Grows when the bytes of a delivery change for the same events.
@@ -54,7 +54,8 @@ pub(crate) fn status(row: &DeliveryRow, live: Option<&Telemetry>) -> Value {
         "id": row.id.to_string(),
         "status": row.status.word(),
         "stage": stage(row.status, row.revision),
-        "condition": CONDITION,
+        "condition": row.condition.word().word(),
+        "hold_reason": row.condition.hold().map(HoldReason::word),
         "action_required": row.action_required,
         "eta": eta(row.eta),
         "position": live_position(live),
@@ -121,13 +122,16 @@ struct DeliveryForm<'r> {
     status: &'static str,
     stage: Option<&'static str>,
     condition: &'static str,
+    hold_reason: Option<&'static str>,
     action_required: bool,
     pickup: PlaceForm<'r>,
     dropoff: PlaceForm<'r>,
     pickup_window: Option<WindowForm>,
     deliver_by: Option<Instant>,
+    deadline_missed: bool,
     package: PackageForm<'r>,
     confirmation: &'static str,
+    confirmed: Option<ConfirmedForm<'r>>,
     expedited: bool,
     on_undeliverable: &'static str,
     on_cancel_after_pickup: &'static str,
@@ -156,14 +160,17 @@ impl<'r> DeliveryForm<'r> {
             user_id: &texts.user,
             status: row.status.word(),
             stage: stage(row.status, row.revision),
-            condition: CONDITION,
+            condition: row.condition.word().word(),
+            hold_reason: row.condition.hold().map(HoldReason::word),
             action_required: row.action_required,
             pickup: PlaceForm::of(&order.plan.pickup),
             dropoff: PlaceForm::of(&order.plan.dropoff),
             pickup_window: order.plan.pickup_window.map(WindowForm::of),
             deliver_by: order.plan.deliver_by.map(Instant),
+            deadline_missed: row.deadline_missed,
             package: PackageForm::of(&order.package),
             confirmation: order.confirmation.word(),
+            confirmed: row.confirmed.as_ref().map(ConfirmedForm::of),
             expedited: order.expedited,
             on_undeliverable: order.on_undeliverable.word(),
             on_cancel_after_pickup: order.on_cancel_after_pickup.word(),
@@ -229,6 +236,24 @@ impl Serialize for MetadataForm<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let entries = self.0.order.metadata.iter();
         serializer.collect_map(entries.map(|(key, value)| (key.as_str(), value.as_str())))
+    }
+}
+
+/// What showed that the right person took it; never the proof itself.
+#[derive(Serialize)]
+struct ConfirmedForm<'r> {
+    kind: &'static str,
+    proof_hash: &'r str,
+    at: Instant,
+}
+
+impl<'r> ConfirmedForm<'r> {
+    fn of(confirmed: &'r ConfirmedRow) -> Self {
+        Self {
+            kind: confirmed.kind.word(),
+            proof_hash: confirmed.proof.as_str(),
+            at: Instant(confirmed.at),
+        }
     }
 }
 

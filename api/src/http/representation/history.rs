@@ -2,7 +2,13 @@
 
 use domain::actor::Actor;
 use domain::codec::StoredEvent as _;
-use domain::delivery::{Assignment, DeliveryEvent, Order, Plan, ReleaseEvidence};
+use domain::delivery::{
+    Assignment, Condition, Correction, DeliveryEvent, HoldReason, Order, Plan, ReleaseEvidence,
+    ReleaseMethod, ReopenCause, ReopenedAs, UnassignReason,
+};
+use domain::id::{MissionId, Tag};
+use domain::quantity::{DistanceM, MassG};
+use domain::text::Comment;
 use domain::time::Timestamp;
 use projections::HistoryEntry;
 use serde_json::{Value, json};
@@ -99,7 +105,9 @@ pub(crate) fn actor(text: &str) -> Value {
 pub(crate) fn data(event: &DeliveryEvent) -> Value {
     match event {
         DeliveryEvent::Created(order) => created(order),
-        DeliveryEvent::Scheduled | DeliveryEvent::Cancelled => json!({}),
+        DeliveryEvent::Scheduled
+        | DeliveryEvent::Cancelled
+        | DeliveryEvent::ConfirmationOverdue => json!({}),
         DeliveryEvent::Rescheduled(rescheduled) => plan(rescheduled),
         DeliveryEvent::DroneAssigned(assignment) => assigned(assignment),
         DeliveryEvent::HeadedToPickup { mission }
@@ -110,62 +118,134 @@ pub(crate) fn data(event: &DeliveryEvent) -> Value {
             mission,
             reason,
             detail,
-        } => json!({
-            "mission_id": mission.to_string(),
-            "reason": reason.word(),
-            "detail": detail.as_ref().map(ToString::to_string),
-        }),
-        DeliveryEvent::PickedUp { mission, tag, mass } => json!({
-            "mission_id": mission.to_string(),
-            "tag": tag.as_ref().map(ToString::to_string),
-            "mass_g": mass.map(domain::quantity::MassG::get),
-        }),
-        DeliveryEvent::ArrivedAtDropoff { mission, distance } => json!({
-            "mission_id": mission.to_string(),
-            "distance_m": distance.map(domain::quantity::DistanceM::get),
-        }),
+        } => unassigned(*mission, *reason, detail.as_ref()),
+        DeliveryEvent::PickedUp { mission, tag, mass } => picked_up(*mission, tag.as_ref(), *mass),
+        DeliveryEvent::ArrivedAtDropoff { mission, distance } => arrived(*mission, *distance),
+        DeliveryEvent::AttemptFailed { mission, reason } => reasoned(*mission, reason.word()),
+        DeliveryEvent::ReturnStarted { mission, reason } => reasoned(*mission, reason.word()),
+        DeliveryEvent::Failed { mission, reason } => reasoned(*mission, reason.word()),
+        DeliveryEvent::ArrivedAtHub { mission, place } => {
+            json!({ "mission_id": mission.to_string(), "place": place.word() })
+        }
+        DeliveryEvent::ConditionChanged { mission, condition } => does(*mission, *condition),
+        DeliveryEvent::EtaRevised {
+            mission,
+            pickup_at,
+            dropoff_at,
+        } => expected(*mission, *pickup_at, *dropoff_at),
         DeliveryEvent::DeliveryComplete {
             mission,
             method,
             evidence,
             distance,
-        } => json!({
-            "mission_id": mission.to_string(),
-            "method": method.word(),
-            "evidence": evidence.map(ReleaseEvidence::word),
-            "distance_m": distance.get(),
-        }),
-        DeliveryEvent::AttemptFailed { mission, reason } => reasoned(mission, reason.word()),
-        DeliveryEvent::ReturnStarted { mission, reason } => reasoned(mission, reason.word()),
-        DeliveryEvent::Failed { mission, reason } => reasoned(mission, reason.word()),
-        DeliveryEvent::ArrivedAtHub { mission, place } => {
-            json!({ "mission_id": mission.to_string(), "place": place.word() })
+        } => let_go(*mission, *method, *evidence, *distance),
+        DeliveryEvent::Released {
+            mission,
+            method,
+            evidence,
+            distance,
+        } => let_go(*mission, Some(*method), *evidence, Some(*distance)),
+        DeliveryEvent::CancellationRequested { reason, comment } => {
+            json!({ "reason": reason.word(), "comment": words(comment.as_ref()) })
         }
-        DeliveryEvent::CancellationRequested { reason, comment } => json!({
-            "reason": reason.word(),
-            "comment": comment.as_ref().map(ToString::to_string),
-        }),
         DeliveryEvent::CancellationRejected { why } => json!({ "why": why.word() }),
         DeliveryEvent::MilestoneTimeCorrected {
             milestone,
             was,
             now,
-        } => json!({
-            "milestone": milestone.word(),
-            "was": time(*was),
-            "now": time(*now),
-        }),
+        } => json!({ "milestone": milestone.word(), "was": time(*was), "now": time(*now) }),
         DeliveryEvent::AnomalyRecorded { fact, why } => {
             json!({ "drone_event": fact.to_string(), "why": why.word() })
         }
         DeliveryEvent::Rejected { reason } => json!({ "reason": reason.word() }),
-        DeliveryEvent::DeadlineMissed { deliver_by } => {
-            json!({ "deliver_by": time(*deliver_by) })
+        DeliveryEvent::DeadlineMissed { deliver_by } => json!({ "deliver_by": time(*deliver_by) }),
+        DeliveryEvent::Confirmed { kind, proof } => {
+            json!({ "kind": kind.word(), "proof_hash": proof.as_str() })
         }
+        DeliveryEvent::Vouched { reason } => json!({ "reason": reason.as_str() }),
+        DeliveryEvent::Reopened { cause, to, reason } => reopened(*cause, *to, reason.as_ref()),
+        DeliveryEvent::Corrected {
+            what,
+            was,
+            now,
+            reason,
+        } => corrected(*what, was.as_ref(), now, reason),
     }
 }
 
-fn reasoned(mission: &domain::id::MissionId, reason: &str) -> Value {
+fn unassigned(mission: MissionId, reason: UnassignReason, detail: Option<&Comment>) -> Value {
+    json!({
+        "mission_id": mission.to_string(),
+        "reason": reason.word(),
+        "detail": words(detail),
+    })
+}
+
+fn picked_up(mission: MissionId, tag: Option<&Tag>, mass: Option<MassG>) -> Value {
+    json!({
+        "mission_id": mission.to_string(),
+        "tag": tag.map(Tag::as_str),
+        "mass_g": mass.map(MassG::get),
+    })
+}
+
+fn arrived(mission: MissionId, distance: Option<DistanceM>) -> Value {
+    let distance_m = distance.map(DistanceM::get);
+    json!({ "mission_id": mission.to_string(), "distance_m": distance_m })
+}
+
+fn reopened(cause: ReopenCause, to: ReopenedAs, reason: Option<&Comment>) -> Value {
+    json!({ "cause": cause.word(), "to": to.word(), "reason": words(reason) })
+}
+
+fn does(mission: MissionId, condition: Condition) -> Value {
+    json!({
+        "mission_id": mission.to_string(),
+        "condition": condition.word().word(),
+        "hold_reason": condition.hold().map(HoldReason::word),
+    })
+}
+
+fn expected(
+    mission: MissionId,
+    pickup_at: Option<Timestamp>,
+    dropoff_at: Option<Timestamp>,
+) -> Value {
+    json!({
+        "mission_id": mission.to_string(),
+        "pickup_at": time_or_null(pickup_at),
+        "dropoff_at": time_or_null(dropoff_at),
+    })
+}
+
+fn let_go(
+    mission: MissionId,
+    method: Option<ReleaseMethod>,
+    evidence: Option<ReleaseEvidence>,
+    distance: Option<DistanceM>,
+) -> Value {
+    json!({
+        "mission_id": mission.to_string(),
+        "method": method.map(ReleaseMethod::word),
+        "evidence": evidence.map(ReleaseEvidence::word),
+        "distance_m": distance.map(DistanceM::get),
+    })
+}
+
+fn corrected(what: Correction, was: Option<&Comment>, now: &Comment, reason: &Comment) -> Value {
+    json!({
+        "what": what.word(),
+        "was": words(was),
+        "now": now.as_str(),
+        "reason": reason.as_str(),
+    })
+}
+
+fn words(words: Option<&Comment>) -> Option<&str> {
+    words.map(Comment::as_str)
+}
+
+fn reasoned(mission: MissionId, reason: &str) -> Value {
     json!({ "mission_id": mission.to_string(), "reason": reason })
 }
 

@@ -29,6 +29,7 @@ pub(crate) fn statistics(period: &Statistics) -> Value {
         "late": period.late,
         "cancelled": period.cancelled,
         "rejected": period.rejected,
+        "reopened": period.reopened,
         "returned": period.returned,
         "failed": failed.collect::<Map<_, _>>(),
         "stages": stages.collect::<Map<_, _>>(),

@@ -32,7 +32,9 @@ pub(crate) fn tag(task: &Task) -> EntityTag {
 pub(crate) fn task(task: &Task) -> Value {
     let (reason, fact) = match &task.matter {
         Matter::LeftOnBoard => ("ended_with_package", None),
-        Matter::Misdelivered => ("misdelivered", None),
+        Matter::EmergencyLanded => ("emergency_landed", None),
+        Matter::Unconfirmed => ("unconfirmed", None),
+        Matter::Failed(failure) => (failure.word(), None),
         Matter::Anomaly { fact, why } => (why.word(), Some(fact.to_string())),
         Matter::DeadLetter { seq: _, why } => (why.word(), None),
     };

@@ -1,8 +1,8 @@
 //! The kinds of facts that deliveries are changed by.
 
-use domain::delivery::{ReleaseEvidence, ReleaseMethod};
-use domain::drone::{FactKind, Leg, ReturnPlace, Stop};
-use domain::id::{DeliveryId, Tag};
+use domain::delivery::{Confirmation, HoldReason, ReleaseEvidence, ReleaseMethod};
+use domain::drone::{BatteryLevel, DivertPlace, FactKind, Leg, ReturnPlace, Stop};
+use domain::id::{DeliveryId, ProofHash, Tag};
 use domain::quantity::MassG;
 use domain::text::Comment;
 use domain::time::Timestamp;
@@ -23,6 +23,22 @@ const REFUSALS: &[&str] = &[
 /// How a mission may end.
 const OUTCOMES: &[&str] = &["landed_home", "landed_elsewhere", "lost"];
 
+/// What a recipient may show to a drone.
+const PROOFS: &[Confirmation] = &[
+    Confirmation::Pin,
+    Confirmation::TagScan,
+    Confirmation::Photo,
+    Confirmation::Signature,
+];
+
+/// What a drone may wait for.
+const HOLDS: &[HoldReason] = &[
+    HoldReason::Weather,
+    HoldReason::Airspace,
+    HoldReason::Traffic,
+    HoldReason::Operations,
+];
+
 /// Whether a kind is understood.
 pub(super) fn is_known(kind: &str) -> bool {
     matches!(
@@ -38,6 +54,15 @@ pub(super) fn is_known(kind: &str) -> bool {
             | "stood_down"
             | "crashed"
             | "lost"
+            | "recipient_verified"
+            | "hold_started"
+            | "hold_ended"
+            | "battery"
+            | "diverted"
+            | "link_lost"
+            | "link_restored"
+            | "package_dropped"
+            | "emergency_landed"
             | "mission_completed"
     )
 }
@@ -92,6 +117,54 @@ pub(super) fn read_kind(kind: &str, data: &mut Fields<'_>) -> Option<Meaning> {
             outcome?;
             FactKind::MissionCompleted { payload_on_board }
         }
+        _ => return read_beside_its_course(kind, data),
+    };
+    Some(Meaning::Known(fact))
+}
+
+/// The kinds that tell of the recipient, of what holds a drone up, and of what befalls it.
+fn read_beside_its_course(kind: &str, data: &mut Fields<'_>) -> Option<Meaning> {
+    let fact = match kind {
+        "recipient_verified" => {
+            let kind = data.required("kind", known(PROOFS, Confirmation::word));
+            let proof = data.required("proof_hash", parsed(str::parse::<ProofHash>));
+            FactKind::RecipientVerified {
+                kind: kind?,
+                proof: proof?,
+            }
+        }
+        "hold_started" => {
+            FactKind::HoldStarted(data.required("reason", known(HOLDS, HoldReason::word))?)
+        }
+        "hold_ended" => FactKind::HoldEnded,
+        "battery" => {
+            data.optional("endurance_s", integer(0..=u32::MAX));
+            let level = known(BatteryLevel::ALL, BatteryLevel::word);
+            FactKind::Battery(data.required("level", level)?)
+        }
+        "diverted" => {
+            let to = data.required("to", known(DivertPlace::ALL, DivertPlace::word));
+            let detail = data.required("reason", parsed(str::parse::<Comment>));
+            FactKind::Diverted {
+                to: to?,
+                detail: Some(detail?),
+            }
+        }
+        "link_lost" => {
+            read_detail(data);
+            FactKind::LinkLost
+        }
+        "link_restored" => {
+            read_detail(data);
+            FactKind::LinkRestored
+        }
+        "package_dropped" => {
+            read_detail(data);
+            FactKind::PackageDropped
+        }
+        "emergency_landed" => FactKind::EmergencyLanded {
+            detail: read_detail(data),
+        },
         _ => return Some(Meaning::Unknown),
     };
     Some(Meaning::Known(fact))

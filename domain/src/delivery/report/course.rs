@@ -3,9 +3,10 @@
 use super::{Case, Events};
 use crate::decider::Occurrence;
 use crate::delivery::event::DeliveryEvent;
-use crate::delivery::state::{CarryStage, FetchStage, Phase, Reached};
+use crate::delivery::phase::{CarryStage, FetchStage, Phase};
+use crate::delivery::state::Reached;
 use crate::delivery::vocabulary::{
-    CancellationRefusal, Milestone, OnCancelAfterPickup, ReturnReason,
+    CancellationRefusal, Milestone, OnCancelAfterPickup, ReopenCause, ReturnReason,
 };
 
 /// The steps of a delivery that goes well, in their order. A later one implies the earlier.
@@ -70,6 +71,8 @@ pub(super) enum Standing {
     Brings(Step),
     /// It is live and brings the package back.
     BringsBack,
+    /// It is live and let the package go: whether somebody took it is not confirmed.
+    Awaits,
     /// It was the last one, and the delivery waits for another.
     Over,
     /// It was the last one, and the delivery's life is over.
@@ -88,6 +91,7 @@ impl Case<'_> {
             Phase::Cancelling { stage } => Standing::FetchesInVain(Step::of_fetch(stage)),
             Phase::Carrying(stage) => Standing::Brings(Step::of_carry(stage)),
             Phase::Returning => Standing::BringsBack,
+            Phase::Released(_) => Standing::Awaits,
             Phase::Pending | Phase::Scheduled | Phase::AtHub => Standing::Over,
             Phase::Complete
             | Phase::Returned
@@ -102,7 +106,8 @@ impl Case<'_> {
             Standing::Fetches(_)
             | Standing::FetchesInVain(_)
             | Standing::Brings(_)
-            | Standing::BringsBack => true,
+            | Standing::BringsBack
+            | Standing::Awaits => true,
             Standing::Over | Standing::Finished | Standing::Foreign => false,
         }
     }
@@ -128,9 +133,11 @@ impl Case<'_> {
             Standing::Fetches(taken) => (taken, false),
             Standing::FetchesInVain(taken) => (taken, true),
             Standing::Brings(taken) => (Some(taken), false),
-            Standing::BringsBack | Standing::Over | Standing::Finished | Standing::Foreign => {
-                return None;
-            }
+            Standing::BringsBack
+            | Standing::Awaits
+            | Standing::Over
+            | Standing::Finished
+            | Standing::Foreign => return None,
         };
         if taken >= Some(step) {
             return None;
@@ -184,6 +191,12 @@ impl Case<'_> {
             return events;
         }
         let never_had_it = self.reached(Milestone::PickedUp).is_none();
+        let is_taken_after_all = step == Step::PickedUp
+            && self.standing() == Standing::Finished
+            && self.delivery.phase == Phase::Cancelled;
+        if is_taken_after_all && let Some(reopened) = self.reopened(ReopenCause::PickedUp) {
+            return vec![reopened];
+        }
         if step >= Step::PickedUp && never_had_it && !self.is_live() {
             return self.impossible_custody();
         }

@@ -3,12 +3,17 @@
 use super::{Case, Events, Standing, Step};
 use crate::decider::Occurrence;
 use crate::delivery::command::Nearness;
+use crate::delivery::condition::Condition;
 use crate::delivery::event::DeliveryEvent;
-use crate::delivery::state::{Phase, Reached};
+use crate::delivery::handing_over::completed_by;
+use crate::delivery::phase::Phase;
+use crate::delivery::state::Reached;
 use crate::delivery::vocabulary::{
-    Anomaly, AttemptFailure, Failure, Milestone, ReleaseEvidence, ReleaseMethod, ReturnReason,
-    UnassignReason,
+    Anomaly, AttemptFailure, Confirmation, Failure, HoldReason, Milestone, ReleaseEvidence,
+    ReleaseMethod, ReturnReason, UnassignReason,
 };
+use crate::id::ProofHash;
+use crate::quantity::DistanceM;
 
 impl Case<'_> {
     /// The drone took something that it should not bring.
@@ -32,6 +37,7 @@ impl Case<'_> {
             }
             Standing::Brings(_)
             | Standing::BringsBack
+            | Standing::Awaits
             | Standing::Over
             | Standing::Finished
             | Standing::Foreign => match self.reached(Milestone::PickedUp) {
@@ -52,7 +58,7 @@ impl Case<'_> {
         let standing = self.standing();
         let Some(corrected) = self.corrected(picked_up) else {
             return match standing {
-                Standing::Brings(_) => self.anomaly(Anomaly::WrongStatus),
+                Standing::Brings(_) | Standing::Awaits => self.anomaly(Anomaly::WrongStatus),
                 Standing::Fetches(_)
                 | Standing::FetchesInVain(_)
                 | Standing::BringsBack
@@ -71,6 +77,7 @@ impl Case<'_> {
             Standing::Finished => events.extend(self.anomaly(Anomaly::ContradictsOutcome)),
             Standing::Fetches(_)
             | Standing::FetchesInVain(_)
+            | Standing::Awaits
             | Standing::Over
             | Standing::Foreign => events.extend(self.anomaly(Anomaly::WrongStatus)),
         }
@@ -91,21 +98,15 @@ impl Case<'_> {
                 vec![]
             };
         }
+        if self.standing() == Standing::Awaits {
+            return self.released_again(confirmed, nearness);
+        }
         if !confirmed {
             return self.anomaly(Anomaly::ReleaseNotConfirmed);
         }
         match nearness {
             Nearness::Unknown => self.anomaly(Anomaly::ReleaseWithoutPosition),
-            Nearness::Inside(distance) => {
-                let mut events = self.led_to(Step::Released).unwrap_or_default();
-                events.push(self.reported(DeliveryEvent::DeliveryComplete {
-                    mission: self.report.mission,
-                    method,
-                    evidence,
-                    distance,
-                }));
-                events
-            }
+            Nearness::Inside(distance) => self.released_there(method, evidence, distance),
             // A package is put down elsewhere at the end of every return; where, `returned` tells.
             Nearness::Outside(_) if self.standing() == Standing::BringsBack => {
                 self.anomaly(Anomaly::WrongStatus)
@@ -116,6 +117,66 @@ impl Case<'_> {
                 events
             }
         }
+    }
+
+    /// The delivery is complete if it is confirmed as it was asked for; else that is waited for.
+    fn released_there(
+        self,
+        method: ReleaseMethod,
+        evidence: Option<ReleaseEvidence>,
+        distance: DistanceM,
+    ) -> Events {
+        let mission = self.report.mission;
+        let mut events = self.led_to(Step::Released).unwrap_or_default();
+        if self.delivery.is_confirmed() {
+            let complete = DeliveryEvent::DeliveryComplete {
+                mission,
+                method: Some(method),
+                evidence,
+                distance: Some(distance),
+            };
+            // As of the later of both, whichever was heard of first.
+            let confirmed_at = self.delivery.confirmed().map(|confirmed| confirmed.at);
+            let at =
+                confirmed_at.map_or(self.report.event_time, |at| at.max(self.report.event_time));
+            events.push(Occurrence::new(complete, at));
+            return events;
+        }
+        let condition = Condition::Holding(HoldReason::AwaitingConfirmation);
+        events.extend([
+            self.reported(DeliveryEvent::Released {
+                mission,
+                method,
+                evidence,
+                distance,
+            }),
+            self.reported(DeliveryEvent::ConditionChanged { mission, condition }),
+        ]);
+        events
+    }
+
+    /// What was let go once is let go; only elsewhere it cannot be.
+    fn released_again(self, confirmed: bool, nearness: Nearness) -> Events {
+        match nearness {
+            Nearness::Outside(_) if confirmed => self.anomaly(Anomaly::WrongStatus),
+            Nearness::Outside(_) | Nearness::Inside(_) | Nearness::Unknown => vec![],
+        }
+    }
+
+    /// The recipient showed the drone who they are: so it is on its way to them at least.
+    pub(super) fn verified(self, kind: Confirmation, proof: &ProofHash) -> Events {
+        if !self.is_live() || self.delivery.confirmed().is_some() {
+            return vec![];
+        }
+        if kind < self.delivery.order().confirmation {
+            return self.anomaly(Anomaly::ConfirmationTooWeak);
+        }
+        let mut events = self.led_to(Step::ArrivedAtDropoff).unwrap_or_default();
+        let proof = proof.clone();
+        events.push(self.reported(DeliveryEvent::Confirmed { kind, proof }));
+        events.extend(completed_by(self.delivery, self.report.event_time));
+        events.extend(self.turned_back(Step::InTransit));
+        events
     }
 
     /// Whether a confirmed release by a mission that is not live contradicts what is known.
@@ -147,6 +208,7 @@ impl Case<'_> {
             | Phase::Scheduled
             | Phase::Fetching { .. }
             | Phase::Carrying(_)
+            | Phase::Released(_)
             | Phase::Returning
             | Phase::Cancelling { .. } => true,
         }

@@ -187,16 +187,3 @@ fn nothing_is_cancelled_once_it_left_the_sender() {
         );
     }
 }
-
-#[test]
-fn what_was_cancelled_and_is_picked_up_after_all_contradicts_it() {
-    let cancelled =
-        at_pickup()
-            .after(cancel(at(9)))
-            .after(report(M1, 10, ended(Ending::StoodDown)));
-    let taken = report(M1, 11, loaded());
-    let told = cancelled
-        .when(taken.clone())
-        .then_events([anomaly(&taken, Anomaly::ContradictsOutcome)]);
-    assert_eq!(status(&told), Status::Cancelled);
-}

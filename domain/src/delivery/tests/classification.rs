@@ -10,13 +10,15 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use super::*;
-use crate::drone::{DroneFact, FactKind, Leg, ReturnPlace, Sender, Stop};
+use crate::drone::{
+    BatteryLevel, DivertPlace, DroneFact, FactKind, Leg, ReturnPlace, Sender, Stop,
+};
 use crate::id::SessionId;
 use crate::translation::{Thresholds, translate};
 
 /// The columns: every phase, with a delivery in it whose newest mission is the first, or, where
 /// the package was fetched from a hub, the second.
-const COLUMNS: &str = "Pe Sc As He Ap As He Ap Lo It Ad Rt Hb Ca Ca Ca Co Rd Cd Fm Fl Rj";
+const COLUMNS: &str = "Pe Sc As He Ap As He Ap Lo It Ad Rt Hb Ca Ca Ca Co Rd Cd Fm Fl Rj Aw";
 
 const fn column(phase: Phase) -> usize {
     match phase {
@@ -47,6 +49,7 @@ const fn column(phase: Phase) -> usize {
             | Failure::NoDrone,
         ) => 20,
         Phase::Rejected(_) => 21,
+        Phase::Released(_) => 22,
     }
 }
 
@@ -110,6 +113,7 @@ fn situations() -> Vec<(Given<Delivery>, MissionId)> {
         (ending(released_at(FAR)), M1),
         (ending(ended(Ending::Lost)), M1),
         (booked().after(reject(at(9))), M1),
+        (awaiting(), M1),
     ]);
     situations
 }
@@ -181,6 +185,16 @@ rows! { command_name COMMANDS: DeliveryCommand {
     DeliveryCommand::Reject { .. } => "Reject",
     DeliveryCommand::GiveUp { .. } => "GiveUp",
     DeliveryCommand::MissDeadline { .. } => "MissDeadline",
+    DeliveryCommand::Confirm { kind: Confirmation::None, .. } => "Confirm, too weak",
+    DeliveryCommand::Confirm { .. } => "Confirm",
+    DeliveryCommand::OverdueConfirmation { .. } => "OverdueConfirmation",
+    DeliveryCommand::Vouch { .. } => "Vouch",
+    DeliveryCommand::RequestReturn { .. } => "RequestReturn",
+    DeliveryCommand::Reopen { to: ReopenedAs::InTransit, .. } => "Reopen, in_transit",
+    DeliveryCommand::Reopen { to: ReopenedAs::Returning, .. } => "Reopen, returning",
+    DeliveryCommand::Reopen { to: ReopenedAs::AtHub, .. } => "Reopen, at_hub",
+    DeliveryCommand::Correct(_) => "Correct",
+    DeliveryCommand::ReviseEta { .. } => "ReviseEta",
     DeliveryCommand::Report(_) => "Report",
 } }
 
@@ -209,6 +223,17 @@ rows! { report_name REPORTS: Reported {
     Reported::Returned(ReturnedTo::Hub(_)) => "Returned to a hub",
     Reported::Completed { payload_on_board: None | Some(false) } => "Completed, empty",
     Reported::Completed { payload_on_board: Some(true) } => "Completed, loaded",
+    Reported::Verified { kind: Confirmation::None, .. } => "Verified, too weak",
+    Reported::Verified { .. } => "Verified",
+    Reported::HoldStarted(_) => "HoldStarted",
+    Reported::HoldEnded => "HoldEnded",
+    Reported::BatteryCritical => "BatteryCritical",
+    Reported::Diverted { to: Diversion::Charge, .. } => "Diverted to charge",
+    Reported::Diverted { to: Diversion::Home, .. } => "Diverted home",
+    Reported::LinkLost => "LinkLost",
+    Reported::LinkRestored => "LinkRestored",
+    Reported::Dropped => "Dropped",
+    Reported::EmergencyLanded { .. } => "EmergencyLanded",
     Reported::Misplaced(_) => "Misplaced",
 } }
 
@@ -229,6 +254,19 @@ rows! { fact_name FACTS: FactKind {
     FactKind::StoodDown => "stood_down",
     FactKind::Crashed { .. } => "crashed",
     FactKind::Lost { .. } => "lost",
+    FactKind::RecipientVerified { .. } => "recipient_verified",
+    FactKind::HoldStarted(_) => "hold_started",
+    FactKind::HoldEnded => "hold_ended",
+    FactKind::Battery(BatteryLevel::Low) => "battery low",
+    FactKind::Battery(BatteryLevel::Critical) => "battery critical",
+    FactKind::Battery(BatteryLevel::Emergency) => "battery emergency",
+    FactKind::Diverted { to: DivertPlace::Charge, .. } => "diverted charge",
+    FactKind::Diverted { to: DivertPlace::Hub, .. } => "diverted hub",
+    FactKind::Diverted { to: DivertPlace::Base, .. } => "diverted base",
+    FactKind::LinkLost => "link_lost",
+    FactKind::LinkRestored => "link_restored",
+    FactKind::PackageDropped => "package_dropped",
+    FactKind::EmergencyLanded { .. } => "emergency_landed",
     FactKind::MissionCompleted { .. } => "mission_completed",
 } }
 
@@ -277,10 +315,52 @@ fn events(mission: MissionId) -> Vec<DeliveryEvent> {
             fact: FactId::new("odd").unwrap(),
             why: Anomaly::WrongStatus,
         },
+    ]
+    .into_iter()
+    .chain(later_events(mission))
+    .collect()
+}
+
+fn later_events(mission: MissionId) -> Vec<DeliveryEvent> {
+    vec![
         DeliveryEvent::Rejected {
             reason: RejectReason::Quota,
         },
-        DeliveryEvent::DeadlineMissed { deliver_by: at(30) },
+        DeliveryEvent::DeadlineMissed { deliver_by: at(40) },
+        DeliveryEvent::Confirmed {
+            kind: Confirmation::Photo,
+            proof: proof(),
+        },
+        DeliveryEvent::Reopened {
+            cause: ReopenCause::Operator,
+            to: ReopenedAs::Returning,
+            reason: None,
+        },
+        DeliveryEvent::Corrected {
+            what: Correction::Place,
+            was: None,
+            now: words("in the shed"),
+            reason: words("they rang"),
+        },
+        DeliveryEvent::ConditionChanged {
+            mission,
+            condition: Condition::Delayed,
+        },
+        DeliveryEvent::EtaRevised {
+            mission,
+            pickup_at: Some(at(60)),
+            dropoff_at: None,
+        },
+        DeliveryEvent::Released {
+            mission,
+            method: ReleaseMethod::Winch,
+            evidence: None,
+            distance: DistanceM::new(3),
+        },
+        DeliveryEvent::ConfirmationOverdue,
+        DeliveryEvent::Vouched {
+            reason: words("they rang"),
+        },
     ]
 }
 
@@ -310,13 +390,24 @@ fn reports() -> Vec<Reported> {
         completed(Some(false)),
         completed(Some(true)),
         Reported::Misplaced(Anomaly::MissionAlreadyBound),
+        verified(Confirmation::None),
+        verified(Confirmation::Pin),
+        Reported::HoldStarted(HoldReason::Weather),
+        Reported::HoldEnded,
+        Reported::BatteryCritical,
+        diverted(Diversion::Charge),
+        diverted(Diversion::Home),
+        Reported::LinkLost,
+        Reported::LinkRestored,
+        Reported::Dropped,
+        Reported::EmergencyLanded { detail: None },
     ];
     reports.extend(Ending::ALL.map(ended));
     reports
 }
 
 /// One command of every kind; reports have their own rows.
-fn commands() -> Vec<DeliveryCommand> {
+fn commands(mission: MissionId) -> Vec<DeliveryCommand> {
     let mut plan = order().plan;
     plan.deliver_by = Some(at(1_000));
     let mut other = order();
@@ -332,6 +423,23 @@ fn commands() -> Vec<DeliveryCommand> {
         reject(at(50)),
         DeliveryCommand::GiveUp { now: at(50) },
         DeliveryCommand::MissDeadline { now: at(50) },
+        confirm(Confirmation::None, 50),
+        confirm(Confirmation::Pin, 50),
+        DeliveryCommand::OverdueConfirmation { now: at(50) },
+        vouch(50),
+        DeliveryCommand::RequestReturn { now: at(50) },
+        reopen(ReopenedAs::InTransit, 50),
+        reopen(ReopenedAs::Returning, 50),
+        reopen(ReopenedAs::AtHub, 50),
+        correct("in the shed", 50),
+        DeliveryCommand::ReviseEta {
+            mission,
+            estimate: Estimate {
+                pickup_at: Some(at(60)),
+                dropoff_at: Some(at(70)),
+            },
+            now: at(50),
+        },
     ]
 }
 
@@ -360,7 +468,24 @@ fn facts() -> Vec<FactKind> {
         FactKind::MissionCompleted {
             payload_on_board: None,
         },
+        FactKind::RecipientVerified {
+            kind: Confirmation::Pin,
+            proof: proof(),
+        },
+        FactKind::HoldStarted(HoldReason::Weather),
+        FactKind::HoldEnded,
+        FactKind::LinkLost,
+        FactKind::LinkRestored,
+        FactKind::PackageDropped,
+        FactKind::EmergencyLanded { detail: None },
     ];
+    let levels = BatteryLevel::ALL.iter();
+    facts.extend(levels.map(|level| FactKind::Battery(*level)));
+    let places = DivertPlace::ALL.iter();
+    facts.extend(places.map(|to| FactKind::Diverted {
+        to: *to,
+        detail: None,
+    }));
     facts.extend(Leg::ALL.iter().map(|leg| FactKind::Departed(*leg)));
     facts.extend(Stop::ALL.iter().map(|stop| FactKind::Arrived(*stop)));
     let places = ReturnPlace::ALL.iter();
@@ -455,9 +580,9 @@ fn classification() -> String {
     table(
         &mut text,
         ("COMMAND", &own_rows(COMMANDS)),
-        &commands(),
+        &commands(M1),
         command_name,
-        |given, _, place| decided(given, &commands().swap_remove(place)),
+        |given, mission, place| decided(given, &commands(mission).swap_remove(place)),
     );
     table(
         &mut text,

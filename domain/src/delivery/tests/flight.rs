@@ -131,7 +131,7 @@ fn a_release_without_position_or_confirmation_completes_nothing() {
 
 #[test]
 fn a_drone_that_turns_round_brings_the_package_back_to_its_sender() {
-    let back = at_dropoff()
+    let back = flown([assigned(), loaded(), Reported::DepartedToDropoff])
         .when(report(M1, 9, Reported::DepartedToReturn))
         .then_events([DeliveryEvent::ReturnStarted {
             mission: M1,

@@ -200,8 +200,6 @@ fn what_contradicts_an_outcome_is_an_anomaly_and_leaves_it() {
         (complete(), completed(Some(true))),
         (misdelivered(), released_at(NEAR)),
         (lost(), released_at(NEAR)),
-        (lost(), Reported::Returned(ReturnedTo::Sender)),
-        (lost(), Reported::Returned(ReturnedTo::Hub(HubPlace::Hub))),
         (returned(), released_at(NEAR)),
     ] {
         let before = given.state().unwrap().phase();

@@ -43,11 +43,13 @@ const fn is_outcome(event: &DeliveryEvent) -> bool {
 /// What the customer may see next of who has the package.
 fn custody_may_move(from: Custody, to: Custody) -> bool {
     match from {
-        Custody::Sender => [Custody::Sender, Custody::Drone].contains(&to),
+        // At a hub only by an operator's word, after a cancellation.
+        Custody::Sender => [Custody::Sender, Custody::Drone, Custody::Hub].contains(&to),
         Custody::Drone => true,
         Custody::Hub => to != Custody::Recipient,
         Custody::Recipient => to == Custody::Recipient,
-        Custody::Unknown => to == Custody::Unknown,
+        // Somebody confirms, or the package turns up with a drone or at a hub.
+        Custody::Unknown => to != Custody::Sender,
     }
 }
 
@@ -119,7 +121,8 @@ proptest! {
                 prop_assert!(after.attempt() <= ATTEMPTS_MAX);
                 prop_assert!(after.anomalies.len() <= ANOMALIES_MAX);
                 prop_assert!(after.epoch() >= before.epoch());
-                if before.status().is_terminal() {
+                let goes_on = matches!(occurrence.event, DeliveryEvent::Reopened { .. });
+                if before.status().is_terminal() && !goes_on {
                     prop_assert_eq!(before.phase(), after.phase());
                 }
             }
@@ -130,16 +133,22 @@ proptest! {
     fn every_event_that_is_decided_changes_the_state(life in arbitrary::life()) {
         for (before, occurrence, after) in steps(&life) {
             // What failed was counted when it was picked up.
-            let may_be_counted = matches!(occurrence.event, DeliveryEvent::AttemptFailed { .. });
+            let may_be_counted = matches!(
+                occurrence.event,
+                DeliveryEvent::AttemptFailed { .. } | DeliveryEvent::Vouched { .. }
+            );
             prop_assert!(may_be_counted || before.as_ref() != Some(&after), "{:?}", occurrence);
         }
     }
 
     #[test]
-    fn i1_a_terminal_status_has_no_successor(life in arbitrary::life()) {
+    fn i1_a_terminal_status_has_no_successor_but_by_reopening(life in arbitrary::life()) {
         for (before, occurrence, after) in steps(&life) {
             let before = status_of(before.as_ref());
-            if before.is_some_and(Status::is_terminal) {
+            if let DeliveryEvent::Reopened { .. } = occurrence.event {
+                prop_assert!(matches!(before, Some(Status::Cancelled | Status::Failed)));
+                prop_assert!(!after.status().is_terminal());
+            } else if before.is_some_and(Status::is_terminal) {
                 prop_assert_eq!(before, Some(after.status()), "{:?}", occurrence);
             }
         }
@@ -150,7 +159,9 @@ proptest! {
         let events = lived::<Delivery>(&life);
         let outcomes = events.iter().filter(|o| is_outcome(&o.event)).count();
         let finished = status_of(Delivery::fold(&events).as_ref()).is_some_and(Status::is_terminal);
-        prop_assert_eq!(outcomes, usize::from(finished));
+        let reopened = |o: &&Occurrence<DeliveryEvent>| matches!(o.event, DeliveryEvent::Reopened { .. });
+        let reopenings = events.iter().filter(reopened).count();
+        prop_assert_eq!(outcomes, usize::from(finished) + reopenings);
     }
 
     #[test]
@@ -228,7 +239,44 @@ proptest! {
         tried.dedup();
         let attempt = Delivery::fold(&events).map_or(0, |delivery| delivery.attempt());
         prop_assert!(attempt <= ATTEMPTS_MAX);
-        prop_assert_eq!(tried.len(), usize::from(attempt));
+        // What was taken in spite of a cancellation was taken too.
+        let taken = |o: &&Occurrence<DeliveryEvent>| {
+            matches!(o.event, DeliveryEvent::Reopened { cause: ReopenCause::PickedUp, .. })
+        };
+        let after_all = events.iter().filter(taken).count();
+        let (tried, attempt) = (tried.len(), usize::from(attempt));
+        prop_assert!(tried <= attempt && attempt <= tried + after_all);
+    }
+
+    #[test]
+    fn i8_what_is_complete_was_confirmed_and_let_go_there_or_vouched_for(life in arbitrary::life()) {
+        let mut vouched = false;
+        for (before, occurrence, _) in steps(&life) {
+            if let DeliveryEvent::DeliveryComplete { distance, .. } = occurrence.event {
+                let before = before.unwrap();
+                let required = before.order().confirmation;
+                let proven = before.confirmed().is_some_and(|it| it.kind >= required);
+                let confirmed = required == Confirmation::None || proven;
+                prop_assert!(vouched || (confirmed && distance.is_some()));
+            }
+            vouched = matches!(occurrence.event, DeliveryEvent::Vouched { .. });
+        }
+    }
+
+    #[test]
+    fn a_confirmation_is_at_least_what_was_asked_for(life in arbitrary::life()) {
+        for (_, _, after) in steps(&life) {
+            let required = after.order().confirmation;
+            prop_assert!(after.confirmed().is_none_or(|it| it.kind >= required));
+        }
+    }
+
+    #[test]
+    fn who_has_to_be_looked_after_is_somewhere_where_the_package_is_not_safe(life in arbitrary::life()) {
+        for (_, _, after) in steps(&life) {
+            let is_safe = [Status::Pending, Status::Complete, Status::Returned, Status::Cancelled, Status::Rejected];
+            prop_assert!(!after.action_required() || !is_safe.contains(&after.status()));
+        }
     }
 
     #[test]
@@ -239,6 +287,7 @@ proptest! {
                 DeliveryEvent::DroneUnassigned { .. }
                     | DeliveryEvent::AttemptFailed { .. }
                     | DeliveryEvent::ReturnStarted { .. }
+                    | DeliveryEvent::Reopened { .. }
             );
             let from = before.and_then(|before| progress(before.status()));
             if let (Some(from), Some(to)) = (from, progress(after.status())) {
@@ -264,7 +313,7 @@ proptest! {
             })
             .collect();
         let statuses = |life: &[DeliveryCommand]| {
-            let mut statuses: Vec<_> = steps(life).iter().map(|(_, _, after)| after.phase()).collect();
+            let mut statuses: Vec<_> = steps(life).iter().map(|(_, _, after)| (after.status(), after.custody())).collect();
             statuses.dedup();
             statuses
         };

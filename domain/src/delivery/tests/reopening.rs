@@ -1,0 +1,241 @@
+//! Packages that come back, lives that go on after their end, and ends that are put right.
+
+use super::*;
+
+fn reopened(cause: ReopenCause) -> DeliveryEvent {
+    DeliveryEvent::Reopened {
+        cause,
+        to: ReopenedAs::Returning,
+        reason: None,
+    }
+}
+
+#[test]
+fn a_drone_that_leaves_the_recipient_with_the_package_found_nobody() {
+    let back = at_dropoff()
+        .when(report(M1, 9, Reported::DepartedToReturn))
+        .then_events([
+            DeliveryEvent::AttemptFailed {
+                mission: M1,
+                reason: AttemptFailure::Undeliverable,
+            },
+            DeliveryEvent::ReturnStarted {
+                mission: M1,
+                reason: ReturnReason::Undeliverable,
+            },
+        ]);
+    assert_eq!(back.state().unwrap().attempt(), 1);
+    flown([assigned(), loaded(), Reported::DepartedToDropoff])
+        .when(report(M1, 9, Reported::DepartedToReturn))
+        .then_events([DeliveryEvent::ReturnStarted {
+            mission: M1,
+            reason: ReturnReason::DroneReturned,
+        }]);
+}
+
+#[test]
+fn what_nobody_took_is_tried_again_only_where_it_was_to_be_held() {
+    for (on_undeliverable, again) in [
+        (OnUndeliverable::Return, false),
+        (OnUndeliverable::Hold, true),
+    ] {
+        let mut order = order();
+        order.on_undeliverable = on_undeliverable;
+        let at_hub = flown_as(
+            order,
+            [
+                assigned(),
+                loaded(),
+                Reported::ArrivedAtDropoff(NEAR),
+                Reported::DepartedToReturn,
+                Reported::Returned(ReturnedTo::Hub(HubPlace::Hub)),
+            ],
+        );
+        assert_eq!(at_hub.state().unwrap().wants_another_attempt(), again);
+    }
+}
+
+#[test]
+fn whoever_wants_a_package_back_gets_it_while_a_drone_brings_it() {
+    let request = DeliveryCommand::RequestReturn { now: at(9) };
+    let turned = at_dropoff()
+        .when(request.clone())
+        .then_events([DeliveryEvent::ReturnStarted {
+            mission: M1,
+            reason: ReturnReason::Requested,
+        }]);
+    let back = turned.after(report(
+        M1,
+        10,
+        Reported::Returned(ReturnedTo::Hub(HubPlace::Hub)),
+    ));
+    assert!(!back.state().unwrap().wants_another_attempt());
+    at_pickup()
+        .when(request.clone())
+        .then_rejected(DeliveryRejection::WrongStatus {
+            status: Status::AtPickup,
+            attempted: "returned",
+            possible: "the sender has the package still; cancel it",
+        });
+    awaiting()
+        .when(request)
+        .then_rejected(DeliveryRejection::WrongStatus {
+            status: Status::AtDropoff,
+            attempted: "returned",
+            possible: "the package was let go; confirm it",
+        });
+}
+
+#[test]
+fn a_late_release_beats_a_return_that_somebody_asked_for() {
+    at_dropoff()
+        .after(DeliveryCommand::RequestReturn { now: at(9) })
+        .when(report(M1, 10, released_at(NEAR)))
+        .then_events([complete(M1)]);
+}
+
+fn cancelled() -> Given<Delivery> {
+    at_pickup()
+        .after(cancel(at(5)))
+        .after(report(M1, 6, ended(Ending::StoodDown)))
+}
+
+#[test]
+fn a_package_that_is_taken_after_all_is_brought_back() {
+    let back = cancelled()
+        .when(report(M1, 7, loaded()))
+        .then([now(reopened(ReopenCause::PickedUp), 7)]);
+    let delivery = back.state().unwrap();
+    assert_eq!(delivery.status(), Status::Returning);
+    assert_eq!(delivery.custody(), Custody::Drone);
+    assert_eq!(delivery.attempt(), 1);
+    let returned = back
+        .when(report(M1, 8, Reported::Returned(ReturnedTo::Sender)))
+        .then_events([DeliveryEvent::Returned { mission: M1 }]);
+    assert_eq!(status(&returned), Status::Returned);
+}
+
+#[test]
+fn what_another_mission_takes_after_a_cancellation_is_an_anomaly() {
+    let loading = report(M2, 7, loaded());
+    cancelled()
+        .when(loading.clone())
+        .then_events([anomaly(&loading, Anomaly::TwoDrones)]);
+}
+
+#[test]
+fn a_drone_that_was_thought_lost_and_comes_back_brings_the_package() {
+    let lost = || at_dropoff().after(report(M1, 9, ended(Ending::Lost)));
+    lost()
+        .when(report(M1, 20, Reported::Returned(ReturnedTo::Sender)))
+        .then_events([
+            reopened(ReopenCause::DroneReturned),
+            DeliveryEvent::Returned { mission: M1 },
+        ]);
+    let place = HubPlace::Base;
+    let at_hub = lost()
+        .when(report(M1, 20, Reported::Returned(ReturnedTo::Hub(place))))
+        .then_events([
+            reopened(ReopenCause::DroneReturned),
+            DeliveryEvent::ArrivedAtHub { mission: M1, place },
+        ]);
+    assert!(!at_hub.state().unwrap().action_required());
+}
+
+#[test]
+fn an_operator_lets_a_life_go_on_where_the_package_is() {
+    for (to, goes_on) in [
+        (ReopenedAs::InTransit, Status::InTransit),
+        (ReopenedAs::Returning, Status::Returning),
+        (ReopenedAs::AtHub, Status::AtHub),
+    ] {
+        for given in [
+            cancelled(),
+            at_dropoff().after(report(M1, 9, released_at(FAR))),
+        ] {
+            let reopened = given.after(reopen(to, 20));
+            assert_eq!(status(&reopened), goes_on);
+            assert!(!reopened.state().unwrap().action_required());
+        }
+    }
+}
+
+#[test]
+fn what_arrived_or_never_left_is_not_reopened() {
+    let complete = at_dropoff().after(report(M1, 9, released_at(NEAR)));
+    let never_left = booked().after(cancel(at(5)));
+    for (given, possible) in [
+        (
+            complete,
+            "the package arrived; put right what is said of it",
+        ),
+        (
+            never_left,
+            "no drone was ever part of it; order a new delivery",
+        ),
+    ] {
+        let status = status(&given);
+        given
+            .when(reopen(ReopenedAs::AtHub, 20))
+            .then_rejected(DeliveryRejection::WrongStatus {
+                status,
+                attempted: "reopened",
+                possible,
+            });
+    }
+}
+
+#[test]
+fn a_life_goes_on_ten_times_at_most() {
+    let often = (0..REOPENINGS_MAX).fold(cancelled(), |given, n| {
+        let minute = 20 + i64::from(n);
+        given
+            .after(reopen(ReopenedAs::InTransit, minute))
+            .after(report(M1, minute, ended(Ending::Lost)))
+    });
+    often
+        .clone()
+        .when(reopen(ReopenedAs::AtHub, 90))
+        .then_rejected(DeliveryRejection::ReopenedTooOften);
+    let back = report(M1, 91, Reported::Returned(ReturnedTo::Sender));
+    often
+        .when(back.clone())
+        .then_events([anomaly(&back, Anomaly::ContradictsOutcome)]);
+}
+
+#[test]
+fn an_operator_puts_right_what_is_said_of_an_end_and_the_end_stays() {
+    let corrected = DeliveryEvent::Corrected {
+        what: Correction::Place,
+        was: None,
+        now: words("in the shed"),
+        reason: words("they rang"),
+    };
+    let put_right = at_dropoff()
+        .after(report(M1, 9, released_at(NEAR)))
+        .when(correct("in the shed", 20))
+        .then([now(corrected, 20)]);
+    assert_eq!(status(&put_right), Status::Complete);
+    put_right
+        .when(correct("in the shed", 21))
+        .then_nothing()
+        .when(correct("in the house", 22))
+        .and();
+    at_dropoff()
+        .when(correct("in the shed", 20))
+        .then_rejected(DeliveryRejection::WrongStatus {
+            status: Status::AtDropoff,
+            attempted: "corrected",
+            possible: "its life is not over; wait for the outcome",
+        });
+}
+
+#[test]
+fn an_end_is_put_right_twenty_times_at_most() {
+    let often = (0..CORRECTIONS_MAX).fold(cancelled(), |given, n| {
+        given.after(correct(&format!("place {n}"), 20))
+    });
+    often
+        .when(correct("another place", 21))
+        .then_rejected(DeliveryRejection::CorrectedTooOften);
+}
