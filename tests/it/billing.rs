@@ -103,9 +103,9 @@ async fn whatever_the_billing_service_does_wrong_on_the_way_a_booking_is_charged
     ];
     for (number, fault) in faults.into_iter().enumerate() {
         billing.now(fault);
+        let before = billing.requests();
         let booked = book(&client, &mut chance, "").await.expect(201);
         let path = monitor(&booked);
-        let before = billing.requests();
         poll_until(SOON, "an attempt", || async {
             (billing.requests() > before).then_some(())
         })

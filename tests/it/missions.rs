@@ -1,5 +1,6 @@
 //! What Airpost asks of Drone Management, read in the feed and answered with drone events.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -44,17 +45,16 @@ impl Fleet {
 
     /// The next request of a kind for a delivery.
     async fn asked(&mut self, kind: &str, delivery: &str) -> Value {
-        let client = self.client.clone();
-        let mut cursor = self.cursor.clone();
-        let look = async || {
-            let after = cursor
-                .as_ref()
-                .map_or(String::new(), |cursor| format!("&after={cursor}"));
+        let cursor = Mutex::new(self.cursor.clone());
+        let (client, passed) = (&self.client, &cursor);
+        let look = || async move {
+            let after = passed.lock().unwrap().clone();
+            let after = after.map_or(String::new(), |cursor| format!("&after={cursor}"));
             let types = "MissionRequested,StandDownRequested";
             let page = client
                 .read(&format!("/v1/events?types={types}&limit=1{after}"))
                 .await;
-            cursor = Some(text(&page, "/next").to_owned());
+            *passed.lock().unwrap() = Some(text(&page, "/next").to_owned());
             let item = list(&page, "/items").first()?.clone();
             let is_it = text(&item, "/type") == kind && text(&item, "/delivery_id") == delivery;
             is_it.then_some(item)
@@ -248,7 +248,7 @@ async fn another_window_stands_the_drone_down_and_asks_for_another_mission() {
     }});
     let path = format!("/v1/deliveries/{delivery}");
     let patch = fleet.client.patch(&path).json(&window);
-    patch.header("if-match", "*").send().await.expect(200);
+    let _ = patch.header("if-match", "*").send().await.expect(200);
     let asked = fleet.asked("StandDownRequested", &delivery).await;
     assert_eq!(
         (mission_of(&asked), text(&asked, "/data/reason")),

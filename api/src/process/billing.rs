@@ -41,7 +41,7 @@ pub struct Billing {
 pub enum BillingError {
     /// It is no address.
     #[error(
-        "{url} is no URL of a billing service: give one such as http://127.0.0.1:9000/authorizations"
+        "{url} is no address of a billing service: give one such as http://127.0.0.1:9000/authorizations; https is not spoken, so let a proxy on this machine do that"
     )]
     Url {
         /// What was given.
@@ -85,8 +85,7 @@ impl Billing {
     /// [`BillingError`].
     pub fn new(url: &str) -> Result<Self, BillingError> {
         let parsed = Url::parse(url).ok();
-        let parsed = parsed
-            .filter(|url| matches!(url.scheme(), "http" | "https") && !url.cannot_be_a_base());
+        let parsed = parsed.filter(|url| url.scheme() == "http" && !url.cannot_be_a_base());
         let url = parsed.ok_or_else(|| BillingError::Url {
             url: url.to_owned(),
         })?;
