@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use tests::{Answer, Chance, Client, Recording};
 use tokio::task::JoinSet;
 
-use crate::scene::{FLIGHTS, Order, airpost, list, new_user, report, scratch, seeded, text};
+use crate::scene::{
+    FLIGHTS, Order, airpost, list, new_user, report, scratch, seeded, settled, text,
+};
 
 /// How many clients write and read at once.
 const CLIENTS: u64 = 12;
@@ -108,6 +110,7 @@ async fn every_answer_names_a_position_and_no_answer_one_that_it_does_not_show()
     let client = server.client();
     let order = Order::place(&client, &Recording::load(268), &mut chance).await;
     report(&client, &order.facts()).await;
+    settled(&client).await;
     let read = client.get(&order.path()).send().await.expect(200);
     let position = read.required_header("stream-position");
     let head = number_of(position);

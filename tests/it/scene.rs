@@ -228,6 +228,32 @@ pub(crate) fn facts_of(events: Vec<Value>) -> Vec<Value> {
         .collect()
 }
 
+/// How often a log is found to end at the same position before it counts as settled: what the
+/// service does by itself follows within milliseconds.
+const SAME_ENDS: u32 = 30;
+
+/// Waits until the service has nothing more to write by itself, and gives where the log ends.
+pub(crate) async fn settled(client: &Client) -> u64 {
+    let seen = std::sync::Mutex::new((0, 0));
+    let last = &seen;
+    let look = || async move {
+        let answer = client
+            .get("/v1/users?email=nobody@example.org")
+            .send()
+            .await;
+        let end = answer.required_header("stream-position");
+        let end: u64 = end.parse().expect("a position is a number");
+        let mut seen = last.lock().expect("nobody panics while looking");
+        *seen = if seen.0 == end {
+            (end, seen.1 + 1)
+        } else {
+            (end, 0)
+        };
+        (seen.1 >= SAME_ENDS).then_some(end)
+    };
+    tests::poll_until(std::time::Duration::from_mins(1), "the log to settle", look).await
+}
+
 /// What happened to a delivery, as the service tells it.
 #[derive(Debug)]
 pub(crate) struct History {
