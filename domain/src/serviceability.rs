@@ -6,7 +6,7 @@
 use crate::area::Area;
 use crate::delivery::{Order, Plan};
 use crate::quantity::{DistanceM, MassG};
-use crate::time::{DurationMs, Timestamp};
+use crate::time::{DurationMs, Timestamp, Window};
 
 #[cfg(test)]
 mod tests;
@@ -86,7 +86,7 @@ impl ServiceRules {
         let too_far = self.range_max.filter(|max| distance > *max);
         let too_far = too_far.map(|max| Unserviceable::OutOfRange { distance, max });
         let outside = |point| self.area.as_ref().is_some_and(|area| !area.contains(point));
-        let not_before = plan.pickup_window.map(|window| window.not_before());
+        let not_before = plan.pickup_window.map(Window::not_before);
         let latest = self.ahead_max.map(|ahead| now.plus(ahead));
         let too_early = not_before.zip(latest).filter(|(at, latest)| at > latest);
         let too_early =

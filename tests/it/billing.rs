@@ -83,8 +83,9 @@ async fn given_a_billing_service_that_is_away_when_it_comes_back_then_the_bookin
     assert_eq!(text(&client.read(&delivery).await, "/status"), "scheduled");
     let charges = billing.charges();
     assert_eq!(charges.len(), 1, "{charges:?}");
-    assert!(!charges[0].is_voided);
-    assert_eq!(charges[0].operation, text(&operation, "/id"));
+    let charge = charges.first().expect("it is one");
+    assert!(!charge.is_voided);
+    assert_eq!(charge.operation, text(&operation, "/id"));
     server.stop().await;
 }
 

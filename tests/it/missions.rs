@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tests::{Chance, Client, Recording, Server, poll_until};
 
 use crate::scene::{
-    History, Order, airpost, chance, list, new_user, report, scratch_in_memory, text,
+    History, Order, airpost, at, chance, list, new_user, report, scratch_in_memory, text, with,
 };
 
 /// How long the service may take to ask.
@@ -35,9 +35,7 @@ impl Fleet {
     async fn book(&mut self, members: &Value) -> String {
         let user = new_user(&self.client, &mut self.chance).await;
         let mut request = Order::request(&user, &Recording::load(268), &mut self.chance);
-        for (name, value) in members.as_object().into_iter().flatten() {
-            request[name] = value.clone();
-        }
+        with(&mut request, members);
         let post = self.client.post("/v1/deliveries").json(&request);
         let booked = post.send().await.expect(201).json();
         text(&booked, "/id").to_owned()
@@ -48,13 +46,14 @@ impl Fleet {
         let cursor = Mutex::new(self.cursor.clone());
         let (client, passed) = (&self.client, &cursor);
         let look = || async move {
-            let after = passed.lock().unwrap().clone();
+            let after = passed.lock().expect("nobody panics while looking").clone();
             let after = after.map_or(String::new(), |cursor| format!("&after={cursor}"));
             let types = "MissionRequested,StandDownRequested";
             let page = client
                 .read(&format!("/v1/events?types={types}&limit=1{after}"))
                 .await;
-            *passed.lock().unwrap() = Some(text(&page, "/next").to_owned());
+            *passed.lock().expect("nobody panics while looking") =
+                Some(text(&page, "/next").to_owned());
             let item = list(&page, "/items").first()?.clone();
             let is_it = text(&item, "/type") == kind && text(&item, "/delivery_id") == delivery;
             is_it.then_some(item)
@@ -67,14 +66,12 @@ impl Fleet {
     /// Reports a fact of a mission, by a drone of the mission's own.
     async fn say(&mut self, kind: &str, mission: &str, members: &Value) {
         self.facts += 1;
-        let drone = format!("D-{}", &mission[4..12]);
+        let drone = format!("D-{}", mission.trim_start_matches("msn_"));
         let session = format!("{:08}", self.facts);
         let mut data = json!({
             "drone_id": drone, "mission_id": mission, "session_id": session, "seq": 1,
         });
-        for (name, value) in members.as_object().into_iter().flatten() {
-            data[name] = value.clone();
-        }
+        with(&mut data, members);
         let event = json!({
             "specversion": "1.0", "type": format!("drone.{kind}.v1"),
             "source": format!("/fleets/pgh/drones/{drone}"), "id": format!("{drone}:{session}:1"),
@@ -111,21 +108,20 @@ async fn a_mission_that_is_asked_for_says_what_to_fly_and_is_flown_under_that_id
         .await;
     for member in ["pickup", "dropoff"] {
         for coordinate in ["lat", "lon"] {
-            assert_eq!(
-                asked["data"][member][coordinate],
-                wanted[member][coordinate]
-            );
+            let place = format!("/{member}/{coordinate}");
+            assert_eq!(at(&asked, &format!("/data{place}")), at(&wanted, &place));
         }
     }
     for member in ["tag", "size", "mass_g"] {
-        assert_eq!(asked["data"]["package"][member], wanted["package"][member]);
+        let place = format!("/package/{member}");
+        assert_eq!(at(&asked, &format!("/data{place}")), at(&wanted, &place));
     }
-    assert_eq!(asked["data"]["expedited"], json!(true));
+    assert_eq!(at(&asked, "/data/expedited"), &json!(true));
     assert_eq!(
-        (&asked["data"]["epoch"], &asked["data"]["ask"]),
+        (at(&asked, "/data/epoch"), at(&asked, "/data/ask")),
         (&json!(1), &json!(1))
     );
-    assert_eq!(asked["user_id"], wanted["user_id"]);
+    assert_eq!(text(&asked, "/user_id"), text(&wanted, "/user_id"));
 
     let mission = mission_of(&asked);
     fleet
@@ -247,8 +243,8 @@ async fn another_window_stands_the_drone_down_and_asks_for_another_mission() {
         "not_before": "2020-01-01T00:00:00Z", "not_after": "2099-01-01T00:00:00Z",
     }});
     let path = format!("/v1/deliveries/{delivery}");
-    let patch = fleet.client.patch(&path).json(&window);
-    let _ = patch.header("if-match", "*").send().await.expect(200);
+    let change = fleet.client.patch(&path).json(&window);
+    let _ = change.header("if-match", "*").send().await.expect(200);
     let asked = fleet.asked("StandDownRequested", &delivery).await;
     assert_eq!(
         (mission_of(&asked), text(&asked, "/data/reason")),
@@ -256,7 +252,7 @@ async fn another_window_stands_the_drone_down_and_asks_for_another_mission() {
     );
     let asked = fleet.asked("MissionRequested", &delivery).await;
     assert_ne!(mission_of(&asked), first);
-    assert_eq!(asked["data"]["epoch"], json!(2));
+    assert_eq!(at(&asked, "/data/epoch"), &json!(2));
     assert_eq!(
         text(&asked, "/data/window/not_after"),
         "2099-01-01T00:00:00.000000Z"
@@ -275,7 +271,7 @@ async fn a_fleet_that_says_nothing_is_asked_again_for_the_same_and_then_nobody_c
     for ask in [2, 3] {
         let again = fleet.asked("MissionRequested", &delivery).await;
         assert_eq!(
-            (mission_of(&again), &again["data"]["ask"]),
+            (mission_of(&again), at(&again, "/data/ask")),
             (mission_of(&first), &json!(ask))
         );
     }

@@ -106,6 +106,13 @@ pub(crate) fn instant(value: &Value, pointer: &str) -> DateTime<Utc> {
         .unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
+/// The same object with some of its members otherwise.
+pub(crate) fn with(object: &mut Value, members: &Value) {
+    let (object, members) = (object.as_object_mut(), members.as_object());
+    let object = object.expect("it is an object");
+    object.extend(members.cloned().unwrap_or_default());
+}
+
 /// A user whom nobody else is, and whose id.
 pub(crate) async fn new_user(client: &Client, chance: &mut Chance) -> String {
     let name = format!("user-{:016x}", chance.bits());

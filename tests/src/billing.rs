@@ -141,9 +141,10 @@ async fn converse(connection: TcpStream, books: Arc<Mutex<Books>>) -> Option<()>
     loop {
         let asked = read(&mut connection).await?;
         let (bills, status, body) = answer(&books, &asked);
-        let text = match bills {
-            Bills::Garbled => "{\"status\": \"autho".to_owned(),
-            _ => body.to_string(),
+        let text = if bills == Bills::Garbled {
+            "{\"status\": \"autho".to_owned()
+        } else {
+            body.to_string()
         };
         let retry = if status == 503 {
             "retry-after: 1\r\n"

@@ -9,7 +9,6 @@ use domain::decider::Decider;
 use domain::delivery::{
     CancelReason, Delivery, DeliveryCommand, DeliveryEvent, DeliveryRejection, Order, Plan,
 };
-use domain::dispatch::stand_downs;
 use domain::id::{DeliveryId, ExternalId, OperationId, UserId};
 use domain::scheduling::OperationKind;
 use domain::serviceability::Unserviceable;
@@ -20,7 +19,7 @@ use domain::time::Timestamp;
 use super::keyed::ClientRequest;
 use super::load::{LoadError, Loaded};
 use super::packages::ReservationRefusal;
-use super::scheduling::{Advancing, Look, record_stand_downs};
+use super::scheduling::{Advancing, Look, record_consequences};
 use super::transact::{Application, Done, Draft, Precondition, Request, TransactError};
 
 /// A delivery that was changed, and the operation that says what comes of that.
@@ -202,6 +201,23 @@ impl Application {
         .await
     }
 
+    /// Has the drone bring a package back that it has.
+    ///
+    /// # Errors
+    /// [`ChangeError`], or a failure of the machine.
+    pub async fn request_return(
+        &self,
+        request: ClientRequest,
+        id: DeliveryId,
+        seen: &Precondition,
+    ) -> Result<Done<Changed>, TransactError<ChangeError<std::convert::Infallible>>> {
+        let now = self.now()?;
+        self.change(request, (id, OperationKind::Return), seen, |_| {
+            Ok(DeliveryCommand::RequestReturn { now })
+        })
+        .await
+    }
+
     /// The delivery that bears a user's external id.
     ///
     /// # Errors
@@ -238,9 +254,7 @@ impl Application {
             draft.record(&mut loaded, Some(owner.uuid()), None, &events);
             draft.shows(&loaded);
             let revision = loaded.state.as_ref().map_or(0, Delivery::revision);
-            let events: Vec<_> = events.into_iter().map(|it| it.event).collect();
-            let unwanted = stand_downs(&events, live, None);
-            record_stand_downs(draft, (id, owner), unwanted, now)?;
+            record_consequences(draft, (id, owner), &events, (live, None), now)?;
             let operation = match kind {
                 OperationKind::Schedule | OperationKind::Cancel | OperationKind::Return => {
                     OperationId::of(kind, id, 0)

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use domain::decider::{Decider, Occurrence};
-use domain::delivery::{Delivery, DeliveryCommand, RejectReason};
+use domain::delivery::{Delivery, DeliveryCommand, DeliveryEvent, RejectReason};
 use domain::dispatch::{Dispatch, DispatchEvent, MissionRequest, StandDownReason, stand_downs};
 use domain::id::{DeliveryId, MissionId, OperationId, UserId};
 use domain::mission::Mission;
@@ -425,17 +425,24 @@ impl<'a, 'd> Advancing<'a, 'd> {
     }
 }
 
-/// Asks Drone Management to end what a delivery's events leave without a purpose, in their commit.
+/// Records what a delivery's events bring about beside it, in their commit: missions that they
+/// leave without a purpose are to be ended, and the process of one whose life goes on after all
+/// goes on as well.
+///
+/// `live` was the delivery's mission before them, `reporting` the one whose drone event they
+/// follow from, if they do.
 ///
 /// # Errors
 /// A failure to read.
-pub(crate) fn record_stand_downs(
+pub(crate) fn record_consequences(
     draft: &mut Draft<'_>,
     (id, owner): (DeliveryId, UserId),
-    wanted: impl IntoIterator<Item = (MissionId, StandDownReason)>,
+    events: &[Occurrence<DeliveryEvent>],
+    (live, reporting): (Option<MissionId>, Option<MissionId>),
     now: Timestamp,
 ) -> Result<(), LoadError> {
-    for (mission, reason) in wanted {
+    let events: Vec<_> = events.iter().map(|it| it.event.clone()).collect();
+    for (mission, reason) in stand_downs(&events, live, reporting) {
         let mut dispatch = draft.load::<Option<Dispatch>>(StreamName::dispatch(mission))?;
         let is_asked = |dispatch: &Dispatch| dispatch.stood_down().is_some();
         if !dispatch.state.as_ref().is_some_and(is_asked) {
@@ -445,6 +452,15 @@ pub(crate) fn record_stand_downs(
             };
             let occurrence = Occurrence::new(event, now);
             draft.record(&mut dispatch, Some(owner.uuid()), None, &[occurrence]);
+        }
+    }
+    let is_reopening = |event: &DeliveryEvent| matches!(event, DeliveryEvent::Reopened { .. });
+    if events.iter().any(is_reopening) {
+        let booking = StreamName::operation(OperationId::of_booking(id));
+        let mut booking = draft.load::<Option<Operation>>(booking)?;
+        if booking.state.as_ref().is_some_and(Operation::has_ended) {
+            let resumed = Occurrence::new(OperationEvent::ProcessResumed, now);
+            draft.record(&mut booking, Some(owner.uuid()), None, &[resumed]);
         }
     }
     Ok(())

@@ -67,7 +67,7 @@ pub struct SchedulingOptions {
           value_parser = clap::value_parser!(u32).range(1..=i64::from(MassG::MAX)))]
     pub payload_g_max: Option<u32>,
 
-    /// Where pick-up and drop-off must lie: a GeoJSON file with a Polygon or `MultiPolygon`, as a
+    /// Where pick-up and drop-off must lie: a `GeoJSON` file with a Polygon or `MultiPolygon`, as a
     /// geometry, a feature or a collection of features; without it anywhere.
     #[arg(long, env = "AIRPOST_SERVICE_AREA", value_name = "FILE")]
     pub service_area: Option<PathBuf>,
@@ -138,7 +138,7 @@ fn read_area(path: &Path) -> anyhow::Result<Area> {
     Ok(Area::new(polygons)?)
 }
 
-/// The polygons of a GeoJSON object (RFC 7946).
+/// The polygons of a `GeoJSON` object (RFC 7946).
 fn collect(object: &Value, polygons: &mut Vec<Polygon>) -> anyhow::Result<()> {
     let member = |name: &str| object.get(name).unwrap_or(&Value::Null);
     match member("type").as_str() {

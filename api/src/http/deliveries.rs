@@ -49,6 +49,7 @@ pub(super) fn routes() -> Router<Api> {
             get(read).patch(reschedule).delete(cancel_by_delete),
         )
         .route("/v1/deliveries/{id}/cancel", post(cancel))
+        .route("/v1/deliveries/{id}/return", post(bring_back))
         .route("/v1/deliveries/{id}/status", get(status))
         .route("/v1/deliveries/{id}/history", get(history))
 }
@@ -288,6 +289,33 @@ async fn cancel_with(
         Preferences::of(&parts.headers),
     )
     .await
+}
+
+/// Has the drone bring the package back.
+async fn bring_back(
+    State(api): State<Api>,
+    Extension(identity): Extension<RequestIdentity>,
+    id: PathId,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let id = id.delivery(&api, &parts.uri)?;
+    let row = existing(&api, id)?;
+    let preconditions = Preconditions::of(&parts.method, &parts.headers)?;
+    unchanged(&row, &preconditions)?;
+    if !body.is_end_stream() {
+        // Nothing can be said in it yet, and what is not understood is not passed over.
+        let document = api.bodies.read_json(&parts.headers, body, &[JSON]).await?;
+        fields::read(document, |_| Some(()))?;
+    }
+    let seen = preconditions
+        .if_match()
+        .map_or(Precondition::None, precondition);
+    let done = api.application.request_return(identity.fresh(), id, &seen);
+    let done = done.await;
+    let done = done.map_err(|error| refused(&api, id, error, |never| match never {}))?;
+    let preferences = Preferences::of(&parts.headers);
+    changed(&api, done, StatusCode::ACCEPTED, preferences).await
 }
 
 async fn read_cancellation(

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use domain::decider::{Decider, Occurrence};
 use domain::delivery::{Anomaly, Delivery, DeliveryCommand, Report, Reported};
-use domain::dispatch::{Dispatch, DispatchEvent, stand_downs};
+use domain::dispatch::{Dispatch, DispatchEvent};
 use domain::drone::{DroneFact, FactKind, Sender};
 use domain::id::{DeliveryId, MissionId};
 use domain::mission::{Mission, MissionEvent};
@@ -15,7 +15,7 @@ use domain::time::Timestamp;
 use domain::translation::{Thresholds, translate};
 
 use super::wire;
-use crate::application::{Draft, LoadError, Loaded, record_stand_downs};
+use crate::application::{Draft, LoadError, Loaded, record_consequences};
 
 /// Most parked facts that one commit releases; see the limit of a chunk.
 pub(super) const RETRIES_MAX: usize = 16;
@@ -252,6 +252,25 @@ impl<'a, 'd> Applying<'a, 'd> {
         Ok(None)
     }
 
+    /// Notes that a drone is not heard any more, or is again. Since when, our own clock tells:
+    /// the delivery says so only once it has lasted.
+    fn note_link(&mut self, fact: &DroneFact, mission: &Mission) -> Result<(), LoadError> {
+        let event = match (&fact.kind, mission.link_lost()) {
+            (FactKind::LinkLost, None) => MissionEvent::LinkLost {
+                fact: fact.id.clone(),
+            },
+            (FactKind::LinkRestored, Some(_)) => MissionEvent::LinkRestored,
+            _ => return Ok(()),
+        };
+        self.mission(fact.mission)?;
+        if let Some(loaded) = self.missions.get_mut(&fact.mission) {
+            let occurrence = Occurrence::new(event, self.now);
+            self.draft
+                .record(loaded, None, Some(&fact.id), &[occurrence]);
+        }
+        Ok(())
+    }
+
     /// Notes that a mission which was asked for will not be flown.
     fn refuse(
         &mut self,
@@ -282,6 +301,7 @@ impl<'a, 'd> Applying<'a, 'd> {
             let session = self.sender.session.clone();
             self.record_mission(fact, MissionEvent::MissionContinued { session })?;
         }
+        self.note_link(fact, mission)?;
         // What an older session says was overtaken by the newer one.
         let late = late || self.sender.session < *mission.session();
         let id = mission.delivery();
@@ -330,9 +350,8 @@ impl<'a, 'd> Applying<'a, 'd> {
         };
         self.draft
             .record(loaded, Some(owner.uuid()), Some(&cause), &events);
-        let events: Vec<_> = events.into_iter().map(|it| it.event).collect();
-        let unwanted = stand_downs(&events, live, Some(reporting));
-        record_stand_downs(self.draft, (id, owner), unwanted, self.now)
+        let missions = (live, Some(reporting));
+        record_consequences(self.draft, (id, owner), &events, missions, self.now)
     }
 
     fn record_mission(&mut self, fact: &DroneFact, event: MissionEvent) -> Result<(), LoadError> {

@@ -17,8 +17,8 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::json;
 
-/// How long one answer may take, with everything.
-pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(10);
+/// How long one answer may take, with everything, seconds.
+pub(super) const ANSWER_WAIT_S: u32 = 10;
 
 /// How long a connection may take to come about.
 const CONNECT_WAIT: Duration = Duration::from_secs(3);
@@ -90,7 +90,7 @@ impl Billing {
             url: url.to_owned(),
         })?;
         let http = reqwest::Client::builder()
-            .timeout(ANSWER_WAIT)
+            .timeout(Duration::from_secs(ANSWER_WAIT_S.into()))
             .connect_timeout(CONNECT_WAIT)
             .redirect(reqwest::redirect::Policy::none())
             .build()?;

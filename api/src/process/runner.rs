@@ -19,7 +19,7 @@ use projections::{OpenOperation, QueryError, Views};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use uuid::Uuid;
 
-use super::billing::{ANSWER_WAIT, Answer, Bill, Billing, BillingError};
+use super::billing::{ANSWER_WAIT_S, Answer, Bill, Billing, BillingError};
 use crate::application::{Advanced, Application, Claimed, Claims, Failure, Look, SCHEDULING_ACTOR};
 use crate::config::Config;
 
@@ -43,7 +43,7 @@ const SETTLING: DurationMs = DurationMs::from_seconds(30);
 
 /// After how long an effect that nobody spoke of again is another's to try: what
 /// an answer may take, and time to write it down.
-const CLAIM: DurationMs = DurationMs::from_seconds(ANSWER_WAIT.as_secs() as u32 + 5);
+const CLAIM: DurationMs = DurationMs::from_seconds(ANSWER_WAIT_S + 5);
 
 /// How long an operation waits that could go on outside where too many others are at it.
 const CROWDED: DurationMs = DurationMs::from_seconds(1);

@@ -4,10 +4,12 @@
 use super::event::{Effect, OperationKind, OperationProblem, Step};
 use super::state::{Operation, Outcome};
 use super::{Around, Ask, Next, mission_id};
-use crate::delivery::{DeliveryCommand, Failure, Milestone, Phase, RejectReason, Status};
+use crate::delivery::{
+    Condition, DeliveryCommand, Failure, Milestone, Phase, RejectReason, Report, Reported, Status,
+};
 use crate::dispatch::{Dispatch, StandDownReason};
 use crate::id::MissionId;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Window};
 
 /// What follows, of whatever kind the operation is.
 pub(super) fn react(operation: &Operation, around: &Around<'_>) -> Next {
@@ -172,7 +174,7 @@ impl Case<'_> {
             .operation
             .started_at
             .plus(self.around.settings.payment_wait);
-        let window = plan.pickup_window.map(|window| window.not_after());
+        let window = plan.pickup_window.map(Window::not_after);
         [window, plan.deliver_by]
             .into_iter()
             .flatten()
@@ -339,17 +341,41 @@ impl Case<'_> {
 
     /// What time alone brings about.
     fn watch(self) -> Next {
-        let delivery = self.around.delivery;
+        let (delivery, settings) = (self.around.delivery, self.around.settings);
         let now = self.around.now;
         let deadline = delivery.order().plan.deliver_by;
         let deadline = deadline.filter(|_| !delivery.is_deadline_missed());
-        let deadlines = [deadline.map(|at| (at, DeliveryCommand::MissDeadline { now }))];
+        let deadlines = [
+            deadline.map(|at| (at, DeliveryCommand::MissDeadline { now })),
+            delivery
+                .released_unconfirmed_since()
+                .map(|since| since.plus(settings.confirmation_wait))
+                .map(|at| (at, DeliveryCommand::OverdueConfirmation { now })),
+            self.link_to_lose()
+                .map(|(since, report)| (since.plus(settings.link_wait), report)),
+        ];
         let next = deadlines.into_iter().flatten().min_by_key(|(at, _)| *at);
         match next {
             Some((at, command)) if self.is_over(at) => Next::Decide(command),
             Some((at, _)) => Next::Wait(Some(at)),
             None => Next::Wait(None),
         }
+    }
+
+    /// Since when the drone is not heard, if the delivery does not say so yet, and the report of it.
+    fn link_to_lose(self) -> Option<(Timestamp, DeliveryCommand)> {
+        let delivery = self.around.delivery;
+        let (since, fact) = self.around.live?.link_lost()?;
+        if delivery.condition() == Condition::LinkLost {
+            return None;
+        }
+        let report = Report {
+            fact: fact.clone(),
+            mission: delivery.live_mission()?.assignment.mission,
+            event_time: since,
+            reported: Reported::LinkLost,
+        };
+        Some((since, DeliveryCommand::Report(report)))
     }
 
     /// Waits for a moment, or for what else time brings about before.

@@ -6,7 +6,6 @@ use super::*;
 use crate::area::Polygon;
 use crate::delivery::tests::order;
 use crate::geo::GeoPoint;
-use crate::time::Window;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_micros(second * 1_000_000).unwrap()

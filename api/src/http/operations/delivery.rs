@@ -208,7 +208,7 @@ pub(in crate::http) enum Awaited {
     /// The changed thing itself: it is done, or nobody wanted to wait for more.
     Thing,
     /// The operation.
-    Operation(Operation),
+    Operation(Box<Operation>),
 }
 
 /// Waits for an operation as long as its client wants, and says what to answer with.
@@ -229,12 +229,12 @@ pub(in crate::http) async fn awaited(
             | Progress::Cancelled(problem)
             | Progress::TimedOut(problem) => Err(problem),
             Progress::Pending | Progress::Running { .. } | Progress::Compensating { .. } => {
-                Ok(Awaited::Operation(operation))
+                Ok(Awaited::Operation(Box::new(operation)))
             }
         };
     }
     if preferences.respond_async {
-        return operation_of(api, id).map(Awaited::Operation);
+        return operation_of(api, id).map(Box::new).map(Awaited::Operation);
     }
     Ok(Awaited::Thing)
 }

@@ -1,7 +1,12 @@
 //! How a delivery finds a drone, loses it, and finds another.
 
 use super::*;
-use crate::delivery::{Ending, Failure, Phase, Reported, Status};
+use crate::delivery::{
+    Condition, Confirmation, Ending, Failure, Nearness, Phase, ReleaseMethod, Reported, Status,
+};
+use crate::drone::Sender;
+use crate::mission::MissionEvent;
+use crate::quantity::DistanceM;
 use crate::time::Window;
 
 fn scheduled() -> World {
@@ -153,4 +158,71 @@ fn a_window_that_is_over_finds_no_drone_any_more() {
     world.run();
     world.pass_to(at(70));
     assert_eq!(world.status(), Status::Rejected);
+}
+
+/// A delivery that a drone brings.
+fn under_way() -> (World, MissionId) {
+    let mut world = scheduled();
+    let mission = world.asked[0].0;
+    world.assign(mission);
+    world.report(mission, Reported::DepartedToDropoff);
+    world.run();
+    (world, mission)
+}
+
+#[test]
+fn a_drone_that_is_silent_for_half_a_minute_is_lost_to_sight_and_not_before() {
+    let (mut world, mission) = under_way();
+    let sender = Sender {
+        fleet: "pgh".parse().unwrap(),
+        drone: "M100-07".parse().unwrap(),
+        session: "1".parse().unwrap(),
+    };
+    let events = [
+        MissionEvent::MissionBound {
+            delivery: world::DELIVERY,
+            epoch: 1,
+            sender,
+        },
+        MissionEvent::LinkLost {
+            fact: "lost-1".parse().unwrap(),
+        },
+    ];
+    let happened = events.map(|event| Occurrence::new(event, at(100)));
+    world.flown = happened.iter().fold(None, Mission::evolve);
+    world.pass_to(at(129));
+    let condition = |world: &World| world.delivery.as_ref().unwrap().condition();
+    assert_eq!(condition(&world), Condition::Nominal);
+    world.pass_to(at(130));
+    assert_eq!(condition(&world), Condition::LinkLost);
+    // It is said once.
+    assert_eq!(world.run(), None);
+    world.report(mission, Reported::LinkRestored);
+    assert_eq!(condition(&world), Condition::Nominal);
+}
+
+#[test]
+fn a_confirmation_that_does_not_come_is_a_matter_for_a_person_after_five_minutes() {
+    let mut order = crate::delivery::tests::order();
+    order.confirmation = Confirmation::Pin;
+    let mut world = World::ordering(order, SchedulingSettings::default());
+    world.run();
+    let mission = world.asked[0].0;
+    world.assign(mission);
+    world.now = at(100);
+    world.report(
+        mission,
+        Reported::Released {
+            method: ReleaseMethod::Winch,
+            evidence: None,
+            confirmed: true,
+            nearness: Nearness::Inside(DistanceM::new(3)),
+        },
+    );
+    assert_eq!(world.pass_to(at(101)), Some(at(400)));
+    let needs_somebody = |world: &World| world.delivery.as_ref().unwrap().action_required();
+    assert!(!needs_somebody(&world));
+    world.pass_to(at(400));
+    assert!(needs_somebody(&world));
+    assert_eq!(world.run(), None, "it is said once");
 }

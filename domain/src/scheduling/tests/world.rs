@@ -55,6 +55,8 @@ pub(super) struct World {
     pub(super) delivery: Option<Delivery>,
     pub(super) history: Vec<DeliveryEvent>,
     pub(super) dispatches: BTreeMap<MissionId, Dispatch>,
+    /// What is known of the live mission's drone.
+    pub(super) flown: Option<Mission>,
     /// What Drone Management was asked, in order.
     pub(super) asked: Vec<(MissionId, u8)>,
     pub(super) stood_down: Vec<(MissionId, StandDownReason)>,
@@ -82,6 +84,7 @@ impl World {
             delivery: None,
             history: Vec::new(),
             dispatches: BTreeMap::new(),
+            flown: None,
             asked: Vec::new(),
             stood_down: Vec::new(),
             faults: BTreeSet::new(),
@@ -127,7 +130,7 @@ impl World {
         let around = Around {
             delivery,
             asked: asked.and_then(|asked| self.dispatches.get(&asked)),
-            live: None,
+            live: self.flown.as_ref(),
             now: self.now,
             deadlines_to: self.deadlines_to.unwrap_or(self.now),
             settings: &self.settings,
@@ -233,9 +236,10 @@ impl World {
         };
         self.delivery = Delivery::fold_from(self.delivery.take(), &events);
         let events: Vec<_> = events.into_iter().map(|it| it.event).collect();
-        let reporting = match command {
-            DeliveryCommand::Report(report) => Some(report.mission),
-            _ => None,
+        let reporting = if let DeliveryCommand::Report(report) = command {
+            Some(report.mission)
+        } else {
+            None
         };
         for (mission, reason) in stand_downs(&events, live, reporting) {
             self.stand_down(mission, reason);
