@@ -2,13 +2,14 @@
 //!
 //! Facts go to the log, on the stream of their sender's session, in the same
 //! commit as the delivery events of all facts whose turn has come. Telemetry
-//! goes to memory.
+//! goes to memory, but for the time at which a drone expects to be where.
 
 // What is said.
 pub mod wire;
 // What becomes of it.
 mod receive;
 mod apply;
+mod expected;
 pub mod waiting;
 
 pub use receive::{FactOutcome, Ingest, IngestLimits};

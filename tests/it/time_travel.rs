@@ -7,7 +7,8 @@ use serde_json::Value;
 use tests::{Answer, Client, Recording, poll_until};
 
 use crate::scene::{
-    FLIGHTS, History, Order, airpost, at, chance, instant, list, number, report, scratch, text,
+    FLIGHTS, History, Order, airpost, at, chance, instant, list, number, report, scratch, settled,
+    text,
 };
 
 /// A gap is passed after a second: the fact that makes it comes later still.
@@ -217,6 +218,7 @@ async fn a_position_that_a_restore_gave_up_is_beyond_the_head_until_another_reco
     let refused = client.get(&at_given_up).send().await.expect_problem(422);
     assert_eq!(number(&refused, "/errors/0/limit"), kept_to);
     report(&client, &order.facts()).await;
+    settled(&client).await;
     let retold = client.get(&at_given_up).send().await.expect(200);
     assert_eq!(text(&retold.json(), "/status"), "complete");
     server.stop().await;

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use tests::{Answer, Client, Faults, Recording};
 
-use crate::scene::{FLIGHTS, Order, airpost, at, chance, list, report, scratch, text, verify};
+use crate::scene::{
+    FLIGHTS, Order, airpost, at, chance, list, report, scratch, settled, text, verify,
+};
 
 /// An answer as far as it comes from the log.
 #[derive(Debug, PartialEq)]
@@ -122,6 +124,7 @@ async fn answers_are_byte_equal_after_a_restart_a_deletion_of_the_views_and_a_re
     let folder = scratch();
     let server = airpost().serve(folder.path()).await;
     let orders = write_history(&server.client()).await;
+    settled(&server.client()).await;
     let live = everything(&server.client(), &orders).await;
     server.stop().await;
 

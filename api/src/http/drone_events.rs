@@ -285,8 +285,18 @@ async fn take(api: &Api, entries: Vec<Entry>) -> Result<Tally, Problem> {
         }
     }
     for event in telemetry {
+        let expecting = event.eta_next.is_some().then(|| event.clone());
         match api.live.note(*event) {
-            Observation::Newest | Observation::Superseded => tally.accepted += 1,
+            Observation::Newest => {
+                tally.accepted += 1;
+                if let Some(event) = expecting
+                    && let Err(error) = api.ingest.expect(&event).await
+                {
+                    // What is lost of it the next one says again.
+                    tracing::debug!(%error, "a delivery does not know when its drone expects to be there");
+                }
+            }
+            Observation::Superseded => tally.accepted += 1,
             Observation::Repeated => tally.duplicates += 1,
         }
     }
