@@ -22,6 +22,8 @@ use super::packages::ReservationRefusal;
 use super::scheduling::{Advancing, Look, record_consequences};
 use super::transact::{Application, Done, Draft, Precondition, Request, TransactError};
 
+pub mod handover;
+
 /// A delivery that was changed, and the operation that says what comes of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Changed {

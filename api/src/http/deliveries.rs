@@ -40,6 +40,7 @@ use crate::application::{ClientRequest, Done, Failure, LoadError, Precondition, 
 
 pub(super) mod order;
 mod past;
+mod handover;
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -52,6 +53,7 @@ pub(super) fn routes() -> Router<Api> {
         .route("/v1/deliveries/{id}/return", post(bring_back))
         .route("/v1/deliveries/{id}/status", get(status))
         .route("/v1/deliveries/{id}/history", get(history))
+        .merge(handover::routes())
 }
 
 async fn create(

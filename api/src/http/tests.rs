@@ -23,6 +23,7 @@ use crate::ingest::IngestLimits;
 mod deliveries;
 mod drone_events;
 mod feed;
+mod handover;
 mod holding;
 mod idempotency;
 mod lists;
