@@ -7,13 +7,11 @@ use domain::codec::StoredEvent;
 use domain::decider::{Decider, Occurrence};
 use domain::delivery::{
     Anomaly, CancelReason, Confirmation, Delivery, DeliveryCommand, DeliveryEvent, Diversion,
-    Ending, Estimate, HoldReason, HubPlace, LoadVerdict, Nearness, RejectReason, ReleaseMethod,
-    ReopenedAs, Report, Reported, ReturnedTo,
+    Ending, HoldReason, HubPlace, LoadVerdict, Nearness, ReleaseMethod, Report, Reported,
+    ReturnedTo,
 };
 use domain::drone::Sender;
-use domain::id::{
-    DroneId, ExternalId, FactId, FleetId, MissionId, OperationId, ProofHash, SessionId,
-};
+use domain::id::{DroneId, ExternalId, FactId, FleetId, OperationId, ProofHash, SessionId};
 use domain::quantity::DistanceM;
 use domain::scheduling::{OperationEvent, OperationKind};
 use domain::session::{ParkReason, Parked, ReceivedFact, Session, SessionEvent};
@@ -32,6 +30,10 @@ use proptest::sample::select;
 use uuid::Uuid;
 
 use crate::test_log::{Appending, TestLog, at, contact, delivery, mission, order, stream_id, user};
+
+mod asked;
+
+use asked::{Asked, asked};
 
 /// Few of each, so that they meet again and again.
 const DELIVERIES: u128 = 6;
@@ -81,52 +83,6 @@ pub(crate) enum DeliveryStep {
     Cancel,
     Report { mission: u128, reported: Reported },
     Ask(Asked),
-}
-
-/// What is asked of a delivery beside booking and cancelling it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Asked {
-    Confirm,
-    NoteOverdue,
-    Vouch,
-    Reopen(ReopenedAs),
-    ReviseEta(i64),
-    GiveUp,
-    Reject,
-    MissDeadline,
-}
-
-impl Asked {
-    /// The command, where it is about a mission about this one.
-    fn command(self, mission: MissionId, now: Timestamp) -> DeliveryCommand {
-        let reason = Comment::new("said so").unwrap();
-        match self {
-            Self::Confirm => DeliveryCommand::Confirm {
-                kind: Confirmation::Signature,
-                proof: ProofHash::new("c0ffee").unwrap(),
-                now,
-            },
-            Self::NoteOverdue => DeliveryCommand::OverdueConfirmation { now },
-            Self::Vouch => DeliveryCommand::Vouch { reason, now },
-            Self::Reopen(to) => DeliveryCommand::Reopen { to, reason, now },
-            Self::ReviseEta(second) => DeliveryCommand::ReviseEta {
-                mission,
-                estimate: Estimate {
-                    pickup_at: Some(at(second)),
-                    dropoff_at: Some(at(second + 60)),
-                },
-                now,
-            },
-            Self::GiveUp => DeliveryCommand::GiveUp { now },
-            Self::Reject => DeliveryCommand::Reject {
-                reason: RejectReason::NoDrone,
-                now,
-            },
-            Self::MissDeadline => DeliveryCommand::MissDeadline {
-                now: Timestamp::MAX,
-            },
-        }
-    }
 }
 
 /// A command to a user, in a few words.
@@ -199,18 +155,6 @@ fn delivery_step() -> impl Strategy<Value = DeliveryStep> {
         16 => (0..3_u128, reported())
             .prop_map(|(mission, reported)| DeliveryStep::Report { mission, reported }),
         3 => asked().prop_map(DeliveryStep::Ask),
-    ]
-}
-
-fn asked() -> impl Strategy<Value = Asked> {
-    prop_oneof![
-        3 => Just(Asked::Confirm),
-        2 => Just(Asked::NoteOverdue),
-        1 => Just(Asked::Vouch),
-        2 => select(ReopenedAs::ALL).prop_map(Asked::Reopen),
-        2 => (0..1_000_i64).prop_map(Asked::ReviseEta),
-        1 => select(vec![Asked::GiveUp, Asked::Reject]),
-        1 => Just(Asked::MissDeadline),
     ]
 }
 

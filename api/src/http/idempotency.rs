@@ -158,8 +158,19 @@ impl Asked {
     /// The status that the route answers with.
     fn status(&self) -> StatusCode {
         let route = self.route();
-        let creates = matches!(route, "/v1/users" | "/v1/packages" | "/v1/deliveries");
-        let begins = route.starts_with("/v1/deliveries/") && self.method == Method::POST;
+        let creates = matches!(
+            route,
+            "/v1/users" | "/v1/packages" | "/v1/deliveries" | "/v1/deliveries/{id}/confirmations"
+        );
+        let is_heeded_at_once = matches!(
+            route,
+            "/v1/deliveries/{id}/complete"
+                | "/v1/deliveries/{id}/reopen"
+                | "/v1/deliveries/{id}/correct"
+        );
+        let begins = route.starts_with("/v1/deliveries/")
+            && self.method == Method::POST
+            && !is_heeded_at_once;
         match (creates, begins) {
             (true, _) => StatusCode::CREATED,
             (false, true) => StatusCode::ACCEPTED,

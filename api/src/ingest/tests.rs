@@ -19,6 +19,8 @@ use super::*;
 use crate::application::tests::{application_on, booked, tag_of};
 use crate::http::json::Document;
 
+mod lives;
+
 const LIMITS: IngestLimits = IngestLimits {
     park_wait: DurationMs::from_seconds(900),
     gap_wait: DurationMs::from_seconds(5),

@@ -225,6 +225,31 @@ async fn what_befalls_a_drone_shows_in_its_delivery() {
         (down.text("/condition"), down.at("/action_required")),
         ("emergency".into(), json!(true))
     );
-    let tasks = scene.get("/v1/tasks?kind=action_required").await;
+    let head = scene.head().to_string();
+    let fresh = [("min-position", head.as_str())];
+    let tasks = scene
+        .call("GET", "/v1/tasks?kind=action_required", &fresh, None)
+        .await;
     assert_eq!(tasks.text("/items/0/reason"), "emergency_landed");
+}
+
+#[tokio::test]
+async fn a_confirmation_or_an_operators_word_under_a_key_is_taken_once() {
+    let scene = Scene::new();
+    let path = flown(&scene, 7).await;
+    let right = json!({"what": "place", "now": "with the neighbour", "reason": "she rang"});
+    for (verb, body) in [("confirmations", pin()), ("correct", right)] {
+        let path = format!("{path}/{verb}");
+        let key = [("idempotency-key", "\"4711\"")];
+        let first = scene.call("POST", &path, &key, Some(body.clone())).await;
+        let head = scene.head();
+        let again = scene.call("POST", &path, &key, Some(body)).await;
+        assert_eq!(again.header("idempotency-replayed"), "?1");
+        assert_eq!(
+            (again.status, again.json()),
+            (first.status, first.json()),
+            "{verb}"
+        );
+        assert_eq!(scene.head(), head, "{verb}");
+    }
 }

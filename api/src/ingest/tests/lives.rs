@@ -1,0 +1,180 @@
+//! Random lives: whatever a drone reports of one or two missions, told in any way.
+
+use domain::delivery::Confirmation;
+
+use super::*;
+use crate::application::tests::{order, user};
+use crate::environment::Environment;
+
+/// One of every kind of fact, and of those that mean different things several.
+fn facts(delivery: DeliveryId) -> Vec<(&'static str, Value)> {
+    let delivery_id = delivery.to_string();
+    let tag = tag_of(delivery);
+    let elsewhere = json!({"lat_deg": 40.5, "lon_deg": -79.8});
+    vec![
+        ("mission_assigned", json!({"delivery_id": delivery_id})),
+        ("mission_rejected", json!({"reason": "weather"})),
+        ("mission_aborted", json!({"reason": "range"})),
+        ("departed", json!({"leg": "pickup"})),
+        ("arrived", json!({"at": "pickup"})),
+        (
+            "package_loaded",
+            json!({"tag": tag.as_str(), "mass_g": 510}),
+        ),
+        ("package_loaded", json!({"tag": "another"})),
+        ("package_loaded", json!({"mass_g": 900})),
+        ("departed", json!({"leg": "dropoff"})),
+        ("arrived", json!({"at": "dropoff"})),
+        ("arrived", json!({"at": "dropoff", "position": elsewhere})),
+        ("departed", json!({"leg": "return"})),
+        (
+            "package_released",
+            json!({"method": "winch", "confirmed": true}),
+        ),
+        (
+            "package_released",
+            json!({"method": "drop", "confirmed": false}),
+        ),
+        (
+            "package_released",
+            json!({"method": "drop", "confirmed": true, "position": elsewhere}),
+        ),
+        (
+            "recipient_verified",
+            json!({"kind": "pin", "proof_hash": "a1"}),
+        ),
+        (
+            "recipient_verified",
+            json!({"kind": "photo", "proof_hash": "b2"}),
+        ),
+        ("hold_started", json!({"reason": "weather"})),
+        ("hold_started", json!({"reason": "traffic"})),
+        ("hold_ended", json!({})),
+        ("battery", json!({"level": "low"})),
+        ("battery", json!({"level": "critical", "endurance_s": 90})),
+        ("diverted", json!({"reason": "battery", "to": "charge"})),
+        ("diverted", json!({"reason": "storm", "to": "hub"})),
+        ("link_lost", json!({})),
+        ("link_restored", json!({})),
+        ("crashed", json!({})),
+        ("lost", json!({})),
+        ("package_dropped", json!({})),
+        ("emergency_landed", json!({})),
+        ("stood_down", json!({})),
+        ("returned", json!({"to": "sender"})),
+        ("returned", json!({"to": "hub"})),
+        ("mission_completed", json!({"outcome": "landed_home"})),
+        (
+            "mission_completed",
+            json!({"outcome": "landed_elsewhere", "payload_on_board": true}),
+        ),
+    ]
+}
+
+const KINDS: usize = 35;
+
+/// A life as it happened: which facts, each of which mission; somewhere at its beginning a drone
+/// gets the first one.
+#[derive(Clone, Debug)]
+struct Life {
+    confirmation: Confirmation,
+    facts: Vec<(usize, u8)>,
+}
+
+impl Life {
+    async fn booked(&self) -> Service {
+        let store: Arc<dyn EventStore> = Arc::new(MemoryEventStore::new(Uuid::nil()));
+        let application = application_on(Arc::clone(&store));
+        let delivery = DeliveryId::from_uuid(Uuid::from_u128(1));
+        let mut order = order(user(&application, 1).await, delivery);
+        order.confirmation = self.confirmation;
+        let request = Environment::system().new_id().into();
+        application.book(request, delivery, order).await.unwrap();
+        Service {
+            store,
+            ingest: Ingest::new(application, LIMITS),
+            delivery,
+        }
+    }
+
+    fn events(&self, delivery: DeliveryId) -> Vec<Value> {
+        let kinds = facts(delivery);
+        let told = self.facts.iter().zip(1..);
+        told.map(|((kind, of), seq)| {
+            let (kind, mut own) = kinds[*kind].clone();
+            let mission = MissionId::from_uuid(Uuid::from_u128(77 + u128::from(*of)));
+            own["mission_id"] = json!(mission.to_string());
+            event("0001", seq, kind, &own)
+        })
+        .collect()
+    }
+}
+
+fn life() -> impl Strategy<Value = Life> {
+    let fact = (0..KINDS, prop_oneof![6 => Just(0u8), 1 => Just(1u8)]);
+    let confirmation = prop::sample::select(vec![Confirmation::None, Confirmation::Photo]);
+    (prop::collection::vec(fact, 3..20), 0..3usize, confirmation).prop_map(
+        |(mut facts, at, confirmation)| {
+            facts.insert(at, (0, 0));
+            Life {
+                confirmation,
+                facts,
+            }
+        },
+    )
+}
+
+/// A life, and how it is told: in which order, what twice, in which requests, each followed by a
+/// restart or not.
+fn telling() -> impl Strategy<Value = (Life, Vec<(Vec<usize>, bool)>)> {
+    let life = life().prop_flat_map(|life| {
+        let places: Vec<_> = (0..life.facts.len()).collect();
+        let again = prop::collection::vec(prop::sample::select(places.clone()), 0..8);
+        (Just(life), Just(places).prop_shuffle(), again)
+    });
+    let cuts = prop::collection::vec((1..6usize, any::<bool>()), 30);
+    (life, cuts).prop_map(|((life, mut order, again), cuts)| {
+        order.extend(again);
+        let mut rest = order.as_slice();
+        let mut requests = Vec::new();
+        for (cut, restart) in cuts {
+            let (request, later) = rest.split_at(cut.min(rest.len()));
+            requests.push((request.to_vec(), restart));
+            rest = later;
+        }
+        (life, requests)
+    })
+}
+
+#[test]
+fn there_is_a_fact_of_every_kind_that_is_understood() {
+    let all = facts(DeliveryId::from_uuid(Uuid::nil()));
+    assert_eq!(all.len(), KINDS);
+    for (kind, _) in all {
+        assert!(wire::is_understood(kind), "{kind}");
+    }
+}
+
+proptest! {
+    /// I11 over random lives.
+    #[test]
+    fn any_life_told_in_any_order_with_echoes_splits_and_restarts_is_the_same_delivery((life, requests) in telling()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let in_order = life.booked().await;
+            let events = life.events(in_order.delivery);
+            in_order.receive(&events).await;
+            let mut service = life.booked().await;
+            for (request, restart) in requests {
+                let told: Vec<_> = request.iter().map(|place| events[*place].clone()).collect();
+                service.receive(&told).await;
+                if restart {
+                    service.restart();
+                }
+            }
+            // The whole state: status, custody, condition, confirmation, milestones, anomalies.
+            prop_assert_eq!(service.delivery(), in_order.delivery());
+            Ok(())
+        })?;
+    }
+}
