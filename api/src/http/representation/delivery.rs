@@ -2,7 +2,7 @@
 
 use domain::delivery::{Failure, HoldReason, Milestone, Package, RejectReason};
 use domain::drone::Telemetry;
-use domain::id::{DeliveryId, ExternalId, MissionId, PackageId, UserId};
+use domain::id::{DeliveryId, ExternalId, MissionId, OperationId, PackageId, UserId};
 use domain::text::Comment;
 use projections::{Cancellation, ConfirmedRow, DeliveryRow, Milestones, MissionRow};
 use serde::ser::SerializeMap as _;
@@ -19,6 +19,9 @@ const VERSION: u16 = 1;
 
 /// What the address of a delivery begins with.
 const PATH: &str = "/v1/deliveries/";
+
+/// What the address of an operation begins with.
+const OPERATIONS: &str = "/v1/operations/";
 
 /// What a delivery's bytes fit into unless its texts are long.
 const BYTES_USUAL: usize = 2_048;
@@ -95,6 +98,7 @@ struct Texts {
     id: String,
     path: String,
     user: String,
+    operation: String,
 }
 
 impl Texts {
@@ -103,6 +107,7 @@ impl Texts {
         Self {
             path: [PATH, &id].concat(),
             user: id_text(UserId::PREFIX, row.order.user.uuid()),
+            operation: [OPERATIONS, &OperationId::of_booking(row.id).to_string()].concat(),
             id,
         }
     }
@@ -306,7 +311,7 @@ const fn moment_of(milestone: Milestone) -> &'static str {
     }
 }
 
-/// What is not there yet has no link.
+/// Where what belongs to it is found.
 #[derive(Serialize)]
 struct LinksForm<'r> {
     #[serde(rename = "self")]
@@ -315,7 +320,8 @@ struct LinksForm<'r> {
     history: String,
     user: String,
     events: String,
-    operation: Option<&'r str>,
+    /// The one that booked it.
+    operation: &'r str,
 }
 
 impl<'r> LinksForm<'r> {
@@ -327,7 +333,7 @@ impl<'r> LinksForm<'r> {
             history: [own, "/history"].concat(),
             user: [super::user::PATH, &texts.user].concat(),
             events: [own, "/events"].concat(),
-            operation: None,
+            operation: &texts.operation,
         }
     }
 }

@@ -45,6 +45,11 @@ async fn a_package_that_was_let_go_waits_for_its_confirmation_and_is_complete_wi
         )
     );
     assert_eq!(waits.at("/confirmed"), Value::Null);
+    let operation = scene.get(&waits.text("/links/operation")).await;
+    assert_eq!(
+        (operation.status, operation.text("/kind")),
+        (200, "schedule".into())
+    );
 
     let confirmed = scene.post(&format!("{path}/confirmations"), pin()).await;
     assert_eq!(
@@ -225,8 +230,8 @@ async fn what_befalls_a_drone_shows_in_its_delivery() {
         (down.text("/condition"), down.at("/action_required")),
         ("emergency".into(), json!(true))
     );
-    let head = scene.head().to_string();
-    let fresh = [("min-position", head.as_str())];
+    let position = scene.head().to_string();
+    let fresh = [("min-position", position.as_str())];
     let tasks = scene
         .call("GET", "/v1/tasks?kind=action_required", &fresh, None)
         .await;
