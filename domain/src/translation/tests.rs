@@ -1,13 +1,15 @@
 //! What is measured, up to the very edge.
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use uuid::Uuid;
 
 use super::*;
 use crate::decider::{Decider, Occurrence};
-use crate::delivery::{Assignment, DeliveryEvent};
-use crate::id::{DroneId, FactId, FleetId, MissionId, SessionId};
+use crate::delivery::{Assignment, Confirmation, DeliveryEvent, HoldReason};
+use crate::id::{DroneId, FactId, FleetId, MissionId, ProofHash, SessionId};
 use crate::time::Timestamp;
 
 const DECLARED_G: u32 = 500;
@@ -112,4 +114,84 @@ proptest! {
         prop_assert!(translated(false).is_some());
         prop_assert_eq!(translated(true), None);
     }
+}
+
+/// A delivery whose package is on board, and what a fact of its mission comes to.
+fn told(kind: FactKind, late: bool) -> Option<Reported> {
+    let at = Timestamp::from_micros(0).unwrap();
+    let mission = MissionId::from_uuid(Uuid::nil());
+    let order = crate::delivery::arbitrary::order();
+    let order = order
+        .new_tree(&mut TestRunner::deterministic())
+        .unwrap()
+        .current();
+    let events = [
+        DeliveryEvent::Created(Box::new(order)),
+        DeliveryEvent::Scheduled,
+        DeliveryEvent::DroneAssigned(Assignment {
+            mission,
+            fleet: sender().fleet,
+            drone: sender().drone,
+            epoch: 1,
+            eta_pickup: None,
+            eta_dropoff: None,
+        }),
+        DeliveryEvent::PickedUp {
+            mission,
+            tag: None,
+            mass: None,
+        },
+    ];
+    let delivery = Delivery::fold(&events.map(|event| Occurrence::new(event, at))).unwrap();
+    let fact = DroneFact {
+        id: FactId::new("f").unwrap(),
+        mission,
+        event_time: at,
+        position: None,
+        kind,
+    };
+    let report = translate(&fact, late, &sender(), &delivery, &Thresholds::default());
+    report.map(|report| report.reported)
+}
+
+#[test]
+fn how_a_drone_did_is_of_no_interest_once_it_was_heard_of_otherwise() {
+    for kind in [
+        FactKind::HoldStarted(HoldReason::Weather),
+        FactKind::HoldEnded,
+        FactKind::Battery(BatteryLevel::Critical),
+        FactKind::Diverted {
+            to: DivertPlace::Charge,
+            detail: None,
+        },
+        FactKind::Diverted {
+            to: DivertPlace::Hub,
+            detail: None,
+        },
+        FactKind::LinkRestored,
+    ] {
+        assert!(told(kind.clone(), false).is_some(), "{kind:?}");
+        assert_eq!(told(kind, true), None);
+    }
+}
+
+#[test]
+fn what_became_of_the_package_counts_however_late_it_is_heard_of() {
+    for kind in [
+        FactKind::PackageDropped,
+        FactKind::EmergencyLanded { detail: None },
+        FactKind::RecipientVerified {
+            kind: Confirmation::Pin,
+            proof: ProofHash::new("c0ffee").unwrap(),
+        },
+    ] {
+        assert_eq!(told(kind.clone(), true), told(kind.clone(), false));
+        assert!(told(kind, true).is_some());
+    }
+}
+
+#[test]
+fn a_low_battery_and_a_lost_link_alone_change_nothing() {
+    assert_eq!(told(FactKind::Battery(BatteryLevel::Low), false), None);
+    assert_eq!(told(FactKind::LinkLost, false), None);
 }
