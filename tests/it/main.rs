@@ -21,6 +21,7 @@ mod nine_ways;
 mod feed;
 // What is refused, and how.
 mod bad_input;
+mod mutations;
 mod cli;
 // What an operator does to a log.
 mod operations;

@@ -45,13 +45,13 @@ impl Ingest {
         }
         let request = self.expecting(bound.delivery(), telemetry);
         let done = self.application().transact(&request, |draft| {
-            let mut loaded = draft.load::<Option<Delivery>>(name)?;
-            let Some(delivery) = &loaded.state else {
+            let mut delivery = draft.load::<Option<Delivery>>(name)?;
+            let Some(known) = &delivery.state else {
                 return Ok(());
             };
-            let owner = delivery.order().user.uuid();
-            let events = Delivery::decide(&command(delivery), &loaded.state).unwrap_or_default();
-            draft.record(&mut loaded, Some(owner), None, &events);
+            let owner = known.order().user.uuid();
+            let events = Delivery::decide(&command(known), &delivery.state).unwrap_or_default();
+            draft.record(&mut delivery, Some(owner), None, &events);
             Ok(())
         });
         done.await.map(drop).map_err(only_failure)
