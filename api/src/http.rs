@@ -52,6 +52,7 @@ mod drone_events;
 mod drones;
 mod statistics;
 mod tasks;
+mod redrive;
 mod feed;
 // For whoever runs it.
 mod operations;
@@ -171,6 +172,7 @@ fn routes(api: Api, config: &Config) -> Router {
         .merge(drones::routes())
         .merge(statistics::routes())
         .merge(operations::cancelling())
+        .merge(redrive::routes())
         .route_layer(admission.clone())
         .merge(operations::routes().route_layer(admission.for_no_writes()))
         // What chooses its form by itself.

@@ -11,8 +11,11 @@ mod receive;
 mod apply;
 mod expected;
 pub mod waiting;
+// What became of it after all.
+mod redrive;
 
 pub use receive::{FactOutcome, Ingest, IngestLimits};
+pub use redrive::RedriveError;
 
 #[cfg(test)]
 mod tests;

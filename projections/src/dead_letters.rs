@@ -220,7 +220,8 @@ impl Session<'_, '_> {
                 }
                 SessionEvent::DeadLettered { seq, why } => {
                     touched.insert(*seq);
-                    self.give_up(*seq, *why, place)?;
+                    // One that was never parked came in with this record, or was held.
+                    self.give_up(*seq, *why, (place, received.get(seq).copied()))?;
                 }
                 SessionEvent::SessionOpened(_) => {}
             }
@@ -269,15 +270,12 @@ impl Session<'_, '_> {
     ) -> Result<(), ViewStoreError> {
         let mut waiting = self.waiting(seq)?.unwrap_or_default();
         waiting.received = received.or(waiting.received);
-        waiting.parked = match parked.why {
-            ParkReason::UnknownMission | ParkReason::UnknownDelivery => Some(StoredParked {
-                mission: parked.mission,
-                delivery: parked.delivery,
-                since: parked.since,
-            }),
-            // It waits for another release and is never given up.
-            ParkReason::UnknownKind => None,
-        };
+        // What nothing can bring about waits for another release and is never given up.
+        waiting.parked = parked.why.can_come_about().then_some(StoredParked {
+            mission: parked.mission,
+            delivery: parked.delivery,
+            since: parked.since,
+        });
         self.put_waiting(seq, &waiting);
         Ok(())
     }
@@ -296,7 +294,12 @@ impl Session<'_, '_> {
         Ok(())
     }
 
-    fn give_up(&mut self, seq: u64, why: ParkReason, place: u32) -> Result<(), ViewStoreError> {
+    fn give_up(
+        &mut self,
+        seq: u64,
+        why: ParkReason,
+        (place, received): (u32, Option<Received>),
+    ) -> Result<(), ViewStoreError> {
         let waiting = self.waiting(seq)?.unwrap_or_default();
         // What was given up twice is one dead letter.
         self.release(seq)?;
@@ -309,7 +312,7 @@ impl Session<'_, '_> {
             why,
             given_up_at: instant(record.recorded_at_us),
             parked: waiting.parked,
-            received: waiting.received,
+            received: received.or(waiting.received),
         };
         let position = record.position;
         let row_key = EventPlace { position, place }.after(Key::row());

@@ -19,7 +19,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::id::{DeliveryId, MissionId};
-use domain::session::{Backlog, ParkReason, Parked, SessionEvent};
+use domain::session::{Backlog, Parked, SessionEvent};
 use domain::stream::{Category, StreamName};
 use domain::time::Timestamp;
 use eventstore::{Position, Record, StreamId, StreamVersion};
@@ -264,9 +264,8 @@ fn park(
     parked: &Parked,
 ) -> Result<(), ViewStoreError> {
     unpark(view, session, seq)?;
-    match parked.why {
-        ParkReason::UnknownMission | ParkReason::UnknownDelivery => {}
-        ParkReason::UnknownKind => return Ok(()),
+    if !parked.why.can_come_about() {
+        return Ok(());
     }
     let Parked {
         why: _,

@@ -317,7 +317,7 @@ fn label(text: &str) -> Label {
 }
 
 /// What one decision has loaded and wants to append.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Draft<'a> {
     loader: &'a Loader,
     parts: Vec<Part>,

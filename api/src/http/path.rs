@@ -25,6 +25,7 @@ pub(super) enum Thing {
     Delivery,
     Drone,
     Task,
+    DeadLetter,
     Operation,
     Projection,
 }
@@ -48,6 +49,10 @@ impl Thing {
             Self::Task => {
                 "there is no such task, or its reason is gone; ids of tasks begin with tsk_, and \
                  GET /v1/tasks?status=all lists all"
+            }
+            Self::DeadLetter => {
+                "there is no such dead letter; GET /v1/dead-letters lists all, and each says its address for this in \
+                 links.redrive"
             }
             Self::Operation => {
                 "there is no such operation; ids of operations begin with opn_, and the answer to what began one \

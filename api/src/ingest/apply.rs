@@ -1,6 +1,7 @@
 //! What facts whose turn has come do to missions and deliveries.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use domain::decider::{Decider, Occurrence};
 use domain::delivery::{Anomaly, Delivery, DeliveryCommand, Report, Reported};
@@ -21,12 +22,22 @@ use crate::application::{Draft, LoadError, Loaded, record_consequences};
 pub(super) const RETRIES_MAX: usize = 16;
 
 /// What a fact that cannot be applied yet waits for: that its mission is bound, that a delivery
-/// exists, or a version that understands its kind.
+/// exists, or a version that understands its kind. Or it waits for nothing, and is given up.
 #[derive(Clone, Copy)]
 enum Waits {
     Mission(MissionId),
     Delivery(DeliveryId),
     Understanding,
+    InVain(ParkReason),
+}
+
+/// What happens if the code fails on a fact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnPanic {
+    /// It goes through to whoever applies: nothing is set apart, which costs nothing.
+    GoesThrough,
+    /// That fact is given up, and the others are applied. For the second try.
+    GivesUp,
 }
 
 /// One commit's worth of applying: every stream is loaded once and brought
@@ -42,6 +53,7 @@ pub(super) struct Applying<'a, 'd> {
     parked_now: HashMap<u64, ReceivedFact>,
     /// How many more parked facts this commit may release.
     retries_left: usize,
+    on_panic: OnPanic,
     now: Timestamp,
 }
 
@@ -50,7 +62,7 @@ impl<'a, 'd> Applying<'a, 'd> {
         draft: &'a mut Draft<'d>,
         thresholds: &'a Thresholds,
         (sender, session): (Sender, Loaded<Session>),
-        now: Timestamp,
+        (now, on_panic): (Timestamp, OnPanic),
     ) -> Self {
         let (missions, deliveries, parked_now) = Default::default();
         Self {
@@ -62,6 +74,7 @@ impl<'a, 'd> Applying<'a, 'd> {
             deliveries,
             parked_now,
             retries_left: RETRIES_MAX,
+            on_panic,
             now,
         }
     }
@@ -76,7 +89,7 @@ impl<'a, 'd> Applying<'a, 'd> {
             self.note(event);
         }
         for due in due {
-            if let Some(waits) = self.apply(&due)? {
+            if let Some(waits) = self.apply_apart(&due)? {
                 self.park(due.fact, waits);
             }
         }
@@ -89,7 +102,6 @@ impl<'a, 'd> Applying<'a, 'd> {
         let backlog = self.session.state.backlog();
         let waiting: Vec<_> = backlog
             .parked()
-            .filter(|(_, parked)| parked.why != ParkReason::UnknownKind)
             .filter(|(_, parked)| only.is_none() || parked.mission == only)
             .collect();
         let mut stored = None;
@@ -106,11 +118,18 @@ impl<'a, 'd> Applying<'a, 'd> {
             };
             // Taken before, since applying may itself release others.
             self.retries_left -= 1;
-            if self.apply(&Due { fact, late: true })?.is_none() {
-                self.parked_now.remove(&seq);
-                self.note(SessionEvent::FactUnparked { seq });
-            } else {
-                self.retries_left += 1;
+            match self.apply_apart(&Due { fact, late: true })? {
+                None => {
+                    self.parked_now.remove(&seq);
+                    self.note(SessionEvent::FactUnparked { seq });
+                }
+                Some(Waits::InVain(why)) => {
+                    self.parked_now.remove(&seq);
+                    self.note(SessionEvent::DeadLettered { seq, why });
+                }
+                Some(Waits::Mission(_) | Waits::Delivery(_) | Waits::Understanding) => {
+                    self.retries_left += 1;
+                }
             }
         }
         Ok(false)
@@ -119,7 +138,8 @@ impl<'a, 'd> Applying<'a, 'd> {
     /// Whether it is known, without the fact's body, that it has to wait on.
     fn still_waits(&mut self, parked: &Parked) -> Result<bool, LoadError> {
         match (parked.why, parked.mission) {
-            (ParkReason::UnknownKind, _) | (ParkReason::UnknownMission, None) => Ok(true),
+            (ParkReason::UnknownKind | ParkReason::CodeFailed | ParkReason::Undecodable, _)
+            | (ParkReason::UnknownMission, None) => Ok(true),
             (ParkReason::UnknownMission, Some(mission)) => {
                 Ok(self.mission(mission)?.state.is_none())
             }
@@ -153,10 +173,12 @@ impl<'a, 'd> Applying<'a, 'd> {
         Ok(stored.as_ref().and_then(|facts| facts.get(&seq).cloned()))
     }
 
-    /// Lets a fact wait on. That what it waits for is not there is a condition
+    /// Lets a fact wait on, or gives it up at once where it would wait in vain. That what it waits for is not there is a condition
     /// of the commit: so whatever brings it comes later in the log, and finds the fact waiting.
     fn park(&mut self, fact: ReceivedFact, waits: Waits) {
+        let seq = fact.seq;
         let (why, delivery) = match waits {
+            Waits::InVain(why) => return self.note(SessionEvent::DeadLettered { seq, why }),
             Waits::Understanding => (ParkReason::UnknownKind, None),
             Waits::Mission(mission) => {
                 if let Some(mission) = self.missions.get(&mission) {
@@ -171,7 +193,7 @@ impl<'a, 'd> Applying<'a, 'd> {
                 (ParkReason::UnknownDelivery, Some(delivery))
             }
         };
-        let (seq, mission, since) = (fact.seq, fact.mission, fact.received_at);
+        let (mission, since) = (fact.mission, fact.received_at);
         let parked = Parked {
             why,
             mission,
@@ -179,7 +201,7 @@ impl<'a, 'd> Applying<'a, 'd> {
             since,
         };
         self.note(SessionEvent::FactParked { seq, parked });
-        if why != ParkReason::UnknownKind {
+        if why.can_come_about() {
             self.parked_now.insert(seq, fact);
         }
     }
@@ -201,10 +223,59 @@ impl<'a, 'd> Applying<'a, 'd> {
         );
     }
 
+    /// Applies a fact that was given up, once more and as a late one. Says what
+    /// it still waits for; then nothing is recorded.
+    pub(super) fn redrive(&mut self, fact: ReceivedFact) -> Result<Option<ParkReason>, LoadError> {
+        let seq = fact.seq;
+        Ok(match self.apply(&Due { fact, late: true })? {
+            None => {
+                self.note(SessionEvent::FactUnparked { seq });
+                None
+            }
+            Some(Waits::Mission(_)) => Some(ParkReason::UnknownMission),
+            Some(Waits::Delivery(_)) => Some(ParkReason::UnknownDelivery),
+            Some(Waits::Understanding) => Some(ParkReason::UnknownKind),
+            Some(Waits::InVain(why)) => Some(why),
+        })
+    }
+
+    /// Applies one fact; one on which the code fails is set apart if that is
+    /// asked for, with all that it began undone.
+    fn apply_apart(&mut self, due: &Due) -> Result<Option<Waits>, LoadError> {
+        if self.on_panic == OnPanic::GoesThrough {
+            return self.apply(due);
+        }
+        let draft = self.draft.clone();
+        let session = self.session.clone();
+        let (missions, deliveries) = (self.missions.clone(), self.deliveries.clone());
+        let (parked_now, retries_left) = (self.parked_now.clone(), self.retries_left);
+        // All that it can leave half done is put back below.
+        match catch_unwind(AssertUnwindSafe(|| self.apply(due))) {
+            Ok(applied) => applied,
+            Err(_panic) => {
+                let (sender, seq) = (&self.sender, due.fact.seq);
+                tracing::error!(drone = %sender.drone, session = %sender.session, seq, "a fact was given up: the code fails on it");
+                *self.draft = draft;
+                self.session = session;
+                (self.missions, self.deliveries) = (missions, deliveries);
+                (self.parked_now, self.retries_left) = (parked_now, retries_left);
+                Ok(Some(Waits::InVain(ParkReason::CodeFailed)))
+            }
+        }
+    }
+
     /// Applies one fact, or says what it has to wait for.
     fn apply(&mut self, due: &Due) -> Result<Option<Waits>, LoadError> {
+        #[cfg(test)]
+        super::tests::panic_where_asked(&due.fact);
         let Some(fact) = wire::interpret(&due.fact) else {
-            return Ok(Some(Waits::Understanding));
+            // What a kind without a mission could mean is not understood either.
+            let is_known = due.fact.mission.is_some() && wire::is_understood(&due.fact.kind);
+            return Ok(Some(if is_known {
+                Waits::InVain(ParkReason::Undecodable)
+            } else {
+                Waits::Understanding
+            }));
         };
         let mission = self.mission(fact.mission)?.state.clone();
         match (mission, &fact.kind) {

@@ -1,6 +1,7 @@
 //! Taking facts in: each sender's in the order of their numbers, some at a time.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use domain::actor::{Actor, ActorKind};
@@ -9,11 +10,11 @@ use domain::id::{DroneId, FleetId};
 use domain::session::{ReceivedFact, Session, Step, Verdict};
 use domain::stream::StreamName;
 use domain::time::DurationMs;
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt as _, StreamExt, stream};
 use uuid::Uuid;
 
-use super::apply::Applying;
-use crate::application::{Application, Done, Failure, Request, TransactError};
+use super::apply::{Applying, OnPanic};
+use crate::application::{Application, Done, Draft, Failure, LoadError, Request, TransactError};
 
 /// Most facts taken in by one commit.
 ///
@@ -166,20 +167,38 @@ impl Ingest {
         T: Default,
     {
         let now = self.application.now()?;
-        self.application
-            .transact(request, |draft| {
-                let session = draft.load::<Session>(name)?;
-                let (value, step) = step(&session.state);
-                let Some(sender) = sender.or(session.state.sender()).cloned() else {
-                    return Ok(value);
-                };
-                let thresholds = self.application.thresholds();
-                Applying::new(draft, thresholds, (sender, session), now)
-                    .take(step.events, step.due)?;
-                Ok(value)
-            })
-            .await
-            .map_err(only_failure)
+        self.apply_all(request, |draft, on_panic| {
+            let session = draft.load::<Session>(name)?;
+            let (value, step) = step(&session.state);
+            let Some(sender) = sender.or(session.state.sender()).cloned() else {
+                return Ok(value);
+            };
+            let thresholds = self.application.thresholds();
+            Applying::new(draft, thresholds, (sender, session), (now, on_panic))
+                .take(step.events, step.due)?;
+            Ok(value)
+        })
+        .await
+    }
+
+    /// Decides and appends, and does so once more if the code fails on one of
+    /// the facts: then that one is given up and does not keep the others waiting.
+    pub(super) async fn apply_all<T>(
+        &self,
+        request: &Request,
+        mut decide: impl FnMut(&mut Draft<'_>, OnPanic) -> Result<T, LoadError>,
+    ) -> Result<Done<T>, Failure> {
+        let mut tried = async |on_panic| {
+            let decide = |draft: &mut Draft<'_>| Ok(decide(draft, on_panic)?);
+            let done = self.application.transact(request, decide).await;
+            done.map_err(only_failure)
+        };
+        // Nothing of a try that failed is left: it is appended as a whole or not at all.
+        let first = AssertUnwindSafe(tried(OnPanic::GoesThrough)).catch_unwind();
+        match first.await {
+            Ok(done) => done,
+            Err(_panic) => tried(OnPanic::GivesUp).await,
+        }
     }
 
     /// What a step of a session is called: the same for every try of the same step.

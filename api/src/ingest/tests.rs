@@ -19,7 +19,10 @@ use super::*;
 use crate::application::tests::{application_on, booked, tag_of};
 use crate::http::json::Document;
 
+mod given_up;
 mod lives;
+
+pub(super) use given_up::panic_where_asked;
 
 const LIMITS: IngestLimits = IngestLimits {
     park_wait: DurationMs::from_seconds(900),

@@ -17,7 +17,7 @@ use projections::{Deadlines, DueSession, QueryError, Views};
 use tokio::sync::watch;
 
 use super::apply::{Applying, RETRIES_MAX};
-use super::receive::{Ingest, only_failure};
+use super::receive::Ingest;
 use crate::application::Failure;
 
 /// How often it is looked whether something need not wait any longer, in real
@@ -175,15 +175,16 @@ impl Ingest {
         for _ in 0..=PARKED_FACTS_MAX / RETRIES_MAX {
             let now = self.application().now()?;
             let request = self.request("retry", name, sender.as_ref(), self.round());
-            let retried = self.application().transact(&request, |draft| {
+            let retried = self.apply_all(&request, |draft, on_panic| {
                 let session = draft.load::<Session>(name)?;
                 let Some(sender) = session.state.sender().cloned() else {
                     return Ok(false);
                 };
                 let thresholds = self.application().thresholds();
-                Ok(Applying::new(draft, thresholds, (sender, session), now).retry_parked(None)?)
+                Applying::new(draft, thresholds, (sender, session), (now, on_panic))
+                    .retry_parked(None)
             });
-            let may_be_more = retried.await.map_err(only_failure)?.value;
+            let may_be_more = retried.await?.value;
             if !may_be_more {
                 break;
             }
@@ -192,7 +193,7 @@ impl Ingest {
     }
 
     /// Tells one try from the next where nothing else does.
-    fn round(&self) -> impl Iterator<Item = Vec<u8>> {
+    pub(super) fn round(&self) -> impl Iterator<Item = Vec<u8>> {
         std::iter::once(
             self.application()
                 .environment()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::event::{ParkReason, Parked, SessionEvent};
+use super::event::{Parked, SessionEvent};
 use crate::time::{DurationMs, Timestamp};
 
 /// The numbers of a session: which is next, which are held, which are parked.
@@ -125,14 +125,12 @@ impl Backlog {
                 turns.extend(self.take_turns());
                 turns
             }
-            // Nothing that can happen releases a kind that is not understood:
-            // it lies in the log until a later version does.
-            SessionEvent::FactParked { seq, parked } if parked.why == ParkReason::UnknownKind => {
-                self.parked.remove(seq);
-                Vec::new()
-            }
             SessionEvent::FactParked { seq, parked } => {
-                self.parked.insert(*seq, *parked);
+                if parked.why.can_come_about() {
+                    self.parked.insert(*seq, *parked);
+                } else {
+                    self.parked.remove(seq);
+                }
                 Vec::new()
             }
             SessionEvent::FactUnparked { seq } | SessionEvent::DeadLettered { seq, why: _ } => {

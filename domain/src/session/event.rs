@@ -23,17 +23,19 @@ pub enum SessionEvent {
         /// What it waits for.
         parked: Parked,
     },
-    /// What a parked fact waited for came about; it was applied.
+    /// What a parked fact waited for came about, or one that was given up was
+    /// driven once more; it was applied.
     FactUnparked {
         /// Its number.
         seq: u64,
     },
-    /// What a parked fact waited for did not come about in time. It stays in
-    /// the log, and has no effect unless somebody drives it once more.
+    /// What a parked fact waited for did not come about in time, or it cannot be
+    /// applied at all. It stays in the log, and has no effect unless somebody
+    /// drives it once more: then `FactUnparked` follows.
     DeadLettered {
         /// Its number.
         seq: u64,
-        /// What it waited for.
+        /// What it waited for, or what is the matter with it.
         why: ParkReason,
     },
 }
@@ -75,7 +77,8 @@ pub struct Parked {
 }
 
 crate::delivery::words! {
-    /// What a parked fact waits for.
+    /// Why a fact is not applied though its turn has come: what a parked one
+    /// waits for, or, from the fourth on, what keeps it from ever being parked.
     ParkReason {
         /// Its mission is not bound to a delivery.
         UnknownMission "unknown_mission",
@@ -83,5 +86,22 @@ crate::delivery::words! {
         UnknownDelivery "unknown_delivery",
         /// This version does not know what to do with this kind of fact.
         UnknownKind "unknown_kind",
+        /// The code fails on it. It was given up at once, so that the others go on.
+        CodeFailed "code_failed",
+        /// Its kind is known, and what it says cannot be read as one.
+        Undecodable "undecodable",
+    }
+}
+
+impl ParkReason {
+    /// Whether something that may happen makes an end of it. A kind that is not
+    /// understood lies in the log until a later version does; what the code
+    /// fails on, or cannot read, was given up.
+    #[must_use]
+    pub const fn can_come_about(self) -> bool {
+        match self {
+            Self::UnknownMission | Self::UnknownDelivery => true,
+            Self::UnknownKind | Self::CodeFailed | Self::Undecodable => false,
+        }
     }
 }

@@ -220,6 +220,32 @@ fn a_fact_that_waited_in_whatever_way_is_found_in_the_log() {
 }
 
 #[test]
+fn a_fact_that_was_given_up_when_its_turn_came_is_found_in_the_log() {
+    let mut log = TestLog::new();
+    let failed = |seq| SessionEvent::DeadLettered {
+        seq,
+        why: ParkReason::CodeFailed,
+    };
+    append(&mut log, [SessionEvent::SessionOpened(sender()), fact(1)]);
+    append(&mut log, [fact(2), fact(3), failed(2)]);
+    // One that was held for one that came now.
+    append(&mut log, [fact(5)]);
+    append(&mut log, [fact(4), failed(5)]);
+    let set = log.folded();
+    let letters = letters_in(&set);
+    let numbers: Vec<u64> = letters.iter().map(|letter| letter.seq).collect();
+    assert_eq!(numbers, [5, 2]);
+    for letter in &letters {
+        assert_eq!(
+            (letter.why, &letter.parked),
+            (ParkReason::CodeFailed, &None)
+        );
+        let received = letter.received.unwrap();
+        assert_eq!(seq_at(&log, letter.stream, received), letter.seq);
+    }
+}
+
+#[test]
 fn dead_letters_come_page_by_page() {
     let mut log = TestLog::new();
     for seq in 1..=5 {

@@ -2,6 +2,7 @@
 
 use domain::decider::Occurrence;
 use domain::mission::MissionEvent;
+use domain::session::ParkReason;
 use domain::stream::StreamName;
 use proptest::prelude::*;
 

@@ -107,6 +107,10 @@ pub(crate) fn dead_letter(letter: &DeadLetter) -> Value {
         "waited_since": time_or_null(letter.since),
         "given_up_at": time(letter.given_up_at),
         "fact": letter.fact.as_ref().map(fact),
+        "links": {
+            "task": task.map(path),
+            "redrive": task.map(|task| format!("/v1/dead-letters/{task}/redrive")),
+        },
     })
 }
 

@@ -190,6 +190,10 @@ async fn a_fact_that_was_given_up_is_a_task_and_shown_as_it_came_in() {
             "received_at": "2026-11-21T00:00:00.000000Z", "clock_skewed": false,
             "data": letters.at("/items/0/fact/data"),
         },
+        "links": {
+            "task": format!("/v1/tasks/tsk_{}-7", session()),
+            "redrive": format!("/v1/dead-letters/tsk_{}-7/redrive", session()),
+        },
     });
     assert_eq!(letters.at("/items/0"), expected);
     let data = letters.at("/items/0/fact/data");

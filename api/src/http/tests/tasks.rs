@@ -181,6 +181,52 @@ async fn a_fact_that_was_given_up_is_acknowledged_until_it_is_applied() {
 }
 
 #[tokio::test]
+async fn a_fact_that_was_given_up_is_driven_once_more_when_what_it_waited_for_is_there() {
+    let scene = Scene::new();
+    let ada = scene.user("ada@example.org").await;
+    let delivery = scene.delivery(&ada).await;
+    let arrived = event("arrived", 2, &json!({"at": "pickup"}));
+    // Its assignment, which has the number before, is not there yet.
+    let departed = event("departed", 1, &json!({"leg": "pickup"}));
+    for fact in [departed, arrived] {
+        assert_eq!(send(&scene, &ONE, fact).await.at("/accepted"), 1);
+    }
+    give_up(&scene, 1).await;
+    let letters = fresh(&scene, "/v1/dead-letters").await;
+    let redrive = letters.text("/items/0/links/redrive");
+    let head = scene.head();
+    let refused = scene.call("POST", &redrive, &[], None).await;
+    assert_eq!(refused.problem(409).0, "state-conflict");
+    assert_eq!(refused.text("/reason"), "unknown_mission");
+    assert_eq!(scene.head(), head);
+
+    let assigned = event("mission_assigned", 3, &json!({"delivery_id": delivery}));
+    assert_eq!(send(&scene, &ONE, assigned).await.at("/accepted"), 1);
+    let driven = scene.call("POST", &redrive, &[], Some(json!({}))).await;
+    assert_eq!(
+        (driven.status, driven.text("/status")),
+        (200, "applied".into())
+    );
+    assert_eq!(
+        fresh(&scene, "/v1/dead-letters").await.at("/items"),
+        json!([])
+    );
+    let head = scene.head();
+    let again = scene.call("POST", &redrive, &[], None).await;
+    assert_eq!((again.status, again.body), (200, driven.body));
+    assert_eq!(scene.head(), head);
+
+    let nothing = format!("/v1/dead-letters/tsk_{}-1/redrive", session());
+    for path in [nothing.as_str(), "/v1/dead-letters/evt_1/redrive"] {
+        scene.call("POST", path, &[], None).await.problem(404);
+    }
+    let said = scene
+        .call("POST", &redrive, &[], Some(json!({"now": true})))
+        .await;
+    assert_eq!(said.problem(422).1, ["/now"]);
+}
+
+#[tokio::test]
 async fn the_feed_and_the_history_show_what_made_a_task_and_not_what_becomes_of_it() {
     let (scene, delivery, path) = scene_with_task().await;
     let before = scene.get("/v1/events").await;

@@ -1,0 +1,56 @@
+//! `POST /v1/dead-letters/{id}/redrive`: a fact that was given up, once more.
+//!
+//! It needs no key: a fact is applied once, however often it is driven.
+
+use axum::Router;
+use axum::body::HttpBody as _;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
+use axum::routing::post;
+use domain::task::TaskId;
+use serde_json::json;
+
+use super::Api;
+use super::answer::{at, failed, json as json_answer};
+use super::body::JSON;
+use super::fields;
+use super::path::{PathId, Thing, no_query, unknown};
+use super::prefer::Preferences;
+use super::problem::{Problem, ProblemKind};
+use crate::application::TransactError;
+use crate::ingest::RedriveError;
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new().route("/v1/dead-letters/{id}/redrive", post(redrive))
+}
+
+async fn redrive(
+    State(api): State<Api>,
+    id: PathId,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    no_query(&parts.uri)?;
+    let id: TaskId = id.parse(Thing::DeadLetter)?;
+    // There is nothing to say.
+    if !body.is_end_stream() || parts.headers.contains_key(CONTENT_TYPE) {
+        let document = api.bodies.read_json(&parts.headers, body, &[JSON]).await?;
+        fields::read(document, |_| Some(()))?;
+    }
+    let done = api.ingest.redrive(id).await.map_err(|error| match error {
+        TransactError::Failed(failure) => failed(&failure),
+        TransactError::Rejected(RedriveError::Unknown) => unknown(Thing::DeadLetter),
+        TransactError::Rejected(RedriveError::StillWaits(why)) => Problem::new(
+            ProblemKind::StateConflict,
+            format!(
+                "the fact cannot be applied now either ({why}), so nothing was changed; see to that, then drive it again"
+            ),
+        )
+        .with_member("reason", json!(why.word())),
+    })?;
+    let body = json!({ "task_id": id.to_string(), "status": "applied" });
+    let response = at(done.position, json_answer(StatusCode::OK, &body));
+    Ok(Preferences::of(&parts.headers).apply_return(response))
+}
