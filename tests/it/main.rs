@@ -29,6 +29,7 @@ mod findings;
 // Clients at the same moment.
 mod race;
 mod idempotency;
+mod packages;
 // Faults.
 mod crash;
 mod kills;

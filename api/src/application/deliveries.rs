@@ -18,7 +18,7 @@ use domain::time::Timestamp;
 
 use super::keyed::ClientRequest;
 use super::load::{LoadError, Loaded};
-use super::packages::ReservationRefusal;
+use super::packages::{ReservationRefusal, package_of};
 use super::scheduling::{Advancing, Look, record_consequences};
 use super::transact::{Application, Done, Draft, Precondition, Request, TransactError};
 
@@ -121,7 +121,9 @@ impl Application {
                 }
             }
             let mut delivery = draft.load::<Option<Delivery>>(StreamName::delivery(id))?;
-            let order = Box::new(order.clone());
+            let mut order = Box::new(order.clone());
+            // What is only described is registered on the way, under an id that is told.
+            order.package.id = Some(package_of(&order.package, id));
             let events = Delivery::decide(&DeliveryCommand::Create { order, now }, &delivery.state)
                 .map_err(|no| TransactError::Rejected(BookingError::Rejected(no)))?;
             draft.record(&mut delivery, Some(user.uuid()), None, &events);

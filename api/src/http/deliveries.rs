@@ -14,6 +14,7 @@ use domain::delivery::{CancelReason, DeliveryRejection};
 use domain::drone::Telemetry;
 use domain::id::{DeliveryId, ExternalId, OperationId, PackageId, UserId};
 use domain::package::Declaration;
+use domain::scheduling::OperationKind;
 use domain::serviceability::Unserviceable;
 use domain::text::Comment;
 use eventstore::Position;
@@ -362,32 +363,49 @@ fn written(
     Ok(degraded(degraded_since, response))
 }
 
-/// The delivery as it was right after a change that is asked for again.
-pub(super) fn replayed(
+/// What was done to a delivery and is asked for again: the delivery as it was right
+/// after it, or, for whoever waits for what comes of it, as it is now; or the operation.
+pub(super) async fn replayed(
     api: &Api,
     id: DeliveryId,
-    status: StatusCode,
     position: Position,
+    (status, kind, preferences): (StatusCode, Option<OperationKind>, Preferences),
 ) -> Result<Response, Problem> {
     let moment = Moment {
         as_of: None,
         known_at: Some(KnownAt::Position(position)),
     };
     let found = api.views.delivery_at(id, moment);
+    let Found::There(past) = found.map_err(|error| unanswered(&error))? else {
+        return Err(unknown(Thing::Delivery));
+    };
+    let operation = kind.map(|kind| match kind {
+        OperationKind::Schedule | OperationKind::Cancel | OperationKind::Return => {
+            OperationId::of(kind, id, 0)
+        }
+        OperationKind::Reschedule => OperationId::of(kind, id, past.shown.revision),
+    });
+    let awaited = match operation {
+        Some(operation) => awaited(api, operation, preferences).await?,
+        None => Awaited::Thing,
+    };
+    let waits = preferences.wait.is_some();
+    let status = match kind {
+        Some(OperationKind::Cancel | OperationKind::Return) if !waits => StatusCode::ACCEPTED,
+        Some(_) | None => status,
+    };
     let address = if status == StatusCode::CREATED {
         LOCATION
     } else {
         CONTENT_LOCATION
     };
-    match found.map_err(|error| unanswered(&error))? {
-        Found::There(past) => {
-            let response = shown(&past.shown, status, position, &address);
-            Ok(degraded(past.degraded_since, response))
-        }
-        Found::Unknown | Found::NotKnownYet { .. } | Found::NotYet { .. } => {
-            Err(unknown(Thing::Delivery))
-        }
-    }
+    let response = if waits {
+        written(api, id, status, position, &address)?
+    } else {
+        let response = shown(&past.shown, status, position, &address);
+        degraded(past.degraded_since, response)
+    };
+    Ok(monitored(&awaited, operation, response, preferences))
 }
 
 fn shown(

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use domain::id::{DeliveryId, PackageId, UserId};
+use domain::scheduling::OperationKind;
 use domain::stream::Category;
 use domain::taken::{CommandId, TakenCommand};
 use eventstore::{Position, StreamVersion};
@@ -109,8 +110,7 @@ impl Asked {
                 "another request was carried out under this Idempotency-Key; take a new one",
             ));
         }
-        let response = self.shown(api, taken, position).await?;
-        let mut response = Preferences::of(&self.headers).apply_return(response);
+        let mut response = self.shown(api, taken, position).await?;
         let is_so = HeaderValue::from_static("?1");
         response.headers_mut().insert(IDEMPOTENCY_REPLAYED, is_so);
         Ok(Some(response))
@@ -123,23 +123,25 @@ impl Asked {
         taken: TakenCommand,
         position: Position,
     ) -> Result<Response, Problem> {
-        let status = self.status();
-        let key = taken.shown.key;
+        let preferences = Preferences::of(&self.headers);
+        let (status, key) = (self.status(), taken.shown.key);
         let version = StreamVersion::new(taken.version);
-        match taken.shown.category {
+        let response = match taken.shown.category {
             Category::User => {
-                users::replayed(api, UserId::from_uuid(key), version, status, position).await
+                users::replayed(api, UserId::from_uuid(key), version, status, position).await?
             }
             Category::Package => {
-                packages::replayed(api, PackageId::from_uuid(key), version, status, position)
+                packages::replayed(api, PackageId::from_uuid(key), version, status, position)?
             }
             Category::Delivery => {
-                deliveries::replayed(api, DeliveryId::from_uuid(key), status, position)
+                let delivery = DeliveryId::from_uuid(key);
+                let asked = (status, self.operation(), preferences);
+                return deliveries::replayed(api, delivery, position, asked).await;
             }
             Category::Task => {
                 let task = api.application.acknowledged_task(taken.shown);
                 let task = task.map_err(|error| failed(&error.into()))?;
-                tasks::acknowledged(api, task.ok_or_else(|| unknown(Thing::Task))?, position)
+                tasks::acknowledged(api, task.ok_or_else(|| unknown(Thing::Task))?, position)?
             }
             Category::EmailClaim
             | Category::ExternalIdClaim
@@ -150,31 +152,33 @@ impl Asked {
             | Category::Operation
             | Category::Dispatch => {
                 tracing::error!(shown = %taken.shown, "no answer shows such a stream");
-                Err(Problem::internal())
+                return Err(Problem::internal());
             }
+        };
+        Ok(preferences.apply_return(response))
+    }
+
+    /// The status that the route answers with, where no operation goes on.
+    fn status(&self) -> StatusCode {
+        let creates = matches!(
+            self.route(),
+            "/v1/users" | "/v1/packages" | "/v1/deliveries" | "/v1/deliveries/{id}/confirmations"
+        );
+        if creates {
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
         }
     }
 
-    /// The status that the route answers with.
-    fn status(&self) -> StatusCode {
-        let route = self.route();
-        let creates = matches!(
-            route,
-            "/v1/users" | "/v1/packages" | "/v1/deliveries" | "/v1/deliveries/{id}/confirmations"
-        );
-        let is_heeded_at_once = matches!(
-            route,
-            "/v1/deliveries/{id}/complete"
-                | "/v1/deliveries/{id}/reopen"
-                | "/v1/deliveries/{id}/correct"
-        );
-        let begins = route.starts_with("/v1/deliveries/")
-            && self.method == Method::POST
-            && !is_heeded_at_once;
-        match (creates, begins) {
-            (true, _) => StatusCode::CREATED,
-            (false, true) => StatusCode::ACCEPTED,
-            (false, false) => StatusCode::OK,
+    /// What goes on with a delivery after a request to this route, if anything.
+    fn operation(&self) -> Option<OperationKind> {
+        match self.route() {
+            "/v1/deliveries" => Some(OperationKind::Schedule),
+            "/v1/deliveries/{id}" => Some(OperationKind::Reschedule),
+            "/v1/deliveries/{id}/cancel" => Some(OperationKind::Cancel),
+            "/v1/deliveries/{id}/return" => Some(OperationKind::Return),
+            _ => None,
         }
     }
 }

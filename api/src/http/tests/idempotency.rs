@@ -30,6 +30,8 @@ fn answer(answer: &Answer) -> (u16, Vec<Option<&str>>, Value) {
         "location",
         "content-location",
         "stream-position",
+        "link",
+        "preference-applied",
         "content-type",
     ];
     let headers = names
@@ -149,7 +151,6 @@ async fn an_answer_is_that_of_the_first_time_however_far_things_have_moved_on() 
     assert_eq!(answer(&asked.send(&scene, &order).await), answer(&booked));
     // The state that it was based on is gone, which is what it did itself.
     assert_eq!(answer(&reschedule(&scene).await), answer(&rescheduled));
-    // What was seen to stays so.
     let minimal = [("idempotency-key", "k"), ("prefer", "return=minimal")];
     let minimal = scene
         .call("POST", "/v1/deliveries", &minimal, Some(order))
@@ -157,6 +158,33 @@ async fn an_answer_is_that_of_the_first_time_however_far_things_have_moved_on() 
     assert_eq!((minimal.status, minimal.body.len()), (201, 0));
     assert_eq!(minimal.header("preference-applied"), "return=minimal");
     assert_eq!(minimal.header("location"), delivery);
+}
+
+#[tokio::test]
+async fn whoever_was_told_of_an_operation_is_told_of_it_again() {
+    let scene = Scene::new();
+    let order = order(&scene.user("ada@example.org").await);
+    let book = async || {
+        let headers = [("idempotency-key", "k"), ("prefer", "respond-async")];
+        let body = Some(order.clone());
+        scene.call("POST", "/v1/deliveries", &headers, body).await
+    };
+    let first = book().await;
+    assert_eq!(first.status, 202, "{first:?}");
+    assert!(first.header("location").starts_with("/v1/operations/opn_"));
+    let head = scene.head();
+    let again = book().await;
+    assert_eq!(answer(&again), answer(&first));
+    assert_eq!(again.header("idempotency-replayed"), "?1");
+    let waiting = [("idempotency-key", "k"), ("prefer", "wait=5")];
+    let waited = scene
+        .call("POST", "/v1/deliveries", &waiting, Some(order.clone()))
+        .await;
+    assert_eq!(
+        (waited.status, waited.text("/status")),
+        (201, "scheduled".into())
+    );
+    assert_eq!(scene.head(), head);
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! Packages: registered, read, declared anew, kept for a delivery.
 
+use domain::claim::TagClaimEvent;
 use domain::codec::StoredEvent as _;
-use domain::id::{DeliveryId, PackageId};
+use domain::id::{DeliveryId, PackageId, Tag};
 use domain::package::PackageEvent;
 
 use super::*;
@@ -21,6 +22,21 @@ async fn keep(scene: &Scene, id: &str) -> DeliveryId {
     let name = StreamName::package(id);
     scene.decided(name, kind, reserved.payload).await;
     delivery
+}
+
+/// Has a delivery let its package go, as that process does at the end.
+async fn let_go(scene: &Scene, id: &str, tag: &Tag, delivery: &str) {
+    let delivery: DeliveryId = delivery.parse().unwrap();
+    let id: PackageId = id.parse().unwrap();
+    let package = PackageEvent::PackageReleased { delivery }.encode();
+    let claim = TagClaimEvent::TagReleased { delivery }.encode();
+    for (name, event) in [
+        (StreamName::package(id), package),
+        (StreamName::tag_claim(tag), claim),
+    ] {
+        let kind = (event.event_type, event.schema);
+        scene.decided(name, kind, event.payload).await;
+    }
 }
 
 #[tokio::test]
@@ -223,4 +239,51 @@ async fn a_registered_package_is_ordered_by_its_id_alone() {
         let refused = scene.post("/v1/deliveries", body.clone()).await;
         assert_eq!(refused.problem(422).1, ["/package/id"]);
     }
+}
+
+#[tokio::test]
+async fn a_tag_and_the_package_with_it_are_in_one_delivery_that_is_not_over() {
+    let scene = Scene::new();
+    let user = scene.user("ada@example.org").await;
+    let body = order(&user);
+    let booked = scene.post("/v1/deliveries", body.clone()).await;
+    let delivery = format!("/v1/deliveries/{}", booked.text("/id"));
+    // It was registered on the way.
+    let package = format!("/v1/packages/{}", booked.text("/package/id"));
+    let registered = scene.get(&package).await;
+    assert_eq!(registered.at("/delivery_id"), booked.at("/id"));
+    assert_eq!(registered.at("/tag"), body["package"]["tag"]);
+
+    let head = scene.head();
+    let again = scene.post("/v1/deliveries", body.clone()).await;
+    assert_eq!(again.problem(409).0, "tag-in-use");
+    assert_eq!(again.text("/href"), delivery);
+    let mut named = order(&user);
+    named["package"] = json!({"id": booked.at("/package/id")});
+    let taken = scene.post("/v1/deliveries", named.clone()).await;
+    assert_eq!(taken.problem(409).0, "package-reserved");
+    assert_eq!(taken.text("/href"), delivery);
+    assert_eq!(scene.head(), head, "a refusal wrote something");
+
+    let tag = Tag::new(body["package"]["tag"].as_str().unwrap()).unwrap();
+    let_go(
+        &scene,
+        &booked.text("/package/id"),
+        &tag,
+        &booked.text("/id"),
+    )
+    .await;
+    assert_eq!(scene.get(&package).await.at("/delivery_id"), Value::Null);
+    let second = scene.post("/v1/deliveries", named).await;
+    assert_eq!(second.status, 201, "{second:?}");
+    assert_eq!(
+        scene.get(&package).await.at("/delivery_id"),
+        second.at("/id")
+    );
+    let third = scene.post("/v1/deliveries", body).await;
+    assert_eq!(third.problem(409).0, "tag-in-use");
+    assert_eq!(
+        third.text("/href"),
+        format!("/v1/deliveries/{}", second.text("/id"))
+    );
 }
