@@ -56,7 +56,7 @@ Try it: airpost demo";
 enum Command {
     /// Run the service
     Serve(Box<Config>),
-    /// Run the service on a scratch folder and fly a recorded flight
+    /// Run the service on a scratch folder, fly a recorded flight, and live in a small city
     Demo(DemoOptions),
     /// Order deliveries and play the fleet that flies them, through a service's public door, and
     /// check what became of each: of a generated city whose drones, customers and troubles follow

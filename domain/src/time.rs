@@ -144,10 +144,11 @@ impl TimeScale {
 
     /// So many times as fast; `None` for 0 and for more than [`TimeScale::MAX`].
     #[must_use]
-    pub fn new(times: u32) -> Option<Self> {
-        NonZeroU32::new(times)
-            .filter(|times| times.get() <= Self::MAX)
-            .map(Self)
+    pub const fn new(times: u32) -> Option<Self> {
+        match NonZeroU32::new(times) {
+            Some(times) if times.get() <= Self::MAX => Some(Self(times)),
+            Some(_) | None => None,
+        }
     }
 
     /// How many times as fast as usual.

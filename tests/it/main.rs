@@ -9,6 +9,7 @@ mod answers;
 mod story;
 // A delivery's whole life.
 mod flight;
+mod simulate;
 mod views;
 mod lists;
 mod time_travel;

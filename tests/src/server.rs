@@ -351,6 +351,14 @@ impl Server {
     /// # Panics
     /// When it ended by itself before.
     pub async fn kill(mut self) {
+        self.kill_in_place().await;
+    }
+
+    /// The same; what it said and logged can still be read.
+    ///
+    /// # Panics
+    /// As [`Server::kill`].
+    pub async fn kill_in_place(&mut self) {
         let ended = self.child.try_wait().expect("a child can be asked");
         assert!(
             ended.is_none(),

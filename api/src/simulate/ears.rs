@@ -28,7 +28,9 @@ const LINE_BYTES_MAX: usize = 1024 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Request {
     pub(super) mission: MissionId,
-    /// Where the package is.
+    /// Whether the package is at a hub; where that is, the fleet knows.
+    pub(super) is_at_hub: bool,
+    /// Where its sender is.
     pub(super) pickup: GeoPoint,
 }
 
@@ -145,8 +147,11 @@ impl Heard {
         match name {
             "MissionRequested" => {
                 let request = mission().and_then(|mission| {
-                    let pickup = point_at("/data/pickup", item)?;
-                    Some(Request { mission, pickup })
+                    Some(Request {
+                        mission,
+                        is_at_hub: text_at("/data/from", item) == "hub",
+                        pickup: point_at("/data/pickup", item)?,
+                    })
                 });
                 // Asked for once more it is the same mission.
                 if let Some(request) = request
@@ -211,8 +216,9 @@ mod tests {
     fn a_mission_that_is_asked_for_again_is_heard_once_and_counts_as_no_event_of_the_delivery() {
         let (ears, delivery) = ears();
         let mission = MissionId::from_uuid(Uuid::from_u128(9));
-        let asked =
-            json!({"mission_id": mission.to_string(), "pickup": {"lat": 40.5, "lon": -79.5}});
+        let asked = json!({
+            "mission_id": mission.to_string(), "from": "hub", "pickup": {"lat": 40.5, "lon": -79.5},
+        });
         for name in [
             "Created",
             "MissionRequested",
@@ -225,7 +231,13 @@ mod tests {
         assert_eq!(heard.types, ["Created"]);
         assert_eq!((heard.sequence, heard.fold.status), (1, "pending"));
         let pickup = GeoPoint::from_degrees(40.5, -79.5).unwrap();
-        assert_eq!(heard.requests, [Request { mission, pickup }]);
+        let is_at_hub = true;
+        let request = Request {
+            mission,
+            is_at_hub,
+            pickup,
+        };
+        assert_eq!(heard.requests, [request]);
         assert!(heard.unwanted.contains(&mission));
     }
 

@@ -15,7 +15,7 @@ pub(super) struct Fold {
     /// Before it was asked to be cancelled.
     former: &'static str,
     /// Whether the package is at a hub or comes from one.
-    pub(super) is_at_hub: bool,
+    is_at_hub: bool,
     /// How often its life ended without going on.
     pub(super) outcomes: u32,
     /// How often something was recorded that cannot be.
@@ -51,7 +51,7 @@ impl Fold {
                 "loaded"
             }
             "InTransit" => "in_transit",
-            "ArrivedAtDropoff" => "at_dropoff",
+            "ArrivedAtDropoff" | "Released" => "at_dropoff",
             "DeliveryComplete" => "complete",
             "ReturnStarted" => "returning",
             "ArrivedAtHub" => {

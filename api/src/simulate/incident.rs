@@ -73,7 +73,11 @@ enum Moment {
 
 impl Incident {
     pub(super) fn draw(lot: &Lot, errand: &Errand<'_>, faults: &Faults) -> Option<Self> {
-        let kinds = faults.incidents();
+        let mut kinds = faults.incidents();
+        if errand.is_at_hub {
+            // What is wrong with a package is found out where it comes from.
+            kinds.retain(|kind| *kind != Fault::WrongTag);
+        }
         let delivery = lot.of_attempt(0);
         if kinds.contains(&Fault::Rejected) && delivery.dice("stubborn").happens(STUBBORN_PERMILLE)
         {
@@ -279,6 +283,12 @@ fn in_the_air(dice: &mut Dice) -> Stage {
 
 fn bring_back(writer: &mut Writer<'_>, way: Way) -> Struck {
     writer.stay(180);
+    // Only what may be brought once more waits at a hub.
+    let is_kept = writer.errand.order.is_held;
+    let way = match way {
+        Way::ToHub if !is_kept => Way::ToSender,
+        Way::ToHub | Way::ToSender | Way::BrokenOff => way,
+    };
     if way == Way::BrokenOff {
         let why = json!({"reason": "operations", "detail": "nobody takes it"});
         writer.tell("mission_aborted", why);
@@ -301,7 +311,7 @@ fn cancel(writer: &mut Writer<'_>, moment: Moment) -> Struck {
     writer.steps.push(Step::Cancel { is_taken });
     match moment {
         Moment::BeforeAssignment => {
-            writer.tell("mission_assigned", json!({}));
+            writer.tell_until_seen("mission_assigned", json!({}));
             writer.stand_down();
             Struck::Ended
         }

@@ -23,7 +23,7 @@ use super::order::Order;
 use super::script::{Errand, Script, Step, Telling, script};
 
 /// How long the service may take for whatever is waited for.
-const PATIENCE: Duration = Duration::from_mins(3);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How fast drones fly, metres a second.
 const SPEED_MPS: f64 = 15.0;
@@ -98,7 +98,7 @@ async fn see_through(
             break Ok(());
         };
         flown += 1;
-        let errand = (delivery, order, request, now.fold.is_at_hub);
+        let errand = (delivery, order, request);
         let (mut flight, script) = Flight::prepare(world, errand, (flown, heard.clone()))?;
         lived.faults.extend(&script.faults);
         lived.is_odd |= script.is_odd;
@@ -114,8 +114,25 @@ async fn see_through(
     for home in on_their_way_home.join_all().await {
         home?;
     }
+    if seen.is_ok() {
+        // What was said last may have had a consequence that the feed has yet to tell.
+        let all = sequence_of(&world.client, delivery).await?;
+        wait_for(&mut heard, "the end of the feed", |heard| {
+            heard.sequence >= all
+        })
+        .await?;
+    }
     lived.heard = heard.borrow().clone();
     seen
+}
+
+/// How many events a delivery has, whatever was heard of them so far.
+async fn sequence_of(client: &Client, delivery: DeliveryId) -> anyhow::Result<u64> {
+    let question = Question::get(format!("/v1/deliveries/{delivery}"));
+    let body = client.ask(&question).await?.success()?;
+    body.get("sequence")
+        .and_then(Value::as_u64)
+        .with_context(|| format!("a delivery without a sequence: {body}"))
 }
 
 /// Orders a delivery. Sent again, the order is the same one by its name.
@@ -159,19 +176,21 @@ struct Flight {
 impl Flight {
     fn prepare(
         world: &Arc<World>,
-        (delivery, order, request, is_at_hub): (DeliveryId, &Order, &Request, bool),
+        (delivery, order, request): (DeliveryId, &Order, &Request),
         (attempt, heard): (usize, watch::Receiver<Heard>),
     ) -> anyhow::Result<(Self, Script)> {
         let accepted = world
             .fleet
             .accept((request.mission, delivery), None)
             .context("a fleet without drones flies nothing")?;
+        let hub = City::of(world.seed).hub();
+        let is_at_hub = request.is_at_hub;
         let errand = Errand {
             order,
-            pickup: request.pickup,
+            pickup: if is_at_hub { hub } else { request.pickup },
             is_at_hub,
             base: accepted.drone.base,
-            hub: City::of(world.seed).hub(),
+            hub,
         };
         let lot = order.lot(world.seed).of_attempt(u32::try_from(attempt)?);
         let script = script(&lot, &errand, &world.faults);
@@ -218,12 +237,10 @@ impl Flight {
             Step::Fly { from, to } => self.move_to(*from, *to).await,
             Step::Stay { at, s } => self.pass(f64::from(*s), |_| *at).await,
             Step::Tell(telling) => self.tell(telling).await?,
+            Step::TellUntilSeen(telling) => self.tell_until_seen(telling).await?,
             Step::TellLate { late, meanwhile } => {
                 let kept_back = self.accepted.keep_back(late).await;
-                let before = self.sequence().await?;
-                self.tell(meanwhile).await?;
-                let going_on = "the service to go on without a fact";
-                wait_for(&mut self.heard, going_on, |heard| heard.sequence > before).await?;
+                self.tell_until_seen(meanwhile).await?;
                 self.world.client.tell([&kept_back]).await?;
             }
             Step::Restart => self.accepted.restart().await,
@@ -247,13 +264,16 @@ impl Flight {
         self.accepted.tell(&self.world.client, telling).await
     }
 
-    /// How many events the delivery has, whatever was heard of them so far.
-    async fn sequence(&self) -> anyhow::Result<u64> {
-        let question = Question::get(format!("/v1/deliveries/{}", self.delivery));
-        let body = self.world.client.ask(&question).await?.success()?;
-        body.get("sequence")
-            .and_then(Value::as_u64)
-            .with_context(|| format!("a delivery without a sequence: {body}"))
+    async fn tell_until_seen(&mut self, telling: &Telling) -> anyhow::Result<()> {
+        let before = sequence_of(&self.world.client, self.delivery).await?;
+        self.tell(telling).await?;
+        self.await_more_than(before).await
+    }
+
+    /// Waits until the delivery has more events.
+    async fn await_more_than(&mut self, before: u64) -> anyhow::Result<()> {
+        let what = "an effect of what was told";
+        wait_for(&mut self.heard, what, |heard| heard.sequence > before).await
     }
 
     async fn cancel(&self, is_taken: bool) -> anyhow::Result<()> {
@@ -288,14 +308,11 @@ impl Flight {
             return Ok(());
         };
         let base = second.drone.base;
-        let before = self.sequence().await?;
+        let before = sequence_of(&self.world.client, self.delivery).await?;
         let assigned = Telling::alone("mission_assigned", json!({}), base);
         second.tell(&self.world.client, &assigned).await?;
         // It may wait for what that drone said before.
-        wait_for(&mut self.heard, "a second drone to be noticed", |heard| {
-            heard.sequence > before
-        })
-        .await?;
+        self.await_more_than(before).await?;
         self.await_stand_down(mission).await?;
         let stood_down = Telling::alone("stood_down", json!({}), base);
         second.tell(&self.world.client, &stood_down).await

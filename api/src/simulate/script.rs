@@ -60,6 +60,9 @@ pub(super) enum Step {
     Stay { at: GeoPoint, s: u32 },
     /// The drone speaks.
     Tell(Telling),
+    /// The drone speaks, and waits until the delivery shows it: what its other missions
+    /// told too late may hold it up.
+    TellUntilSeen(Telling),
     /// A fact comes only after the service has gone on without it.
     TellLate { late: Fact, meanwhile: Telling },
     /// The sender begins anew.
@@ -261,6 +264,12 @@ impl<'a> Writer<'a> {
         let at = self.here;
         let facts = facts.map(|(kind, own)| Fact { kind, own, at });
         self.steps.push(Step::Tell(Telling::of(facts.into())));
+    }
+
+    /// Tells a fact, and waits until it has had an effect.
+    pub(super) fn tell_until_seen(&mut self, kind: &'static str, own: Value) {
+        let telling = Telling::alone(kind, own, self.here);
+        self.steps.push(Step::TellUntilSeen(telling));
     }
 
     /// Waits to hear that the mission is not wanted, and obeys.

@@ -11,13 +11,7 @@ const PERMILLE: u32 = 250;
 const LATE: [&str; 3] = ["departed", "arrived", "package_loaded"];
 
 /// Which facts change what is known of the delivery, whatever came before them.
-const SEEN: [&str; 5] = [
-    "departed",
-    "arrived",
-    "package_loaded",
-    "package_released",
-    "recipient_verified",
-];
+const SEEN: [&str; 4] = ["departed", "arrived", "package_loaded", "package_released"];
 
 /// The same steps told badly, and in which ways.
 pub(super) fn told_badly(
@@ -63,6 +57,7 @@ pub(super) fn told_badly(
 fn tellings(steps: &mut [Step]) -> impl Iterator<Item = &mut Telling> {
     steps.iter_mut().filter_map(|step| match step {
         Step::Tell(telling)
+        | Step::TellUntilSeen(telling)
         | Step::TellLate {
             meanwhile: telling, ..
         } => Some(telling),
@@ -122,6 +117,7 @@ fn only_kind(step: &Step) -> Option<&'static str> {
             _ => None,
         },
         Step::TellLate { .. }
+        | Step::TellUntilSeen(_)
         | Step::AwaitTurn
         | Step::LeaveDelivery
         | Step::Fly { .. }
@@ -142,6 +138,7 @@ fn goes_home(step: &Step) -> bool {
             .iter()
             .any(|fact| fact.own.get("leg").and_then(serde_json::Value::as_str) == Some("return")),
         Step::TellLate { .. }
+        | Step::TellUntilSeen(_)
         | Step::AwaitTurn
         | Step::LeaveDelivery
         | Step::Fly { .. }

@@ -94,7 +94,7 @@ async fn whatever_a_drone_says_in_any_trouble_is_taken_by_the_service() {
         let lot: Lot = order.lot(1).of_attempt(1);
         for step in script(&lot, &errand, &Faults::all()).steps {
             let facts = match step {
-                Step::Tell(telling) => telling.facts,
+                Step::Tell(telling) | Step::TellUntilSeen(telling) => telling.facts,
                 Step::TellLate { late, meanwhile } => [vec![late], meanwhile.facts].concat(),
                 Step::AwaitTurn
                 | Step::LeaveDelivery

@@ -24,6 +24,7 @@ fn script_of(seed: u64, number: u32, attempt: u32, faults: &Faults) -> Script {
 fn tellings(script: &Script) -> impl Iterator<Item = &Telling> {
     script.steps.iter().filter_map(|step| match step {
         Step::Tell(telling)
+        | Step::TellUntilSeen(telling)
         | Step::TellLate {
             meanwhile: telling, ..
         } => Some(telling),

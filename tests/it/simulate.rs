@@ -1,0 +1,214 @@
+//! A city of customers and drones with every trouble there is, through the public door.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tests::{Chance, Output, Server, poll_until, tally};
+
+use crate::scene::{airpost, number_from, scratch, seeded, verify};
+
+/// Deliveries of a usual run.
+const DELIVERIES: u64 = 150;
+
+/// Drones of a usual run.
+const DRONES: u64 = 20;
+
+/// Seeds of a usual run.
+const SEEDS: u64 = 1;
+
+/// Kills of a usual run.
+const KILLS: u64 = 6;
+
+/// What goes wrong.
+const FAULTS: &str = "late,duplicated,reordered,lost-telemetry,restarts,rejected,holds,low-battery,crash,wrong-tag,\
+                      recipient-absent,cancel-races,two-drones";
+
+/// The seed of the run with kills.
+const SEED_OF_KILLS: u64 = 2;
+
+/// How many times as fast time passes for what is waited for.
+const TIME_SCALE: [&str; 2] = ["--time-scale", "60"];
+
+/// The same for a service that is killed: what it waits for goes on while it is away.
+const TIME_SCALE_OF_KILLS: [&str; 2] = ["--time-scale", "20"];
+
+/// How long a simulation may take: as long as the machine needs.
+const TIME_MAX: Duration = Duration::from_hours(1);
+
+/// How large a simulation is.
+#[derive(Clone, Copy)]
+struct Size {
+    drones: u64,
+    deliveries: u64,
+}
+
+impl Size {
+    fn of_this_run() -> Self {
+        Self {
+            drones: number_from("AIRPOST_DRONES").unwrap_or(DRONES),
+            deliveries: number_from("AIRPOST_DELIVERIES").unwrap_or(DELIVERIES),
+        }
+    }
+}
+
+/// Simulates; the line of each delivery is written into `lives`.
+async fn simulate(size: Size, seed: u64, where_and_how: &[&str], lives: &Path) -> Output {
+    let (drones, deliveries) = (size.drones.to_string(), size.deliveries.to_string());
+    let (seed, lives) = (seed.to_string(), lives.to_string_lossy());
+    let city = [
+        "simulate",
+        "--faults",
+        FAULTS,
+        "--speed",
+        "max",
+        "--drones",
+        &drones,
+        "--deliveries",
+        &deliveries,
+        "--seed",
+        &seed,
+        "--lives",
+        &lives,
+    ];
+    airpost()
+        .run_for(TIME_MAX, city.iter().chain(where_and_how))
+        .await
+}
+
+/// The lives that a simulation wrote down, which must have found nothing wrong.
+#[track_caller]
+fn lives_of(output: &Output, file: &Path) -> String {
+    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    std::fs::read_to_string(file).expect("it was told to write them")
+}
+
+/// The words at one place of every line.
+fn words(lives: &str, place: usize) -> BTreeSet<&str> {
+    let each = lives.lines();
+    each.filter_map(|line| line.split(' ').nth(place)).collect()
+}
+
+/// Nobody compares two long texts by eye.
+#[track_caller]
+fn assert_same(some: &str, others: &str) {
+    for (one, other) in some.lines().zip(others.lines()) {
+        assert_eq!(one, other);
+    }
+    assert_eq!(some.lines().count(), others.lines().count());
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_each_delivery_ends_once_and_the_same_seed_gives_the_same_lives() {
+    let (size, folder) = (Size::of_this_run(), scratch());
+    let seeds = number_from("AIRPOST_SIMULATIONS").unwrap_or(SEEDS);
+    for seed in 1..=seeds {
+        let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
+        let once = lives_of(&simulate(size, seed, &TIME_SCALE, &first).await, &first);
+        // At full size the machine is busy enough with one run of each seed.
+        if seeds == SEEDS {
+            let again = lives_of(&simulate(size, seed, &TIME_SCALE, &second).await, &second);
+            assert_same(&once, &again);
+        }
+        let outcomes = words(&once, 1);
+        for outcome in ["complete", "returned", "cancelled", "failed", "rejected"] {
+            assert!(
+                outcomes.contains(outcome),
+                "none is {outcome}: {outcomes:?}"
+            );
+        }
+        assert_eq!(outcomes.len(), 5, "{outcomes:?}");
+        assert_eq!(u64::try_from(words(&once, 0).len()), Ok(size.deliveries));
+    }
+    let Size { drones, deliveries } = size;
+    tally(&format!(
+        "simulations: {seeds} of {deliveries} deliveries with {drones} drones and every trouble, each ended once, 0 findings"
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_is_killed_again_and_again_gives_the_same_lives() {
+    let (size, folder, data) = (Size::of_this_run(), scratch(), scratch());
+    let (drawn_by, mut chance) = seeded();
+    let [calm, wild] = ["calm", "wild"].map(|name| folder.path().join(name));
+    let undisturbed = simulate(size, SEED_OF_KILLS, &TIME_SCALE_OF_KILLS, &calm).await;
+    let undisturbed = lives_of(&undisturbed, &calm);
+    let events = undisturbed.split([',', '\n']).count();
+    let kills = number_from("AIRPOST_SIMULATION_KILLS").unwrap_or(KILLS);
+
+    let mut service = Service::start(&data).await;
+    let url = service.server.base().to_owned();
+    let at = ["--url", url.as_str()];
+    let disturbed = tokio::select! {
+        output = simulate(size, SEED_OF_KILLS, &at, &wild) => output,
+        () = service.be_killed(&mut chance, kills, events) => unreachable!("it goes on for good"),
+    };
+
+    assert_same(&undisturbed, &lives_of(&disturbed, &wild));
+    assert!(service.kills > 0, "it was over before the first kill");
+    let survived = service.kills;
+    service.server.stop_only().await;
+    verify(data.path()).await;
+    let Size { deliveries, .. } = size;
+    tally(&format!(
+        "kills during a simulation: {survived}; {deliveries} deliveries lived as if undisturbed; AIRPOST_SEED={drawn_by}"
+    ));
+}
+
+/// A service that is killed and comes back at the same address.
+struct Service<'d> {
+    data: &'d TempDir,
+    server: Server,
+    kills: u64,
+}
+
+impl<'d> Service<'d> {
+    async fn start(data: &'d TempDir) -> Self {
+        let server = serve(data.path(), "127.0.0.1:0").await;
+        let kills = 0;
+        Self {
+            data,
+            server,
+            kills,
+        }
+    }
+
+    /// Is killed so often while so many events come about, and comes back each time; after the
+    /// last time it goes on for good.
+    async fn be_killed(&mut self, chance: &mut Chance, kills: u64, events: usize) {
+        let address = self.server.base().trim_start_matches("http://").to_owned();
+        // On the average they are over when three quarters of everything has happened.
+        let most = u64::try_from(events).expect("a number of events") * 3 / 2 / kills.max(1);
+        for _ in 0..kills {
+            let from = position(&self.server).await.expect("it has just started");
+            let to = from + 1 + chance.below(most.max(1));
+            let what = "the simulation to get on";
+            poll_until(TIME_MAX, what, || async {
+                position(&self.server).await.filter(|now| *now >= to)
+            })
+            .await;
+            self.server.kill_in_place().await;
+            self.server = serve(self.data.path(), &address).await;
+            self.kills += 1;
+        }
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn serve(data: &Path, address: &str) -> Server {
+    let data = data.to_string_lossy();
+    let fixed = ["serve", "--data", &data, "--listen", address];
+    let server = airpost()
+        .start(fixed.iter().chain(&TIME_SCALE_OF_KILLS))
+        .await;
+    server.ready().await;
+    server
+}
+
+/// Where the log ends.
+async fn position(server: &Server) -> Option<u64> {
+    let latest = server.client().get("/v1/events?after=latest");
+    let answer = latest.try_send().await.ok()?;
+    answer.header("stream-position")?.parse().ok()
+}
