@@ -132,7 +132,10 @@ pub(crate) fn impurities(source: &Source) -> Vec<Violation> {
             &format!("the domain is pure: no `{word}`"),
         ));
     }
-    for module in MODULES {
+    // A test may hold what the domain says against a file that tells it to people.
+    let is_test = source.path.contains("/tests/") || source.path.ends_with("/tests.rs");
+    let of_tests = |module: &&str| is_test && ["fs", "env"].contains(module);
+    for module in MODULES.iter().filter(|module| !of_tests(module)) {
         let lines = source.lines_naming("std", module);
         violations.extend(flag(
             source,

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{Stage, head};
-use crate::scene::{lines, report, text};
+use super::Stage;
+use crate::scene::{lines, report, settled, text};
 
 const JSON: &str = "application/json";
 
@@ -271,7 +271,7 @@ async fn an_external_id_means_one_delivery() {
 async fn what_the_state_does_not_allow_is_409_and_names_the_state() {
     let mut stage = Stage::set().await;
     report(&stage.client, &stage.order.events()).await;
-    stage.head = head(&stage.client, &stage.user).await;
+    stage.head = settled(&stage.client).await;
     let cancel = stage.client.post(&format!("{}/cancel", stage.order.path()));
     let patch = stage
         .client
