@@ -128,6 +128,47 @@ async fn five_the_second_reschedule_leaves_the_first_in_the_history() {
 }
 
 #[tokio::test]
+async fn six_a_confirmation_is_stored_checked_and_there_to_be_read() {
+    let (mut chance, data) = (chance(), scratch_in_memory());
+    let server = airpost().serve(data.path()).await;
+    let client = server.client();
+    let order = booked(&client, &mut chance).await;
+    let mut request = order.request.clone();
+    let package = json!({"tag": "QR-signed", "size": "small", "mass_g": 500});
+    let signed = json!({"external_id": "signed", "confirmation": "photo", "package": package});
+    with(&mut request, &signed);
+    let post = client.post("/v1/deliveries").json(&request);
+    let made = post.send().await.expect(201).json();
+    let id = text(&made, "/id");
+    let path = format!("/v1/deliveries/{id}");
+    let mission = Order::mission(id, &request, &mut chance);
+    let facts = crate::scene::facts_of(Recording::load(268).events(&mission));
+    let confirm = |kind: &str, proof: &str| {
+        let post = client.post(&format!("{path}/confirmations"));
+        post.json(&json!({"kind": kind, "proof": proof})).send()
+    };
+    // Not before a drone brings it, and not by less than was asked for.
+    let early = confirm("photo", "https://example.org/1.jpg").await;
+    assert_eq!(
+        text(&early.expect_problem(409), "/current_status"),
+        "scheduled"
+    );
+    report(&client, &facts).await;
+    assert_ne!(text(&client.read(&path).await, "/status"), "complete");
+    let _ = confirm("pin", "4711").await.expect_problem(422);
+    let _ = confirm("photo", "https://example.org/1.jpg")
+        .await
+        .expect(201);
+    let shown = client.read(&path).await;
+    assert_eq!(text(&shown, "/status"), "complete");
+    assert_eq!(text(&shown, "/confirmed/kind"), "photo");
+    assert!(!text(&shown, "/confirmed/proof_hash").contains("example.org"));
+    let history = History::of(&client, id).await;
+    assert!(history.types().contains(&"Confirmed"), "{history:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn seven_what_is_complete_is_not_cancelled_and_what_is_cancelled_not_completed() {
     let (mut chance, data) = (chance(), scratch_in_memory());
     let server = airpost().serve(data.path()).await;
