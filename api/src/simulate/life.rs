@@ -239,6 +239,8 @@ impl Flight {
             Step::Tell(telling) => self.tell(telling).await?,
             Step::TellUntilSeen(telling) => self.tell_until_seen(telling).await?,
             Step::TellLate { late, meanwhile } => {
+                // It has the package from then on, whenever it gets to say so.
+                self.has_package |= late.kind == "package_loaded";
                 let kept_back = self.accepted.keep_back(late).await;
                 self.tell_until_seen(meanwhile).await?;
                 self.world.client.tell([&kept_back]).await?;
