@@ -97,6 +97,7 @@ struct Parts {
     /// share one budget of memory.
     bodies: BodyReader,
     batches: BodyReader,
+    quota: deliveries::Quota,
     skew_max: DurationMs,
 }
 
@@ -133,6 +134,7 @@ pub fn interface(services: Services, config: &Config, stopping: watch::Receiver<
         rebuilds: operations::Rebuilds::default(),
         batches: bodies.with_bytes_max(config.http.batch_bytes_max),
         bodies,
+        quota: deliveries::Quota::new(config.scheduling.deliveries_per_user_max),
         skew_max: config.ingest.clock_skew(),
         ingest,
         views,

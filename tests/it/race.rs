@@ -64,6 +64,47 @@ async fn the_same_order_sent_at_once_is_one_delivery() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_users_orders_as_many_are_taken_as_their_quota_leaves() {
+    let (folder, mut chance) = (scratch(), chance());
+    let limited = airpost().with_setting("AIRPOST_DELIVERIES_PER_USER_MAX", "3");
+    let server = limited.serve(folder.path()).await;
+    let client = server.client();
+    let flight = Recording::load(268);
+    let user = new_user(&client, &mut chance).await;
+    let book = |order: &Value| client.post("/v1/deliveries").json(order).send();
+    let mut racing = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let order = Order::request(&user, &flight, &mut chance);
+        let booked = book(&order);
+        racing.spawn(async move { (order, booked.await) });
+    }
+
+    let (taken, refused): (Vec<_>, Vec<_>) = racing
+        .join_all()
+        .await
+        .into_iter()
+        .partition(|(_, answer)| answer.status() == 201);
+
+    assert_eq!(taken.len(), 3);
+    for (_, answer) in &refused {
+        let problem = answer.expect_problem(409);
+        assert_eq!(text(&problem, "/code"), "quota-used-up");
+    }
+    // Another user is not concerned, and what was taken is none more when it is sent again.
+    Order::place(&client, &flight, &mut chance).await;
+    let (order, answer) = taken.first().expect("three were taken");
+    assert_eq!(book(order).await.status(), 200);
+    // What is over leaves its place to another, and to no more than one.
+    let path = format!("/v1/deliveries/{}", text(&answer.json(), "/id"));
+    client.delete(&path).send().await.expect(202);
+    for expected in [201, 409] {
+        let order = Order::request(&user, &flight, &mut chance);
+        assert_eq!(book(&order).await.status(), expected);
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_changes_based_on_the_same_state_one_is_made() {
     let (folder, mut chance) = (scratch(), chance());
     let server = airpost().serve(folder.path()).await;

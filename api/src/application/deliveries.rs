@@ -14,7 +14,6 @@ use domain::scheduling::OperationKind;
 use domain::serviceability::Unserviceable;
 use domain::stream::StreamName;
 use domain::text::Comment;
-use domain::time::Timestamp;
 
 use super::keyed::ClientRequest;
 use super::load::{LoadError, Loaded};
@@ -51,6 +50,9 @@ pub enum BookingError {
     /// The user may not book.
     #[error("the user is suspended")]
     UserSuspended,
+    /// The user has as many deliveries under way as they may.
+    #[error("the user has as many deliveries under way as they may")]
+    QuotaUsedUp,
     /// Another request was made under this external id.
     #[error("the external id is that of {delivery}")]
     ExternalIdTaken {
@@ -93,7 +95,8 @@ impl Application {
     /// same commit goes all of that which needs nothing outside: without a billing service the
     /// booking stands then, and Drone Management is asked where it is time.
     ///
-    /// The same request under the same external id is the same delivery.
+    /// The same request under the same external id is the same delivery, also where by now the
+    /// user has as many under way as they may, which the caller knows: `is_quota_used_up`.
     ///
     /// # Errors
     /// [`BookingError`], or a failure of the machine.
@@ -102,6 +105,7 @@ impl Application {
         request: ClientRequest,
         id: DeliveryId,
         order: Order,
+        is_quota_used_up: bool,
     ) -> Result<Done<Booked>, TransactError<BookingError>> {
         let now = self.now()?;
         let order = order.in_stored_order();
@@ -128,7 +132,13 @@ impl Application {
                 .map_err(|no| TransactError::Rejected(BookingError::Rejected(no)))?;
             draft.record(&mut delivery, Some(user.uuid()), None, &events);
             draft.shows(&delivery);
-            self.start_booking(draft, (id, delivery), now)?;
+            let look = Look {
+                now,
+                deadlines_to: now,
+                claims: None,
+                is_quota_used_up,
+            };
+            self.start_booking(draft, (id, delivery), look)?;
             Ok(Booked {
                 id,
                 existing: false,
@@ -143,13 +153,8 @@ impl Application {
         &self,
         draft: &mut Draft<'_>,
         (id, delivery): (DeliveryId, Loaded<Option<Delivery>>),
-        now: Timestamp,
+        look: Look,
     ) -> Result<(), TransactError<BookingError>> {
-        let look = Look {
-            now,
-            deadlines_to: now,
-            claims: None,
-        };
         let operation = (OperationId::of_booking(id), OperationKind::Schedule);
         let rules = self.scheduling();
         let mut advancing = Advancing::start(draft, rules, operation, (id, delivery), look)?;
@@ -274,6 +279,7 @@ impl Application {
                 now,
                 deadlines_to: now,
                 claims: None,
+                is_quota_used_up: false,
             };
             let rules = self.scheduling();
             Advancing::start(draft, rules, (operation, kind), (id, loaded), look)?.advance()?;

@@ -45,6 +45,9 @@ pub(crate) struct Look {
     pub(crate) deadlines_to: Timestamp,
     /// Who may claim what is done outside, if anybody may.
     pub(crate) claims: Option<Claims>,
+    /// The user has as many deliveries under way as they may. It is asked where a booking is
+    /// taken: in that commit the user's step is over.
+    pub(crate) is_quota_used_up: bool,
 }
 
 /// Who claims, and for how long.
@@ -167,9 +170,9 @@ impl<'a, 'd> Advancing<'a, 'd> {
                 BookingError::NotServiceable(self.rules.service.faults(order, self.look.now))
             }
             (RejectReason::UserSuspended, _) if self.is_user_missing => BookingError::UnknownUser,
+            (RejectReason::Quota, _) => BookingError::QuotaUsedUp,
             (
                 RejectReason::UserSuspended
-                | RejectReason::Quota
                 | RejectReason::PackageUnavailable
                 | RejectReason::PaymentDeclined
                 | RejectReason::PaymentRefused
@@ -308,7 +311,13 @@ impl<'a, 'd> Advancing<'a, 'd> {
                 self.is_user_missing = status.is_none();
                 // The user must still be so when this is appended.
                 self.draft.guard(&user);
-                Ok((status != Some(UserStatus::Active)).then_some(RejectReason::UserSuspended))
+                Ok(if status != Some(UserStatus::Active) {
+                    Some(RejectReason::UserSuspended)
+                } else if self.look.is_quota_used_up {
+                    Some(RejectReason::Quota)
+                } else {
+                    None
+                })
             }
             Step::Package => {
                 let reserved =

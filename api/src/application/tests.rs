@@ -94,7 +94,7 @@ pub(crate) async fn booked(application: &Application, number: u128) -> DeliveryI
     let user = user(application, number).await;
     let id = DeliveryId::from_uuid(Uuid::from_u128(number));
     application
-        .book(request(), id, order(user, id))
+        .book(request(), id, order(user, id), false)
         .await
         .unwrap()
         .value
@@ -209,7 +209,7 @@ async fn given_a_suspended_user_when_they_book_then_it_is_refused_until_they_are
         .await
         .unwrap();
     assert_eq!(
-        rejection(application.book(request(), id, order(ada, id)).await),
+        rejection(application.book(request(), id, order(ada, id), false).await),
         BookingError::UserSuspended
     );
     let reinstated = (Standing::Reinstated, why);
@@ -219,7 +219,7 @@ async fn given_a_suspended_user_when_they_book_then_it_is_refused_until_they_are
         .unwrap();
     assert!(
         application
-            .book(request(), id, order(ada, id))
+            .book(request(), id, order(ada, id), false)
             .await
             .is_ok()
     );
@@ -231,7 +231,7 @@ async fn given_no_such_user_when_they_book_then_it_is_refused() {
     let id = DeliveryId::from_uuid(Uuid::from_u128(9));
     let nobody = order(UserId::from_uuid(Uuid::from_u128(8)), id);
     assert_eq!(
-        rejection(application.book(request(), id, nobody).await),
+        rejection(application.book(request(), id, nobody, false).await),
         BookingError::UnknownUser
     );
     assert_eq!(application.head(), Position::START);
@@ -250,6 +250,7 @@ async fn given_an_external_id_when_it_comes_again_then_the_same_request_is_the_s
             request(),
             DeliveryId::from_uuid(Uuid::from_u128(number)),
             order,
+            false,
         )
     };
     let first = book(10, order.clone()).await.unwrap().value;

@@ -56,6 +56,11 @@ pub struct SchedulingOptions {
           value_parser = clap::value_parser!(u32).range(0..=3_600))]
     pub link_wait_s: u32,
 
+    /// How many deliveries of one user may be under way at once; without it any number.
+    #[arg(long, env = "AIRPOST_DELIVERIES_PER_USER_MAX", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub deliveries_per_user_max: Option<u32>,
+
     /// How far the drop-off may be from the pick-up, metres; without it that is the fleet's
     /// business.
     #[arg(long, env = "AIRPOST_RANGE_M_MAX", value_name = "M",
@@ -88,6 +93,7 @@ impl Default for SchedulingOptions {
             mission_asks_max: 3,
             confirmation_wait_s: 300,
             link_wait_s: 30,
+            deliveries_per_user_max: None,
             range_m_max: None,
             payload_g_max: None,
             service_area: None,

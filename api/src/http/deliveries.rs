@@ -42,6 +42,9 @@ use crate::application::{ClientRequest, Done, Failure, LoadError, Precondition, 
 pub(super) mod order;
 mod past;
 mod handover;
+mod quota;
+
+pub(super) use quota::Quota;
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -83,14 +86,16 @@ async fn create(
     };
     let asked = identity.fresh();
     let id = DeliveryId::from_uuid(api.application.created_id(asked));
+    let turn = api.quota.turn(&api, order.user).await?;
     let done = api
         .application
-        .book(asked, id, order)
+        .book(asked, id, order, turn.is_used_up)
         .await
         .map_err(|error| match error {
             TransactError::Failed(failure) => failed(&failure),
             TransactError::Rejected(error) => not_booked(&error),
         })?;
+    drop(turn);
     let status = if done.value.existing {
         StatusCode::OK
     } else {
@@ -443,6 +448,10 @@ fn not_booked(error: &BookingError) -> Problem {
         BookingError::UserSuspended => {
             Problem::new(ProblemKind::UserSuspended, "the user is suspended; reinstate the user first")
         }
+        BookingError::QuotaUsedUp => Problem::new(
+            ProblemKind::QuotaUsedUp,
+            "the user has as many deliveries under way as they may; wait until one is over, or have one cancelled",
+        ),
         BookingError::ExternalIdTaken { delivery } => Problem::new(
             ProblemKind::ExternalIdTaken,
             "this user has another delivery under this external_id; take another one, or look at href",

@@ -273,6 +273,7 @@ impl Runner {
                 node: self.node,
                 limit: CLAIM,
             }),
+            is_quota_used_up: false,
         })
     }
 

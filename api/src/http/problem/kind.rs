@@ -112,6 +112,10 @@ kinds! {
     /// The user may not do this while suspended.
     UserSuspended CONFLICT "user-suspended" "User suspended" retryable: false
         "The user is suspended and can book nothing until reinstated.";
+    /// The user has as many deliveries under way as they may.
+    QuotaUsedUp CONFLICT "quota-used-up" "Quota used up" retryable: false
+        "The user has as many deliveries under way as they may have at once; live_deliveries of the user tells how \
+         many. Wait until one is over, or have one cancelled. Nothing was kept of the booking.";
     /// Another drone event has this number.
     SequenceConflict CONFLICT "sequence-conflict" "Sequence number taken" retryable: false
         "Another drone event of this session was taken under the same seq, with other content. Numbers are never \

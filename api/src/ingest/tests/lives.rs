@@ -89,7 +89,10 @@ impl Life {
         let mut order = order(user(&application, 1).await, delivery);
         order.confirmation = self.confirmation;
         let request = Environment::system().new_id().into();
-        application.book(request, delivery, order).await.unwrap();
+        application
+            .book(request, delivery, order, false)
+            .await
+            .unwrap();
         Service {
             store,
             ingest: Ingest::new(application, LIMITS),
