@@ -3,14 +3,15 @@
 //! ```text
 //! row  (drone, fleet)     what it does, since when, and when it was last heard
 //! index 1 session         whose session it is
-//! index 2 delivery        the drone that flies for it, and its mission
+//! index 2 delivery        the drone that flies for it, and its mission; or that flew last, as
+//!                         long as that flight may go on after all
 //! ```
 //! It is what the log tells: what a drone does is what becomes of the delivery
 //! it flies for. Where it is lies in memory only, see [`live`](crate::live).
 
 use std::rc::Rc;
 
-use domain::delivery::{Assignment, DeliveryEvent, Failure, UnassignReason};
+use domain::delivery::{Assignment, DeliveryEvent, Failure, ReopenedAs, UnassignReason};
 use domain::drone::Sender;
 use domain::id::{DeliveryId, DroneId, FleetId, MissionId, SessionId};
 use domain::session::SessionEvent;
@@ -145,7 +146,7 @@ struct StoredSession {
     session: SessionId,
 }
 
-/// Which drone flies for a delivery.
+/// Which drone flies for a delivery, or flew last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct StoredFlight {
     #[serde(with = "crate::stored")]
@@ -154,6 +155,8 @@ struct StoredFlight {
     drone: DroneId,
     #[serde(with = "crate::stored")]
     mission: MissionId,
+    /// The flight is over, unless the delivery's life goes on after its end.
+    is_over: bool,
 }
 
 /// The projection. See the module.
@@ -166,7 +169,7 @@ impl Projection for Fleet {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     /// A drone's row comes from many streams, in the order of the log, so none of
@@ -261,14 +264,15 @@ fn follow(
     for (step, at) in steps {
         let of = match (&step, &flying) {
             (Step::Begin(assignment), _) => Rc::new(StoredFlight::of(assignment)),
-            (Step::Go(mission, _) | Step::End(Some(mission), _), Some(flight))
-                if flight.mission == *mission =>
+            (Step::Go(mission, _) | Step::End(Some(mission), ..), Some(flight))
+                if flight.mission == *mission && !flight.is_over =>
             {
                 Rc::clone(flight)
             }
-            (Step::End(None, _), Some(flight)) => Rc::clone(flight),
+            (Step::End(None, ..), Some(flight)) if !flight.is_over => Rc::clone(flight),
+            (Step::Resume(_), Some(flight)) if flight.is_over => Rc::clone(flight),
             // Of a mission that is over, or of one that nobody was told of.
-            (Step::Go(..) | Step::End(..), _) => continue,
+            (Step::Go(..) | Step::End(..) | Step::Resume(_), _) => continue,
         };
         let mission = of.mission;
         let flight = Flight { mission, delivery };
@@ -284,8 +288,17 @@ fn follow(
         })?;
         // What a drone's row holds already has followed from it.
         if let Some(goes_on) = goes_on {
-            is_changed |= matches!(step, Step::Begin(_)) || !goes_on;
-            flying = goes_on.then_some(of);
+            is_changed |= !matches!(step, Step::Go(..));
+            flying = (!matches!(step, Step::End(_, _, Ending::Final))).then(|| {
+                let is_over = !goes_on;
+                let same = (of.is_over == is_over).then(|| Rc::clone(&of));
+                same.unwrap_or_else(|| {
+                    Rc::new(StoredFlight {
+                        is_over,
+                        ..StoredFlight::clone(&of)
+                    })
+                })
+            });
             touched.push(key);
         }
     }
@@ -305,7 +318,18 @@ enum Step<'e> {
     /// The drone of a mission does something else.
     Go(MissionId, DroneActivity),
     /// A mission is over, or whichever there is.
-    End(Option<MissionId>, DroneActivity),
+    End(Option<MissionId>, DroneActivity, Ending),
+    /// The mission that was over goes on.
+    Resume(DroneActivity),
+}
+
+/// Whether a mission that is over may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// It may: its delivery's life is not over, or can be opened again.
+    Open,
+    /// It cannot.
+    Final,
 }
 
 fn step(event: &DeliveryEvent) -> Option<Step<'_>> {
@@ -320,15 +344,25 @@ fn step(event: &DeliveryEvent) -> Option<Step<'_>> {
         DeliveryEvent::ReturnStarted { mission, .. } => Step::Go(*mission, Now::Returning),
         DeliveryEvent::DroneUnassigned {
             mission, reason, ..
-        } => Step::End(Some(*mission), without_mission(*reason)),
-        DeliveryEvent::DeliveryComplete { mission, .. }
-        | DeliveryEvent::ArrivedAtHub { mission, .. }
-        | DeliveryEvent::Returned { mission } => Step::End(Some(*mission), Now::Free),
+        } => Step::End(Some(*mission), without_mission(*reason), Ending::Open),
+        DeliveryEvent::ArrivedAtHub { mission, .. } => {
+            Step::End(Some(*mission), Now::Free, Ending::Open)
+        }
+        DeliveryEvent::DeliveryComplete { mission, .. } | DeliveryEvent::Returned { mission } => {
+            Step::End(Some(*mission), Now::Free, Ending::Final)
+        }
         DeliveryEvent::Failed { mission, reason } => {
             let lost = *reason == Failure::DroneLost;
-            Step::End(Some(*mission), if lost { Now::Lost } else { Now::Free })
+            let activity = if lost { Now::Lost } else { Now::Free };
+            Step::End(Some(*mission), activity, Ending::Open)
         }
-        DeliveryEvent::Cancelled => Step::End(None, Now::Free),
+        DeliveryEvent::Cancelled => Step::End(None, Now::Free, Ending::Open),
+        DeliveryEvent::Reopened { to, .. } => match to {
+            ReopenedAs::InTransit => Step::Resume(Now::InTransit),
+            ReopenedAs::Returning => Step::Resume(Now::Returning),
+            // No drone has it.
+            ReopenedAs::AtHub => return None,
+        },
         DeliveryEvent::Created(_)
         | DeliveryEvent::Scheduled
         | DeliveryEvent::Rescheduled(_)
@@ -339,7 +373,6 @@ fn step(event: &DeliveryEvent) -> Option<Step<'_>> {
         | DeliveryEvent::AnomalyRecorded { .. }
         | DeliveryEvent::Rejected { .. }
         | DeliveryEvent::DeadlineMissed { .. }
-        | DeliveryEvent::Reopened { .. }
         | DeliveryEvent::Confirmed { .. }
         | DeliveryEvent::Corrected { .. }
         | DeliveryEvent::ConditionChanged { .. }
@@ -380,6 +413,7 @@ impl StoredFlight {
             fleet: assignment.fleet.clone(),
             drone: assignment.drone.clone(),
             mission: assignment.mission,
+            is_over: false,
         }
     }
 }
@@ -406,10 +440,16 @@ impl DroneRow {
     fn take(&mut self, step: &Step<'_>, at: Timestamp, flight: Flight) -> bool {
         let (activity, goes_on) = match step {
             Step::Begin(_) => (DroneActivity::Assigned, true),
-            Step::Go(_, activity) => (*activity, true),
-            Step::End(_, activity) => (*activity, false),
+            Step::Go(_, activity) | Step::Resume(activity) => (*activity, true),
+            Step::End(_, activity, _) => (*activity, false),
         };
-        if matches!(step, Step::Begin(_)) || self.flight == Some(flight) {
+        let is_its_own = match step {
+            Step::Begin(_) => true,
+            // It may have another one by now.
+            Step::Resume(_) => self.flight.is_none(),
+            Step::Go(..) | Step::End(..) => self.flight == Some(flight),
+        };
+        if is_its_own {
             self.flight = goes_on.then_some(flight);
             if self.activity != activity {
                 self.since = at;

@@ -1,6 +1,7 @@
 //! Tests of the fleet.
 
 use domain::decider::Occurrence;
+use domain::delivery::{Delivery, ReopenCause, Status};
 use domain::id::FactId;
 use domain::session::ReceivedFact;
 use domain::stream::StreamName;
@@ -41,9 +42,9 @@ proptest! {
         }
     }
 
-    /// Law: which drone flies for a delivery is kept exactly as long as it does.
+    /// Law: which drone flies for a delivery is kept exactly as long as it does, or may again.
     #[test]
-    fn what_flies_is_kept_as_long_as_it_flies(happenings in happenings(150)) {
+    fn what_flies_is_kept_as_long_as_it_flies_or_may_fly_on(happenings in happenings(150)) {
         let service = Service::after(&happenings);
         let set = service.log.folded();
         let answering = set.view(&Fleet);
@@ -51,15 +52,14 @@ proptest! {
         for number in 0..6 {
             let kept = view.overlay().get(&Key::index(FLYING).id(delivery(number).uuid().as_bytes())).unwrap();
             let kept = kept.map(|bytes| from_bytes::<StoredFlight>(&bytes).unwrap());
-            let reopened = |it: &Occurrence<DeliveryEvent>| {
-                matches!(it.event, DeliveryEvent::Reopened { .. })
-            };
-            // A mission that an operator or a package brought back to life is told of at its end.
-            if service.occurrences(number).iter().any(reopened) {
-                continue;
+            let state = service.delivery(number);
+            let status = state.map(Delivery::status);
+            if matches!(status, Some(Status::Complete | Status::Returned)) {
+                prop_assert_eq!(&kept, &None);
             }
-            let state = service.delivery(number).and_then(|delivery| delivery.live_mission());
-            prop_assert_eq!(kept, state.map(|mission| StoredFlight::of(&mission.assignment)));
+            let live = state.and_then(|delivery| delivery.live_mission());
+            let flies = kept.filter(|flight| !flight.is_over);
+            prop_assert_eq!(flies, live.map(|mission| StoredFlight::of(&mission.assignment)));
         }
     }
 
@@ -128,6 +128,51 @@ fn a_drone_is_known_from_its_first_mission_on_and_free_again_after_it() {
         (DroneActivity::Free, at(5), None)
     );
     assert_eq!(free.known_since, begun.known_since);
+}
+
+#[test]
+fn a_drone_flies_on_when_its_delivery_is_opened_again_unless_it_has_another() {
+    let reopened = DeliveryEvent::Reopened {
+        cause: ReopenCause::PickedUp,
+        to: ReopenedAs::Returning,
+        reason: None,
+    };
+    let ended = || {
+        let mut log = TestLog::new();
+        let begun = [created(user(1)), DeliveryEvent::Scheduled];
+        flying(&mut log, begun);
+        let flown = [assigned(mission(1), 1, None), DeliveryEvent::Cancelled];
+        flying(&mut log, flown);
+        log
+    };
+    let mut log = ended();
+    flying(&mut log, [reopened.clone()]);
+    let returning = only(&log);
+    let flight = Flight {
+        mission: mission(1),
+        delivery: delivery(1),
+    };
+    assert_eq!(
+        (returning.activity, returning.flight),
+        (DroneActivity::Returning, Some(flight))
+    );
+    flying(
+        &mut log,
+        [DeliveryEvent::Returned {
+            mission: mission(1),
+        }],
+    );
+    assert_eq!(only(&log).activity, DroneActivity::Free);
+
+    let mut log = ended();
+    let another = [
+        created(user(1)),
+        DeliveryEvent::Scheduled,
+        assigned(mission(2), 1, None),
+    ];
+    log.delivery(delivery(2), user(1), another);
+    flying(&mut log, [reopened]);
+    assert_eq!(only(&log).activity, DroneActivity::Assigned);
 }
 
 #[test]
