@@ -13,10 +13,10 @@ use domain::scheduling::{Effect, OperationEvent, OperationKind, backoff, hears};
 use domain::stream::Category;
 use domain::time::{DurationMs, TimeScale, Timestamp};
 use eventstore::{Budget, Filter, Page, Record, Subscription};
-use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use projections::{OpenOperation, QueryError, Views};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::billing::{ANSWER_WAIT_S, Answer, Bill, Billing, BillingError};
@@ -146,32 +146,33 @@ impl Runner {
             watchers: HashMap::new(),
             failing: false,
         };
-        let mut effects = FuturesUnordered::new();
+        let runner = Arc::new(self);
+        // Tasks of their own, which end with this run: they hold what an operation that is looked
+        // at may have to wait for, so they must get on meanwhile.
+        let mut effects = JoinSet::new();
         loop {
             let round = tokio::select! {
                 _ = shutdown.wait_for(|stop| *stop) => return,
-                Some(done) = effects.next() => {
-                    let done: Result<(), String> = done;
+                Some(done) = effects.join_next() => {
+                    let done: Result<(), String> = done.unwrap_or_else(|error| Err(error.to_string()));
                     done.map(|()| BTreeSet::new())
                 }
                 page = mind.tail.next() => match page {
-                    Ok(Some(page)) => self.heard(&page, &mut mind),
+                    Ok(Some(page)) => runner.heard(&page, &mut mind),
                     Ok(None) => return,
                     Err(error) => Err(error.to_string()),
                 },
-                _ = tick.tick() => self.due(&mut mind),
+                _ = tick.tick() => runner.due(&mut mind),
             };
             let looked = match round {
-                Ok(operations) => self.look_at(operations).await,
+                Ok(operations) => runner.look_at(operations).await,
                 Err(error) => Err(error),
             };
             match looked {
                 Ok(claimed) => {
-                    effects.extend(
-                        claimed
-                            .into_iter()
-                            .map(|effective| self.carry_out(effective)),
-                    );
+                    for effective in claimed {
+                        effects.spawn(Arc::clone(&runner).carry_out(effective));
+                    }
                     if mind.failing && mind.sweep.is_none() {
                         mind.failing = false;
                         tracing::info!("operations go on again");
@@ -330,7 +331,7 @@ impl Runner {
     }
 
     /// Does outside what was claimed, and goes on until something is waited for.
-    async fn carry_out(&self, effective: Effective) -> Result<(), String> {
+    async fn carry_out(self: Arc<Self>, effective: Effective) -> Result<(), String> {
         let Effective {
             operation,
             mut claimed,
@@ -466,3 +467,6 @@ fn heard_categories() -> Filter {
         ..Filter::everything()
     }
 }
+
+#[cfg(test)]
+mod tests;
