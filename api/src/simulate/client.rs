@@ -39,6 +39,8 @@ pub(super) struct Question {
     method: Method,
     path: String,
     body: Option<(&'static str, String)>,
+    /// What the service knows it by when it is asked again.
+    key: Option<String>,
 }
 
 /// What the service answered, whether it did what was asked for or not.
@@ -56,24 +58,28 @@ impl Question {
             method: Method::GET,
             path: path.into(),
             body: None,
+            key: None,
         }
     }
 
-    pub(super) fn post(path: impl Into<String>, body: &Value) -> Self {
+    /// Something to be done once, however often it is asked for under this key.
+    pub(super) fn post(path: impl Into<String>, body: &Value, key: impl Into<String>) -> Self {
         Self {
             method: Method::POST,
             path: path.into(),
             body: Some(("application/json", body.to_string())),
+            key: Some(key.into()),
         }
     }
 
-    /// Drone events, a line each.
+    /// Drone events, a line each, which are known by their own ids.
     pub(super) fn tell<'e>(events: impl IntoIterator<Item = &'e Value>) -> Self {
         let lines: Vec<_> = events.into_iter().map(Value::to_string).collect();
         Self {
             method: Method::POST,
             path: "/v1/drone-events".to_owned(),
             body: Some(("application/x-ndjson", lines.join("\n"))),
+            key: None,
         }
     }
 }
@@ -125,9 +131,17 @@ impl Client {
     /// # Errors
     /// If no answer comes, or none that is JSON.
     pub(super) async fn ask_once(&self, question: &Question) -> anyhow::Result<Answer> {
-        let Question { method, path, body } = question;
+        let Question {
+            method,
+            path,
+            body,
+            key,
+        } = question;
         let url = self.base.join(path)?;
         let mut request = self.http.request(method.clone(), url).timeout(ANSWER_WAIT);
+        if let Some(key) = key {
+            request = request.header("idempotency-key", format!("\"{key}\""));
+        }
         if let Some((content_type, body)) = body {
             request = request
                 .header("content-type", *content_type)
@@ -144,8 +158,7 @@ impl Client {
         })
     }
 
-    /// Asks until there is an answer that is more than "not now". Only for what is safe to
-    /// be asked twice.
+    /// Asks until there is an answer that is more than "not now", each time under the same key.
     ///
     /// # Errors
     /// If patience ends before.
@@ -172,12 +185,13 @@ impl Client {
         }
     }
 
-    /// Posts a JSON document and gives the JSON answer.
+    /// Posts a JSON document and gives the JSON answer. Where no answer comes it is posted again,
+    /// under the same key.
     ///
     /// # Errors
     /// If the service does not answer, or not with success.
-    pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        self.ask_once(&Question::post(path, body)).await?.success()
+    pub async fn post(&self, path: &str, body: &Value, key: &str) -> anyhow::Result<Value> {
+        self.ask(&Question::post(path, body, key)).await?.success()
     }
 
     /// Posts drone events; again, if the service could not take them: that is safe.
@@ -265,4 +279,44 @@ pub(super) fn text_at<'a>(pointer: &str, answer: &'a Value) -> &'a str {
         .pointer(pointer)
         .and_then(Value::as_str)
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Hears a request on a connection of its own, and says what is told.
+    async fn hear(listener: &TcpListener, answer: &str) -> String {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"}") {
+            assert_ne!(connection.read_buf(&mut heard).await.unwrap(), 0);
+        }
+        connection.write_all(answer.as_bytes()).await.unwrap();
+        String::from_utf8(heard).unwrap()
+    }
+
+    #[tokio::test]
+    async fn given_a_connection_that_breaks_when_it_is_asked_again_then_under_the_same_key() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let client = Client::new(&url).unwrap();
+        let question = Question::post("/v1/deliveries/1/cancel", &json!({}), "run-1-cancel");
+        let answer = "HTTP/1.1 202 -\r\ncontent-length: 2\r\n\r\n{}";
+        let service = async { [hear(&listener, "").await, hear(&listener, answer).await] };
+        let (heard, answered) = tokio::join!(service, client.ask(&question));
+        for request in &heard {
+            let heads = request.to_lowercase();
+            assert!(
+                heads.contains("idempotency-key: \"run-1-cancel\"\r\n"),
+                "{request}"
+            );
+        }
+        let answered = answered.unwrap();
+        assert_eq!((answered.status.as_u16(), answered.is_first), (202, false));
+    }
 }

@@ -66,15 +66,15 @@ impl Drop for Accepted {
 }
 
 impl Fleet {
-    pub(super) fn new(drones: u32, city: &City, environment: &Environment) -> Self {
-        let run = environment.new_id().simple().to_string();
+    /// So many drones in a run of this name, whose senders' lives begin after those of earlier runs.
+    pub(super) fn new((drones, run): (u32, &str), city: &City, environment: &Environment) -> Self {
         let drone = |number| {
             Arc::new(Drone {
                 name: format!("sim-{number:04}"),
                 base: city.base(number),
                 missions: AtomicU32::new(0),
                 turn: Arc::new(Semaphore::new(1)),
-                link: tokio::sync::Mutex::new(Link::new(&run)),
+                link: tokio::sync::Mutex::new(Link::new(run)),
                 environment: environment.clone(),
             })
         };

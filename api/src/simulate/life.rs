@@ -35,6 +35,8 @@ const REPORT_EVERY_S: (f64, f64) = (5.0, 0.25);
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) client: Client,
+    /// Names this run: what is asked for in it is not what was asked for in another one.
+    pub(super) run: String,
     pub(super) ears: Ears,
     pub(super) fleet: Fleet,
     pub(super) reports: Reports,
@@ -81,7 +83,7 @@ async fn see_through(
     user: &str,
     lived: &mut Lived,
 ) -> anyhow::Result<()> {
-    let delivery = book(&world.client, order, user).await?;
+    let delivery = book(world, order, user).await?;
     lived.delivery = Some(delivery);
     let mut heard = world.ears.of_delivery(delivery);
     let mut on_their_way_home = JoinSet::new();
@@ -135,10 +137,12 @@ async fn sequence_of(client: &Client, delivery: DeliveryId) -> anyhow::Result<u6
         .with_context(|| format!("a delivery without a sequence: {body}"))
 }
 
-/// Orders a delivery. Sent again, the order is the same one by its name.
-async fn book(client: &Client, order: &Order, user: &str) -> anyhow::Result<DeliveryId> {
-    let question = Question::post("/v1/deliveries", &order.to_json(user));
-    let answer = client.ask(&question).await?;
+/// Orders a delivery. Sent again, the order is the same one by its key; in another run it is by
+/// its name.
+async fn book(world: &World, order: &Order, user: &str) -> anyhow::Result<DeliveryId> {
+    let key = format!("{}-{}-order", world.run, order.external_id);
+    let question = Question::post("/v1/deliveries", &order.to_json(user), key);
+    let answer = world.client.ask(&question).await?;
     if answer.status == StatusCode::OK && answer.is_first {
         bail!("it was ordered before: give another --seed, or a service without it");
     }
@@ -280,7 +284,9 @@ impl Flight {
 
     async fn cancel(&self, is_taken: bool) -> anyhow::Result<()> {
         let path = format!("/v1/deliveries/{}/cancel", self.delivery);
-        let question = Question::post(path, &json!({"reason": "customer_request"}));
+        // A mission has one cancellation at the most.
+        let key = format!("{}-{}-cancel", self.world.run, self.accepted.mission);
+        let question = Question::post(path, &json!({"reason": "customer_request"}), key);
         let answer = self.world.client.ask(&question).await?;
         let expected = if is_taken {
             StatusCode::ACCEPTED

@@ -109,6 +109,7 @@ pub async fn fly(
                 "name": "Simulated sender",
                 "email": format!("sender-{}@example.org", environment.new_id()),
             }),
+            &environment.new_id().to_string(),
         )
         .await?;
     let plan = recording.plan();
@@ -119,7 +120,8 @@ pub async fn fly(
         "dropoff": plan.dropoff.to_json(),
         "package": { "tag": tag, "size": "small", "mass_g": plan.mass_g },
     });
-    let booked = client.post("/v1/deliveries", &order).await?;
+    let key = environment.new_id().to_string();
+    let booked = client.post("/v1/deliveries", &order, &key).await?;
     let delivery: DeliveryId = client::text_at("/id", &booked)
         .parse()
         .context("the service named no delivery")?;

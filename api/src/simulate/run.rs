@@ -70,11 +70,13 @@ pub async fn simulate(
     // Without patience: where nothing listens that is said at once.
     let from = latest(client).await?;
     let client = client.clone().with_patience(PATIENCE);
-    let users = register(&client, simulation).await?;
+    let run = environment.new_id().simple().to_string();
+    let users = register(&client, simulation, &run).await?;
     let city = City::of(simulation.seed);
     let world = Arc::new(World {
         ears: Ears::of_users(users.iter().cloned()),
-        fleet: Fleet::new(simulation.drones, &city, environment),
+        fleet: Fleet::new((simulation.drones, &run), &city, environment),
+        run,
         reports: Reports::default(),
         seed: simulation.seed,
         faults: simulation.faults.clone(),
@@ -96,12 +98,17 @@ pub async fn simulate(
 }
 
 /// Makes the customers, or finds them where they were made before.
-async fn register(client: &Client, simulation: &Simulation) -> anyhow::Result<Vec<String>> {
+async fn register(
+    client: &Client,
+    simulation: &Simulation,
+    run: &str,
+) -> anyhow::Result<Vec<String>> {
     let mut users = Vec::new();
     for number in 0..Order::customers(simulation.deliveries) {
         let email = format!("sim-{}-{number}@example.org", simulation.seed);
         let user = json!({"name": format!("Simulated customer {number}"), "email": email});
-        let answer = client.ask(&Question::post("/v1/users", &user)).await?;
+        let question = Question::post("/v1/users", &user, format!("{run}-customer-{number}"));
+        let answer = client.ask(&question).await?;
         let id = if answer.status == StatusCode::CONFLICT {
             let question = Question::get(format!("/v1/users?email={email}"));
             let found = client.ask(&question).await?.success()?;

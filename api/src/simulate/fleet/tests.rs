@@ -11,7 +11,7 @@ use super::*;
 const NOW_US: i64 = 1_800_000_000_000_000;
 
 fn fleet(drones: u32) -> Fleet {
-    Fleet::new(drones, &City::of(1), &Environment::fixed(NOW_US))
+    Fleet::new((drones, "0001"), &City::of(1), &Environment::fixed(NOW_US))
 }
 
 fn accept(fleet: &Fleet, other_than: Option<&Drone>) -> Option<Accepted> {
