@@ -14,6 +14,9 @@ use crate::environment::Environment;
 use crate::observability::Metrics;
 use crate::service::Opened;
 
+/// The longest that a service can be told to wait for a fleet or a recipient, seconds.
+const PATIENCE_S: u32 = 86_400;
+
 /// A command line that takes `serve`'s options alone.
 #[derive(Debug, Parser)]
 struct Defaults {
@@ -54,6 +57,14 @@ impl Scratch {
     /// The same where time passes faster.
     pub(super) fn at_scale(mut self, time_scale: TimeScale) -> Self {
         self.config.time_scale = time_scale;
+        self
+    }
+
+    /// The same where nothing is made of it for a day how long a fleet takes for an answer and a
+    /// recipient for a confirmation.
+    pub(super) fn with_patience(mut self) -> Self {
+        self.config.scheduling.mission_answer_s = PATIENCE_S;
+        self.config.scheduling.confirmation_wait_s = PATIENCE_S;
         self
     }
 

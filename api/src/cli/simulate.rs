@@ -51,6 +51,8 @@ pub(super) fn simulate(options: &SimulateOptions) -> anyhow::Result<ExitCode> {
 /// On a service of its own; says whether its views are what its log says.
 fn simulate_alone(options: &SimulateOptions) -> anyhow::Result<(Report, bool)> {
     let scratch = Scratch::make("airpost-simulation-", ANY_PORT)?.at_scale(options.time_scale);
+    // How fast this machine is must not decide what becomes of a delivery.
+    let scratch = scratch.with_patience();
     let simulation = simulation(options, Speed::times(options.time_scale.get()));
     let report = scratch.serve_while(async |url, stopped| {
         unless_stopped(stopped, simulate_at(url, &simulation)).await
