@@ -15,7 +15,8 @@ pub(crate) mod payload;
 mod tests;
 
 use crate::delivery::{
-    Anomaly, Confirmation, Delivery, DeliveryEvent, Phase, ReturnReason, Size, UnassignReason,
+    Anomaly, AttemptFailure, Confirmation, Delivery, DeliveryEvent, Phase, ReturnReason, Size,
+    UnassignReason,
 };
 use crate::geo::GeoPoint;
 use crate::id::{DeliveryId, MissionId, Tag};
@@ -195,9 +196,13 @@ pub fn stand_downs(
         } => {
             (*reason == UnassignReason::Replanned).then_some((*mission, StandDownReason::Replanned))
         }
-        DeliveryEvent::AttemptFailed { mission, .. } => {
-            Some((*mission, StandDownReason::AttemptFailed))
-        }
+        DeliveryEvent::AttemptFailed { mission, reason } => match reason {
+            AttemptFailure::WrongPackage | AttemptFailure::Overweight => {
+                Some((*mission, StandDownReason::AttemptFailed))
+            }
+            // Its drone said so by turning back: it does already what it would be asked to do.
+            AttemptFailure::Undeliverable => None,
+        },
         DeliveryEvent::AnomalyRecorded { why, .. } => Some((foreign?, unwanted_by(*why)?)),
         DeliveryEvent::ReturnStarted { mission, reason } => (*reason == ReturnReason::Requested)
             .then_some((*mission, StandDownReason::ReturnRequested)),

@@ -93,6 +93,21 @@ fn only_who_was_replanned_away_is_stood_down_and_not_who_ended_by_itself() {
 }
 
 #[test]
+fn a_drone_with_a_bad_package_is_stood_down_and_not_one_that_turned_back_by_itself() {
+    let mission = LIVE;
+    for reason in AttemptFailure::ALL {
+        let failed = DeliveryEvent::AttemptFailed {
+            mission,
+            reason: *reason,
+        };
+        let wanted = stand_downs(&[failed], Some(LIVE), Some(LIVE));
+        let turned_back = *reason == AttemptFailure::Undeliverable;
+        let due = (!turned_back).then_some((LIVE, StandDownReason::AttemptFailed));
+        assert_eq!(wanted, Vec::from_iter(due), "{reason}");
+    }
+}
+
+#[test]
 fn a_drone_that_reports_what_it_should_not_do_is_stood_down_unless_it_is_the_live_one() {
     let anomaly = |why| DeliveryEvent::AnomalyRecorded {
         fact: FactId::new("f").unwrap(),
