@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::{Answer, Billing, Bills, Chance, Client, Program, Recording, Server, poll_until};
+use tests::{
+    Answer, Billing, Bills, Chance, Charge, Client, Program, Recording, Server, poll_until,
+};
 
 use crate::scene::{Order, airpost, at, chance, new_user, scratch_in_memory, text};
 
@@ -84,7 +86,7 @@ async fn given_a_billing_service_that_is_away_when_it_comes_back_then_the_bookin
     let charges = billing.charges();
     assert_eq!(charges.len(), 1, "{charges:?}");
     let charge = charges.first().expect("it is one");
-    assert!(!charge.is_voided);
+    assert!(!charge.is_voided());
     assert_eq!(charge.operation, text(&operation, "/id"));
     server.stop().await;
 }
@@ -116,7 +118,7 @@ async fn whatever_the_billing_service_does_wrong_on_the_way_a_booking_is_charged
         assert_eq!(text(&operation, "/status"), "succeeded", "{fault:?}");
         let charges = billing.charges();
         assert_eq!(charges.len(), number + 1, "{fault:?}: {charges:?}");
-        assert!(charges.iter().all(|charge| !charge.is_voided));
+        assert!(charges.iter().all(|charge| !charge.is_voided()));
     }
     server.stop().await;
 }
@@ -194,7 +196,7 @@ async fn a_booking_that_is_called_off_while_nobody_knows_of_its_payment_takes_it
     let operation = over(&client, &path).await;
     assert_eq!(text(&operation, "/status"), "cancelled");
     let charges = billing.charges();
-    assert!(charges.iter().all(|charge| charge.is_voided), "{charges:?}");
+    assert!(charges.iter().all(Charge::is_voided), "{charges:?}");
     let delivery = format!("/v1/deliveries/{}", text(&operation, "/delivery_id"));
     assert_eq!(text(&client.read(&delivery).await, "/status"), "cancelled");
     // What is over is not called off.

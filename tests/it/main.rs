@@ -7,6 +7,8 @@ mod scene;
 // Load with a memory.
 mod answers;
 mod story;
+// What was booked, and what it cost.
+mod accounts;
 // A delivery's whole life.
 mod flight;
 mod simulate;

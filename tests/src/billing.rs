@@ -1,6 +1,6 @@
 //! A billing service of the tests' own, over real HTTP, that does what a real one may do wrong.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -34,15 +34,25 @@ pub enum Bills {
     Refusing,
 }
 
-/// One payment, by the key that it was asked for under.
+/// One payment: every key is good for one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charge {
     /// The operation that it was asked for.
     pub operation: String,
+    /// The delivery that it was asked for.
+    pub delivery: String,
     /// Its name.
     pub authorization: String,
+    /// The keys that it was taken back under.
+    pub voided_under: BTreeSet<String>,
+}
+
+impl Charge {
     /// It was taken back.
-    pub is_voided: bool,
+    #[must_use]
+    pub fn is_voided(&self) -> bool {
+        !self.voided_under.is_empty()
+    }
 }
 
 #[derive(Debug)]
@@ -65,6 +75,19 @@ impl Drop for Billing {
     fn drop(&mut self) {
         self.serving.abort();
     }
+}
+
+impl Bills {
+    /// What it may do wrong and is good for another try.
+    pub const TROUBLES: [Self; 7] = [
+        Self::NotNow,
+        Self::TooMany,
+        Self::Unheard,
+        Self::Gone,
+        Self::Hanging,
+        Self::Twice,
+        Self::Garbled,
+    ];
 }
 
 impl Billing {
@@ -238,21 +261,28 @@ impl Books {
             let mut charges = self.charges.values_mut();
             return match charges.find(|charge| charge.authorization == name) {
                 Some(charge) => {
-                    charge.is_voided = true;
+                    charge.voided_under.insert(asked.key.clone());
                     (200, json!({ "status": "voided" }))
                 }
                 None => (404, json!({ "error": "unknown" })),
             };
         }
         let order: Value = serde_json::from_slice(&asked.body).unwrap_or_default();
-        let operation = order.pointer("/operation_id").and_then(Value::as_str);
-        let operation = operation.unwrap_or_default().to_owned();
+        let named = |name: &str| {
+            let text = order.get(name).and_then(Value::as_str);
+            text.unwrap_or_default().to_owned()
+        };
+        let (operation, delivery) = (named("operation_id"), named("delivery_id"));
         let authorization = format!("auth-{}", self.charges.len() + 1);
         let charge = self.charges.entry(asked.key.clone()).or_insert(Charge {
-            operation,
+            operation: operation.clone(),
+            delivery: delivery.clone(),
             authorization,
-            is_voided: false,
+            voided_under: BTreeSet::new(),
         });
+        if charge.operation != operation || charge.delivery != delivery {
+            return (422, json!({ "error": "this key is another payment's" }));
+        }
         let id = &charge.authorization;
         (
             200,
