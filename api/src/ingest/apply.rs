@@ -372,9 +372,11 @@ impl<'a, 'd> Applying<'a, 'd> {
             let session = self.sender.session.clone();
             self.record_mission(fact, MissionEvent::MissionContinued { session })?;
         }
-        self.note_link(fact, mission)?;
         // What an older session says was overtaken by the newer one.
         let late = late || self.sender.session < *mission.session();
+        if !late {
+            self.note_link(fact, mission)?;
+        }
         let id = mission.delivery();
         if let Some(delivery) = self.delivery(id)?.state.clone() {
             let report = translate(fact, late, &self.sender, &delivery, self.thresholds);

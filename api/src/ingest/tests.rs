@@ -5,6 +5,7 @@ use std::sync::Arc;
 use domain::delivery::{Delivery, Reached, Status};
 use domain::drone::Sender;
 use domain::id::{DeliveryId, MissionId};
+use domain::mission::Mission;
 use domain::session::{ReceivedFact, Session, SessionEvent, Verdict};
 use domain::stream::{Category, StreamName};
 use domain::time::{DurationMs, Timestamp};
@@ -499,4 +500,35 @@ fn one_content_has_one_hash_in_whatever_order_it_is_written() {
     let data = other["data"].as_object().unwrap().clone();
     other["data"] = Value::Object(data.into_iter().rev().collect());
     assert_eq!(fact_of(&event).1.hash, fact_of(&other).1.hash);
+}
+
+#[tokio::test]
+async fn what_a_drone_says_late_of_its_link_is_overtaken() {
+    let service = Service::with_a_booking().await;
+    let flight = flight(service.delivery);
+    let link = |seq, kind| event("0001", seq, kind, &json!({}));
+    let is_lost = || {
+        let mission = service.load::<Option<Mission>>(StreamName::mission(mission()));
+        mission.unwrap().link_lost().is_some()
+    };
+    service.receive(&flight[..1]).await;
+    // Whether it was lost or heard again, what came after it says how it is.
+    for (seq, late, newer, lost) in [
+        (2, "link_lost", "link_restored", false),
+        (4, "link_restored", "link_lost", true),
+    ] {
+        service.receive(&[link(seq + 1, newer)]).await;
+        service.move_on(&fact_of(&flight[0]).0).await;
+        assert_eq!(is_lost(), lost, "{newer}");
+        let verdicts = service.receive(&[link(seq, late)]).await;
+        assert_eq!(verdicts, [Verdict::Accepted]);
+        assert_eq!(is_lost(), lost, "{late} after {newer}");
+    }
+    // What an older session says is as late.
+    service
+        .receive(&[event("0002", 1, "link_restored", &json!({}))])
+        .await;
+    assert!(!is_lost());
+    service.receive(&[link(6, "link_lost")]).await;
+    assert!(!is_lost());
 }
