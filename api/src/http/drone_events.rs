@@ -10,6 +10,7 @@ use axum::{Extension, Router};
 use bytes::Bytes;
 use domain::session::Verdict;
 use eventstore::ReadError;
+use futures_util::{StreamExt as _, stream};
 use projections::Observation;
 use serde_json::{Value, json};
 
@@ -33,6 +34,9 @@ const LINES: &str = "application/x-ndjson";
 
 /// Most events in one request.
 const EVENTS_MAX: usize = 10_000;
+
+/// Most deliveries that are told at once when their drones expect to be there.
+const EXPECTED_AT_ONCE: usize = 64;
 
 /// Most faults that are listed for one refused event of many.
 const FAULTS_PER_EVENT_MAX: usize = 5;
@@ -284,22 +288,29 @@ async fn take(api: &Api, entries: Vec<Entry>) -> Result<Tally, Problem> {
             FactOutcome::Failed(failure) => return Err(failed(&failure)),
         }
     }
+    let mut expecting = BTreeMap::new();
     for event in telemetry {
-        let expecting = event.eta_next.is_some().then(|| event.clone());
+        let mission = event.mission.filter(|_| event.eta_next.is_some());
+        let expected = mission.map(|mission| (mission, event.clone()));
         match api.live.note(*event) {
             Observation::Newest => {
                 tally.accepted += 1;
-                if let Some(event) = expecting
-                    && let Err(error) = api.ingest.expect(&event).await
-                {
-                    // What is lost of it the next one says again.
-                    tracing::debug!(%error, "a delivery does not know when its drone expects to be there");
-                }
+                // The newest of each mission.
+                expecting.extend(expected);
             }
             Observation::Superseded => tally.accepted += 1,
             Observation::Repeated => tally.duplicates += 1,
         }
     }
+    // Together, so that they share the disk's syncs.
+    let telling = stream::iter(expecting.into_values());
+    let telling = telling.for_each_concurrent(EXPECTED_AT_ONCE, async |event| {
+        if let Err(error) = api.ingest.expect(&event).await {
+            // What is lost of it the next one says again.
+            tracing::debug!(%error, "a delivery does not know when its drone expects to be there");
+        }
+    });
+    telling.await;
     tally.rejected.sort_by_key(|((index, _), _)| *index);
     Ok(tally)
 }
