@@ -7,7 +7,7 @@ use domain::claim::{
 use domain::codec::StoredEvent;
 use domain::decider::Decider;
 use domain::delivery::{
-    CancelReason, Delivery, DeliveryCommand, DeliveryEvent, DeliveryRejection, Order, Plan,
+    CancelReason, Delivery, DeliveryCommand, DeliveryEvent, DeliveryRejection, Order, Phase, Plan,
 };
 use domain::id::{DeliveryId, ExternalId, OperationId, UserId};
 use domain::scheduling::OperationKind;
@@ -85,10 +85,18 @@ pub enum ChangeError<E> {
     /// The change makes no sense for the delivery as it is.
     #[error("the change does not fit")]
     Invalid(E),
+    /// It could not be flown then.
+    #[error("it cannot be flown")]
+    NotServiceable(Vec<Unserviceable>),
     /// The delivery's status or the clock does not allow it.
     #[error(transparent)]
     Rejected(DeliveryRejection),
 }
+
+/// A booking that stands is not called off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is over; cancel the delivery instead")]
+pub struct Stands;
 
 impl Application {
     /// Books a delivery under the id given, and starts the operation that schedules it. In the
@@ -178,7 +186,16 @@ impl Application {
     ) -> Result<Done<Changed>, TransactError<ChangeError<E>>> {
         let now = self.now()?;
         self.change(request, (id, OperationKind::Reschedule), seen, |delivery| {
-            let plan = change(&delivery.order().plan).map_err(ChangeError::Invalid)?;
+            let before = &delivery.order().plan;
+            let plan = change(before).map_err(ChangeError::Invalid)?;
+            let service = &self.scheduling().service;
+            // What it was booked with is not held against it, also where less is served since.
+            let known = service.faults_of_plan(before, now);
+            let mut faults = service.faults_of_plan(&plan, now);
+            faults.retain(|fault| !known.contains(fault));
+            if !faults.is_empty() {
+                return Err(ChangeError::NotServiceable(faults));
+            }
             Ok(DeliveryCommand::Reschedule {
                 plan: Box::new(plan),
                 now,
@@ -207,6 +224,44 @@ impl Application {
                 now,
             })
         })
+        .await
+    }
+
+    /// Calls a booking off that does not stand yet.
+    ///
+    /// # Errors
+    /// [`ChangeError`], [`Stands`], or a failure of the machine.
+    pub async fn call_off(
+        &self,
+        request: ClientRequest,
+        id: DeliveryId,
+    ) -> Result<Done<Changed>, TransactError<ChangeError<Stands>>> {
+        let now = self.now()?;
+        let what = (id, OperationKind::Cancel);
+        self.change(
+            request,
+            what,
+            &Precondition::None,
+            |delivery| match delivery.phase() {
+                Phase::Pending | Phase::Cancelled | Phase::Rejected(_) => {
+                    Ok(DeliveryCommand::Cancel {
+                        reason: CancelReason::CustomerRequest,
+                        comment: None,
+                        now,
+                    })
+                }
+                Phase::Scheduled
+                | Phase::Fetching { .. }
+                | Phase::Carrying(_)
+                | Phase::Released(_)
+                | Phase::Returning
+                | Phase::AtHub
+                | Phase::Cancelling { .. }
+                | Phase::Complete
+                | Phase::Returned
+                | Phase::Failed(_) => Err(ChangeError::Invalid(Stands)),
+            },
+        )
         .await
     }
 

@@ -19,7 +19,7 @@ use domain::user::Contact;
 use eventstore::{EventStore, MemoryEventStore, Position};
 use uuid::Uuid;
 
-use super::deliveries::{BookingError, ChangeError};
+use super::deliveries::{BookingError, ChangeError, Stands};
 use super::users::{Standing, UserError};
 use super::*;
 use crate::environment::Environment;
@@ -320,6 +320,19 @@ async fn given_a_window_in_the_past_when_it_is_rescheduled_then_it_is_refused() 
         .reschedule(request(), unknown, &Precondition::None, window(1, 9))
         .await;
     assert_eq!(rejection(refused), ChangeError::Unknown);
+}
+
+#[tokio::test]
+async fn given_a_booking_that_stands_when_it_is_called_off_then_it_goes_on() {
+    let application = application();
+    let id = booked(&application, 1).await;
+    let head = application.head();
+    let refused = application.call_off(request(), id).await;
+    assert_eq!(rejection(refused), ChangeError::Invalid(Stands));
+    assert_eq!(
+        (application.head(), status(&application, id)),
+        (head, Status::Scheduled)
+    );
 }
 
 #[tokio::test]

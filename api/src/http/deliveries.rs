@@ -101,9 +101,9 @@ async fn create(
     } else {
         StatusCode::CREATED
     };
-    let preferences = Preferences::of(&parts.headers);
+    let mut preferences = Preferences::of(&parts.headers);
     let operation = OperationId::of_booking(done.value.id);
-    let awaited = awaited(&api, operation, preferences).await?;
+    let awaited = awaited(&api, operation, &mut preferences).await?;
     let response = written(&api, done.value.id, status, done.position, &LOCATION)?;
     Ok(monitored(&awaited, Some(operation), response, preferences))
 }
@@ -235,11 +235,11 @@ async fn changed(
     api: &Api,
     done: Done<Changed>,
     status: StatusCode,
-    preferences: Preferences,
+    mut preferences: Preferences,
 ) -> Result<Response, Problem> {
     let Changed { id, operation } = done.value;
     let awaited = match operation {
-        Some(operation) => awaited(api, operation, preferences).await?,
+        Some(operation) => awaited(api, operation, &mut preferences).await?,
         None => Awaited::Thing,
     };
     let is_done = preferences.wait.is_some() && operation.is_some();
@@ -374,7 +374,7 @@ pub(super) async fn replayed(
     api: &Api,
     id: DeliveryId,
     position: Position,
-    (status, kind, preferences): (StatusCode, Option<OperationKind>, Preferences),
+    (status, kind, mut preferences): (StatusCode, Option<OperationKind>, Preferences),
 ) -> Result<Response, Problem> {
     let moment = Moment {
         as_of: None,
@@ -391,7 +391,7 @@ pub(super) async fn replayed(
         OperationKind::Reschedule => OperationId::of(kind, id, past.shown.revision),
     });
     let awaited = match operation {
-        Some(operation) => awaited(api, operation, preferences).await?,
+        Some(operation) => awaited(api, operation, &mut preferences).await?,
         None => Awaited::Thing,
     };
     let waits = preferences.wait.is_some();
@@ -458,9 +458,13 @@ fn not_booked(error: &BookingError) -> Problem {
         )
         .with_member("href", json!(representation::path(*delivery))),
         BookingError::Package(refusal) => packages::not_kept(refusal),
-        BookingError::NotServiceable(faults) => Problem::invalid(faults.iter().map(unserviceable).collect()),
+        BookingError::NotServiceable(faults) => not_serviceable(faults),
         BookingError::Rejected(rejection) => rejected(rejection),
     }
+}
+
+fn not_serviceable(faults: &[Unserviceable]) -> Problem {
+    Problem::invalid(faults.iter().map(unserviceable).collect())
 }
 
 /// What of an order cannot be flown, and where it says so.
@@ -490,6 +494,7 @@ fn refused<E>(
             Err(problem) => problem,
         },
         TransactError::Rejected(ChangeError::Invalid(error)) => invalid(error),
+        TransactError::Rejected(ChangeError::NotServiceable(faults)) => not_serviceable(&faults),
         TransactError::Rejected(ChangeError::Rejected(rejection)) => rejected(&rejection),
     }
 }

@@ -29,6 +29,7 @@ mod idempotency;
 mod lists;
 mod operators;
 mod packages;
+mod serviceability;
 mod streams;
 mod tasks;
 mod users;
@@ -84,6 +85,8 @@ impl Scene {
     fn with_views(log: Arc<MemoryEventStore>, views: Views, now_us: i64, config: &Config) -> Self {
         let environment = Environment::fixed(now_us);
         let application = Application::new(log.clone(), environment, Thresholds::default());
+        let rules = config.scheduling.rules(config.time_scale).unwrap();
+        let application = application.with_scheduling(rules);
         let services = Services {
             ingest: Ingest::new(application.clone(), limits()),
             views: Arc::new(views),

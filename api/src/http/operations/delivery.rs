@@ -10,14 +10,15 @@ use axum::http::header::{CONTENT_LOCATION, LINK, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::delete;
-use domain::delivery::{CancelReason, Status};
+use domain::delivery::Status;
 use domain::id::{DeliveryId, OperationId};
 use domain::scheduling::{self, OperationKind, OperationProblem, OperationStatus, Outcome, Step};
 use serde_json::json;
 use tokio::time::timeout;
 
 use super::{Operation, Progress, gone, rebuild};
-use crate::application::{Precondition, TransactError};
+use crate::application::TransactError;
+use crate::application::deliveries::{ChangeError, Stands};
 use crate::http::Api;
 use crate::http::answer::{at, failed};
 use crate::http::front::RequestIdentity;
@@ -59,15 +60,14 @@ async fn cancel(
         .outcome()
         .is_some_and(|outcome| outcome != Outcome::Cancelled)
     {
-        return Err(not_cancelled("it is over; cancel the delivery instead"));
+        return Err(not_cancelled(&Stands.to_string()));
     }
-    let why = (CancelReason::CustomerRequest, None);
-    let (delivery, seen) = (operation.delivery(), Precondition::None);
     let done = api
         .application
-        .cancel(identity.fresh(), delivery, &seen, why);
+        .call_off(identity.fresh(), operation.delivery());
     let done = done.await.map_err(|error| match error {
         TransactError::Failed(failure) => failed(&failure),
+        TransactError::Rejected(ChangeError::Invalid(stands)) => not_cancelled(&stands.to_string()),
         TransactError::Rejected(rejection) => not_cancelled(&rejection.to_string()),
     })?;
     let operation = operation_of(&api, id)?;
@@ -211,17 +211,19 @@ pub(in crate::http) enum Awaited {
     Operation(Box<Operation>),
 }
 
-/// Waits for an operation as long as its client wants, and says what to answer with.
+/// Waits for an operation as long as its client wants, and says what to answer with. Where nobody
+/// may wait any more the wish is forgotten, so that it is not said to be honoured.
 ///
 /// # Errors
 /// What came of it, if the client waited for that and it is a problem.
 pub(in crate::http) async fn awaited(
     api: &Api,
     id: OperationId,
-    preferences: Preferences,
+    preferences: &mut Preferences,
 ) -> Result<Awaited, Problem> {
-    if let Some(wait) = preferences.wait {
-        until_over(api, id, wait).await?;
+    if let Some(wait) = preferences.wait
+        && until_over(api, id, wait).await?
+    {
         let operation = operation_of(api, id)?;
         return match operation.progress {
             Progress::Succeeded { .. } => Ok(Awaited::Thing),
@@ -233,34 +235,36 @@ pub(in crate::http) async fn awaited(
             }
         };
     }
+    preferences.wait = None;
     if preferences.respond_async {
         return operation_of(api, id).map(Box::new).map(Awaited::Operation);
     }
     Ok(Awaited::Thing)
 }
 
-async fn until_over(api: &Api, id: OperationId, wait: Duration) -> Result<(), Problem> {
+/// Whether it was waited, or needed not.
+async fn until_over(api: &Api, id: OperationId, wait: Duration) -> Result<bool, Problem> {
     let mut head = api.views.log().head();
     let is_over = || operation_of(api, id).map(|operation| operation.is_over());
     if wait.is_zero() || is_over()? {
-        return Ok(());
+        return Ok(true);
     }
     // A write that is done is answered, whoever else waits.
     let Ok(_place) = api.waiting.take() else {
-        return Ok(());
+        return Ok(false);
     };
     let waiting = async {
         loop {
             head.borrow_and_update();
             if is_over()? || head.changed().await.is_err() {
-                return Ok(());
+                return Ok(true);
             }
         }
     };
     let mut closing = api.views.closing();
     tokio::select! {
-        ended = timeout(wait, waiting) => ended.unwrap_or(Ok(())),
-        _stopping = closing.wait_for(|closing| *closing) => Ok(()),
+        ended = timeout(wait, waiting) => ended.unwrap_or(Ok(true)),
+        _stopping = closing.wait_for(|closing| *closing) => Ok(true),
     }
 }
 
