@@ -5,9 +5,9 @@
 //!                              └────its reason goes───────┴──▶ no task any more
 //! ```
 //! That there is a task is no event of its own: it follows from what happened to
-//! a delivery or in a drone session, as [`StandingTasks`] says. That somebody has
-//! seen to it is one, on a stream of the task's own, so that it never competes
-//! with what writes to the delivery or the session.
+//! a delivery, in a drone session or to an operation, as [`StandingTasks`] says. That
+//! somebody has seen to it is one, on a stream of the task's own, so that it never
+//! competes with what writes to the stream that it is about.
 
 mod id;
 mod standing;
@@ -17,7 +17,7 @@ mod payload;
 mod tests;
 
 pub use id::{InvalidTaskId, TaskId};
-pub use standing::{Matter, StandingTasks, TaskTurn};
+pub use standing::{Matter, PUT_OFF_MAX, StandingTasks, TaskTurn};
 
 use crate::decider::{Decider, Occurrence};
 use crate::text::Comment;

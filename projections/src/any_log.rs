@@ -13,7 +13,7 @@ use domain::delivery::{
 use domain::drone::Sender;
 use domain::id::{DroneId, ExternalId, FactId, FleetId, OperationId, ProofHash, SessionId};
 use domain::quantity::DistanceM;
-use domain::scheduling::{OperationEvent, OperationKind};
+use domain::scheduling::{Authorization, Deferral, Effect, OperationEvent, OperationKind};
 use domain::session::{ParkReason, Parked, ReceivedFact, Session, SessionEvent};
 use domain::stream::{Category, StreamName};
 use domain::task::{
@@ -60,13 +60,15 @@ pub(crate) enum Happening {
     Seen(Seen),
     /// Something is written down of an operation.
     Operation(u128, OperationEvent),
+    /// What an operation does outside is put off so many times.
+    PutOff(u128, Effect, u32),
 }
 
 /// What somebody has seen to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
-    /// Of a drone session, or else of a delivery.
-    of_session: bool,
+    /// Of what kind of stream.
+    of: Category,
     /// Which one.
     number: u8,
     /// Which of its tasks, or of its events.
@@ -123,7 +125,24 @@ pub(crate) fn operation_event() -> impl Strategy<Value = OperationEvent> {
         1 => Just(OperationEvent::OperationSucceeded),
         1 => Just(OperationEvent::ProcessEnded),
         1 => Just(OperationEvent::ProcessResumed),
+        1 => Just(OperationEvent::PaymentAuthorized { authorization: authorization() }),
+        1 => Just(OperationEvent::VoidRefused { authorization: authorization() }),
     ]
+}
+
+/// What an operation does outside is put off so many times.
+pub(crate) fn put_off(effect: Effect, times: u32) -> Vec<OperationEvent> {
+    let events = (1..=times).map(|attempt| OperationEvent::EffectDeferred {
+        effect,
+        attempt,
+        why: Deferral::Unavailable,
+        retry_at: at(0),
+    });
+    events.collect()
+}
+
+fn authorization() -> Authorization {
+    Authorization::new("auth-1").unwrap()
 }
 
 /// What may happen to one delivery.
@@ -141,6 +160,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => seen().prop_map(Happening::Seen),
         1 => (0..OPERATIONS, operation_event())
             .prop_map(|(number, event)| Happening::Operation(number, event)),
+        1 => (0..OPERATIONS, select(Effect::ALL), 1..12_u32)
+            .prop_map(|(number, effect, times)| Happening::PutOff(number, effect, times)),
     ]
 }
 
@@ -252,9 +273,14 @@ fn session_step() -> impl Strategy<Value = SessionStep> {
 }
 
 fn seen() -> impl Strategy<Value = Seen> {
-    let parts = (any::<bool>(), any::<u8>(), any::<u8>(), any::<bool>());
-    parts.prop_map(|(of_session, number, which, anything)| Seen {
-        of_session,
+    let of = select(vec![
+        Category::Delivery,
+        Category::DroneSession,
+        Category::Operation,
+    ]);
+    let parts = (of, any::<u8>(), any::<u8>(), any::<bool>());
+    parts.prop_map(|(of, number, which, anything)| Seen {
+        of,
         number,
         which,
         anything,
@@ -326,6 +352,9 @@ impl Service {
             let turn = if subject.category == Category::Delivery {
                 let event = DeliveryEvent::decode(kind, schema, &event.payload).unwrap();
                 TaskTurn::of_delivery(&event)
+            } else if subject.category == Category::Operation {
+                let event = OperationEvent::decode(kind, schema, &event.payload).unwrap();
+                TaskTurn::of_operation(&event)
             } else {
                 let event = SessionEvent::decode(kind, schema, &event.payload).unwrap();
                 TaskTurn::of_session(&event)
@@ -370,16 +399,18 @@ impl Service {
             Happening::User(number, step) => self.step_user(*number, *step),
             Happening::Session(number, step) => self.step_session(*number, step),
             Happening::Seen(seen) => self.acknowledge(*seen),
-            Happening::Operation(number, event) => self.operate(*number, event.clone()),
+            Happening::Operation(number, event) => self.operate(*number, vec![event.clone()]),
+            Happening::PutOff(number, effect, times) => {
+                self.operate(*number, put_off(*effect, *times));
+            }
         }
     }
 
-    fn operate(&mut self, number: u128, event: OperationEvent) {
-        let id = OperationId::from_uuid(Uuid::from_u128(number));
-        let occurrence = Occurrence::new(event, self.log.clock());
-        let name = StreamName::operation(id);
-        self.log
-            .append(vec![Appending::new(name, None, [occurrence])]);
+    fn operate(&mut self, number: u128, events: Vec<OperationEvent>) {
+        let now = self.log.clock();
+        let occurrences = events.into_iter().map(|event| Occurrence::new(event, now));
+        let part = Appending::new(operation_stream(number), None, occurrences);
+        self.log.append(vec![part]);
     }
 
     fn step_delivery(&mut self, number: u128, step: &DeliveryStep) {
@@ -502,10 +533,13 @@ impl Service {
 
     /// Also what is no task, or no longer: a projection is total.
     fn acknowledge(&mut self, seen: Seen) {
-        let subject = if seen.of_session {
-            session_stream(u64::from(seen.number) % SESSIONS)
+        let number = seen.number;
+        let subject = if seen.of == Category::DroneSession {
+            session_stream(u64::from(number) % SESSIONS)
+        } else if seen.of == Category::Operation {
+            operation_stream(u128::from(number) % OPERATIONS)
         } else {
-            StreamName::delivery(delivery(u128::from(seen.number) % DELIVERIES))
+            StreamName::delivery(delivery(u128::from(number) % DELIVERIES))
         };
         let standing = self.standing(subject);
         let standing: Vec<u64> = standing.iter().map(|(version, _)| version).collect();
@@ -537,7 +571,13 @@ impl Service {
 /// The streams that tasks are about.
 fn subjects() -> impl Iterator<Item = StreamName> {
     let deliveries = (0..DELIVERIES).map(|number| StreamName::delivery(delivery(number)));
-    deliveries.chain((0..SESSIONS).map(session_stream))
+    deliveries
+        .chain((0..SESSIONS).map(session_stream))
+        .chain((0..OPERATIONS).map(operation_stream))
+}
+
+fn operation_stream(number: u128) -> StreamName {
+    StreamName::operation(OperationId::from_uuid(Uuid::from_u128(number)))
 }
 
 fn sender(number: u64) -> Sender {

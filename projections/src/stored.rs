@@ -13,7 +13,7 @@ use domain::id::{
     DeliveryId, DroneId, ExternalId, FactId, FleetId, MissionId, OperationId, ProofHash, SessionId,
     UserId,
 };
-use domain::scheduling::OperationKind;
+use domain::scheduling::{Authorization, Effect, OperationKind};
 use domain::session::ParkReason;
 use domain::text::Comment;
 use domain::time::Timestamp;
@@ -157,6 +157,7 @@ words!(
     ConditionWord,
     Confirmation,
     DroneActivity,
+    Effect,
     Failure,
     HoldReason,
     Milestone,
@@ -202,7 +203,14 @@ macro_rules! texts {
 }
 
 texts!(
-    Comment, DroneId, ExternalId, FactId, FleetId, ProofHash, SessionId
+    Authorization,
+    Comment,
+    DroneId,
+    ExternalId,
+    FactId,
+    FleetId,
+    ProofHash,
+    SessionId
 );
 
 /// Ids, as their UUID's bytes. The UUID's own type belongs to the crates

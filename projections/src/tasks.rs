@@ -6,6 +6,7 @@
 //! index 2 (session, seq)                  the row key of a dead letter's task
 //! index 3 stream                          the last record that opened or closed one of the stream's
 //! index 4 (stream, version)               that somebody has seen to a task, by its own stream
+//! index 5 operation                       how often it was put off in a row, and the row key of the task
 //! ```
 //! What makes a task and what ends it is the domain's to say: see
 //! [`StandingTasks`](domain::task::StandingTasks). Each entry comes from one
@@ -14,9 +15,10 @@
 
 use domain::delivery::{Anomaly, Failure};
 use domain::id::FactId;
+use domain::scheduling::{Authorization, Effect};
 use domain::session::ParkReason;
 use domain::stream::{Category, StreamName};
-use domain::task::{Matter, TaskEvent, TaskId, TaskTurn};
+use domain::task::{Matter, PUT_OFF_MAX, TaskEvent, TaskId, TaskTurn};
 use domain::text::Comment;
 use domain::time::Timestamp;
 use eventstore::{Position, Record, StreamId, StreamVersion};
@@ -42,6 +44,7 @@ const OF_DELIVERY: u8 = 1;
 const OF_LETTER: u8 = 2;
 const CHANGED: u8 = 3;
 const ACKNOWLEDGED: u8 = 4;
+const PUT_OFF: u8 = 5;
 
 /// Most tasks on one page.
 pub const TASKS_PER_PAGE_MAX: usize = 200;
@@ -94,6 +97,8 @@ pub enum TaskKind {
     ActionRequired,
     /// A fact was given up.
     DeadLetter,
+    /// Something that an operation does outside does not come about.
+    Operation,
 }
 
 /// Which tasks are wanted.
@@ -129,6 +134,7 @@ impl Task {
             | Matter::Unconfirmed
             | Matter::Failed(_) => TaskKind::ActionRequired,
             Matter::DeadLetter { .. } => TaskKind::DeadLetter,
+            Matter::OperationStuck { .. } | Matter::VoidRefused { .. } => TaskKind::Operation,
         }
     }
 }
@@ -172,6 +178,22 @@ pub(crate) enum StoredMatter {
         #[serde(with = "crate::stored")]
         why: ParkReason,
     },
+    OperationStuck {
+        #[serde(with = "crate::stored")]
+        effect: Effect,
+    },
+    VoidRefused {
+        #[serde(with = "crate::stored")]
+        authorization: Authorization,
+    },
+}
+
+/// How often an operation was put off in a row, and the key of its task's row, if that was too
+/// often.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct PutOff {
+    times: u32,
+    row_key: Option<Vec<u8>>,
 }
 
 impl Stored for Matter {
@@ -185,6 +207,8 @@ impl Stored for Matter {
             Self::Failed(failure) => StoredMatter::Failed(failure),
             Self::Anomaly { fact, why } => StoredMatter::Anomaly { fact, why },
             Self::DeadLetter { seq, why } => StoredMatter::DeadLetter { seq, why },
+            Self::OperationStuck { effect } => StoredMatter::OperationStuck { effect },
+            Self::VoidRefused { authorization } => StoredMatter::VoidRefused { authorization },
         }
     }
 
@@ -196,6 +220,8 @@ impl Stored for Matter {
             StoredMatter::Failed(failure) => Self::Failed(failure),
             StoredMatter::Anomaly { fact, why } => Self::Anomaly { fact, why },
             StoredMatter::DeadLetter { seq, why } => Self::DeadLetter { seq, why },
+            StoredMatter::OperationStuck { effect } => Self::OperationStuck { effect },
+            StoredMatter::VoidRefused { authorization } => Self::VoidRefused { authorization },
         })
     }
 }
@@ -210,11 +236,16 @@ impl Projection for Tasks {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn categories(&self) -> &'static [Category] {
-        &[Category::Delivery, Category::DroneSession, Category::Task]
+        &[
+            Category::Delivery,
+            Category::DroneSession,
+            Category::Operation,
+            Category::Task,
+        ]
     }
 
     fn poison(&self) -> Poison {
@@ -253,11 +284,8 @@ fn turns(facts: &Facts) -> Vec<(u32, TaskTurn)> {
     match facts {
         Facts::Delivery(events) => all(events, TaskTurn::of_delivery),
         Facts::Session(events) => all(events, TaskTurn::of_session),
-        Facts::User(_)
-        | Facts::Task(_)
-        | Facts::Operation(_)
-        | Facts::Other
-        | Facts::Undecodable(_) => Vec::new(),
+        Facts::Operation(events) => all(events, TaskTurn::of_operation),
+        Facts::User(_) | Facts::Task(_) | Facts::Other | Facts::Undecodable(_) => Vec::new(),
     }
 }
 
@@ -325,6 +353,15 @@ impl List<'_, '_> {
                     has_changed = true;
                 }
                 TaskTurn::Applied { seq } => has_changed |= self.close_letter(seq)?,
+                TaskTurn::PutOff { effect } => {
+                    self.put_off(place, effect)?;
+                    has_changed = true;
+                }
+                TaskTurn::WentOn => has_changed |= self.go_on()?,
+                TaskTurn::VoidRefused { authorization } => {
+                    has_changed |= self.go_on()?;
+                    self.open(place, Matter::VoidRefused { authorization });
+                }
             }
         }
         Ok(has_changed)
@@ -385,6 +422,40 @@ impl List<'_, '_> {
         self.view.remove(Key::from_bytes(row_key));
         self.view.remove(key);
         Ok(true)
+    }
+
+    /// Counts that an operation was put off, and opens a task once that is too often.
+    fn put_off(&mut self, place: u32, effect: Effect) -> Result<(), ViewStoreError> {
+        let key = self.operation_key();
+        let before = self.view.get(&key)?;
+        let before = before
+            .map(|bytes| from_bytes::<PutOff>(&bytes))
+            .transpose()?;
+        let mut put_off = before.unwrap_or_default();
+        put_off.times = put_off.times.saturating_add(1);
+        if put_off.times == PUT_OFF_MAX {
+            let row_key = self.open(place, Matter::OperationStuck { effect });
+            put_off.row_key = Some(row_key.into_bytes());
+        }
+        self.view.put(key, to_bytes(&put_off));
+        Ok(())
+    }
+
+    /// Closes the task of an operation that was stuck, and counts anew.
+    fn go_on(&mut self) -> Result<bool, ViewStoreError> {
+        let key = self.operation_key();
+        let Some(put_off) = self.view.get(&key)? else {
+            return Ok(false);
+        };
+        if let Some(row_key) = from_bytes::<PutOff>(&put_off)?.row_key {
+            self.view.remove(Key::from_bytes(row_key));
+        }
+        self.view.remove(key);
+        Ok(true)
+    }
+
+    fn operation_key(&self) -> Key {
+        Key::index(PUT_OFF).id(self.record.stream.key.as_bytes())
     }
 
     fn delivery_key(&self) -> Key {

@@ -19,6 +19,7 @@ mod read_your_writes;
 // What a booking needs of others.
 mod billing;
 mod missions;
+mod matters;
 mod nine_ways;
 // Everything that happens, to whoever wants to know.
 mod feed;

@@ -4,6 +4,7 @@ use domain::actor::{Actor, ActorKind};
 use domain::codec::StoredEvent;
 use domain::decider::Decider as _;
 use domain::delivery::DeliveryEvent;
+use domain::scheduling::OperationEvent;
 use domain::session::SessionEvent;
 use domain::stream::{Category, StreamName};
 use domain::task::{
@@ -97,13 +98,15 @@ impl From<TaskRejection> for TaskError {
 
 /// Whether the reason of a task lasts.
 fn stands(draft: &Draft<'_>, id: TaskId) -> Result<bool, LoadError> {
-    let standing = if id.subject().category == Category::DroneSession {
+    let (subject, first) = (id.subject(), StreamVersion::EMPTY);
+    let standing = if subject.category == Category::DroneSession {
         // What is given up depends on nothing before it.
         let before = StreamVersion::new(id.version().saturating_sub(1));
-        standing::<SessionEvent>(draft, id.subject(), before, TaskTurn::of_session)
+        standing::<SessionEvent>(draft, subject, before, TaskTurn::of_session)
+    } else if subject.category == Category::Operation {
+        standing::<OperationEvent>(draft, subject, first, TaskTurn::of_operation)
     } else {
-        let first = StreamVersion::EMPTY;
-        standing::<DeliveryEvent>(draft, id.subject(), first, TaskTurn::of_delivery)
+        standing::<DeliveryEvent>(draft, subject, first, TaskTurn::of_delivery)
     };
     Ok(standing?.get(id.version()).is_some())
 }

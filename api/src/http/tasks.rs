@@ -42,10 +42,11 @@ pub(super) fn routes() -> Router<Api> {
 }
 
 /// Every kind of tasks.
-const KINDS: [TaskKind; 3] = [
+const KINDS: [TaskKind; 4] = [
     TaskKind::Anomaly,
     TaskKind::ActionRequired,
     TaskKind::DeadLetter,
+    TaskKind::Operation,
 ];
 
 /// Which tasks a client wants.

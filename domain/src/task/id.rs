@@ -25,12 +25,16 @@ impl TaskId {
     pub const PREFIX: &'static str = "tsk_";
 
     /// The kinds of streams that tasks are about.
-    const SUBJECTS: [Category; 2] = [Category::Delivery, Category::DroneSession];
+    const SUBJECTS: [Category; 3] = [
+        Category::Delivery,
+        Category::DroneSession,
+        Category::Operation,
+    ];
 
     /// The task that the event of this version, from 1, in this stream made, if it made one.
     ///
     /// # Errors
-    /// [`InvalidTaskId`] unless the stream is a delivery's or a drone session's.
+    /// [`InvalidTaskId`] unless the stream is a delivery's, a drone session's or an operation's.
     pub fn new(subject: StreamName, version: u64) -> Result<Self, InvalidTaskId> {
         if version == 0 || !Self::SUBJECTS.contains(&subject.category) {
             return Err(InvalidTaskId);
@@ -38,7 +42,7 @@ impl TaskId {
         Ok(Self { subject, version })
     }
 
-    /// The stream that it is about: a delivery's or a drone session's.
+    /// The stream that it is about: a delivery's, a drone session's or an operation's.
     #[must_use]
     pub const fn subject(self) -> StreamName {
         self.subject

@@ -4,7 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::delivery::{Anomaly, Condition, DeliveryEvent, Failure};
 use crate::id::FactId;
+use crate::scheduling::{Authorization, Effect, OperationEvent};
 use crate::session::{ParkReason, SessionEvent};
+
+/// How often something is put off in a row before a person has to look. By the usual waits,
+/// [`backoff`](crate::scheduling::backoff), that is after a good minute.
+///
+/// It is no setting: what is a task follows from the log alone, whichever service reads it.
+pub const PUT_OFF_MAX: u32 = 10;
 
 /// What there is to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +41,18 @@ pub enum Matter {
         seq: u64,
         /// What it waited for.
         why: ParkReason,
+    },
+    /// What an operation does outside was put off [`PUT_OFF_MAX`] times in a row. It stands until
+    /// the operation goes on or ends.
+    OperationStuck {
+        /// What it does.
+        effect: Effect,
+    },
+    /// The billing service does not take an authorization back. It stands for ever: nothing that
+    /// the service does afterwards brings the money back.
+    VoidRefused {
+        /// Which.
+        authorization: Authorization,
     },
 }
 
@@ -65,6 +84,18 @@ pub enum TaskTurn {
     Applied {
         /// Its number.
         seq: u64,
+    },
+    /// Something outside was put off once more: a task, if that was too often.
+    PutOff {
+        /// What.
+        effect: Effect,
+    },
+    /// The operation goes on, or its end is reached: it is not stuck any more.
+    WentOn,
+    /// The operation goes on, and leaves to a person what it could not take back.
+    VoidRefused {
+        /// The authorization.
+        authorization: Authorization,
     },
 }
 
@@ -138,13 +169,41 @@ impl TaskTurn {
             | SessionEvent::FactParked { .. } => None,
         }
     }
+
+    /// What an event of an operation means. Only what may come after something was put off says
+    /// that the operation goes on.
+    #[must_use]
+    pub fn of_operation(event: &OperationEvent) -> Option<Self> {
+        match event {
+            OperationEvent::EffectDeferred { effect, .. } => Some(Self::PutOff { effect: *effect }),
+            OperationEvent::StepFailed { .. }
+            | OperationEvent::PaymentAuthorized { .. }
+            | OperationEvent::PaymentDenied { .. }
+            | OperationEvent::PaymentVoided { .. }
+            | OperationEvent::ProcessEnded => Some(Self::WentOn),
+            OperationEvent::VoidRefused { authorization } => Some(Self::VoidRefused {
+                authorization: authorization.clone(),
+            }),
+            OperationEvent::OperationStarted { .. }
+            | OperationEvent::StepPassed { .. }
+            | OperationEvent::EffectClaimed { .. }
+            | OperationEvent::MissionAsked { .. }
+            | OperationEvent::PackageFreed
+            | OperationEvent::DeadlineSet { .. }
+            | OperationEvent::OperationSucceeded
+            | OperationEvent::OperationFailed { .. }
+            | OperationEvent::OperationCancelled
+            | OperationEvent::OperationTimedOut { .. }
+            | OperationEvent::ProcessResumed => None,
+        }
+    }
 }
 
 /// The tasks of one stream whose reason lasts, by the version of the event that
 /// made each one.
 ///
-/// Tasks about facts depend on no event before the one that made them; a
-/// delivery's own task depends on all of the delivery's.
+/// Tasks about facts depend on no event before the one that made them; a delivery's own task and
+/// that of a stuck operation depend on all of the stream's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StandingTasks {
     matters: BTreeMap<u64, Matter>,
@@ -152,6 +211,9 @@ pub struct StandingTasks {
     own: Option<u64>,
     /// Those about facts, by the facts' numbers.
     letters: BTreeMap<u64, u64>,
+    /// How often something was put off in a row, and since when that is too often.
+    put_off: u32,
+    stuck: Option<u64>,
 }
 
 impl StandingTasks {
@@ -175,6 +237,20 @@ impl StandingTasks {
                 self.matters.insert(version, letter);
             }
             TaskTurn::Applied { seq } => self.forget(seq),
+            TaskTurn::PutOff { effect } => {
+                self.put_off = self.put_off.saturating_add(1);
+                if self.put_off == PUT_OFF_MAX {
+                    self.stuck = Some(version);
+                    self.matters
+                        .insert(version, Matter::OperationStuck { effect });
+                }
+            }
+            TaskTurn::WentOn => self.go_on(),
+            TaskTurn::VoidRefused { authorization } => {
+                self.go_on();
+                self.matters
+                    .insert(version, Matter::VoidRefused { authorization });
+            }
         }
         self
     }
@@ -202,6 +278,13 @@ impl StandingTasks {
     fn settle(&mut self) {
         if let Some(own) = self.own.take() {
             self.matters.remove(&own);
+        }
+    }
+
+    fn go_on(&mut self) {
+        self.put_off = 0;
+        if let Some(stuck) = self.stuck.take() {
+            self.matters.remove(&stuck);
         }
     }
 

@@ -6,8 +6,11 @@ use uuid::Uuid;
 use super::*;
 use crate::arbitrary as any_of;
 use crate::codec::StoredEvent;
-use crate::delivery::{Anomaly, Condition, DeliveryEvent, Failure, ReopenCause, ReopenedAs};
+use crate::delivery::{
+    Anomaly, Condition, DeliveryEvent, Failure, RejectReason, ReopenCause, ReopenedAs,
+};
 use crate::id::{DeliveryId, FactId, MissionId};
+use crate::scheduling::{Authorization, Deferral, Effect, OperationEvent, Step};
 use crate::session::{ParkReason, SessionEvent};
 use crate::spec::{given, lived};
 use crate::stream::{Category, StreamName};
@@ -102,11 +105,16 @@ fn a_task_reads_back_from_its_own_text_and_from_no_other() {
 }
 
 #[test]
-fn only_deliveries_and_drone_sessions_have_tasks() {
+fn only_deliveries_drone_sessions_and_operations_have_tasks() {
     for category in Category::ALL {
         let key = Uuid::nil();
         let has_tasks = TaskId::new(StreamName { category, key }, 1).is_ok();
-        let expected = [Category::Delivery, Category::DroneSession].contains(&category);
+        let with_tasks = [
+            Category::Delivery,
+            Category::DroneSession,
+            Category::Operation,
+        ];
+        let expected = with_tasks.contains(&category);
         assert_eq!(has_tasks, expected, "{category:?}");
     }
 }
@@ -139,6 +147,24 @@ fn of_delivery(events: impl IntoIterator<Item = DeliveryEvent>) -> Vec<(u64, Mat
 
 fn of_session(events: impl IntoIterator<Item = SessionEvent>) -> Vec<(u64, Matter)> {
     standing(events.into_iter().map(|it| TaskTurn::of_session(&it)))
+}
+
+fn of_operation(events: impl IntoIterator<Item = OperationEvent>) -> Vec<(u64, Matter)> {
+    standing(events.into_iter().map(|it| TaskTurn::of_operation(&it)))
+}
+
+fn put_off(effect: Effect, times: u32) -> Vec<OperationEvent> {
+    let events = (1..=times).map(|attempt| OperationEvent::EffectDeferred {
+        effect,
+        attempt,
+        why: Deferral::Unavailable,
+        retry_at: NOW,
+    });
+    events.collect()
+}
+
+fn authorization() -> Authorization {
+    Authorization::new("auth-1").unwrap()
 }
 
 fn fact() -> FactId {
@@ -222,6 +248,62 @@ fn a_fact_that_was_given_up_is_one_task_until_it_is_applied() {
     );
 }
 
+#[test]
+fn an_operation_is_stuck_from_the_tenth_time_in_a_row_until_it_goes_on() {
+    let effect = Effect::AuthorizePayment;
+    assert_eq!(of_operation(put_off(effect, PUT_OFF_MAX - 1)), []);
+    let stuck = Matter::OperationStuck { effect };
+    for times in [PUT_OFF_MAX, PUT_OFF_MAX + 1, 2 * PUT_OFF_MAX] {
+        let expected = vec![(u64::from(PUT_OFF_MAX), stuck.clone())];
+        assert_eq!(of_operation(put_off(effect, times)), expected, "{times}");
+    }
+    let authorization = authorization();
+    let goes_on = [
+        OperationEvent::PaymentAuthorized {
+            authorization: authorization.clone(),
+        },
+        OperationEvent::PaymentDenied {
+            reason: RejectReason::PaymentDeclined,
+        },
+        OperationEvent::PaymentVoided { authorization },
+        OperationEvent::StepFailed {
+            step: Step::Payment,
+            reason: RejectReason::PaymentUnavailable,
+        },
+        OperationEvent::ProcessEnded,
+    ];
+    for event in goes_on {
+        let mut life = put_off(effect, PUT_OFF_MAX);
+        life.push(event.clone());
+        assert_eq!(of_operation(life.clone()), [], "{event:?}");
+        // What was put off before counts no more, and what is put off from then on does.
+        life.extend(put_off(Effect::VoidPayment, PUT_OFF_MAX - 1));
+        assert_eq!(of_operation(life.clone()), [], "{event:?}");
+        life.extend(put_off(Effect::VoidPayment, 1));
+        let effect = Effect::VoidPayment;
+        let again = vec![(21, Matter::OperationStuck { effect })];
+        assert_eq!(of_operation(life), again, "{event:?}");
+    }
+    // An attempt that is made and a moment that is waited for are no way on.
+    let mut life = put_off(effect, PUT_OFF_MAX);
+    life.push(OperationEvent::DeadlineSet { at: None });
+    assert_eq!(of_operation(life).len(), 1);
+}
+
+#[test]
+fn an_authorization_that_is_not_taken_back_stays_a_task_whatever_comes() {
+    let authorization = authorization();
+    let refused = OperationEvent::VoidRefused {
+        authorization: authorization.clone(),
+    };
+    let mut life = put_off(Effect::VoidPayment, PUT_OFF_MAX);
+    life.extend([refused, OperationEvent::ProcessEnded]);
+    assert_eq!(
+        of_operation(life),
+        [(11, Matter::VoidRefused { authorization })]
+    );
+}
+
 fn any_command() -> impl Strategy<Value = TaskCommand> {
     (any_task(), any::<bool>(), any_of::comment(), any_of::time()).prop_map(
         |(task, stands, note, now)| TaskCommand::Acknowledge {
@@ -235,7 +317,11 @@ fn any_command() -> impl Strategy<Value = TaskCommand> {
 
 fn any_task() -> impl Strategy<Value = TaskId> {
     (
-        any_of::word(&[Category::Delivery, Category::DroneSession]),
+        any_of::word(&[
+            Category::Delivery,
+            Category::DroneSession,
+            Category::Operation,
+        ]),
         any_of::uuid(),
         1..=u64::MAX,
     )

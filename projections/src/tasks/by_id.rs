@@ -48,8 +48,8 @@ pub(crate) fn task(log: &dyn EventStore, id: TaskId) -> Result<Option<Task>, Que
     }))
 }
 
-/// The version after which a task's stream must be folded: a delivery's own task
-/// depends on those before it, one about a fact does not.
+/// The version after which a task's stream must be folded: a delivery's own task and that of a
+/// stuck operation depend on those before it, one about a fact does not.
 fn needed_from(id: TaskId) -> StreamVersion {
     if id.subject().category == Category::DroneSession {
         StreamVersion::new(id.version().saturating_sub(1))

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use domain::decider::Occurrence;
 use domain::delivery::{DeliveryEvent, Failure};
-use domain::id::DeliveryId;
+use domain::id::{DeliveryId, OperationId};
+use domain::scheduling::{Authorization, Effect, OperationEvent};
 use domain::session::SessionEvent;
 use eventstore::{Budget, EventStore, Filter};
 use proptest::prelude::*;
 
 use super::*;
-use crate::any_log::{Service, happenings};
+use crate::any_log::{Service, happenings, put_off};
 use crate::delivery_status::{self, DeliveryStatus};
 use crate::test_log::{Appending, TestLog, at, created, delivery, mission, user};
 use crate::view_store::NoTree;
@@ -94,7 +95,9 @@ proptest! {
                 | Matter::EmergencyLanded
                 | Matter::Unconfirmed
                 | Matter::Failed(_)
-                | Matter::DeadLetter { .. } => None,
+                | Matter::DeadLetter { .. }
+                | Matter::OperationStuck { .. }
+                | Matter::VoidRefused { .. } => None,
             })
             .collect();
         prop_assert_eq!(found.len(), expected.len());
@@ -270,6 +273,39 @@ fn a_task_that_somebody_has_seen_to_goes_when_its_reason_does_and_a_new_one_is_o
     assert_eq!(standing.len(), 1);
     assert_eq!(standing[0].status(), TaskStatus::Open);
     assert_eq!(task(&*log.store, id), Ok(None));
+}
+
+#[test]
+fn an_operation_that_is_put_off_ten_times_is_one_task_until_it_goes_on() {
+    let mut log = TestLog::new();
+    let operation = StreamName::operation(OperationId::from_uuid(mission(1).uuid()));
+    let append = |log: &mut TestLog, events: Vec<OperationEvent>| {
+        let events = events
+            .into_iter()
+            .map(|event| Occurrence::new(event, at(0)));
+        log.append(vec![Appending::new(operation, None, events)]);
+    };
+    let effect = Effect::AuthorizePayment;
+    append(&mut log, put_off(effect, 9));
+    assert_eq!(standing_in(&log), []);
+    append(&mut log, put_off(effect, 3));
+    let open = open_in(&log);
+    assert_eq!(open.len(), 1);
+    assert_eq!(open[0].matter, Matter::OperationStuck { effect });
+    assert_eq!(
+        (open[0].id.subject(), open[0].id.version()),
+        (operation, 10)
+    );
+    assert_eq!(open[0].kind(), TaskKind::Operation);
+    let authorization = Authorization::new("auth-1").unwrap();
+    let refused = OperationEvent::VoidRefused {
+        authorization: authorization.clone(),
+    };
+    append(&mut log, vec![refused]);
+    append(&mut log, vec![OperationEvent::ProcessEnded]);
+    let open = open_in(&log);
+    assert_eq!(open.len(), 1);
+    assert_eq!(open[0].matter, Matter::VoidRefused { authorization });
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What needs a person, and facts that could not be applied.
 
-use domain::id::{DeliveryId, EventId};
+use domain::id::{DeliveryId, EventId, FactId, OperationId};
+use domain::scheduling::{Authorization, Effect};
 use domain::session::ReceivedFact;
 use domain::stream::{Category, StreamName};
 use domain::task::{Matter, TaskId};
@@ -14,7 +15,7 @@ use crate::http::conditional::EntityTag;
 use crate::ingest::wire;
 
 /// Grows when the bytes of a task change for the same events.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// The address of a task.
 fn path(id: TaskId) -> String {
@@ -30,17 +31,11 @@ pub(crate) fn tag(task: &Task) -> EntityTag {
 /// A task. Its id names the event that made it one; that event's own id, which
 /// a dead letter and the feed have too, is beside it.
 pub(crate) fn task(task: &Task) -> Value {
-    let (reason, fact) = match &task.matter {
-        Matter::LeftOnBoard => ("ended_with_package", None),
-        Matter::EmergencyLanded => ("emergency_landed", None),
-        Matter::Unconfirmed => ("unconfirmed", None),
-        Matter::Failed(failure) => (failure.word(), None),
-        Matter::Anomaly { fact, why } => (why.word(), Some(fact.to_string())),
-        Matter::DeadLetter { seq: _, why } => (why.word(), None),
-    };
     let subject = task.id.subject();
-    let is_of_delivery = subject.category == Category::Delivery;
-    let about = is_of_delivery.then(|| DeliveryId::from_uuid(subject.key));
+    let is_of = |category| subject.category == category;
+    let delivery = is_of(Category::Delivery).then(|| DeliveryId::from_uuid(subject.key));
+    let operation = is_of(Category::Operation).then(|| OperationId::from_uuid(subject.key));
+    let told = Told::of(&task.matter);
     let stream = StreamId::new(
         eventstore::Category::new(subject.category.number()),
         subject.key,
@@ -50,19 +45,63 @@ pub(crate) fn task(task: &Task) -> Value {
         "id": task.id.to_string(),
         "event_id": event(stream, StreamVersion::new(task.id.version())),
         "kind": kind(task.kind()),
-        "reason": reason,
+        "reason": told.reason,
         "status": status(task.status()),
         "since": time(task.since),
-        "delivery_id": about.map(|delivery| delivery.to_string()),
-        "fact_id": fact,
+        "delivery_id": delivery.map(|delivery| delivery.to_string()),
+        "operation_id": operation.map(|operation| operation.to_string()),
+        "fact_id": told.fact.map(ToString::to_string),
+        "effect": told.effect.map(Effect::word),
+        "authorization_id": told.authorization.map(Authorization::as_str),
         "acknowledged_at": time_or_null(acknowledgement.map(|it| it.at)),
         "acknowledged_by": acknowledgement.map(|it| actor(&it.by)),
         "note": acknowledgement.and_then(|it| it.note.as_ref()).map(ToString::to_string),
         "links": {
             "self": path(task.id),
-            "subject": about.map_or_else(|| dead_letter_path(task.id), delivery::path),
+            "subject": match (delivery, operation) {
+                (Some(delivery), _) => delivery::path(delivery),
+                (None, Some(operation)) => format!("/v1/operations/{operation}"),
+                (None, None) => dead_letter_path(task.id),
+            },
         },
     })
+}
+
+/// What there is to look at, in a word and what belongs to it.
+#[derive(Clone, Copy, Default)]
+struct Told<'a> {
+    reason: &'static str,
+    fact: Option<&'a FactId>,
+    effect: Option<Effect>,
+    authorization: Option<&'a Authorization>,
+}
+
+impl<'a> Told<'a> {
+    fn of(matter: &'a Matter) -> Self {
+        let of = |reason| Self {
+            reason,
+            ..Self::default()
+        };
+        match matter {
+            Matter::LeftOnBoard => of("ended_with_package"),
+            Matter::EmergencyLanded => of("emergency_landed"),
+            Matter::Unconfirmed => of("unconfirmed"),
+            Matter::Failed(failure) => of(failure.word()),
+            Matter::Anomaly { fact, why } => Self {
+                fact: Some(fact),
+                ..of(why.word())
+            },
+            Matter::DeadLetter { seq: _, why } => of(why.word()),
+            Matter::OperationStuck { effect } => Self {
+                effect: Some(*effect),
+                ..of("operation_stuck")
+            },
+            Matter::VoidRefused { authorization } => Self {
+                authorization: Some(authorization),
+                ..of("void_refused")
+            },
+        }
+    }
 }
 
 /// Where the dead letter is found that a task is about.
@@ -76,6 +115,7 @@ pub(crate) const fn kind(kind: TaskKind) -> &'static str {
         TaskKind::Anomaly => "anomaly",
         TaskKind::ActionRequired => "action_required",
         TaskKind::DeadLetter => "dead_letter",
+        TaskKind::Operation => "operation",
     }
 }
 

@@ -210,6 +210,7 @@ async fn a_fact_that_was_given_up_is_a_task_and_shown_as_it_came_in() {
     let expected = json!({
         "id": id, "event_id": whole[0]["id"], "kind": "dead_letter", "reason": "unknown_mission",
         "status": "open", "since": tasks.at("/items/0/since"), "delivery_id": null, "fact_id": null,
+        "operation_id": null, "effect": null, "authorization_id": null,
         "acknowledged_at": null, "acknowledged_by": null, "note": null,
         "links": {"self": format!("/v1/tasks/{id}"), "subject": format!("/v1/dead-letters?task_id={id}")},
     });

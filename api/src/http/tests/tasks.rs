@@ -2,7 +2,8 @@
 
 use domain::codec::StoredEvent as _;
 use domain::delivery::{Anomaly, DeliveryEvent, Failure};
-use domain::id::{DeliveryId, FactId, MissionId};
+use domain::id::{DeliveryId, FactId, MissionId, OperationId};
+use domain::scheduling::OperationEvent;
 use domain::session::SessionEvent;
 
 use super::drone_events::{ONE, event, send};
@@ -65,6 +66,7 @@ async fn a_task_that_somebody_has_seen_to_is_not_open_any_more() {
     let expected = json!({
         "id": id, "event_id": open.at("/event_id"), "kind": "anomaly", "reason": "two_drones",
         "status": "acknowledged", "since": open.at("/since"), "delivery_id": delivery, "fact_id": "M100-07:1",
+        "operation_id": null, "effect": null, "authorization_id": null,
         "acknowledged_at": "2026-11-21T00:00:00.000000Z",
         "acknowledged_by": {"kind": "operator", "id": null}, "note": "both are back at the hub",
         "links": {"self": path, "subject": format!("/v1/deliveries/{delivery}")},
@@ -327,6 +329,48 @@ async fn who_bases_it_on_an_old_state_is_shown_the_current_one() {
     }
 }
 
+/// The billing service does not take back what a delivery's booking was authorized.
+async fn void_refused(scene: &Scene, delivery: &str) {
+    let booking = OperationId::of_booking(delivery.parse().unwrap());
+    let refused = OperationEvent::VoidRefused {
+        authorization: "auth-7".parse().unwrap(),
+    };
+    let stored = refused.encode();
+    let kind = (stored.event_type, stored.schema);
+    let name = StreamName::operation(booking);
+    scene.decided(name, kind, stored.payload).await;
+}
+
+#[tokio::test]
+async fn what_is_the_matter_with_an_operation_is_a_task_that_names_and_leads_to_it() {
+    let (scene, delivery, _) = scene_with_task().await;
+    void_refused(&scene, &delivery).await;
+    let booking = OperationId::of_booking(delivery.parse().unwrap()).to_string();
+    let task = fresh(&scene, "/v1/tasks?kind=operation")
+        .await
+        .at("/items/0");
+    assert_eq!(
+        (
+            &task["reason"],
+            &task["operation_id"],
+            &task["authorization_id"]
+        ),
+        (&json!("void_refused"), &json!(booking), &json!("auth-7"))
+    );
+    assert_eq!(task["delivery_id"], Value::Null);
+    let operation = scene.get(task["links"]["subject"].as_str().unwrap()).await;
+    assert_eq!(operation.at("/delivery_id"), delivery);
+    let path = task["links"]["self"].as_str().unwrap();
+    let answer = acknowledge(&scene, path, None).await;
+    assert_eq!(
+        (answer.status, answer.text("/status")),
+        (200, "acknowledged".to_owned())
+    );
+    let redrive = format!("/v1/dead-letters/{}/redrive", task["id"].as_str().unwrap());
+    let redriven = scene.call("POST", &redrive, &[], None).await;
+    assert_eq!(redriven.status, 404, "it is no dead letter");
+}
+
 #[tokio::test]
 async fn tasks_of_a_kind_are_found_among_all() {
     let (scene, delivery, _) = scene_with_task().await;
@@ -334,10 +378,11 @@ async fn tasks_of_a_kind_are_found_among_all() {
     let unknown = event("departed", 1, &json!({"leg": "pickup"}));
     assert_eq!(send(&scene, &ONE, unknown).await.at("/accepted"), 1);
     give_up(&scene, 1).await;
+    void_refused(&scene, &delivery).await;
     let all = fresh(&scene, "/v1/tasks?status=all").await.at("/items");
     let all = all.as_array().unwrap();
     let mut found = 0;
-    for kind in ["anomaly", "action_required", "dead_letter"] {
+    for kind in ["anomaly", "action_required", "dead_letter", "operation"] {
         let list = fresh(&scene, &format!("/v1/tasks?kind={kind}")).await;
         let of_kind: Vec<_> = all.iter().filter(|task| task["kind"] == kind).collect();
         assert_eq!(list.at("/items"), json!(of_kind), "{kind}");
