@@ -62,7 +62,7 @@ pub use vocabulary::{
     Anomaly, AttemptFailure, CancelReason, CancellationRefusal, ConditionWord, Confirmation,
     Correction, Failure, HoldReason, HubPlace, Milestone, OnCancelAfterPickup, OnUndeliverable,
     PackageFlag, RejectReason, ReleaseEvidence, ReleaseMethod, ReopenCause, ReopenedAs,
-    ReturnReason, Size, UnassignReason,
+    ReturnReason, Size, Stranding, UnassignReason,
 };
 
 impl Decider for Delivery {
@@ -90,7 +90,9 @@ impl Decider for Delivery {
                 now,
             } => decide::cancel(*reason, comment.as_ref(), *now, existing?),
             DeliveryCommand::Reject { reason, now } => ending::reject(*reason, *now, existing?),
-            DeliveryCommand::GiveUp { now } => ending::give_up(*now, existing?),
+            DeliveryCommand::GiveUp { reason, now } => {
+                ending::give_up(reason.as_ref(), *now, existing?)
+            }
             DeliveryCommand::MissDeadline { now } => Ok(ending::miss_deadline(*now, existing?)),
             DeliveryCommand::Confirm { kind, proof, now } => {
                 handing_over::confirm(*kind, proof, *now, existing?)
@@ -98,6 +100,7 @@ impl Decider for Delivery {
             DeliveryCommand::OverdueConfirmation { now } => {
                 Ok(handing_over::overdue(*now, existing?))
             }
+            DeliveryCommand::NoteStranded { now } => Ok(ending::strand(*now, existing?)),
             DeliveryCommand::Vouch { reason, now } => handing_over::vouch(reason, *now, existing?),
             DeliveryCommand::RequestReturn { now } => ending::request_return(*now, existing?),
             DeliveryCommand::Reopen { to, reason, now } => {

@@ -230,6 +230,8 @@ pub fn stand_downs(
         | DeliveryEvent::EtaRevised { .. }
         | DeliveryEvent::Released { .. }
         | DeliveryEvent::ConfirmationOverdue
+        | DeliveryEvent::Stranded { .. }
+        | DeliveryEvent::GivenUp { .. }
         | DeliveryEvent::Vouched { .. }
         | DeliveryEvent::MilestoneTimeCorrected { .. } => None,
     });

@@ -54,13 +54,17 @@ pub struct SchedulingSettings {
     pub payment_wait: DurationMs,
     /// How long a confirmation may come after the package was let go.
     pub confirmation_wait: DurationMs,
+    /// How long after a mission that ended with the package on board it may be told where that
+    /// went.
+    pub left_on_board_wait: DurationMs,
     /// How long a drone may be silent before its delivery says so.
     pub link_wait: DurationMs,
 }
 
 impl Default for SchedulingSettings {
     /// No billing; asked for 10 minutes before, three times, each after 60 s;
-    /// a day for the billing service, 5 minutes for a confirmation, 30 s for a link.
+    /// a day for the billing service, 5 minutes for a confirmation, 2 for a package that was left
+    /// on board, 30 s for a link.
     fn default() -> Self {
         Self {
             has_billing: false,
@@ -69,6 +73,7 @@ impl Default for SchedulingSettings {
             asks_max: 3,
             payment_wait: DurationMs::from_seconds(86_400),
             confirmation_wait: DurationMs::from_seconds(300),
+            left_on_board_wait: DurationMs::from_seconds(120),
             link_wait: DurationMs::from_seconds(30),
         }
     }
@@ -201,7 +206,7 @@ pub fn backoff(deferrals: u32) -> DurationMs {
 
 /// The delivery's events after which the process may have something to do. The others only bring
 /// a flight on.
-const HEARD: [&str; 17] = [
+const HEARD: [&str; 18] = [
     "Scheduled",
     "Rejected",
     "Rescheduled",
@@ -217,6 +222,7 @@ const HEARD: [&str; 17] = [
     "Failed",
     "Confirmed",
     "ConditionChanged",
+    "AnomalyRecorded",
     "Reopened",
     "Corrected",
 ];

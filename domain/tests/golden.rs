@@ -19,7 +19,7 @@ use domain::delivery::{
     Anomaly, AttemptFailure, CancelReason, CancellationRefusal, ConditionWord, Confirmation,
     Correction, Failure, HoldReason, HubPlace, Milestone, OnCancelAfterPickup, OnUndeliverable,
     PackageFlag, RejectReason, ReleaseEvidence, ReleaseMethod, ReopenCause, ReopenedAs,
-    ReturnReason, Size, UnassignReason,
+    ReturnReason, Size, Stranding, UnassignReason,
 };
 use domain::dispatch::StandDownReason;
 use domain::scheduling::{Deferral, Effect, OperationKind, OperationProblem, Step};
@@ -160,7 +160,7 @@ fn word_lines() -> Vec<String> {
         UnassignReason AttemptFailure ReturnReason HubPlace Failure ReleaseMethod ReleaseEvidence
         Milestone Anomaly ParkReason Confirmation RejectReason StandDownReason OperationKind Step
         Effect Deferral OperationProblem
-        ConditionWord HoldReason ReopenCause ReopenedAs Correction
+        ConditionWord HoldReason ReopenCause ReopenedAs Correction Stranding
     }
 }
 

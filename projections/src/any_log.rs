@@ -13,7 +13,7 @@ use domain::delivery::{
 use domain::drone::Sender;
 use domain::id::{DroneId, ExternalId, FactId, FleetId, OperationId, ProofHash, SessionId};
 use domain::quantity::DistanceM;
-use domain::scheduling::{Authorization, Deferral, Effect, OperationEvent, OperationKind};
+use domain::scheduling::{Effect, OperationEvent};
 use domain::session::{ParkReason, Parked, ReceivedFact, Session, SessionEvent};
 use domain::stream::{Category, StreamName};
 use domain::task::{
@@ -32,8 +32,10 @@ use uuid::Uuid;
 use crate::test_log::{Appending, TestLog, at, contact, delivery, mission, order, stream_id, user};
 
 mod asked;
+mod operations;
 
 use asked::{Asked, asked};
+pub(crate) use operations::{operation_event, put_off};
 
 /// Few of each, so that they meet again and again.
 const DELIVERIES: u128 = 6;
@@ -109,40 +111,6 @@ pub(crate) enum SessionStep {
 /// Any log of up to that many commits.
 pub(crate) fn happenings(most: usize) -> impl Strategy<Value = Vec<Happening>> {
     vec(happening(), 0..most)
-}
-
-/// What may be written down of an operation, as far as it matters when it is looked at.
-pub(crate) fn operation_event() -> impl Strategy<Value = OperationEvent> {
-    prop_oneof![
-        2 => Just(OperationEvent::OperationStarted {
-            kind: OperationKind::Schedule,
-            delivery: delivery(7),
-            user: user(1),
-            sequence: 1,
-        }),
-        4 => option::of(0..50_i64)
-            .prop_map(|second| OperationEvent::DeadlineSet { at: second.map(at) }),
-        1 => Just(OperationEvent::OperationSucceeded),
-        1 => Just(OperationEvent::ProcessEnded),
-        1 => Just(OperationEvent::ProcessResumed),
-        1 => Just(OperationEvent::PaymentAuthorized { authorization: authorization() }),
-        1 => Just(OperationEvent::VoidRefused { authorization: authorization() }),
-    ]
-}
-
-/// What an operation does outside is put off so many times.
-pub(crate) fn put_off(effect: Effect, times: u32) -> Vec<OperationEvent> {
-    let events = (1..=times).map(|attempt| OperationEvent::EffectDeferred {
-        effect,
-        attempt,
-        why: Deferral::Unavailable,
-        retry_at: at(0),
-    });
-    events.collect()
-}
-
-fn authorization() -> Authorization {
-    Authorization::new("auth-1").unwrap()
 }
 
 /// What may happen to one delivery.

@@ -188,6 +188,8 @@ fn turn_of(event: &DeliveryEvent) -> Option<Turn> {
         | DeliveryEvent::EtaRevised { .. }
         | DeliveryEvent::Released { .. }
         | DeliveryEvent::ConfirmationOverdue
+        | DeliveryEvent::Stranded { .. }
+        | DeliveryEvent::GivenUp { .. }
         | DeliveryEvent::Vouched { .. } => None,
     }
 }

@@ -207,7 +207,7 @@ impl Projection for DeliveryStatus {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn poison(&self) -> Poison {
@@ -370,6 +370,8 @@ impl StoredRow {
             | DeliveryEvent::EtaRevised { .. }
             | DeliveryEvent::Released { .. }
             | DeliveryEvent::ConfirmationOverdue
+            | DeliveryEvent::Stranded { .. }
+            | DeliveryEvent::GivenUp { .. }
             | DeliveryEvent::Vouched { .. } => {}
         }
     }
@@ -442,6 +444,8 @@ fn milestone_of(event: &DeliveryEvent) -> Option<Milestone> {
         | DeliveryEvent::EtaRevised { .. }
         | DeliveryEvent::Released { .. }
         | DeliveryEvent::ConfirmationOverdue
+        | DeliveryEvent::Stranded { .. }
+        | DeliveryEvent::GivenUp { .. }
         | DeliveryEvent::Vouched { .. } => None,
     }
 }

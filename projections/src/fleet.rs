@@ -379,6 +379,8 @@ fn step(event: &DeliveryEvent) -> Option<Step<'_>> {
         | DeliveryEvent::EtaRevised { .. }
         | DeliveryEvent::Released { .. }
         | DeliveryEvent::ConfirmationOverdue
+        | DeliveryEvent::Stranded { .. }
+        | DeliveryEvent::GivenUp { .. }
         | DeliveryEvent::Vouched { .. } => return None,
     })
 }

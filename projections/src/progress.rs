@@ -5,7 +5,9 @@
 //! it agrees with the domain's own fold is a property test of
 //! [`delivery_status`](crate::delivery_status).
 
-use domain::delivery::{Anomaly, Condition, DeliveryEvent, Failure, ReopenedAs, Status};
+use domain::delivery::{
+    Assignment, Condition, DeliveryEvent, Failure, ReopenedAs, Status, Stranding,
+};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -21,14 +23,23 @@ pub(crate) struct Progress {
     at_hub: bool,
     /// It came to a bad end with the package where it should not be.
     astray: bool,
-    /// Somebody has to look after the package before it comes to a hub or the life to its end.
-    unattended: bool,
+    need: Need,
     #[serde(with = "crate::stored")]
     pub(crate) condition: Condition,
     /// The condition that a lost link hides.
     #[serde(with = "crate::stored")]
     condition_before: Condition,
     pub(crate) eta: Option<Eta>,
+}
+
+/// Whether a package needs somebody before its life comes to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Need {
+    Nobody,
+    /// Before it comes to a hub.
+    Somebody,
+    /// At a hub, where nobody comes for it by themselves.
+    SomebodyAtHub,
 }
 
 /// When a delivery is expected, as last computed.
@@ -53,7 +64,7 @@ impl Progress {
             resumed: Status::Pending,
             at_hub: false,
             astray: false,
-            unattended: false,
+            need: Need::Nobody,
             condition: Condition::Nominal,
             condition_before: Condition::Nominal,
             eta: None,
@@ -61,9 +72,10 @@ impl Progress {
     }
 
     /// Somebody has to look after it: the package is where it should not be, or
-    /// in nobody's hands, or a mission ended or a drone came down with it.
+    /// in nobody's hands, or at a hub for nobody who comes, or a mission ended or a drone came down
+    /// with it.
     pub(crate) fn action_required(&self) -> bool {
-        self.astray || self.unattended
+        self.astray || self.need != Need::Nobody
     }
 
     /// When it is expected at the drop-off, while it is under way.
@@ -79,15 +91,14 @@ impl Progress {
             | DeliveryEvent::Rescheduled(_)
             | DeliveryEvent::AttemptFailed { .. }
             | DeliveryEvent::MilestoneTimeCorrected { .. }
+            | DeliveryEvent::AnomalyRecorded { .. }
             | DeliveryEvent::DeadlineMissed { .. }
             | DeliveryEvent::Confirmed { .. }
             | DeliveryEvent::Corrected { .. }
+            | DeliveryEvent::GivenUp { .. }
             | DeliveryEvent::Vouched { .. } => {}
             DeliveryEvent::Scheduled => self.status = Status::Scheduled,
-            DeliveryEvent::DroneAssigned(assignment) => {
-                self.fetch(Status::Assigned);
-                self.expect((assignment.eta_pickup, assignment.eta_dropoff), event_time);
-            }
+            DeliveryEvent::DroneAssigned(assignment) => self.assign(assignment, event_time),
             DeliveryEvent::DroneUnassigned { .. } => self.wait(),
             DeliveryEvent::HeadedToPickup { .. } => self.fetch(Status::HeadedToPickup),
             DeliveryEvent::ArrivedAtPickup { .. } => self.fetch(Status::AtPickup),
@@ -111,7 +122,7 @@ impl Progress {
             DeliveryEvent::ArrivedAtHub { .. } => {
                 self.status = Status::AtHub;
                 self.at_hub = true;
-                self.unattended = false;
+                self.need = Need::Nobody;
             }
             DeliveryEvent::CancellationRequested { .. } => {
                 self.resumed = self.status;
@@ -127,16 +138,14 @@ impl Progress {
                 self.astray = *reason != Failure::NoDrone;
             }
             DeliveryEvent::Reopened { to, .. } => self.reopen(*to),
-            DeliveryEvent::ConfirmationOverdue => self.unattended = true,
+            DeliveryEvent::ConfirmationOverdue => self.need = Need::Somebody,
+            DeliveryEvent::Stranded { place } => self.strand(*place),
             DeliveryEvent::ConditionChanged { condition, .. } => self.change(*condition),
             DeliveryEvent::EtaRevised {
                 pickup_at,
                 dropoff_at,
                 ..
             } => self.expect((*pickup_at, *dropoff_at), event_time),
-            DeliveryEvent::AnomalyRecorded { fact: _, why } => {
-                self.unattended |= *why == Anomaly::EndedWithPackage;
-            }
         }
         self.get_on(event, before);
     }
@@ -159,7 +168,7 @@ impl Progress {
     fn change(&mut self, condition: Condition) {
         match condition {
             Condition::LinkLost => self.condition_before = self.condition,
-            Condition::Emergency => self.unattended = true,
+            Condition::Emergency => self.need = Need::Somebody,
             Condition::Nominal
             | Condition::Delayed
             | Condition::Holding(_)
@@ -179,6 +188,22 @@ impl Progress {
             dropoff_at,
             computed_at,
         });
+    }
+
+    fn assign(&mut self, assignment: &Assignment, event_time: Timestamp) {
+        self.fetch(Status::Assigned);
+        // A drone comes for what waited at a hub.
+        if self.need == Need::SomebodyAtHub {
+            self.need = Need::Nobody;
+        }
+        self.expect((assignment.eta_pickup, assignment.eta_dropoff), event_time);
+    }
+
+    fn strand(&mut self, place: Stranding) {
+        self.need = match place {
+            Stranding::OnBoard => Need::Somebody,
+            Stranding::AtHub => Need::SomebodyAtHub,
+        };
     }
 
     /// For another drone.
@@ -215,7 +240,7 @@ impl Progress {
     fn end(&mut self, status: Status) {
         self.status = status;
         self.eta = None;
-        self.unattended = false;
+        self.need = Need::Nobody;
         self.astray = false;
     }
 }

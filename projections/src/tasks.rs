@@ -130,6 +130,7 @@ impl Task {
         match self.matter {
             Matter::Anomaly { .. } => TaskKind::Anomaly,
             Matter::LeftOnBoard
+            | Matter::LeftAtHub
             | Matter::EmergencyLanded
             | Matter::Unconfirmed
             | Matter::Failed(_) => TaskKind::ActionRequired,
@@ -164,6 +165,7 @@ struct Row {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum StoredMatter {
     LeftOnBoard,
+    LeftAtHub,
     EmergencyLanded,
     Unconfirmed,
     Failed(#[serde(with = "crate::stored")] Failure),
@@ -202,6 +204,7 @@ impl Stored for Matter {
     fn raw(&self) -> StoredMatter {
         match self.clone() {
             Self::LeftOnBoard => StoredMatter::LeftOnBoard,
+            Self::LeftAtHub => StoredMatter::LeftAtHub,
             Self::EmergencyLanded => StoredMatter::EmergencyLanded,
             Self::Unconfirmed => StoredMatter::Unconfirmed,
             Self::Failed(failure) => StoredMatter::Failed(failure),
@@ -215,6 +218,7 @@ impl Stored for Matter {
     fn from_raw(raw: StoredMatter) -> Option<Self> {
         Some(match raw {
             StoredMatter::LeftOnBoard => Self::LeftOnBoard,
+            StoredMatter::LeftAtHub => Self::LeftAtHub,
             StoredMatter::EmergencyLanded => Self::EmergencyLanded,
             StoredMatter::Unconfirmed => Self::Unconfirmed,
             StoredMatter::Failed(failure) => Self::Failed(failure),
@@ -236,7 +240,7 @@ impl Projection for Tasks {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn categories(&self) -> &'static [Category] {
@@ -340,6 +344,7 @@ impl List<'_, '_> {
                     self.look_after(place, matter)?;
                     has_changed = true;
                 }
+                TaskTurn::DroneComes => has_changed |= self.close_at_hub()?,
                 TaskTurn::Settled => has_changed |= self.close_all()?,
                 TaskTurn::Failed(failure) => {
                     self.close_all()?;
@@ -399,6 +404,17 @@ impl List<'_, '_> {
             self.view.remove(index.clone());
         }
         Ok(!open.is_empty())
+    }
+
+    /// Closes a delivery's own task, if that is a package that waits at a hub for nobody.
+    fn close_at_hub(&mut self) -> Result<bool, ViewStoreError> {
+        let mut waits = false;
+        for (place, _) in self.of_delivery()? {
+            let row = self.view.get(&place.after(Key::row()))?;
+            let row = row.map(|row| from_bytes::<Row>(&row)).transpose()?;
+            waits |= row.is_some_and(|row| row.matter == Matter::LeftAtHub);
+        }
+        if waits { self.close_all() } else { Ok(false) }
     }
 
     /// A delivery's own task, of which there is one at most.

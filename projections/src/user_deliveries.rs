@@ -135,7 +135,7 @@ impl Projection for UserDeliveries {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn poison(&self) -> Poison {

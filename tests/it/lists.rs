@@ -2,9 +2,10 @@
 //! built anew, change nothing in them.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::{Client, Recording};
+use tests::{Client, Program, Recording, poll_until};
 
 use crate::scene::{
     FLIGHTS, Order, airpost, at, chance, list, report, scratch, settled, text, verify,
@@ -24,6 +25,9 @@ const LISTS: [&str; 11] = [
     "/v1/statistics?by=day",
     "/v1/statistics?by=day&from=2026-01-01T00:00:00Z",
 ];
+
+/// How long anything may take that the service does by itself.
+const SOON: Duration = Duration::from_mins(1);
 
 /// A page of a list as it was answered.
 #[derive(Debug, PartialEq)]
@@ -57,6 +61,7 @@ async fn write_history(client: &Client) -> String {
         }
         report(client, &events).await;
     }
+    until_left_on_board(client, FLIGHTS.len()).await;
     let tasks = client
         .get("/v1/tasks")
         .header("min-position", &log_end(client).await);
@@ -147,7 +152,7 @@ async fn told_after(data: &Path, position: &str) -> (Vec<Page>, Vec<Vec<Value>>)
 #[tokio::test]
 async fn lists_are_byte_equal_after_a_restart_and_a_deletion_of_the_views() {
     let folder = scratch();
-    let server = airpost().serve(folder.path()).await;
+    let server = hurried().serve(folder.path()).await;
     let client = server.client();
     let position = write_history(&client).await;
     let live = (
@@ -192,6 +197,7 @@ async fn an_odd_flight(client: &Client) -> [Value; 2] {
         }
     }
     report(client, &events).await;
+    until_left_on_board(client, 1).await;
     let tasks = tasks(client, "").await;
     let reasons: Vec<_> = tasks.iter().map(|task| text(task, "/reason")).collect();
     assert_eq!(reasons, ["ended_with_package", "release_without_position"]);
@@ -200,6 +206,23 @@ async fn an_odd_flight(client: &Client) -> [Value; 2] {
         assert_eq!(text(task, "/status"), "open");
     }
     tasks.try_into().expect("there are two")
+}
+
+/// A service that waits for nothing for long but for drones.
+fn hurried() -> Program {
+    airpost()
+        .with_setting("AIRPOST_TIME_SCALE", "50")
+        .with_setting("AIRPOST_MISSION_ANSWER_S", "86400")
+}
+
+/// Waits until so many packages are noted as left on board: nobody told in time where they went.
+async fn until_left_on_board(client: &Client, expected: usize) {
+    poll_until(SOON, "packages left on board", || async {
+        let tasks = tasks(client, "").await;
+        let left = |task: &&Value| text(task, "/reason") == "ended_with_package";
+        (tasks.iter().filter(left).count() == expected).then_some(())
+    })
+    .await;
 }
 
 /// The tasks of a status, as of the end of the log.
@@ -220,7 +243,7 @@ async fn log_end(client: &Client) -> String {
 #[tokio::test]
 async fn given_an_odd_flight_when_somebody_has_seen_to_it_then_it_is_not_open_ever_after() {
     let folder = scratch();
-    let server = airpost().serve(folder.path()).await;
+    let server = hurried().serve(folder.path()).await;
     let client = server.client();
     let [left, task] = an_odd_flight(&client).await;
     let path = text(&task, "/links/self").to_owned();

@@ -51,6 +51,12 @@ pub struct SchedulingOptions {
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub confirmation_wait_s: u32,
 
+    /// How long after a mission that ended with the package on board it may be told where that
+    /// went, seconds; then a person has to look.
+    #[arg(long, env = "AIRPOST_LEFT_ON_BOARD_WAIT_S", value_name = "S", default_value_t = 120,
+          value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    pub left_on_board_wait_s: u32,
+
     /// How long a drone may be silent before its delivery says so, seconds.
     #[arg(long, env = "AIRPOST_LINK_WAIT_S", value_name = "S", default_value_t = 30,
           value_parser = clap::value_parser!(u32).range(0..=3_600))]
@@ -92,6 +98,7 @@ impl Default for SchedulingOptions {
             mission_answer_s: 60,
             mission_asks_max: 3,
             confirmation_wait_s: 300,
+            left_on_board_wait_s: 120,
             link_wait_s: 30,
             deliveries_per_user_max: None,
             range_m_max: None,
@@ -120,6 +127,7 @@ impl SchedulingOptions {
                 asks_max: self.mission_asks_max,
                 payment_wait: wait(self.payment_wait_s),
                 confirmation_wait: wait(self.confirmation_wait_s),
+                left_on_board_wait: wait(self.left_on_board_wait_s),
                 link_wait: wait(self.link_wait_s),
             },
             service: ServiceRules {

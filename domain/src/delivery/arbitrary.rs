@@ -168,6 +168,8 @@ fn handing_over_event() -> impl Strategy<Value = DeliveryEvent> {
             }),
         Just(E::ConfirmationOverdue),
         any_of::text().prop_map(|reason| E::Vouched { reason }),
+        any_of::word(Stranding::ALL).prop_map(|place| E::Stranded { place }),
+        any_of::text().prop_map(|reason| E::GivenUp { reason }),
     ]
 }
 
@@ -404,6 +406,7 @@ fn handing_over_command() -> impl Strategy<Value = DeliveryCommand> {
         2 => (any_of::word(Confirmation::ALL), proof(), any_of::time())
             .prop_map(|(kind, proof, now)| DeliveryCommand::Confirm { kind, proof, now }),
         1 => any_of::time().prop_map(|now| DeliveryCommand::OverdueConfirmation { now }),
+        1 => any_of::time().prop_map(|now| DeliveryCommand::NoteStranded { now }),
         1 => any_of::time().prop_map(|now| DeliveryCommand::RequestReturn { now }),
         1 => (
             any_of::mission(),
@@ -461,7 +464,8 @@ pub(crate) fn command() -> impl Strategy<Value = DeliveryCommand> {
             }),
         1 => (any_of::word(RejectReason::ALL), any_of::time())
             .prop_map(|(reason, now)| DeliveryCommand::Reject { reason, now }),
-        1 => any_of::time().prop_map(|now| DeliveryCommand::GiveUp { now }),
+        1 => (any_of::comment(), any_of::time())
+            .prop_map(|(reason, now)| DeliveryCommand::GiveUp { reason, now }),
         1 => any_of::time().prop_map(|now| DeliveryCommand::MissDeadline { now }),
         1 => operators_command(),
         3 => handing_over_command(),

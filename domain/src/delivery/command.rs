@@ -51,8 +51,10 @@ pub enum DeliveryCommand {
         /// The clock.
         now: Timestamp,
     },
-    /// Stop looking for another drone.
+    /// End it where it waits for another drone, or at a hub for somebody who comes.
     GiveUp {
+        /// Why, if an operator says so.
+        reason: Option<Comment>,
         /// The clock.
         now: Timestamp,
     },
@@ -74,6 +76,13 @@ pub enum DeliveryCommand {
     /// Note that it was waited for a confirmation as long as anybody waits. Nothing follows
     /// unless one is waited for, or if that was noted already.
     OverdueConfirmation {
+        /// The clock.
+        now: Timestamp,
+    },
+    /// Note that nobody comes for the package by themselves. Nothing follows where somebody may, or
+    /// if that was noted already. How long it is waited for news of a package that was left on
+    /// board, whoever asks knows.
+    NoteStranded {
         /// The clock.
         now: Timestamp,
     },

@@ -73,6 +73,8 @@ pub(super) fn next_phase(phase: Phase, occurrence: &Occurrence<DeliveryEvent>) -
         | DeliveryEvent::Corrected { .. }
         | DeliveryEvent::ConditionChanged { .. }
         | DeliveryEvent::EtaRevised { .. }
+        | DeliveryEvent::Stranded { .. }
+        | DeliveryEvent::GivenUp { .. }
         | DeliveryEvent::Vouched { .. } => None,
     }
 }

@@ -5,7 +5,7 @@ use super::command::{Correct, DeliveryRejection};
 use super::event::DeliveryEvent;
 use super::phase::{Holder, Phase};
 use super::state::{CORRECTIONS_MAX, Delivery, REOPENINGS_MAX};
-use super::vocabulary::{Failure, RejectReason, ReopenCause, ReopenedAs, ReturnReason};
+use super::vocabulary::{Failure, RejectReason, ReopenCause, ReopenedAs, ReturnReason, Stranding};
 use crate::decider::Occurrence;
 use crate::text::Comment;
 use crate::time::Timestamp;
@@ -37,13 +37,18 @@ pub(super) fn reject(reason: RejectReason, now: Timestamp, delivery: &Delivery) 
     }
 }
 
-/// Gives up a delivery that waits in vain for another drone, be the package still with the
-/// sender or at a hub.
-pub(super) fn give_up(now: Timestamp, delivery: &Delivery) -> Decision {
+/// Gives up a delivery that waits in vain, be the package still with the sender or at a hub; by an
+/// operator's word if there is a reason.
+pub(super) fn give_up(reason: Option<&Comment>, now: Timestamp, delivery: &Delivery) -> Decision {
     let newest = delivery.mission.as_ref().map(|it| it.assignment.mission);
-    let failed = |mission, reason| {
+    let failed = |mission, failure| {
+        let given_up = reason
+            .cloned()
+            .map(|reason| DeliveryEvent::GivenUp { reason });
+        let reason = failure;
         let failed = DeliveryEvent::Failed { mission, reason };
-        Ok(vec![Occurrence::new(failed, now)])
+        let events = given_up.into_iter().chain([failed]);
+        Ok(events.map(|event| Occurrence::new(event, now)).collect())
     };
     let possible = match (delivery.phase, newest) {
         (Phase::Scheduled, Some(newest)) => return failed(newest, Failure::NoDrone),
@@ -90,6 +95,17 @@ pub(super) fn miss_deadline(now: Timestamp, delivery: &Delivery) -> Vec<Occurren
         }
         Some(_) | None => vec![],
     }
+}
+
+/// Notes that nobody comes for the package by themselves, once.
+pub(super) fn strand(now: Timestamp, delivery: &Delivery) -> Vec<Occurrence<DeliveryEvent>> {
+    let on_board = delivery.left_on_board_since().map(|_| Stranding::OnBoard);
+    let at_hub = delivery.is_left_at_hub().then_some(Stranding::AtHub);
+    let stranded = on_board.or(at_hub).map(|place| {
+        let stranded = DeliveryEvent::Stranded { place };
+        Occurrence::new(stranded, now)
+    });
+    stranded.into_iter().collect()
 }
 
 /// Turns a drone round that brings the package.

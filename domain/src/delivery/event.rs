@@ -4,7 +4,8 @@ use super::condition::Condition;
 use super::vocabulary::{
     Anomaly, AttemptFailure, CancelReason, CancellationRefusal, Confirmation, Correction, Failure,
     HubPlace, Milestone, OnCancelAfterPickup, OnUndeliverable, PackageFlag, RejectReason,
-    ReleaseEvidence, ReleaseMethod, ReopenCause, ReopenedAs, ReturnReason, Size, UnassignReason,
+    ReleaseEvidence, ReleaseMethod, ReopenCause, ReopenedAs, ReturnReason, Size, Stranding,
+    UnassignReason,
 };
 use crate::geo::GeoPoint;
 use crate::id::{
@@ -203,6 +204,16 @@ pub enum DeliveryEvent {
     /// An operator vouches for it that the recipient has the package.
     Vouched {
         /// How they know.
+        reason: Comment,
+    },
+    /// Nobody comes for the package by themselves: somebody has to look after it.
+    Stranded {
+        /// Where it is.
+        place: Stranding,
+    },
+    /// An operator gives it up; what that comes to is the next event.
+    GivenUp {
+        /// Why.
         reason: Comment,
     },
     /// It should have arrived by then, and had not.

@@ -9,10 +9,10 @@ use super::eta::Eta;
 use super::event::{Assignment, DeliveryEvent, Order, Plan};
 use super::phase::{Custody, FetchStage, Holder, Phase};
 use super::state::{
-    ANOMALIES_MAX, ATTEMPTS_MAX, CORRECTIONS_MAX, Confirmed, Delivery, Mission, Reached,
+    ANOMALIES_MAX, ATTEMPTS_MAX, CORRECTIONS_MAX, Confirmed, Delivery, Mission, Need, Reached,
 };
 use super::vocabulary::{
-    Anomaly, AttemptFailure, Correction, Milestone, ReopenCause, ReturnReason,
+    Anomaly, AttemptFailure, Correction, Milestone, ReopenCause, ReturnReason, Stranding,
 };
 use crate::decider::Occurrence;
 use crate::id::{FactId, MissionId};
@@ -46,7 +46,7 @@ impl Delivery {
             condition: Condition::Nominal,
             condition_before: Condition::Nominal,
             confirmed: None,
-            unattended: false,
+            need: Need::Nobody,
             eta: None,
             reopenings: 0,
             corrections: Vec::new(),
@@ -106,13 +106,15 @@ impl Delivery {
             DeliveryEvent::MilestoneTimeCorrected { milestone, now, .. } => {
                 self.correct(*milestone, *now);
             }
-            DeliveryEvent::AnomalyRecorded { fact, why } => self.remember(fact, *why),
+            DeliveryEvent::AnomalyRecorded { fact, why } => self.remember(fact, *why, at),
             DeliveryEvent::Confirmed { kind, proof } if self.may_be_confirmed() => {
                 let (kind, proof) = (*kind, proof.clone());
                 self.confirmed = Some(Confirmed { kind, proof, at });
             }
             DeliveryEvent::ConditionChanged { condition, .. } => self.change(*condition),
             DeliveryEvent::ConfirmationOverdue if leads_on => self.want_somebody(),
+            DeliveryEvent::Released { .. } if leads_on => self.hear_of_package(),
+            DeliveryEvent::Stranded { place } => self.strand(*place),
             DeliveryEvent::EtaRevised {
                 pickup_at,
                 dropoff_at,
@@ -143,6 +145,7 @@ impl Delivery {
             | DeliveryEvent::Reopened { .. }
             | DeliveryEvent::Released { .. }
             | DeliveryEvent::ConfirmationOverdue
+            | DeliveryEvent::GivenUp { .. }
             | DeliveryEvent::Vouched { .. } => {}
         }
     }
@@ -173,8 +176,12 @@ impl Delivery {
             | Phase::Failed(_) => false,
         };
         self.eta = self.eta.filter(|_| is_expected);
-        let is_attended = matches!(event, DeliveryEvent::ArrivedAtHub { .. });
-        self.unattended &= !is_attended && !self.status().is_terminal();
+        let is_attended =
+            matches!(event, DeliveryEvent::ArrivedAtHub { .. }) || self.status().is_terminal();
+        // Whatever comes next at a hub, somebody came.
+        if is_attended || self.need == Need::SomebodyAtHub {
+            self.need = Need::Nobody;
+        }
     }
 
     fn change(&mut self, condition: Condition) {
@@ -192,8 +199,29 @@ impl Delivery {
         self.condition = condition;
     }
 
+    fn strand(&mut self, place: Stranding) {
+        match place {
+            Stranding::OnBoard => self.want_somebody(),
+            Stranding::AtHub => {
+                if self.phase == Phase::AtHub && self.need == Need::Nobody {
+                    self.need = Need::SomebodyAtHub;
+                }
+            }
+        }
+    }
+
+    fn hear_of_package(&mut self) {
+        if self.left_on_board_since().is_some() {
+            self.need = Need::Nobody;
+        }
+    }
+
     fn want_somebody(&mut self) {
-        self.unattended = !self.status().is_terminal();
+        self.need = if self.status().is_terminal() {
+            Need::Nobody
+        } else {
+            Need::Somebody
+        };
     }
 
     fn expect(
@@ -245,9 +273,10 @@ impl Delivery {
         }
     }
 
-    fn remember(&mut self, anomaly: &FactId, why: Anomaly) {
-        if why == Anomaly::EndedWithPackage {
-            self.want_somebody();
+    fn remember(&mut self, anomaly: &FactId, why: Anomaly, at: Timestamp) {
+        let is_news = self.phase.has_live_mission() && self.need == Need::Nobody;
+        if why == Anomaly::EndedWithPackage && is_news {
+            self.need = Need::News(at);
         }
         if self.anomalies.len() < ANOMALIES_MAX && !self.anomalies.contains(anomaly) {
             self.anomalies.push(anomaly.clone());
@@ -338,6 +367,8 @@ const fn mission_of(event: &DeliveryEvent) -> Option<MissionId> {
         | DeliveryEvent::Reopened { .. }
         | DeliveryEvent::Corrected { .. }
         | DeliveryEvent::ConfirmationOverdue
+        | DeliveryEvent::Stranded { .. }
+        | DeliveryEvent::GivenUp { .. }
         | DeliveryEvent::Vouched { .. } => None,
     }
 }
@@ -379,6 +410,8 @@ const fn milestone_of(event: &DeliveryEvent) -> Option<Milestone> {
         | DeliveryEvent::EtaRevised { .. }
         | DeliveryEvent::Released { .. }
         | DeliveryEvent::ConfirmationOverdue
+        | DeliveryEvent::Stranded { .. }
+        | DeliveryEvent::GivenUp { .. }
         | DeliveryEvent::Vouched { .. } => None,
     }
 }

@@ -12,7 +12,7 @@ use super::event::{Assignment, DeliveryEvent};
 use super::vocabulary::{
     Anomaly, AttemptFailure, CancelReason, CancellationRefusal, ConditionWord, Confirmation,
     Correction, Failure, HoldReason, HubPlace, Milestone, RejectReason, ReleaseEvidence,
-    ReleaseMethod, ReopenCause, ReopenedAs, ReturnReason, UnassignReason,
+    ReleaseMethod, ReopenCause, ReopenedAs, ReturnReason, Stranding, UnassignReason,
 };
 use crate::codec::{InvalidField, at, checked, first_schema, number_of, stored_events, word_of};
 use crate::id::{DroneId, FactId, FleetId, MissionId, ProofHash, Tag};
@@ -171,12 +171,22 @@ struct VouchedV1 {
     reason: String,
 }
 
+#[derive(Serialize, Deserialize)]
+struct StrandedV1 {
+    place: u8,
+}
+
+#[derive(Serialize, Deserialize)]
+struct GivenUpV1 {
+    reason: String,
+}
+
 first_schema! {
     CreatedV1, ScheduledV1, RescheduledV1, DroneAssignedV1, DroneUnassignedV1, MissionStepV1,
     PickedUpV1, ArrivedAtDropoffV1, DeliveryCompleteV1, MissionWordV1, CancellationRequestedV1,
     CancelledV1, CancellationRejectedV1, MilestoneTimeCorrectedV1, AnomalyRecordedV1, RejectedV1,
     DeadlineMissedV1, ConfirmedV1, ReopenedV1, CorrectedV1, ConditionChangedV1, EtaRevisedV1,
-    ReleasedV1, ConfirmationOverdueV1, VouchedV1,
+    ReleasedV1, ConfirmationOverdueV1, VouchedV1, StrandedV1, GivenUpV1,
 }
 
 stored_events! { DeliveryEvent {
@@ -390,6 +400,12 @@ stored_events! { DeliveryEvent {
     131 Vouched VouchedV1
         { Self::Vouched { reason } => VouchedV1 { reason: reason.to_string() } }
         { p => Self::Vouched { reason: checked("reason", Comment::new(p.reason))? } }
+    132 Stranded StrandedV1
+        { Self::Stranded { place } => StrandedV1 { place: number_of(Stranding::ALL, place) } }
+        { p => Self::Stranded { place: word_of("place", Stranding::ALL, p.place)? } }
+    133 GivenUp GivenUpV1
+        { Self::GivenUp { reason } => GivenUpV1 { reason: reason.to_string() } }
+        { p => Self::GivenUp { reason: checked("reason", Comment::new(p.reason))? } }
 } }
 
 const fn mission_bytes(mission: MissionId) -> [u8; 16] {

@@ -7,7 +7,7 @@ use super::diagram::release;
 use super::eta::Eta;
 use super::event::DeliveryEvent;
 use super::phase::{CarryStage, FetchStage, Holder, Phase, Release};
-use super::state::{Confirmed, Delivery, Mission, Reached};
+use super::state::{Confirmed, Delivery, Mission, Need, Reached};
 use super::vocabulary::{
     ConditionWord, Confirmation, Correction, Failure, HoldReason, Milestone, RejectReason,
     ReleaseEvidence, ReleaseMethod, ReturnReason,
@@ -35,7 +35,7 @@ pub(crate) struct KeptDelivery {
     condition: KeptCondition,
     condition_before: KeptCondition,
     confirmed: Option<(u8, String, i64)>,
-    unattended: bool,
+    need: KeptNeed,
     eta: Option<KeptEta>,
     release: Option<KeptRelease>,
     reopenings: u8,
@@ -49,6 +49,9 @@ type KeptPhase = (u8, u8, u8);
 
 /// Its word, and the reason of a hold.
 type KeptCondition = (u8, Option<u8>);
+
+/// Which need, and since when there is no news, microseconds.
+type KeptNeed = (u8, Option<i64>);
 
 /// At the pick-up, at the drop-off, and when it was computed, microseconds.
 type KeptEta = (Option<i64>, Option<i64>, i64);
@@ -110,7 +113,7 @@ impl Keep for Delivery {
                 let kind = number_of(Confirmation::ALL, &confirmed.kind);
                 (kind, confirmed.proof.to_string(), confirmed.at.micros())
             }),
-            unattended: self.unattended,
+            need: kept_need(self.need),
             eta: self.eta.map(|eta| {
                 let micros = |at: Option<Timestamp>| at.map(Timestamp::micros);
                 let computed_at = eta.computed_at.micros();
@@ -169,7 +172,7 @@ impl Keep for Delivery {
                 None => None,
                 Some(confirmed) => Some(confirmed_of(confirmed)?),
             },
-            unattended: kept.unattended,
+            need: need_of(kept.need)?,
             eta: match kept.eta {
                 None => None,
                 Some(eta) => Some(eta_of(eta)?),
@@ -288,6 +291,25 @@ fn phase_of(kept: KeptPhase, release: Option<KeptRelease>) -> Option<Phase> {
         _ => return None,
     };
     Some(phase)
+}
+
+const fn kept_need(need: Need) -> KeptNeed {
+    match need {
+        Need::Nobody => (0, None),
+        Need::News(since) => (1, Some(since.micros())),
+        Need::Somebody => (2, None),
+        Need::SomebodyAtHub => (3, None),
+    }
+}
+
+fn need_of(kept: KeptNeed) -> Option<Need> {
+    match kept {
+        (0, None) => Some(Need::Nobody),
+        (1, Some(since)) => Timestamp::from_micros(since).ok().map(Need::News),
+        (2, None) => Some(Need::Somebody),
+        (3, None) => Some(Need::SomebodyAtHub),
+        _ => None,
+    }
 }
 
 impl KeptMilestone {

@@ -55,8 +55,8 @@ pub struct Delivery {
     pub(super) condition_before: Condition,
     /// What confirmed the newest mission's delivery.
     pub(super) confirmed: Option<Confirmed>,
-    /// Somebody has to look after the package before it comes to a hub or the life to its end.
-    pub(super) unattended: bool,
+    /// Who has to look after the package before its life comes to an end.
+    pub(super) need: Need,
     pub(super) eta: Option<Eta>,
     /// How often its life went on after its end.
     pub(super) reopenings: u8,
@@ -65,6 +65,20 @@ pub struct Delivery {
     pub(super) milestones: Vec<Reached>,
     /// The drone events that were recorded as anomalies.
     pub(super) anomalies: Vec<FactId>,
+}
+
+/// Whether a package needs somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// It does not, as far as is known.
+    Nobody,
+    /// Since then its mission is over with the package on board, by the drone's word: whoever
+    /// tells where it went may be late.
+    News(Timestamp),
+    /// Somebody has to look after it before it comes to a hub.
+    Somebody,
+    /// It waits at a hub, and nobody comes for it by themselves.
+    SomebodyAtHub,
 }
 
 /// The newest mission of a delivery.
@@ -207,14 +221,32 @@ impl Delivery {
         }
     }
 
+    /// Since when its mission is over with the package on board, by the drone's word, and nothing
+    /// is told of where the package went, as long as that is not noted.
+    #[must_use]
+    pub const fn left_on_board_since(&self) -> Option<Timestamp> {
+        match self.need {
+            Need::News(since) => Some(since),
+            Need::Nobody | Need::Somebody | Need::SomebodyAtHub => None,
+        }
+    }
+
+    /// Whether the package waits at a hub from where it is not tried once more, and that is not
+    /// noted: only its return, a mission that a fleet flies by itself, or an operator ends that.
+    #[must_use]
+    pub fn is_left_at_hub(&self) -> bool {
+        let is_told_of = self.need != Need::Nobody;
+        self.phase == Phase::AtHub && !self.wants_another_attempt() && !is_told_of
+    }
+
     /// Whether what was asked for as a confirmation is there.
     pub(super) fn is_confirmed(&self) -> bool {
         self.order.confirmation == Confirmation::None || self.confirmed.is_some()
     }
 
     /// Whether somebody has to look after it: the package lies where it should not, or nobody
-    /// knows where, or with nobody who confirms it; or the drone had to come down with it, or
-    /// ended its mission with it.
+    /// knows where, or with nobody who confirms it, or at a hub for nobody who comes; or the drone
+    /// had to come down with it, or ended its mission with it.
     #[must_use]
     pub fn action_required(&self) -> bool {
         let lies_astray = match self.phase {
@@ -232,7 +264,11 @@ impl Delivery {
             | Phase::Cancelled
             | Phase::Rejected(_) => false,
         };
-        lies_astray || self.unattended
+        let is_needed = match self.need {
+            Need::Nobody | Need::News(_) => false,
+            Need::Somebody | Need::SomebodyAtHub => true,
+        };
+        lies_astray || is_needed
     }
 
     /// When it is expected, while a drone is under way with a known time.

@@ -18,6 +18,7 @@ mod conditions;
 mod confirming;
 mod reopening;
 mod cancelling;
+mod stranding;
 mod late;
 mod as_of;
 mod classification;

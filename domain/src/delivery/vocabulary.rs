@@ -114,6 +114,13 @@ words! {
         /// The package waits at a hub.
         AtHub "at_hub",
     }
+    /// Where a package is that nobody comes for by themselves.
+    Stranding {
+        /// On a drone whose mission is over.
+        OnBoard "on_board",
+        /// At a hub, from where it is not tried once more.
+        AtHub "at_hub",
+    }
     /// What an operator puts right about a delivery's end.
     Correction {
         /// How it ended.

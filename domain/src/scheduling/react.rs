@@ -104,6 +104,10 @@ impl Case<'_> {
             }
             Phase::AtHub if delivery.wants_another_attempt() => self.find_drone(),
             Phase::AtHub if !delivery.may_be_assigned_again() => self.give_up(),
+            Phase::AtHub if delivery.is_left_at_hub() => {
+                let now = self.around.now;
+                Next::Decide(DeliveryCommand::NoteStranded { now })
+            }
             Phase::AtHub
             | Phase::Fetching { .. }
             | Phase::Carrying(_)
@@ -324,7 +328,7 @@ impl Case<'_> {
 
     fn give_up(self) -> Next {
         let now = self.around.now;
-        Next::Decide(DeliveryCommand::GiveUp { now })
+        Next::Decide(DeliveryCommand::GiveUp { reason: None, now })
     }
 
     /// A mission that was asked for, and that Drone Management may yet fly: the delivery does not
@@ -351,6 +355,10 @@ impl Case<'_> {
                 .released_unconfirmed_since()
                 .map(|since| since.plus(settings.confirmation_wait))
                 .map(|at| (at, DeliveryCommand::OverdueConfirmation { now })),
+            delivery
+                .left_on_board_since()
+                .map(|since| since.plus(settings.left_on_board_wait))
+                .map(|at| (at, DeliveryCommand::NoteStranded { now })),
             self.link_to_lose()
                 .map(|(since, report)| (since.plus(settings.link_wait), report)),
         ];

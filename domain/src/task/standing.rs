@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::delivery::{Anomaly, Condition, DeliveryEvent, Failure};
+use crate::delivery::{Anomaly, Condition, DeliveryEvent, Failure, Stranding};
 use crate::id::FactId;
 use crate::scheduling::{Authorization, Effect, OperationEvent};
 use crate::session::{ParkReason, SessionEvent};
@@ -16,9 +16,12 @@ pub const PUT_OFF_MAX: u32 = 10;
 /// What there is to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Matter {
-    /// A package is said to be on board after its mission ended. It stands until
-    /// the package comes to a hub or the delivery to an end.
+    /// A package is said to be on board after its mission ended, and for a while nobody told where
+    /// it went. It stands until the package comes to a hub or the delivery to an end.
     LeftOnBoard,
+    /// A package waits at a hub, and nobody comes for it by themselves. It stands until a drone
+    /// comes, or the delivery comes to an end.
+    LeftAtHub,
     /// A drone had to come down with the package. It stands until the package comes to a hub or
     /// the delivery to an end.
     EmergencyLanded,
@@ -68,6 +71,8 @@ pub enum TaskTurn {
     },
     /// Somebody has to look after the delivery: a task of its own, unless it has one.
     LookAfter(Matter),
+    /// A drone comes for the package: what waited for one at a hub does so no more.
+    DroneComes,
     /// The delivery came to a hub or to an end, or its life goes on after that: its own task
     /// goes.
     Settled,
@@ -104,10 +109,11 @@ impl TaskTurn {
     #[must_use]
     pub fn of_delivery(event: &DeliveryEvent) -> Option<Self> {
         match event {
+            // Where the package went may be on its way; `Stranded` says when that was waited for.
             DeliveryEvent::AnomalyRecorded {
                 fact: _,
                 why: Anomaly::EndedWithPackage,
-            } => Some(Self::LookAfter(Matter::LeftOnBoard)),
+            } => None,
             DeliveryEvent::AnomalyRecorded { fact, why } => Some(Self::Odd {
                 fact: fact.clone(),
                 why: *why,
@@ -117,6 +123,11 @@ impl TaskTurn {
                 condition: Condition::Emergency,
             } => Some(Self::LookAfter(Matter::EmergencyLanded)),
             DeliveryEvent::ConfirmationOverdue => Some(Self::LookAfter(Matter::Unconfirmed)),
+            DeliveryEvent::Stranded { place } => Some(Self::LookAfter(match place {
+                Stranding::OnBoard => Matter::LeftOnBoard,
+                Stranding::AtHub => Matter::LeftAtHub,
+            })),
+            DeliveryEvent::DroneAssigned(_) => Some(Self::DroneComes),
             // The sender has the package still.
             DeliveryEvent::Failed {
                 mission: _,
@@ -132,7 +143,6 @@ impl TaskTurn {
             DeliveryEvent::Created(_)
             | DeliveryEvent::Scheduled
             | DeliveryEvent::Rescheduled(_)
-            | DeliveryEvent::DroneAssigned(_)
             | DeliveryEvent::DroneUnassigned { .. }
             | DeliveryEvent::HeadedToPickup { .. }
             | DeliveryEvent::ArrivedAtPickup { .. }
@@ -150,6 +160,7 @@ impl TaskTurn {
             | DeliveryEvent::ConditionChanged { .. }
             | DeliveryEvent::EtaRevised { .. }
             | DeliveryEvent::Released { .. }
+            | DeliveryEvent::GivenUp { .. }
             | DeliveryEvent::Vouched { .. } => None,
         }
     }
@@ -225,6 +236,12 @@ impl StandingTasks {
                 self.matters.insert(version, Matter::Anomaly { fact, why });
             }
             TaskTurn::LookAfter(matter) => self.look_after(version, matter),
+            TaskTurn::DroneComes => {
+                let own = self.own.and_then(|own| self.matters.get(&own));
+                if own == Some(&Matter::LeftAtHub) {
+                    self.settle();
+                }
+            }
             TaskTurn::Settled => self.settle(),
             TaskTurn::Failed(failure) => {
                 self.settle();

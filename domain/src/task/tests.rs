@@ -7,7 +7,8 @@ use super::*;
 use crate::arbitrary as any_of;
 use crate::codec::StoredEvent;
 use crate::delivery::{
-    Anomaly, Condition, DeliveryEvent, Failure, RejectReason, ReopenCause, ReopenedAs,
+    Anomaly, Assignment, Condition, DeliveryEvent, Failure, RejectReason, ReopenCause, ReopenedAs,
+    Stranding,
 };
 use crate::id::{DeliveryId, FactId, MissionId};
 use crate::scheduling::{Authorization, Deferral, Effect, OperationEvent, Step};
@@ -195,7 +196,8 @@ fn what_cannot_be_stays_a_task_whatever_comes() {
 
 #[test]
 fn a_delivery_has_one_task_of_its_own_until_it_comes_to_an_end() {
-    let left = || anomaly(Anomaly::EndedWithPackage);
+    let place = Stranding::OnBoard;
+    let left = || DeliveryEvent::Stranded { place };
     let once = vec![(1, Matter::LeftOnBoard)];
     assert_eq!(of_delivery([left(), left()]), once);
     assert_eq!(of_delivery([left(), DeliveryEvent::Cancelled]), []);
@@ -205,6 +207,49 @@ fn a_delivery_has_one_task_of_its_own_until_it_comes_to_an_end() {
     assert_eq!(
         of_delivery([left(), misdelivered, failed(Failure::NoDrone)]),
         []
+    );
+}
+
+#[test]
+fn a_package_said_to_be_left_on_board_is_no_task_before_it_was_waited_for() {
+    let said = || anomaly(Anomaly::EndedWithPackage);
+    assert_eq!(of_delivery([said()]), []);
+    let place = Stranding::OnBoard;
+    let stranded = DeliveryEvent::Stranded { place };
+    assert_eq!(of_delivery([said(), stranded]), [(2, Matter::LeftOnBoard)]);
+}
+
+#[test]
+fn a_package_that_is_left_at_a_hub_is_a_task_until_a_drone_comes_and_no_other_is() {
+    let mission = MissionId::from_uuid(Uuid::nil());
+    let stranded = |place| DeliveryEvent::Stranded { place };
+    let assigned = || {
+        DeliveryEvent::DroneAssigned(Assignment {
+            mission,
+            fleet: "pgh".parse().unwrap(),
+            drone: "M100-07".parse().unwrap(),
+            epoch: 2,
+            eta_pickup: None,
+            eta_dropoff: None,
+        })
+    };
+    let waits = stranded(Stranding::AtHub);
+    assert_eq!(of_delivery([waits.clone()]), [(1, Matter::LeftAtHub)]);
+    assert_eq!(of_delivery([waits.clone(), assigned()]), []);
+    assert_eq!(
+        of_delivery([waits.clone(), DeliveryEvent::Returned { mission }]),
+        []
+    );
+    let undeliverable = Failure::Undeliverable;
+    assert_eq!(
+        of_delivery([waits, failed(undeliverable)]),
+        [(2, Matter::Failed(undeliverable))]
+    );
+    let left = stranded(Stranding::OnBoard);
+    assert_eq!(
+        of_delivery([left, assigned()]),
+        [(1, Matter::LeftOnBoard)],
+        "another drone does not have it"
     );
 }
 

@@ -3,7 +3,7 @@
 use domain::delivery::{
     Anomaly, Assignment, AttemptFailure, Condition, Confirmation, Correction, DeliveryEvent,
     Failure, HoldReason, HubPlace, Milestone, ReleaseEvidence, ReleaseMethod, ReopenCause,
-    ReopenedAs, ReturnReason, UnassignReason,
+    ReopenedAs, ReturnReason, Stranding, UnassignReason,
 };
 use domain::id::{DroneId, FactId, FleetId, MissionId, ProofHash, Tag};
 use domain::quantity::{DistanceM, MassG};
@@ -131,6 +131,12 @@ fn full_afterwards(mission: MissionId) -> Vec<DeliveryEvent> {
         DeliveryEvent::ConfirmationOverdue,
         DeliveryEvent::Vouched {
             reason: "the recipient rang".parse().unwrap(),
+        },
+        DeliveryEvent::Stranded {
+            place: Stranding::AtHub,
+        },
+        DeliveryEvent::GivenUp {
+            reason: "the sender fetched it".parse().unwrap(),
         },
     ]
 }

@@ -14,6 +14,7 @@ use crate::test_log::at;
 pub(crate) enum Asked {
     Confirm,
     NoteOverdue,
+    NoteStranded,
     Vouch,
     Reopen(ReopenedAs),
     ReviseEta(i64),
@@ -33,6 +34,7 @@ impl Asked {
                 now,
             },
             Self::NoteOverdue => DeliveryCommand::OverdueConfirmation { now },
+            Self::NoteStranded => DeliveryCommand::NoteStranded { now },
             Self::Vouch => DeliveryCommand::Vouch { reason, now },
             Self::Reopen(to) => DeliveryCommand::Reopen { to, reason, now },
             Self::ReviseEta(second) => DeliveryCommand::ReviseEta {
@@ -43,7 +45,10 @@ impl Asked {
                 },
                 now,
             },
-            Self::GiveUp => DeliveryCommand::GiveUp { now },
+            Self::GiveUp => DeliveryCommand::GiveUp {
+                reason: Some(reason),
+                now,
+            },
             Self::Reject => DeliveryCommand::Reject {
                 reason: RejectReason::NoDrone,
                 now,
@@ -60,6 +65,7 @@ pub(super) fn asked() -> impl Strategy<Value = Asked> {
     prop_oneof![
         3 => Just(Asked::Confirm),
         2 => Just(Asked::NoteOverdue),
+        2 => Just(Asked::NoteStranded),
         1 => Just(Asked::Vouch),
         2 => select(ReopenedAs::ALL).prop_map(Asked::Reopen),
         2 => (0..1_000_i64).prop_map(Asked::ReviseEta),

@@ -163,9 +163,8 @@ fn a_misdelivery_and_a_package_left_on_board_want_somebody() {
     log.delivery(id, user(1), [assigned(mission, 1, None)]);
     assert!(!row(&log, 1).action_required);
 
-    let fact = domain::id::FactId::new("fact-9").unwrap();
-    let why = domain::delivery::Anomaly::EndedWithPackage;
-    log.delivery(id, user(1), [DeliveryEvent::AnomalyRecorded { fact, why }]);
+    let place = domain::delivery::Stranding::OnBoard;
+    log.delivery(id, user(1), [DeliveryEvent::Stranded { place }]);
     assert!(row(&log, 1).action_required);
 
     log.delivery(id, user(1), [DeliveryEvent::Returned { mission }]);

@@ -178,6 +178,8 @@ const fn counts(event: &DeliveryEvent) -> bool {
         | DeliveryEvent::EtaRevised { .. }
         | DeliveryEvent::Released { .. }
         | DeliveryEvent::ConfirmationOverdue
+        | DeliveryEvent::Stranded { .. }
+        | DeliveryEvent::GivenUp { .. }
         | DeliveryEvent::Vouched { .. } => false,
     }
 }
@@ -247,6 +249,8 @@ fn step(
         | DeliveryEvent::EtaRevised { .. }
         | DeliveryEvent::Released { .. }
         | DeliveryEvent::ConfirmationOverdue
+        | DeliveryEvent::Stranded { .. }
+        | DeliveryEvent::GivenUp { .. }
         | DeliveryEvent::Vouched { .. }
         | DeliveryEvent::Reopened { .. } => {}
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::decider::Occurrence;
-use domain::delivery::{DeliveryEvent, Failure};
+use domain::delivery::{DeliveryEvent, Failure, Stranding};
 use domain::id::{DeliveryId, OperationId};
 use domain::scheduling::{Authorization, Effect, OperationEvent};
 use domain::session::SessionEvent;
@@ -73,7 +73,8 @@ proptest! {
         prop_assert_eq!(own, expected);
     }
 
-    /// Law: every anomaly is a task, once; the one that a delivery is looked after for is that.
+    /// Law: every anomaly is a task, once, but for that of a package left on board, which is waited
+    /// for first.
     #[test]
     fn every_anomaly_is_a_task(happenings in happenings(200)) {
         let service = Service::after(&happenings);
@@ -92,6 +93,7 @@ proptest! {
             .filter_map(|task| match task.matter {
                 Matter::Anomaly { fact, .. } => Some((task.id.subject(), fact)),
                 Matter::LeftOnBoard
+                | Matter::LeftAtHub
                 | Matter::EmergencyLanded
                 | Matter::Unconfirmed
                 | Matter::Failed(_)
@@ -199,7 +201,8 @@ fn a_task_bears_the_event_that_made_it_one_and_the_newest_comes_first() {
 #[test]
 fn a_package_left_on_board_is_one_task_until_the_delivery_ends() {
     let mut log = TestLog::new();
-    let left = || anomaly(Anomaly::EndedWithPackage);
+    let place = Stranding::OnBoard;
+    let left = || DeliveryEvent::Stranded { place };
     log.delivery(delivery(1), user(1), [created(user(1)), left(), left()]);
     log.delivery(delivery(1), user(1), [left()]);
     assert_eq!(open_in(&log).len(), 1);
@@ -263,7 +266,8 @@ fn a_task_that_somebody_has_seen_to_is_not_open_and_says_who_and_what() {
 #[test]
 fn a_task_that_somebody_has_seen_to_goes_when_its_reason_does_and_a_new_one_is_open() {
     let mut log = TestLog::new();
-    let left = [created(user(1)), anomaly(Anomaly::EndedWithPackage)];
+    let place = Stranding::OnBoard;
+    let left = [created(user(1)), DeliveryEvent::Stranded { place }];
     log.delivery(delivery(1), user(1), left);
     let id = open_in(&log)[0].id;
     acknowledge(&mut log, id, "on my way");

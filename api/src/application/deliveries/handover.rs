@@ -31,6 +31,11 @@ pub enum OperatorsWord {
         /// How they know.
         reason: Comment,
     },
+    /// Nobody comes for the package any more.
+    GiveUp {
+        /// Why.
+        reason: Comment,
+    },
     /// Its life goes on after its end.
     Reopen {
         /// Where.
@@ -86,6 +91,10 @@ impl Application {
         let now = self.now()?;
         let command = match word {
             OperatorsWord::Vouch { reason } => DeliveryCommand::Vouch { reason, now },
+            OperatorsWord::GiveUp { reason } => DeliveryCommand::GiveUp {
+                reason: Some(reason),
+                now,
+            },
             OperatorsWord::Reopen { to, reason } => DeliveryCommand::Reopen { to, reason, now },
             OperatorsWord::Correct {
                 what,

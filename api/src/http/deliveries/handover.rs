@@ -38,6 +38,7 @@ pub(super) fn routes() -> Router<Api> {
     Router::new()
         .route("/v1/deliveries/{id}/confirmations", post(confirm))
         .route("/v1/deliveries/{id}/complete", post(vouch))
+        .route("/v1/deliveries/{id}/give-up", post(give_up))
         .route("/v1/deliveries/{id}/reopen", post(reopen))
         .route("/v1/deliveries/{id}/correct", post(correct))
 }
@@ -66,6 +67,15 @@ async fn vouch(
     request: Request,
 ) -> Result<Response, Problem> {
     heed(&api, &identity, &id, request, read_vouching).await
+}
+
+async fn give_up(
+    State(api): State<Api>,
+    Extension(identity): Extension<RequestIdentity>,
+    id: PathId,
+    request: Request,
+) -> Result<Response, Problem> {
+    heed(&api, &identity, &id, request, read_giving_up).await
 }
 
 async fn reopen(
@@ -138,6 +148,11 @@ fn read_proof(body: &mut Fields<'_>) -> Option<Proof> {
 fn read_vouching(body: &mut Fields<'_>) -> Option<OperatorsWord> {
     let reason = read_reason(body)?;
     Some(OperatorsWord::Vouch { reason })
+}
+
+fn read_giving_up(body: &mut Fields<'_>) -> Option<OperatorsWord> {
+    let reason = read_reason(body)?;
+    Some(OperatorsWord::GiveUp { reason })
 }
 
 fn read_reopening(body: &mut Fields<'_>) -> Option<OperatorsWord> {

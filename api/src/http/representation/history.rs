@@ -3,8 +3,8 @@
 use domain::actor::Actor;
 use domain::codec::StoredEvent as _;
 use domain::delivery::{
-    Assignment, Condition, Correction, DeliveryEvent, HoldReason, Order, Plan, ReleaseEvidence,
-    ReleaseMethod, ReopenCause, ReopenedAs, UnassignReason,
+    Assignment, Condition, Correction, DeliveryEvent, HoldReason, HubPlace, Order, Plan,
+    ReleaseEvidence, ReleaseMethod, ReopenCause, ReopenedAs, UnassignReason,
 };
 use domain::id::{MissionId, Tag};
 use domain::quantity::{DistanceM, MassG};
@@ -124,9 +124,7 @@ pub(crate) fn data(event: &DeliveryEvent) -> Value {
         DeliveryEvent::AttemptFailed { mission, reason } => reasoned(*mission, reason.word()),
         DeliveryEvent::ReturnStarted { mission, reason } => reasoned(*mission, reason.word()),
         DeliveryEvent::Failed { mission, reason } => reasoned(*mission, reason.word()),
-        DeliveryEvent::ArrivedAtHub { mission, place } => {
-            json!({ "mission_id": mission.to_string(), "place": place.word() })
-        }
+        DeliveryEvent::ArrivedAtHub { mission, place } => at_hub(*mission, *place),
         DeliveryEvent::ConditionChanged { mission, condition } => does(*mission, *condition),
         DeliveryEvent::EtaRevised {
             mission,
@@ -162,7 +160,10 @@ pub(crate) fn data(event: &DeliveryEvent) -> Value {
         DeliveryEvent::Confirmed { kind, proof } => {
             json!({ "kind": kind.word(), "proof_hash": proof.as_str() })
         }
-        DeliveryEvent::Vouched { reason } => json!({ "reason": reason.as_str() }),
+        DeliveryEvent::Stranded { place } => json!({ "place": place.word() }),
+        DeliveryEvent::Vouched { reason } | DeliveryEvent::GivenUp { reason } => {
+            json!({ "reason": reason.as_str() })
+        }
         DeliveryEvent::Reopened { cause, to, reason } => reopened(*cause, *to, reason.as_ref()),
         DeliveryEvent::Corrected {
             what,
@@ -171,6 +172,10 @@ pub(crate) fn data(event: &DeliveryEvent) -> Value {
             reason,
         } => corrected(*what, was.as_ref(), now, reason),
     }
+}
+
+fn at_hub(mission: MissionId, place: HubPlace) -> Value {
+    json!({ "mission_id": mission.to_string(), "place": place.word() })
 }
 
 fn unassigned(mission: MissionId, reason: UnassignReason, detail: Option<&Comment>) -> Value {

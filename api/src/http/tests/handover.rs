@@ -203,6 +203,7 @@ async fn whoever_says_nothing_of_why_is_told_what_is_missing() {
     let path = flown(&scene, 6).await;
     for (verb, pointers) in [
         ("complete", vec!["/reason"]),
+        ("give-up", vec!["/reason"]),
         ("reopen", vec!["/to", "/reason"]),
         ("correct", vec!["/what", "/now", "/reason"]),
         ("confirmations", vec!["/kind", "/proof"]),

@@ -1,7 +1,7 @@
 //! What needs a person, and that somebody has seen to it.
 
 use domain::codec::StoredEvent as _;
-use domain::delivery::{Anomaly, DeliveryEvent, Failure};
+use domain::delivery::{Anomaly, DeliveryEvent, Failure, Stranding};
 use domain::id::{DeliveryId, FactId, MissionId, OperationId};
 use domain::scheduling::OperationEvent;
 use domain::session::SessionEvent;
@@ -22,6 +22,11 @@ async fn happened(scene: &Scene, delivery: &str, event: DeliveryEvent) {
 fn odd(why: Anomaly) -> DeliveryEvent {
     let fact = FactId::new("M100-07:1").unwrap();
     DeliveryEvent::AnomalyRecorded { fact, why }
+}
+
+fn left_on_board() -> DeliveryEvent {
+    let place = Stranding::OnBoard;
+    DeliveryEvent::Stranded { place }
 }
 
 fn failed(reason: Failure) -> DeliveryEvent {
@@ -118,7 +123,7 @@ async fn what_came_about_just_now_is_acknowledged_whatever_the_views_have_not_se
     // A view that stands still lags for ever.
     let damaged = DeliveryId::from_uuid(Uuid::from_u128(9));
     scene.damage(StreamName::delivery(damaged)).await;
-    happened(&scene, &delivery, odd(Anomaly::EndedWithPackage)).await;
+    happened(&scene, &delivery, left_on_board()).await;
     let uuid = delivery.strip_prefix("dlv_").unwrap();
     let path = format!("/v1/tasks/tsk_delivery-{uuid}-3");
     let answer = acknowledge(&scene, &path, None).await;
@@ -130,7 +135,7 @@ async fn what_came_about_just_now_is_acknowledged_whatever_the_views_have_not_se
 #[tokio::test]
 async fn a_task_stays_acknowledged_until_its_reason_goes_and_then_is_none() {
     let (scene, delivery, odd_one) = scene_with_task().await;
-    happened(&scene, &delivery, odd(Anomaly::EndedWithPackage)).await;
+    happened(&scene, &delivery, left_on_board()).await;
     let tasks = fresh(&scene, "/v1/tasks").await;
     assert_eq!(tasks.text("/items/0/reason"), "ended_with_package");
     let left = tasks.text("/items/0/links/self");
@@ -374,7 +379,7 @@ async fn what_is_the_matter_with_an_operation_is_a_task_that_names_and_leads_to_
 #[tokio::test]
 async fn tasks_of_a_kind_are_found_among_all() {
     let (scene, delivery, _) = scene_with_task().await;
-    happened(&scene, &delivery, odd(Anomaly::EndedWithPackage)).await;
+    happened(&scene, &delivery, left_on_board()).await;
     let unknown = event("departed", 1, &json!({"leg": "pickup"}));
     assert_eq!(send(&scene, &ONE, unknown).await.at("/accepted"), 1);
     give_up(&scene, 1).await;

@@ -7,7 +7,10 @@ const REJECTED: DeliveryEvent = DeliveryEvent::Rejected {
 };
 
 fn give_up(minute: i64) -> DeliveryCommand {
-    DeliveryCommand::GiveUp { now: at(minute) }
+    DeliveryCommand::GiveUp {
+        reason: None,
+        now: at(minute),
+    }
 }
 
 fn failed(reason: Failure) -> DeliveryEvent {

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::delivery::{
-    Condition, Confirmation, Ending, Failure, Nearness, Phase, ReleaseMethod, Reported, Status,
+    Condition, Confirmation, Ending, Failure, HubPlace, Nearness, OnUndeliverable, Phase,
+    ReleaseMethod, Reported, ReturnedTo, Status,
 };
 use crate::drone::Sender;
 use crate::mission::MissionEvent;
@@ -121,10 +122,7 @@ fn the_package_is_freed_when_the_delivery_is_over_and_not_before() {
     world.report(mission, Reported::DepartedToDropoff);
     world.run();
     assert!(world.is_package_held);
-    world.report(
-        mission,
-        Reported::Returned(crate::delivery::ReturnedTo::Sender),
-    );
+    world.report(mission, Reported::Returned(ReturnedTo::Sender));
     world.run();
     assert_eq!(world.status(), Status::Returned);
     assert!(!world.is_package_held && world.has_ended());
@@ -216,13 +214,92 @@ fn a_confirmation_that_does_not_come_is_a_matter_for_a_person_after_five_minutes
             method: ReleaseMethod::Winch,
             evidence: None,
             confirmed: true,
-            nearness: Nearness::Inside(DistanceM::new(3)),
+            nearness: NEAR,
         },
     );
     assert_eq!(world.pass_to(at(101)), Some(at(400)));
-    let needs_somebody = |world: &World| world.delivery.as_ref().unwrap().action_required();
     assert!(!needs_somebody(&world));
     world.pass_to(at(400));
     assert!(needs_somebody(&world));
     assert_eq!(world.run(), None, "it is said once");
 }
+
+#[test]
+fn a_package_that_was_left_on_board_is_a_matter_for_a_person_after_two_minutes() {
+    let left = |world: &mut World, mission| {
+        world.now = at(100);
+        let payload_on_board = Some(true);
+        world.report(mission, Reported::Completed { payload_on_board });
+        assert_eq!(world.pass_to(at(101)), Some(at(220)));
+        assert!(!needs_somebody(world));
+    };
+    let (mut world, mission) = under_way();
+    left(&mut world, mission);
+    world.pass_to(at(219));
+    assert!(!needs_somebody(&world));
+    world.pass_to(at(220));
+    assert!(needs_somebody(&world));
+    assert_eq!(world.run(), None, "it is said once");
+
+    let (mut world, mission) = under_way();
+    left(&mut world, mission);
+    world.report(mission, Reported::Returned(ReturnedTo::Sender));
+    world.pass_to(at(1_000));
+    assert_eq!(world.status(), Status::Returned);
+    assert_eq!(strandings(&world), 0);
+}
+
+/// A package that its drone brought to a hub, ordered as this says.
+fn at_hub(order: crate::delivery::Order) -> (World, MissionId) {
+    let mut world = World::ordering(order, SchedulingSettings::default());
+    world.run();
+    let mission = world.asked[0].0;
+    world.assign(mission);
+    world.report(mission, Reported::ArrivedAtDropoff(NEAR));
+    world.report(mission, Reported::DepartedToReturn);
+    world.report(mission, Reported::Returned(ReturnedTo::Hub(HubPlace::Hub)));
+    (world, mission)
+}
+
+#[test]
+fn a_package_that_is_not_tried_again_waits_at_its_hub_for_a_person_and_no_drone_is_asked_for() {
+    let (mut world, mission) = at_hub(crate::delivery::tests::order());
+    assert_eq!(world.run(), None);
+    assert!(needs_somebody(&world));
+    assert_eq!(strandings(&world), 1);
+    assert_eq!(world.asked.len(), 1);
+    world.report(mission, Reported::Returned(ReturnedTo::Sender));
+    world.run();
+    assert!(!needs_somebody(&world) && world.has_ended());
+}
+
+#[test]
+fn no_drone_is_asked_for_from_a_hub_once_the_window_is_over() {
+    let mut order = crate::delivery::tests::order();
+    order.on_undeliverable = OnUndeliverable::Hold;
+    order.plan.pickup_window = Some(Window::new(at(10), at(70)).unwrap());
+    let (mut world, _) = at_hub(order.clone());
+    world.run();
+    assert_eq!(world.asked.len(), 2, "there is time");
+
+    let (mut world, _) = at_hub(order);
+    world.now = at(70);
+    world.run();
+    assert_eq!(world.asked.len(), 1);
+    let failed = Phase::Failed(Failure::Undeliverable);
+    assert_eq!(world.delivery.as_ref().unwrap().phase(), failed);
+    assert!(needs_somebody(&world));
+}
+
+fn needs_somebody(world: &World) -> bool {
+    world.delivery.as_ref().unwrap().action_required()
+}
+
+fn strandings(world: &World) -> usize {
+    let is_stranded = |event: &&crate::delivery::DeliveryEvent| {
+        matches!(event, crate::delivery::DeliveryEvent::Stranded { .. })
+    };
+    world.history.iter().filter(is_stranded).count()
+}
+
+const NEAR: Nearness = Nearness::Inside(DistanceM::new(3));

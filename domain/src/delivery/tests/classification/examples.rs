@@ -26,6 +26,7 @@ rows! { command_name COMMANDS: DeliveryCommand {
     DeliveryCommand::Confirm { kind: Confirmation::None, .. } => "Confirm, too weak",
     DeliveryCommand::Confirm { .. } => "Confirm",
     DeliveryCommand::OverdueConfirmation { .. } => "OverdueConfirmation",
+    DeliveryCommand::NoteStranded { .. } => "NoteStranded",
     DeliveryCommand::Vouch { .. } => "Vouch",
     DeliveryCommand::RequestReturn { .. } => "RequestReturn",
     DeliveryCommand::Reopen { to: ReopenedAs::InTransit, .. } => "Reopen, in_transit",
@@ -199,6 +200,12 @@ fn later_events(mission: MissionId) -> Vec<DeliveryEvent> {
         DeliveryEvent::Vouched {
             reason: words("they rang"),
         },
+        DeliveryEvent::Stranded {
+            place: Stranding::OnBoard,
+        },
+        DeliveryEvent::GivenUp {
+            reason: words("the sender fetched it"),
+        },
     ]
 }
 
@@ -259,11 +266,15 @@ pub(super) fn commands(mission: MissionId) -> Vec<DeliveryCommand> {
         },
         cancel(at(50)),
         reject(at(50)),
-        DeliveryCommand::GiveUp { now: at(50) },
+        DeliveryCommand::GiveUp {
+            reason: None,
+            now: at(50),
+        },
         DeliveryCommand::MissDeadline { now: at(50) },
         confirm(Confirmation::None, 50),
         confirm(Confirmation::Pin, 50),
         DeliveryCommand::OverdueConfirmation { now: at(50) },
+        DeliveryCommand::NoteStranded { now: at(50) },
         vouch(50),
         DeliveryCommand::RequestReturn { now: at(50) },
         reopen(ReopenedAs::InTransit, 50),

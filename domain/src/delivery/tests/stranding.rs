@@ -1,0 +1,161 @@
+//! Packages that nobody comes for by themselves.
+
+use super::*;
+
+fn note(minute: i64) -> DeliveryCommand {
+    DeliveryCommand::NoteStranded { now: at(minute) }
+}
+
+fn stranded(place: Stranding) -> DeliveryEvent {
+    DeliveryEvent::Stranded { place }
+}
+
+fn needs_somebody(given: &Given<Delivery>) -> bool {
+    given.state().unwrap().action_required()
+}
+
+/// Its drone flew home with the package, and says so at minute 9.
+fn left_on_board() -> Given<Delivery> {
+    at_dropoff().after(report(M1, 9, completed(Some(true))))
+}
+
+#[test]
+fn a_package_that_was_left_on_board_is_waited_for_before_somebody_is_called() {
+    let left = left_on_board();
+    assert_eq!(left.state().unwrap().left_on_board_since(), Some(at(9)));
+    assert!(!needs_somebody(&left));
+    let noted = left
+        .when(note(11))
+        .then([now(stranded(Stranding::OnBoard), 11)]);
+    assert!(needs_somebody(&noted));
+    assert_eq!(noted.state().unwrap().left_on_board_since(), None);
+    let said_again = noted.after(report(M1, 12, completed(None)));
+    assert_eq!(said_again.state().unwrap().left_on_board_since(), None);
+    said_again.when(note(14)).then_nothing();
+}
+
+#[test]
+fn whoever_tells_where_the_package_went_is_not_waited_for_any_more() {
+    let hub = Reported::Returned(ReturnedTo::Hub(HubPlace::Hub));
+    let told = [
+        released_at(NEAR),
+        released_at(FAR),
+        Reported::Returned(ReturnedTo::Sender),
+        hub,
+        Reported::Dropped,
+        ended(Ending::Crashed),
+    ];
+    for reported in told {
+        let found = left_on_board().after(report(M1, 10, reported.clone()));
+        assert_eq!(
+            found.state().unwrap().left_on_board_since(),
+            None,
+            "{reported:?}"
+        );
+    }
+    let arrived = flown_as(
+        pin_order(),
+        [assigned(), loaded(), Reported::ArrivedAtDropoff(NEAR)],
+    );
+    let awaiting = arrived
+        .after(report(M1, 9, completed(Some(true))))
+        .after(report(M1, 10, released_at(NEAR)));
+    assert_eq!(awaiting.state().unwrap().left_on_board_since(), None);
+    awaiting.when(note(12)).then_nothing();
+}
+
+#[test]
+fn a_drone_that_was_in_vain_and_has_a_package_all_the_same_is_looked_for() {
+    let sent_away = at_pickup()
+        .after(report(M1, 9, completed(Some(true))))
+        .after(report(M1, 10, ended(Ending::Aborted)));
+    assert_eq!(status(&sent_away), Status::Scheduled);
+    let noted = sent_away
+        .after(report(M2, 10, assigned()))
+        .when(note(11))
+        .then_events([stranded(Stranding::OnBoard)]);
+    assert!(needs_somebody(&noted));
+    assert!(needs_somebody(&noted.after(report(M2, 12, loaded()))));
+}
+
+/// A package that nobody took, back at a hub: its order says that it goes back to the sender.
+fn left_at_hub() -> Given<Delivery> {
+    let left = at_hub();
+    assert!(left.state().unwrap().is_left_at_hub());
+    left.when(note(12))
+        .then_events([stranded(Stranding::AtHub)])
+}
+
+#[test]
+fn a_package_that_is_not_brought_from_its_hub_once_more_is_for_somebody_to_see_to() {
+    let left = left_at_hub();
+    assert_eq!(status(&left), Status::AtHub);
+    assert!(needs_somebody(&left));
+    left.clone().when(note(13)).then_nothing();
+    let ends = [
+        left.clone()
+            .after(report(M1, 20, Reported::Returned(ReturnedTo::Sender))),
+        left.after(report(M2, 20, assigned())),
+    ];
+    for end in ends {
+        assert!(!needs_somebody(&end), "{:?}", status(&end));
+    }
+}
+
+#[test]
+fn an_operator_ends_what_waits_at_a_hub_and_says_why() {
+    let reason = || words("the sender fetched it");
+    let give_up = DeliveryCommand::GiveUp {
+        reason: Some(reason()),
+        now: at(30),
+    };
+    let failed = DeliveryEvent::Failed {
+        mission: M1,
+        reason: Failure::Undeliverable,
+    };
+    for waiting in [left_at_hub(), at_hub()] {
+        let ended = waiting
+            .when(give_up.clone())
+            .then_events([DeliveryEvent::GivenUp { reason: reason() }, failed.clone()]);
+        assert_eq!(ended.state().unwrap().custody(), Custody::Hub);
+        ended.when(give_up.clone()).then_nothing();
+    }
+    at_dropoff()
+        .when(give_up)
+        .then_rejected(DeliveryRejection::WrongStatus {
+            status: Status::AtDropoff,
+            attempted: "given up",
+            possible: "a drone is under way; wait for the outcome",
+        });
+}
+
+#[test]
+fn a_package_that_a_drone_did_not_fetch_from_its_hub_after_all_is_left_there_again() {
+    let back = left_at_hub()
+        .after(report(M2, 20, assigned()))
+        .after(report(M2, 21, ended(Ending::Aborted)));
+    assert_eq!(status(&back), Status::AtHub);
+    back.when(note(22))
+        .then_events([stranded(Stranding::AtHub)]);
+}
+
+#[test]
+fn a_package_that_is_to_be_tried_again_from_its_hub_is_not_left_there() {
+    let mut order = order();
+    order.on_undeliverable = OnUndeliverable::Hold;
+    let held = flown_as(
+        order,
+        [
+            assigned(),
+            loaded(),
+            Reported::ArrivedAtDropoff(NEAR),
+            Reported::DepartedToReturn,
+            Reported::Returned(ReturnedTo::Hub(HubPlace::Hub)),
+        ],
+    );
+    assert!(!held.state().unwrap().is_left_at_hub());
+    held.when(note(12)).then_nothing();
+    for given in [booked(), at_pickup(), at_dropoff(), awaiting()] {
+        given.when(note(12)).then_nothing();
+    }
+}

@@ -1,0 +1,41 @@
+//! What is written down of operations.
+
+use domain::scheduling::{Authorization, Deferral, Effect, OperationEvent, OperationKind};
+use proptest::option;
+use proptest::prelude::*;
+
+use crate::test_log::{at, delivery, user};
+
+/// What may be written down of an operation, as far as it matters when it is looked at.
+pub(crate) fn operation_event() -> impl Strategy<Value = OperationEvent> {
+    prop_oneof![
+        2 => Just(OperationEvent::OperationStarted {
+            kind: OperationKind::Schedule,
+            delivery: delivery(7),
+            user: user(1),
+            sequence: 1,
+        }),
+        4 => option::of(0..50_i64)
+            .prop_map(|second| OperationEvent::DeadlineSet { at: second.map(at) }),
+        1 => Just(OperationEvent::OperationSucceeded),
+        1 => Just(OperationEvent::ProcessEnded),
+        1 => Just(OperationEvent::ProcessResumed),
+        1 => Just(OperationEvent::PaymentAuthorized { authorization: authorization() }),
+        1 => Just(OperationEvent::VoidRefused { authorization: authorization() }),
+    ]
+}
+
+/// What an operation does outside is put off so many times.
+pub(crate) fn put_off(effect: Effect, times: u32) -> Vec<OperationEvent> {
+    let events = (1..=times).map(|attempt| OperationEvent::EffectDeferred {
+        effect,
+        attempt,
+        why: Deferral::Unavailable,
+        retry_at: at(0),
+    });
+    events.collect()
+}
+
+fn authorization() -> Authorization {
+    Authorization::new("auth-1").unwrap()
+}
