@@ -51,7 +51,9 @@ pub use command::{
 pub use as_of::{effective_times, happened_by};
 pub use condition::Condition;
 pub use eta::{Estimate, Eta};
-pub use event::{Assignment, DeliveryEvent, METADATA_ENTRIES_MAX, Order, Package, Place, Plan};
+pub use event::{
+    Assignment, DeliveryEvent, FlightPlan, METADATA_ENTRIES_MAX, Order, Package, Place, Plan,
+};
 pub use phase::{CarryStage, Custody, FetchStage, Holder, Phase, Release, Status};
 pub use state::{
     ANOMALIES_MAX, ATTEMPTS_MAX, CORRECTIONS_MAX, Confirmed, Delivery, MISSIONS_MAX, Mission,

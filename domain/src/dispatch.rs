@@ -15,8 +15,8 @@ pub(crate) mod payload;
 mod tests;
 
 use crate::delivery::{
-    Anomaly, AttemptFailure, Confirmation, Delivery, DeliveryEvent, Phase, ReturnReason, Size,
-    UnassignReason,
+    Anomaly, AttemptFailure, Confirmation, Delivery, DeliveryEvent, FlightPlan, Phase, Plan,
+    ReturnReason, Size, UnassignReason,
 };
 use crate::geo::GeoPoint;
 use crate::id::{DeliveryId, MissionId, Tag};
@@ -119,7 +119,7 @@ crate::delivery::words! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dispatch {
     delivery: DeliveryId,
-    is_requested: bool,
+    requested: Option<FlightPlan>,
     is_refused: bool,
     stood_down: Option<StandDownReason>,
 }
@@ -134,7 +134,14 @@ impl Dispatch {
     /// Whether Airpost asked for it; not so of one that a fleet began by itself.
     #[must_use]
     pub const fn is_requested(&self) -> bool {
-        self.is_requested
+        self.requested.is_some()
+    }
+
+    /// Whether Airpost asked for it by a plan that would be flown otherwise.
+    #[must_use]
+    pub fn is_outdated(&self, plan: &Plan) -> bool {
+        let requested = self.requested;
+        requested.is_some_and(|requested| requested != plan.flight())
     }
 
     /// Whether Drone Management said that it will not fly it.
@@ -154,13 +161,17 @@ impl Dispatch {
     pub fn evolve(state: Option<Self>, event: &DispatchEvent) -> Option<Self> {
         let begun = |delivery| Self {
             delivery,
-            is_requested: false,
+            requested: None,
             is_refused: false,
             stood_down: None,
         };
         match event {
             DispatchEvent::MissionRequested(request) => Some(Self {
-                is_requested: true,
+                requested: Some(FlightPlan {
+                    pickup: request.pickup,
+                    dropoff: request.dropoff,
+                    window: request.window,
+                }),
                 ..state.unwrap_or_else(|| begun(request.delivery))
             }),
             DispatchEvent::MissionRefused { detail: _ } => state.map(|dispatch| Self {

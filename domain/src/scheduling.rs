@@ -187,11 +187,13 @@ impl OperationId {
     }
 }
 
-/// The mission that is asked for a delivery: the same whoever asks, so that
+/// The mission that is asked for a delivery by a plan: the same whoever asks, so that
 /// nobody asks for two.
-fn mission_id(delivery: DeliveryId, epoch: u32, ask: u8) -> MissionId {
-    let (epoch, ask) = (epoch.to_string(), ask.to_string());
-    MissionId::from_uuid(derived(&["mission", &delivery.to_string(), &epoch, &ask]))
+fn mission_id(delivery: DeliveryId, epoch: u32, revision: u32, ask: u8) -> MissionId {
+    let delivery = delivery.to_string();
+    let [epoch, revision] = [epoch, revision].map(|number| number.to_string());
+    let parts = ["mission", &delivery, &epoch, &revision, &ask.to_string()];
+    MissionId::from_uuid(derived(&parts))
 }
 
 /// How long to wait after so many attempts in a row came to nothing: a second,

@@ -81,10 +81,10 @@ pub(super) fn reschedule(plan: &Plan, now: Timestamp, delivery: &Delivery) -> De
         DeliveryEvent::Rescheduled(Box::new(plan.clone())),
         now,
     )];
-    // The drone was sent to fetch it there and then; where it goes afterwards can be told it.
-    let fetched_otherwise =
-        former.pickup_window != plan.pickup_window || former.pickup.point != plan.pickup.point;
-    if fetched_otherwise && let Some(mission) = delivery.live_mission() {
+    // A drone that was sent is told nothing more about its mission: it would fly the old plan.
+    if plan.flight() != former.flight()
+        && let Some(mission) = delivery.live_mission()
+    {
         events.push(Occurrence::new(
             DeliveryEvent::DroneUnassigned {
                 mission: mission.assignment.mission,

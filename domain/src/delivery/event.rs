@@ -277,6 +277,29 @@ pub struct Plan {
     pub deliver_by: Option<Timestamp>,
 }
 
+/// What of a plan a drone has to know to fly it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlightPlan {
+    /// Where the package waits.
+    pub pickup: GeoPoint,
+    /// Where it is wanted.
+    pub dropoff: GeoPoint,
+    /// When it may be fetched.
+    pub window: Option<Window>,
+}
+
+impl Plan {
+    /// What a drone has to know of it. A deadline and an address in words make no other flight.
+    #[must_use]
+    pub const fn flight(&self) -> FlightPlan {
+        FlightPlan {
+            pickup: self.pickup.point,
+            dropoff: self.dropoff.point,
+            window: self.pickup_window,
+        }
+    }
+}
+
 /// A place to land or to hover over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {

@@ -273,15 +273,24 @@ impl Case<'_> {
             return self.no_drone();
         }
         let epoch = delivery.epoch().saturating_add(1);
-        let Some(asked) = self.operation.asked.filter(|asked| asked.epoch == epoch) else {
-            if let Some(next) = self.unneeded_mission() {
-                return next;
+        // What was asked for before the plan changed would be flown by the old one.
+        let plan = &delivery.order().plan;
+        let is_outdated = self.around.asked.is_some_and(|it| it.is_outdated(plan));
+        let asked = self.operation.asked;
+        let Some(asked) = asked.filter(|asked| asked.epoch == epoch && !is_outdated) else {
+            let reason = if is_outdated {
+                StandDownReason::Replanned
+            } else {
+                StandDownReason::NotWanted
+            };
+            if let Some(mission) = self.open_mission() {
+                return Next::StandDown(mission, reason);
             }
             let lead = self.around.settings.dispatch_lead;
             let begin = window.map(|window| window.not_before().minus(lead));
             return match begin.filter(|begin| *begin > self.around.now) {
                 Some(begin) => self.wait(begin),
-                None => self.ask(1, mission_id(self.operation.delivery, epoch, 1)),
+                None => self.ask(1, self.mission(epoch, 1)),
             };
         };
         let is_refused = self.around.asked.is_some_and(Dispatch::is_refused);
@@ -295,11 +304,16 @@ impl Case<'_> {
         // Silence may be a request that was lost: the same mission is asked for once more. What
         // was refused is not.
         let mission = if is_refused {
-            mission_id(self.operation.delivery, epoch, ask)
+            self.mission(epoch, ask)
         } else {
             asked.mission
         };
         self.ask(ask, mission)
+    }
+
+    fn mission(self, epoch: u32, ask: u8) -> MissionId {
+        let revision = self.around.delivery.revision();
+        mission_id(self.operation.delivery, epoch, revision, ask)
     }
 
     fn ask(self, ask: u8, mission: MissionId) -> Next {
@@ -331,16 +345,21 @@ impl Case<'_> {
         Next::Decide(DeliveryCommand::GiveUp { reason: None, now })
     }
 
-    /// A mission that was asked for, and that Drone Management may yet fly: the delivery does not
-    /// need it any more, or has another one.
+    /// A mission that the delivery does not need any more, or it has another one.
     fn unneeded_mission(self) -> Option<Next> {
+        let mission = self.open_mission()?;
+        Some(Next::StandDown(mission, StandDownReason::NotWanted))
+    }
+
+    /// A mission that was asked for, and that Drone Management may yet fly.
+    fn open_mission(self) -> Option<MissionId> {
         let mission = self.operation.asked?.mission;
         let is_answered = |asked: &Dispatch| asked.is_refused() || asked.stood_down().is_some();
         let mut reached = self.around.delivery.milestones().iter();
         let was_taken =
             reached.any(|step| step.milestone == Milestone::Assigned && step.mission == mission);
         let is_open = !was_taken && !self.around.asked.is_some_and(is_answered);
-        is_open.then_some(Next::StandDown(mission, StandDownReason::NotWanted))
+        is_open.then_some(mission)
     }
 
     /// What time alone brings about.

@@ -145,8 +145,9 @@ fn rescheduling_into_the_past_is_refused() {
 }
 
 #[test]
-fn another_pickup_or_window_takes_the_mission_from_an_assigned_drone() {
-    for plan in [later(), plan_with(|plan| plan.pickup = place(404_500_000))] {
+fn another_pickup_dropoff_or_window_takes_the_mission_from_an_assigned_drone() {
+    let elsewhere_from = plan_with(|plan| plan.pickup = place(404_500_000));
+    for plan in [later(), elsewhere(), elsewhere_from] {
         let replanned = flown([assigned()])
             .when(reschedule(&plan, at(5)))
             .then_events([
@@ -158,9 +159,10 @@ fn another_pickup_or_window_takes_the_mission_from_an_assigned_drone() {
 }
 
 #[test]
-fn another_dropoff_or_wording_leaves_the_drone_its_mission() {
+fn another_deadline_or_wording_leaves_the_drone_its_mission() {
     let reworded = plan_with(|plan| plan.pickup.address = Some("Rear door".parse().unwrap()));
-    for plan in [elsewhere(), reworded] {
+    let due = plan_with(|plan| plan.deliver_by = Some(at(900)));
+    for plan in [due, reworded] {
         let replanned = flown([assigned()])
             .when(reschedule(&plan, at(5)))
             .then_events([DeliveryEvent::Rescheduled(Box::new(plan))]);

@@ -67,6 +67,55 @@ fn what_is_refused_is_not_asked_for_again_but_another_mission() {
 }
 
 #[test]
+fn a_mission_that_was_asked_for_by_another_plan_is_stood_down_and_asked_for_anew() {
+    let mut world = scheduled();
+    let first = world.asked[0].0;
+    // Silence so far is no answer to what is asked from now on.
+    world.pass_to(at(60));
+    world.reschedule(|plan| plan.dropoff = plan.pickup.clone());
+    world.run();
+    let second = world.asked[2].0;
+    assert_eq!(world.asked, [(first, 1), (first, 2), (second, 1)]);
+    assert_ne!(first, second);
+    assert_eq!(world.stood_down, [(first, StandDownReason::Replanned)]);
+    // Tomorrow's window is tomorrow's request.
+    world.reschedule(|plan| {
+        plan.pickup_window = Some(Window::new(at(90_000), at(93_600)).unwrap());
+    });
+    assert_eq!(world.run(), Some(at(89_400)));
+    let stood_down = world.stood_down.last().copied();
+    assert_eq!(stood_down, Some((second, StandDownReason::Replanned)));
+    world.pass_to(at(89_400));
+    assert_eq!((world.asked.len(), world.status()), (4, Status::Scheduled));
+    // Another deadline is no other flight.
+    world.reschedule(|plan| plan.deliver_by = Some(at(100_000)));
+    world.run();
+    assert_eq!((world.asked.len(), world.stood_down.len()), (4, 2));
+}
+
+#[test]
+fn a_drone_that_takes_what_is_no_longer_wanted_is_sent_back_and_another_is_asked_for() {
+    let mut world = scheduled();
+    let first = world.asked[0].0;
+    world.reschedule(|plan| plan.dropoff = plan.pickup.clone());
+    world.run();
+    // It had begun before it heard of that.
+    world.assign(first);
+    world.run();
+    world.end_mission(first, Ending::StoodDown);
+    world.run();
+    let last = world.asked.last().unwrap().0;
+    assert_eq!(world.asked.len(), 3);
+    assert!(missions(&world)[..2].iter().all(|asked| *asked != last));
+    world.assign(last);
+    world.run();
+    assert_eq!(
+        (world.status(), world.live()),
+        (Status::Assigned, Some(last))
+    );
+}
+
+#[test]
 fn a_delivery_that_loses_its_drone_gets_another_and_fails_if_none_comes() {
     let mut world = scheduled();
     let first = world.asked[0].0;

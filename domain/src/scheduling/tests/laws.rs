@@ -7,6 +7,7 @@ use super::*;
 use crate::arbitrary as any_of;
 use crate::codec::StoredEvent as _;
 use crate::delivery::{Ending, LoadVerdict, Reported, Status};
+use crate::time::Window;
 
 /// Something that happens around an operation.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +16,7 @@ enum Happening {
     Forgets,
     Passes(i64),
     Cancels,
+    Replans(i64),
     Assigns,
     AssignsItsOwn(u8),
     Refuses,
@@ -39,6 +41,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::Forgets),
         4 => (1..120_i64).prop_map(Happening::Passes),
         1 => Just(Happening::Cancels),
+        1 => (1..120_i64).prop_map(Happening::Replans),
         3 => Just(Happening::Assigns),
         1 => (1..4_u8).prop_map(Happening::AssignsItsOwn),
         2 => Just(Happening::Refuses),
@@ -64,6 +67,12 @@ fn happen(world: &mut World, happening: Happening) {
         }
         Happening::Cancels => {
             world.cancel();
+        }
+        Happening::Replans(seconds) => {
+            let wait = DurationMs::from_seconds(u32::try_from(seconds).unwrap());
+            let begin = world.now.plus(wait);
+            let window = Window::new(begin, begin.plus(DurationMs::from_seconds(3_600)));
+            world.reschedule(|plan| plan.pickup_window = window.ok());
         }
         Happening::Assigns => {
             if let Some((mission, _)) = world.asked.last().copied() {
@@ -205,6 +214,18 @@ proptest! {
             let was_taken = delivery.milestones().iter().any(|step| step.mission == *mission);
             let is_settled = was_taken || dispatch.is_refused() || dispatch.stood_down().is_some();
             prop_assert!(is_settled, "{mission} {dispatch:?}");
+        }
+    }
+
+    /// Law: whoever is asked for a mission flies what is planned then, or is told otherwise.
+    #[test]
+    fn nobody_is_left_asked_for_another_plan(happenings in prop::collection::vec(happening(), 0..40)) {
+        let world = lived(&happenings, false);
+        let delivery = world.delivery.as_ref().unwrap();
+        for (mission, dispatch) in &world.dispatches {
+            let was_taken = delivery.milestones().iter().any(|step| step.mission == *mission);
+            let is_settled = was_taken || dispatch.is_refused() || dispatch.stood_down().is_some();
+            prop_assert!(is_settled || !dispatch.is_outdated(&delivery.order().plan), "{mission} {dispatch:?}");
         }
     }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::*;
 use crate::decider::Decider as _;
 use crate::delivery::tests::order;
-use crate::delivery::{CancelReason, DeliveryEvent, Ending, Order, Report, Reported, Status};
+use crate::delivery::{CancelReason, DeliveryEvent, Ending, Order, Plan, Report, Reported, Status};
 use crate::dispatch::{DispatchEvent, MissionRequest, stand_downs};
 use crate::id::{DroneId, FactId, FleetId};
 
@@ -247,6 +247,14 @@ impl World {
         let changed = !events.is_empty();
         self.history.extend(events);
         changed
+    }
+
+    pub(super) fn reschedule(&mut self, change: impl FnOnce(&mut Plan)) -> bool {
+        let now = self.now;
+        let mut plan = self.delivery.as_ref().unwrap().order().plan.clone();
+        change(&mut plan);
+        let plan = Box::new(plan);
+        self.command(&DeliveryCommand::Reschedule { plan, now })
     }
 
     pub(super) fn cancel(&mut self) -> bool {
