@@ -96,7 +96,7 @@ async fn of_a_users_orders_as_many_are_taken_as_their_quota_leaves() {
     assert_eq!(book(order).await.status(), 200);
     // What is over leaves its place to another, and to no more than one.
     let path = format!("/v1/deliveries/{}", text(&answer.json(), "/id"));
-    client.delete(&path).send().await.expect(202);
+    let _ = client.delete(&path).send().await.expect(202);
     for expected in [201, 409] {
         let order = Order::request(&user, &flight, &mut chance);
         assert_eq!(book(&order).await.status(), expected);
