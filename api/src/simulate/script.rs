@@ -80,6 +80,28 @@ pub(super) enum Step {
     SecondDrone,
 }
 
+impl Step {
+    /// What is said in it, if the drone speaks; without what it keeps back until then.
+    pub(super) fn telling(&self) -> Option<&Telling> {
+        match self {
+            Self::Tell(telling)
+            | Self::TellUntilSeen(telling)
+            | Self::TellLate {
+                meanwhile: telling, ..
+            } => Some(telling),
+            Self::AwaitTurn
+            | Self::LeaveDelivery
+            | Self::Fly { .. }
+            | Self::Stay { .. }
+            | Self::Restart
+            | Self::Cancel { .. }
+            | Self::AwaitStandDown
+            | Self::AwaitCondition(_)
+            | Self::SecondDrone => None,
+        }
+    }
+}
+
 /// A mission as it will be flown.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Script {

@@ -111,44 +111,19 @@ fn follower(steps: &[Step], place: usize) -> Option<usize> {
 
 /// The kind of a telling of one fact.
 fn only_kind(step: &Step) -> Option<&'static str> {
-    match step {
-        Step::Tell(telling) => match telling.facts.as_slice() {
-            [fact] => Some(fact.kind),
-            _ => None,
-        },
-        Step::TellLate { .. }
-        | Step::TellUntilSeen(_)
-        | Step::AwaitTurn
-        | Step::LeaveDelivery
-        | Step::Fly { .. }
-        | Step::Stay { .. }
-        | Step::Restart
-        | Step::Cancel { .. }
-        | Step::AwaitStandDown
-        | Step::AwaitCondition(_)
-        | Step::SecondDrone => None,
+    match step.telling()?.facts.as_slice() {
+        [fact] => Some(fact.kind),
+        _ => None,
     }
 }
 
 /// Whether a step tells that the drone sets out for home, which may change nothing.
 fn goes_home(step: &Step) -> bool {
-    match step {
-        Step::Tell(telling) => telling
-            .facts
-            .iter()
-            .any(|fact| fact.own.get("leg").and_then(serde_json::Value::as_str) == Some("return")),
-        Step::TellLate { .. }
-        | Step::TellUntilSeen(_)
-        | Step::AwaitTurn
-        | Step::LeaveDelivery
-        | Step::Fly { .. }
-        | Step::Stay { .. }
-        | Step::Restart
-        | Step::Cancel { .. }
-        | Step::AwaitStandDown
-        | Step::AwaitCondition(_)
-        | Step::SecondDrone => false,
-    }
+    let mut facts = step
+        .telling()
+        .into_iter()
+        .flat_map(|telling| &telling.facts);
+    facts.any(|fact| fact.own.get("leg").and_then(serde_json::Value::as_str) == Some("return"))
 }
 
 /// What is told at one place goes into one request.

@@ -22,22 +22,7 @@ fn script_of(seed: u64, number: u32, attempt: u32, faults: &Faults) -> Script {
 }
 
 fn tellings(script: &Script) -> impl Iterator<Item = &Telling> {
-    script.steps.iter().filter_map(|step| match step {
-        Step::Tell(telling)
-        | Step::TellUntilSeen(telling)
-        | Step::TellLate {
-            meanwhile: telling, ..
-        } => Some(telling),
-        Step::AwaitTurn
-        | Step::LeaveDelivery
-        | Step::Fly { .. }
-        | Step::Stay { .. }
-        | Step::Restart
-        | Step::Cancel { .. }
-        | Step::AwaitStandDown
-        | Step::AwaitCondition(_)
-        | Step::SecondDrone => None,
-    })
+    script.steps.iter().filter_map(Step::telling)
 }
 
 fn kinds(script: &Script) -> Vec<&'static str> {
