@@ -51,11 +51,12 @@ impl Saying<'_> {
             data.extend(own.clone());
         }
         let count = if *kind == TELEMETRY { 't' } else { 'f' };
+        // A session is named alike by all drones of a run, so its name alone tells none apart.
         json!({
             "specversion": "1.0",
             "type": format!("drone.{kind}.v1"),
             "source": format!("/fleets/simulated/drones/{drone}"),
-            "id": format!("{session}:{count}{seq}"),
+            "id": format!("{drone}:{session}:{count}{seq}"),
             "subject": format!("missions/{mission}"),
             "time": self.time.to_string(),
             "datacontenttype": "application/json",

@@ -65,6 +65,16 @@ async fn facts_are_numbered_without_gaps_and_from_one_in_every_life_of_a_sender(
 }
 
 #[tokio::test]
+async fn no_two_drones_give_what_they_say_the_same_id() {
+    let fleet = fleet(2);
+    let (one, other) = (accept(&fleet, None).unwrap(), accept(&fleet, None).unwrap());
+    let first = one.keep_back(&hovering()).await;
+    let second = other.keep_back(&hovering()).await;
+    assert_eq!(first["data"]["seq"], second["data"]["seq"]);
+    assert_ne!(first["id"], second["id"]);
+}
+
+#[tokio::test]
 async fn the_drone_waits_for_its_turn() {
     let fleet = fleet(1);
     let (one, other) = (accept(&fleet, None).unwrap(), accept(&fleet, None).unwrap());
