@@ -1,9 +1,10 @@
 //! The service: edges, wiring, runtimes. No rules of the business.
 
-// What everything else is handed: times, ids, settings, a voice.
+// What everything else is handed: times, ids, settings, a voice, whom to believe.
 pub mod environment;
 pub mod config;
 pub mod observability;
+pub mod tls;
 // What can be set in motion.
 pub mod application;
 // The edges.

@@ -139,6 +139,7 @@ fn refuse_a_missing_journal(folders: &Folders, options: ViewsOptions) -> anyhow:
 #[derive(Debug)]
 pub struct Opened {
     services: Services,
+    processes: RunnerSettings,
     journal: Arc<Journal>,
     _lock: DataLock,
 }
@@ -153,6 +154,9 @@ impl Opened {
         environment: &Environment,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
+        // Before anything is made on disk: what is wrong with a setting can be said at once.
+        let processes = RunnerSettings::new(config)?;
+        let rules = config.scheduling.rules(config.time_scale)?;
         let folders = Folders::of(&config.data);
         let lock = DataLock::acquire(&config.data, WORK)?;
         let options = JournalOptions {
@@ -174,7 +178,6 @@ impl Opened {
             dropoff_radius: DistanceM::new(config.ingest.dropoff_radius_m),
             ..Thresholds::default()
         };
-        let rules = config.scheduling.rules(config.time_scale)?;
         let application = Application::new(log, environment.clone(), thresholds);
         let application = application.with_scheduling(rules);
         let application = with_snapshots(application, &folders)?;
@@ -195,6 +198,7 @@ impl Opened {
         };
         Ok(Self {
             services,
+            processes,
             journal,
             _lock: lock,
         })
@@ -220,11 +224,10 @@ impl Opened {
                 .clone()
                 .run_waiting(Arc::clone(&services.views), ending.clone()),
         );
-        let runner = RunnerSettings::new(config)?;
         let runner = Runner::new(
             services.application.clone(),
             Arc::clone(&services.views),
-            runner,
+            self.processes.clone(),
         )?;
         let processes = tokio::spawn(runner.run(ending.clone()));
         let upkeep = tokio::spawn(services.metrics.clone().run_upkeep(until(ending.clone())));

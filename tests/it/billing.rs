@@ -6,20 +6,26 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::{
-    Answer, Billing, Bills, Chance, Charge, Client, Program, Recording, Server, poll_until,
+    Answer, Authority, Billing, Bills, Chance, Charge, Client, Program, Recording, Server,
+    poll_until,
 };
 
-use crate::scene::{Order, airpost, at, chance, new_user, scratch_in_memory, text};
+use crate::scene::{
+    Order, airpost, at, chance, instant, new_user, number, scratch_in_memory, text,
+};
 
 /// How long a booking may take to come out once everything works.
 const SOON: Duration = Duration::from_secs(30);
+
+/// Names the file of the authorities that are believed of the billing service.
+const BILLING_CA: &str = "AIRPOST_BILLING__CA";
 
 /// Every wait of the service is so much shorter.
 const TIME_SCALE: &str = "20";
 
 fn billed_by(billing: &Billing) -> Program {
     airpost()
-        .with_setting("AIRPOST_BILLING__URL", &billing.url())
+        .with_setting("AIRPOST_BILLING__URL", billing.url())
         .with_setting("AIRPOST_TIME_SCALE", TIME_SCALE)
 }
 
@@ -75,6 +81,7 @@ async fn given_a_billing_service_that_is_away_when_it_comes_back_then_the_bookin
     assert_eq!(text(&operation.json(), "/status"), "running");
     assert_eq!(text(&operation.json(), "/step"), "payment");
     assert_eq!(operation.header("retry-after"), Some("1"));
+    assert!(number(&operation.json(), "/progress/attempts") > 1);
     assert_eq!(text(&client.read(&delivery).await, "/status"), "pending");
     assert_eq!(billing.charges(), []);
 
@@ -221,4 +228,117 @@ async fn who_waits_gets_the_booking_as_soon_as_it_stands_and_the_operation_if_it
     let delivery = client.read(booked.required_header("location")).await;
     assert_eq!(text(&delivery, "/status"), "scheduled");
     server.stop().await;
+}
+
+/// The service over a folder, which a variable tells whom to believe.
+async fn serve_believing(
+    (variable, authority): (&str, &Authority),
+    billing: &Billing,
+    data: &Path,
+) -> Server {
+    let file = data.join("authority.pem");
+    std::fs::write(&file, authority.pem()).expect("the test's folder can be written");
+    let file = file.to_str().expect("the test's folder has a plain name");
+    let program = billed_by(billing).with_setting(variable, file);
+    program.serve(&data.join("data")).await
+}
+
+#[tokio::test]
+async fn given_a_billing_service_over_https_that_a_believed_authority_vouches_for_then_a_booking_is_charged()
+ {
+    let mut chance = chance();
+    let authority = Authority::named("believed");
+    // The second is how the machine itself is told whom to believe.
+    for variable in [BILLING_CA, "SSL_CERT_FILE"] {
+        let data = scratch_in_memory();
+        let billing = Billing::start_over_tls(&authority, Bills::Well).await;
+        assert!(billing.url().starts_with("https://"), "{}", billing.url());
+        let server = serve_believing((variable, &authority), &billing, data.path()).await;
+        let client = server.client();
+        let booked = book(&client, &mut chance, "wait=20").await.expect(201);
+        assert_eq!(text(&booked.json(), "/status"), "scheduled");
+        assert_eq!(billing.charges().len(), 1);
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn given_a_certificate_that_nobody_trusts_then_nothing_is_charged_until_it_is_mended_and_the_log_says_why()
+ {
+    let (mut chance, data) = (chance(), scratch_in_memory());
+    let (believed, other) = (Authority::named("believed"), Authority::named("other"));
+    let billing = Billing::start_over_tls(&other, Bills::Well).await;
+    let server = serve_believing((BILLING_CA, &believed), &billing, data.path()).await;
+    let client = server.client();
+    let booked = book(&client, &mut chance, "").await.expect(201);
+    let (delivery, path) = (booked.required_header("location"), monitor(&booked));
+    let tried = poll_until(SOON, "a second attempt", || async {
+        let operation = client.read(&path).await;
+        let attempts = operation.pointer("/progress/attempts")?.as_u64()?;
+        let is_awaited = !operation.pointer("/progress/retry_at")?.is_null();
+        (attempts > 1 && is_awaited).then_some(operation)
+    });
+    let operation = tried.await;
+    assert_eq!(text(&operation, "/status"), "running");
+    assert_eq!(text(&operation, "/step"), "payment");
+    assert!(instant(&operation, "/progress/retry_at") > instant(&operation, "/created_at"));
+    assert_eq!(text(&client.read(delivery).await, "/status"), "pending");
+    assert_eq!((billing.requests(), billing.charges()), (0, vec![]));
+    let log = server.log();
+    let lines: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("billing"))
+        .collect();
+    assert_eq!(lines.len(), 1, "one line an outage: {log}");
+    assert!(lines[0].contains("UnknownIssuer"), "{log}");
+    server.stop().await;
+
+    // The operator names the right authority: what waits goes on.
+    let server = serve_believing((BILLING_CA, &other), &billing, data.path()).await;
+    let operation = over(&server.client(), &path).await;
+    assert_eq!(text(&operation, "/status"), "succeeded");
+    assert_eq!(billing.charges().len(), 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn settings_with_which_no_billing_service_can_be_asked_are_refused_before_anything_is_made() {
+    let scratch = scratch_in_memory();
+    let data = scratch.path().join("data");
+    let broken = scratch.path().join("broken.pem");
+    std::fs::write(&broken, "30 82 01").expect("the test's folder can be written");
+    let broken = broken.to_str().expect("the test's folder has a plain name");
+    let https = "https://127.0.0.1:9/authorizations";
+    for (url, authority, told) in [
+        (
+            "ftp://127.0.0.1/authorizations",
+            None,
+            "give one such as https",
+        ),
+        ("https://me:s3cret@127.0.0.1/", None, "leave them out"),
+        (
+            "http://127.0.0.1:9/",
+            Some(broken),
+            "leave out --billing-ca",
+        ),
+        (https, Some("/no/such/file"), "/no/such/file cannot be read"),
+        (https, Some(broken), "broken.pem holds no certificate"),
+        (https, None, "install its package of certificates"),
+    ] {
+        let mut program = airpost().with_setting("AIRPOST_BILLING__URL", url);
+        // As on a machine on which no certificate is installed.
+        for variable in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+            program = program.with_setting(variable, "/no/such/place");
+        }
+        if let Some(authority) = authority {
+            program = program.with_setting(BILLING_CA, authority);
+        }
+        let data = data.to_str().expect("the test's folder has a plain name");
+        let ended = program.run(["serve", "--data", data, "--listen", "127.0.0.1:0"]);
+        let ended = ended.await;
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stderr.contains(told), "{told}: {}", ended.stderr);
+        assert!(!ended.stderr.contains("s3cret"), "{}", ended.stderr);
+    }
+    assert!(!data.exists());
 }

@@ -21,7 +21,7 @@ fn hurried() -> Program {
 }
 
 fn billed_by(billing: &Billing) -> Program {
-    hurried().with_setting("AIRPOST_BILLING__URL", &billing.url())
+    hurried().with_setting("AIRPOST_BILLING__URL", billing.url())
 }
 
 /// The tasks of a reason, whoever has seen to them, as far as the views are.

@@ -101,7 +101,7 @@ async fn simulate(
 
 /// The program, which has its payments authorized there.
 fn billed_by(billing: &Billing) -> Program {
-    airpost().with_setting("AIRPOST_BILLING__URL", &billing.url())
+    airpost().with_setting("AIRPOST_BILLING__URL", billing.url())
 }
 
 /// A billing service that does now this, now that wrong, and pays for everything in the end.

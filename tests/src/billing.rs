@@ -5,9 +5,14 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+mod authority;
+
+pub use authority::Authority;
 
 /// What the service does with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +71,7 @@ struct Books {
 /// The running service. Dropped, it is gone.
 #[derive(Debug)]
 pub struct Billing {
-    address: SocketAddr,
+    url: String,
     books: Arc<Mutex<Books>>,
     serving: JoinHandle<()>,
 }
@@ -97,18 +102,31 @@ impl Billing {
     /// # Panics
     /// When no port can be had.
     pub async fn start(planned: impl IntoIterator<Item = Bills>, then: Bills) -> Self {
+        Self::begin(planned.into_iter().collect(), then, None).await
+    }
+
+    /// The same over https, where this authority vouches for it.
+    ///
+    /// # Panics
+    /// When no port can be had.
+    pub async fn start_over_tls(authority: &Authority, then: Bills) -> Self {
+        Self::begin(VecDeque::new(), then, Some(authority.acceptor())).await
+    }
+
+    async fn begin(planned: VecDeque<Bills>, then: Bills, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await;
         let listener = listener.expect("a port of this machine can be had");
         let address = listener.local_addr().expect("a bound port has an address");
         let books = Arc::new(Mutex::new(Books {
             charges: BTreeMap::new(),
             requests: 0,
-            planned: planned.into_iter().collect(),
+            planned,
             then,
         }));
-        let serving = tokio::spawn(serve(listener, Arc::clone(&books)));
+        let url = url(tls.is_some(), address);
+        let serving = tokio::spawn(serve(listener, tls, Arc::clone(&books)));
         Self {
-            address,
+            url,
             books,
             serving,
         }
@@ -116,8 +134,8 @@ impl Billing {
 
     /// Where authorizations are asked for.
     #[must_use]
-    pub fn url(&self) -> String {
-        format!("http://{}/authorizations", self.address)
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// From now on it does this with every request.
@@ -144,10 +162,21 @@ fn books(books: &Mutex<Books>) -> MutexGuard<'_, Books> {
     books.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn serve(listener: TcpListener, books: Arc<Mutex<Books>>) {
+fn url(is_tls: bool, address: SocketAddr) -> String {
+    let scheme = if is_tls { "https" } else { "http" };
+    format!("{scheme}://{address}/authorizations")
+}
+
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, books: Arc<Mutex<Books>>) {
     while let Ok((connection, _)) = listener.accept().await {
+        let (tls, books) = (tls.clone(), Arc::clone(&books));
         // Ends with its connection, and that with the client or the runtime.
-        tokio::spawn(converse(connection, Arc::clone(&books)));
+        tokio::spawn(async move {
+            match tls {
+                Some(tls) => converse(tls.accept(connection).await.ok()?, books).await,
+                None => converse(connection, books).await,
+            }
+        });
     }
 }
 
@@ -159,7 +188,10 @@ struct Asked {
     body: Vec<u8>,
 }
 
-async fn converse(connection: TcpStream, books: Arc<Mutex<Books>>) -> Option<()> {
+async fn converse(
+    connection: impl AsyncRead + AsyncWrite + Unpin,
+    books: Arc<Mutex<Books>>,
+) -> Option<()> {
     let mut connection = BufReader::new(connection);
     loop {
         let asked = read(&mut connection).await?;
@@ -200,7 +232,7 @@ async fn converse(connection: TcpStream, books: Arc<Mutex<Books>>) -> Option<()>
     }
 }
 
-async fn read(connection: &mut BufReader<TcpStream>) -> Option<Asked> {
+async fn read(connection: &mut BufReader<impl AsyncRead + Unpin>) -> Option<Asked> {
     let mut line = String::new();
     connection.read_line(&mut line).await.ok()?;
     let mut words = line.split_whitespace();

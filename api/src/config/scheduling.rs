@@ -20,10 +20,20 @@ const AREA_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// shortens them.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct SchedulingOptions {
-    /// Where payments are authorized, such as <http://127.0.0.1:9000/authorizations>: a booking
-    /// stands once that says so. Without it nobody is asked.
+    /// Where payments are authorized, such as <https://billing.example.org/authorizations>: a
+    /// booking stands once that says so. Without it nobody is asked.
     #[arg(long, env = "AIRPOST_BILLING__URL", value_name = "URL")]
     pub billing_url: Option<String>,
+
+    /// Whose certificates are believed of it where its address begins with https: a PEM file of
+    /// authorities, such as a company's own. Without it those that this machine believes.
+    #[arg(
+        long,
+        env = "AIRPOST_BILLING__CA",
+        value_name = "FILE",
+        requires = "billing_url"
+    )]
+    pub billing_ca: Option<PathBuf>,
 
     /// How long a booking waits for the billing service to come back, seconds; then it is refused.
     #[arg(long, env = "AIRPOST_PAYMENT_WAIT_S", value_name = "S", default_value_t = 86_400,
@@ -93,6 +103,7 @@ impl Default for SchedulingOptions {
     fn default() -> Self {
         Self {
             billing_url: None,
+            billing_ca: None,
             payment_wait_s: 86_400,
             dispatch_lead_s: 600,
             mission_answer_s: 60,

@@ -60,6 +60,8 @@ pub(super) enum Progress {
     Compensating {
         /// What came out badly.
         step: Option<&'static str>,
+        /// How far that is, in the words of its kind.
+        done: Value,
     },
     /// It is over, and this address shows what came of it.
     Succeeded {
@@ -159,10 +161,9 @@ impl Operation {
         });
         let said = match &self.progress {
             Progress::Pending => vec![],
-            Progress::Running { step, done } => {
+            Progress::Running { step, done } | Progress::Compensating { step, done } => {
                 vec![("step", json!(step)), ("progress", done.clone())]
             }
-            Progress::Compensating { step } => vec![("step", json!(step))],
             Progress::Succeeded { href } => vec![("result", json!({ "href": href }))],
             Progress::Failed(problem)
             | Progress::Cancelled(problem)

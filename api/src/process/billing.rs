@@ -7,6 +7,8 @@
 //! Both bear an `Idempotency-Key` that is the same for every attempt, so that a request whose
 //! answer was lost can be made again.
 
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::delivery::RejectReason;
@@ -16,6 +18,8 @@ use reqwest::header::{CONTENT_LENGTH, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::json;
+
+use crate::tls::{Trust, TrustError};
 
 /// How long one answer may take, with everything, seconds.
 pub(super) const ANSWER_WAIT_S: u32 = 10;
@@ -34,19 +38,39 @@ const RETRY_AFTER_S_MAX: u64 = 300;
 pub struct Billing {
     http: reqwest::Client,
     url: Url,
+    /// What was wrong with it when it was last asked, for the log.
+    trouble: Arc<Mutex<Option<String>>>,
 }
 
-/// An address is not that of a billing service.
+/// No billing service can be asked with these settings.
 #[derive(Debug, thiserror::Error)]
 pub enum BillingError {
-    /// It is no address.
+    /// It is no address. What was given is not repeated, since it may hold a secret.
     #[error(
-        "{url} is no address of a billing service: give one such as http://127.0.0.1:9000/authorizations; https is not spoken, so let a proxy on this machine do that"
+        "the address of the billing service is none: give one such as https://billing.example.org/authorizations"
     )]
-    Url {
-        /// What was given.
-        url: String,
-    },
+    NotAnAddress,
+    /// Who asks would be told to everybody who reads the settings.
+    #[error(
+        "the address of the billing service bears a user name or a password, which are not sent: leave them out"
+    )]
+    Credentials,
+    /// A part of the address would never be sent.
+    #[error(
+        "the address of the billing service ends with a fragment, which is not sent: leave out the # and what follows"
+    )]
+    Fragment,
+    /// It is said whom to believe, and nobody is asked who they are.
+    #[error(
+        "it is said whose certificates are believed of the billing service, and its address does not begin with https: \
+         give one that does, or leave out --billing-ca"
+    )]
+    NobodyToBelieve,
+    /// It is not known whom to believe.
+    #[error(
+        "whose certificates are believed of the billing service (--billing-ca) is not known: {0}"
+    )]
+    Trust(#[from] TrustError),
     /// The client could not be made.
     #[error("the client of the billing service cannot be made: {0}")]
     Client(#[from] reqwest::Error),
@@ -71,6 +95,15 @@ pub(super) enum Answer {
     Deferred(Deferral, Option<Duration>),
 }
 
+/// Why there is no answer yet.
+#[derive(Debug)]
+struct Setback {
+    why: Deferral,
+    retry_after: Option<Duration>,
+    /// In the log's words.
+    told: String,
+}
+
 #[derive(Deserialize)]
 struct Authorized {
     #[serde(default)]
@@ -79,26 +112,43 @@ struct Authorized {
 }
 
 impl Billing {
-    /// The billing service at an address.
+    /// The billing service at an address. Over https it is believed if one of the authorities in
+    /// the PEM file vouches for it, or, without a file, one that the machine believes.
     ///
     /// # Errors
     /// [`BillingError`].
-    pub fn new(url: &str) -> Result<Self, BillingError> {
-        let parsed = Url::parse(url).ok();
-        let parsed = parsed.filter(|url| url.scheme() == "http" && !url.cannot_be_a_base());
-        let url = parsed.ok_or_else(|| BillingError::Url {
-            url: url.to_owned(),
-        })?;
-        let http = reqwest::Client::builder()
+    pub fn new(url: &str, authorities: Option<&Path>) -> Result<Self, BillingError> {
+        let url = address(url)?;
+        let trust = match (url.scheme(), authorities) {
+            ("https", Some(file)) => Trust::file(file)?,
+            ("https", None) => Trust::machine()?,
+            (_, Some(_)) => return Err(BillingError::NobodyToBelieve),
+            (_, None) => Trust::nobody(),
+        };
+        let http = trust
+            .client()
             .timeout(Duration::from_secs(ANSWER_WAIT_S.into()))
             .connect_timeout(CONNECT_WAIT)
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        Ok(Self { http, url })
+        Ok(Self {
+            http,
+            url,
+            trouble: Arc::default(),
+        })
     }
 
     /// Has a payment authorized.
     pub(super) async fn authorize(&self, bill: Bill) -> Answer {
+        self.heard(self.ask_to_authorize(bill).await)
+    }
+
+    /// Takes an authorization back.
+    pub(super) async fn void(&self, operation: OperationId, authorization: &str) -> Answer {
+        self.heard(self.ask_to_void(operation, authorization).await)
+    }
+
+    async fn ask_to_authorize(&self, bill: Bill) -> Result<Answer, Setback> {
         let key = format!("\"{}:authorize\"", bill.operation);
         let request = self
             .http
@@ -108,48 +158,81 @@ impl Billing {
                 "delivery_id": bill.delivery.to_string(),
                 "user_id": bill.user.to_string(),
             }));
-        let response = match send(request, &key).await {
-            Ok(response) => response,
-            Err(deferred) => return deferred,
-        };
+        let response = send(request, &key).await?;
         match response.status() {
             StatusCode::OK | StatusCode::CREATED => authorized(response).await,
-            StatusCode::PAYMENT_REQUIRED => Answer::Denied(RejectReason::PaymentDeclined),
+            StatusCode::PAYMENT_REQUIRED => Ok(Answer::Denied(RejectReason::PaymentDeclined)),
             status if status.is_client_error() => {
                 tracing::error!(operation = %bill.operation, %status, "the billing service refused a request as wrong");
-                Answer::Denied(RejectReason::PaymentRefused)
+                Ok(Answer::Denied(RejectReason::PaymentRefused))
             }
-            _ => Answer::Deferred(Deferral::Unintelligible, None),
+            status => Err(unintelligible(format!("it answered {status}"))),
         }
     }
 
-    /// Takes an authorization back.
-    pub(super) async fn void(&self, operation: OperationId, authorization: &str) -> Answer {
+    async fn ask_to_void(
+        &self,
+        operation: OperationId,
+        authorization: &str,
+    ) -> Result<Answer, Setback> {
         let key = format!("\"{operation}:void\"");
         let mut url = self.url.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().push(authorization);
         }
         let request = self.http.request(Method::DELETE, url);
-        let response = match send(request, &key).await {
-            Ok(response) => response,
-            Err(deferred) => return deferred,
-        };
+        let response = send(request, &key).await?;
         match response.status() {
             // What is not there any more need not be taken back.
-            StatusCode::NOT_FOUND | StatusCode::GONE => Answer::Voided,
-            status if status.is_success() => Answer::Voided,
+            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Answer::Voided),
+            status if status.is_success() => Ok(Answer::Voided),
             status if status.is_client_error() => {
                 tracing::error!(%operation, %status, "the billing service does not take an authorization back");
-                Answer::VoidRefused
+                Ok(Answer::VoidRefused)
             }
-            _ => Answer::Deferred(Deferral::Unintelligible, None),
+            status => Err(unintelligible(format!("it answered {status}"))),
         }
+    }
+
+    /// Takes in how a request went. An outage is one line of the log when it begins, one when it
+    /// becomes another and one when it is over, however many requests it meets.
+    fn heard(&self, heard: Result<Answer, Setback>) -> Answer {
+        let told = heard.as_ref().err().map(|setback| setback.told.clone());
+        let before = {
+            let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *trouble, told.clone())
+        };
+        match &told {
+            Some(why) if told != before => {
+                tracing::warn!(
+                    why,
+                    "the billing service cannot be asked; payments wait and are tried again"
+                );
+            }
+            None if before.is_some() => tracing::info!("the billing service answers again"),
+            Some(_) | None => {}
+        }
+        heard.unwrap_or_else(|setback| Answer::Deferred(setback.why, setback.retry_after))
     }
 }
 
+/// An address that a billing service can have.
+fn address(text: &str) -> Result<Url, BillingError> {
+    let url = Url::parse(text).map_err(|_| BillingError::NotAnAddress)?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(BillingError::NotAnAddress);
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(BillingError::Credentials);
+    }
+    if url.fragment().is_some() {
+        return Err(BillingError::Fragment);
+    }
+    Ok(url)
+}
+
 /// Sends a request, and takes answers apart that say nothing about it.
-async fn send(request: RequestBuilder, key: &str) -> Result<Response, Answer> {
+async fn send(request: RequestBuilder, key: &str) -> Result<Response, Setback> {
     let sent = request.header("idempotency-key", key).send().await;
     let response = sent.map_err(|error| {
         let why = if error.is_connect() {
@@ -157,9 +240,10 @@ async fn send(request: RequestBuilder, key: &str) -> Result<Response, Answer> {
         } else {
             Deferral::Unanswered
         };
-        Answer::Deferred(why, None)
+        broken(why, error)
     })?;
-    let why = match response.status() {
+    let status = response.status();
+    let why = match status {
         StatusCode::TOO_MANY_REQUESTS => Deferral::Throttled,
         StatusCode::SERVICE_UNAVAILABLE => Deferral::Unavailable,
         // Something on the way gave up: whether it was done nobody knows.
@@ -167,7 +251,29 @@ async fn send(request: RequestBuilder, key: &str) -> Result<Response, Answer> {
         StatusCode::REQUEST_TIMEOUT => Deferral::Unanswered,
         _ => return Ok(response),
     };
-    Err(Answer::Deferred(why, retry_after(&response)))
+    Err(Setback {
+        why,
+        retry_after: retry_after(&response),
+        told: format!("it answered {status}"),
+    })
+}
+
+/// A connection that did not come about or broke, with every reason down to the first, such as
+/// what is wrong with a certificate; without the address, which may say what is nobody's business.
+fn broken(why: Deferral, error: reqwest::Error) -> Setback {
+    Setback {
+        why,
+        retry_after: None,
+        told: format!("{:#}", anyhow::Error::from(error.without_url())),
+    }
+}
+
+fn unintelligible(told: String) -> Setback {
+    Setback {
+        why: Deferral::Unintelligible,
+        retry_after: None,
+        told,
+    }
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {
@@ -181,11 +287,12 @@ fn retry_after(response: &Response) -> Option<Duration> {
     Some(Duration::from_secs(seconds.min(RETRY_AFTER_S_MAX)))
 }
 
-async fn authorized(mut response: Response) -> Answer {
+async fn authorized(mut response: Response) -> Result<Answer, Setback> {
+    let too_long = || unintelligible(format!("its answer is over {ANSWER_BYTES_MAX} bytes"));
     let told = response.headers().get(CONTENT_LENGTH);
     let told = told.and_then(|length| length.to_str().ok()?.parse().ok());
     if told.is_some_and(|length: usize| length > ANSWER_BYTES_MAX) {
-        return Answer::Deferred(Deferral::Unintelligible, None);
+        return Err(too_long());
     }
     let mut body = Vec::new();
     loop {
@@ -193,18 +300,57 @@ async fn authorized(mut response: Response) -> Answer {
             Ok(Some(chunk)) if body.len() + chunk.len() <= ANSWER_BYTES_MAX => {
                 body.extend_from_slice(&chunk);
             }
-            Ok(Some(_)) => return Answer::Deferred(Deferral::Unintelligible, None),
+            Ok(Some(_)) => return Err(too_long()),
             Ok(None) => break,
-            Err(_) => return Answer::Deferred(Deferral::Unanswered, None),
+            Err(error) => return Err(broken(Deferral::Unanswered, error)),
         }
     }
-    let Ok(said) = serde_json::from_slice::<Authorized>(&body) else {
-        return Answer::Deferred(Deferral::Unintelligible, None);
-    };
+    let said = serde_json::from_slice::<Authorized>(&body).ok();
+    let said = said.ok_or_else(|| {
+        unintelligible("its answer is no JSON with a status and an authorization_id".to_owned())
+    })?;
     let id = said.authorization_id.map(Authorization::new);
     match (said.status.as_str(), id) {
-        ("authorized", Some(Ok(authorization))) => Answer::Authorized(authorization),
-        ("declined", _) => Answer::Denied(RejectReason::PaymentDeclined),
-        _ => Answer::Deferred(Deferral::Unintelligible, None),
+        ("authorized", Some(Ok(authorization))) => Ok(Answer::Authorized(authorization)),
+        ("declined", _) => Ok(Answer::Denied(RejectReason::PaymentDeclined)),
+        _ => Err(unintelligible(
+            "its answer is neither authorized with an authorization_id nor declined".to_owned(),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_no_billing_service_can_have_is_refused_without_repeating_it() {
+        for (url, told) in [
+            ("", "is none"),
+            ("billing.example.org/x", "is none"),
+            ("ftp://billing.example.org/s3cret", "is none"),
+            ("mailto:s3cret@example.org", "is none"),
+            ("https://", "is none"),
+            ("https://me:s3cret@billing.example.org/x", "leave them out"),
+            ("http://s3cret@billing.example.org/x", "leave them out"),
+            ("https://billing.example.org/x#s3cret", "leave out the #"),
+        ] {
+            let refused = Billing::new(url, None).unwrap_err().to_string();
+            assert!(refused.contains(told), "{url}: {refused}");
+            assert!(!refused.contains("s3cret"), "{refused}");
+        }
+        for url in ["http://127.0.0.1:9000/authorizations", "http://[::1]/a?b=c"] {
+            assert!(Billing::new(url, None).is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn whom_to_believe_is_asked_over_https_alone() {
+        let nowhere = Some(Path::new("/no/such/ca.pem"));
+        let refused = |url| Billing::new(url, nowhere).unwrap_err().to_string();
+        assert!(refused("http://127.0.0.1:9000/a").contains("leave out --billing-ca"));
+        let missing = refused("https://127.0.0.1:9000/a");
+        assert!(missing.contains("--billing-ca"), "{missing}");
+        assert!(missing.contains("/no/such/ca.pem"), "{missing}");
     }
 }

@@ -63,13 +63,17 @@ impl RunnerSettings {
     /// As a service is configured.
     ///
     /// # Errors
-    /// If the billing service's address is none.
+    /// If no billing service can be asked with these settings.
     pub fn new(config: &Config) -> Result<Self, BillingError> {
-        let billing = config.scheduling.billing_url.as_deref();
+        let scheduling = &config.scheduling;
+        let billing = scheduling.billing_url.as_deref();
+        let authorities = scheduling.billing_ca.as_deref();
         Ok(Self {
             time_scale: config.time_scale,
             tick: config.scaled_tick(TICK),
-            billing: billing.map(Billing::new).transpose()?,
+            billing: billing
+                .map(|url| Billing::new(url, authorities))
+                .transpose()?,
         })
     }
 }

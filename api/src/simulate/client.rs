@@ -7,6 +7,8 @@ use domain::id::DeliveryId;
 use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::Value;
 
+use crate::tls::Trust;
+
 /// How long one answer may take.
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
 
@@ -109,9 +111,7 @@ impl Client {
         if base.scheme() != "http" {
             bail!("{url}: only http is spoken here");
         }
-        let http = reqwest::Client::builder()
-            .read_timeout(SILENCE_MAX)
-            .build()?;
+        let http = Trust::nobody().client().read_timeout(SILENCE_MAX).build()?;
         let patience = PATIENCE;
         Ok(Self {
             http,

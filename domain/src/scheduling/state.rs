@@ -171,6 +171,12 @@ impl Operation {
         self.payment.deferrals
     }
 
+    /// When what could not be done outside is tried again, if that is waited for.
+    #[must_use]
+    pub const fn retry_at(&self) -> Option<Timestamp> {
+        self.payment.retry_at
+    }
+
     /// The authorization that is to be taken back next: the last one that stands.
     #[must_use]
     pub fn authorization_to_void(&self) -> Option<&Authorization> {

@@ -13,7 +13,7 @@ use axum::routing::delete;
 use domain::delivery::Status;
 use domain::id::{DeliveryId, OperationId};
 use domain::scheduling::{self, OperationKind, OperationProblem, OperationStatus, Outcome, Step};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{Operation, Progress, gone, rebuild};
@@ -25,7 +25,7 @@ use crate::http::front::RequestIdentity;
 use crate::http::path::{PathId, Thing, no_query, unknown};
 use crate::http::prefer::{PREFERENCE_APPLIED, Preferences, RESPOND_ASYNC};
 use crate::http::problem::{Problem, ProblemKind};
-use crate::http::representation::delivery as representation;
+use crate::http::representation::{delivery as representation, time_or_null};
 
 /// What may be done about an operation that appends something.
 pub(in crate::http) fn cancelling() -> Router<Api> {
@@ -115,14 +115,17 @@ fn shown(id: OperationId, operation: &scheduling::Operation, status: Option<Stat
         Some(Outcome::Cancelled) => Progress::Cancelled(cancelled(delivery, status)),
         None => match operation.status() {
             OperationStatus::Pending => Progress::Pending,
-            OperationStatus::Compensating => Progress::Compensating { step },
+            OperationStatus::Compensating => Progress::Compensating {
+                step,
+                done: tried(operation),
+            },
             OperationStatus::Running
             | OperationStatus::Succeeded
             | OperationStatus::Failed
             | OperationStatus::Cancelled
             | OperationStatus::TimedOut => Progress::Running {
                 step,
-                done: json!(null),
+                done: tried(operation),
             },
         },
     };
@@ -134,6 +137,15 @@ fn shown(id: OperationId, operation: &scheduling::Operation, status: Option<Stat
         created_at: Some(operation.started_at()),
         updated_at: Some(operation.changed_at()),
     }
+}
+
+/// How often something outside was tried that does not come about, and when it is tried again.
+fn tried(operation: &scheduling::Operation) -> Value {
+    if operation.deferrals() == 0 {
+        return json!(null);
+    }
+    let retry_at = time_or_null(operation.retry_at());
+    json!({ "attempts": operation.attempts(), "retry_at": retry_at })
 }
 
 /// Why nothing came of an operation, in a client's words.

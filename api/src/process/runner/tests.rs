@@ -158,7 +158,7 @@ async fn what_an_effect_holds_while_its_outcome_is_written_down_comes_free_thoug
     let settings = RunnerSettings {
         time_scale: TimeScale::REAL,
         tick: Duration::from_hours(1),
-        billing: Some(Billing::new(&url).unwrap()),
+        billing: Some(Billing::new(&url, None).unwrap()),
     };
     let views = Views::in_memory(Arc::clone(customers.log())).unwrap();
     let runner = Runner::new(narrowed, Arc::new(views), settings).unwrap();
