@@ -15,6 +15,8 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::TryInitError;
 
+pub mod processes;
+
 /// The environment variable with the filter of log lines, in the syntax of
 /// `tracing_subscriber::EnvFilter`, such as `info,api=debug`.
 pub const LOG_VARIABLE: &str = "AIRPOST_LOG";
@@ -257,6 +259,7 @@ fn describe() {
     describe_views();
     describe_feed();
     describe_snapshots();
+    processes::describe();
 }
 
 /// Makes every counter be there from the start: a rate over one that is absent
@@ -290,6 +293,7 @@ fn begin_at_zero() {
             metrics::counter!(VIEW_REBUILDS, "view" => view, "outcome" => outcome).absolute(0);
         }
     }
+    processes::begin_at_zero();
     metrics::gauge!(HTTP_CONNECTIONS).set(0.0);
     metrics::gauge!(FEED_STREAMS).set(0.0);
 }
@@ -489,9 +493,13 @@ mod tests {
             begin_at_zero();
             metrics.render()
         });
-        let source = include_str!("observability.rs");
-        let names: Vec<_> = source
-            .lines()
+        let sources = [
+            include_str!("observability.rs"),
+            include_str!("observability/processes.rs"),
+        ];
+        let names: Vec<_> = sources
+            .into_iter()
+            .flat_map(str::lines)
             .filter_map(|line| line.split_once("= \"")?.1.strip_suffix("\";"))
             .filter(|name| name.ends_with("_total") && *name != HTTP_REQUESTS)
             .collect();

@@ -5,7 +5,12 @@
 //! so a restart goes on where the last run ended, and a timer in memory is never the only one to
 //! know of a deadline.
 
+// The service that pays.
 mod billing;
+// What is kept in mind of operations between two looks.
+mod watchers;
+mod underway;
+// Who looks.
 mod runner;
 
 pub use billing::{Billing, BillingError};

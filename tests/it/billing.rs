@@ -11,7 +11,7 @@ use tests::{
 };
 
 use crate::scene::{
-    Order, airpost, at, chance, instant, new_user, number, scratch_in_memory, text,
+    Order, airpost, at, chance, instant, metric, new_user, number, scratch_in_memory, text,
 };
 
 /// How long a booking may take to come out once everything works.
@@ -341,4 +341,54 @@ async fn settings_with_which_no_billing_service_can_be_asked_are_refused_before_
         assert!(!ended.stderr.contains("s3cret"), "{}", ended.stderr);
     }
     assert!(!data.exists());
+}
+
+/// Waits until a series of the metrics has a value.
+async fn shows(client: &Client, series: &str, value: &str) {
+    let look = || async { (metric(client, series).await.as_deref() == Some(value)).then_some(()) };
+    poll_until(SOON, &format!("{series} to be {value}"), look).await;
+}
+
+#[tokio::test]
+async fn an_outage_of_the_billing_service_and_its_end_can_be_read_off_the_metrics() {
+    const CLAIMED: &str = "airpost_effects_total{effect=\"authorize_payment\",outcome=\"claimed\"}";
+    const DONE: &str = "airpost_effects_total{effect=\"authorize_payment\",outcome=\"done\"}";
+    const OPEN: &str = "airpost_operations_open{kind=\"schedule\"}";
+    const OLDEST_S: &str = "airpost_operations_oldest_step_seconds{kind=\"schedule\"}";
+    const BEGUN: &str = "airpost_operations_begun_total{kind=\"schedule\"}";
+    const SUCCEEDED: &str =
+        "airpost_operations_ended_total{kind=\"schedule\",outcome=\"succeeded\"}";
+    let (mut chance, data) = (chance(), scratch_in_memory());
+    let billing = Billing::start([], Bills::NotNow).await;
+    let (server, client) = serve(&billing, data.path()).await;
+    for series in [CLAIMED, DONE, OPEN, OLDEST_S, BEGUN, SUCCEEDED] {
+        let value = metric(&client, series).await;
+        assert_eq!(value.as_deref(), Some("0"), "{series} from the start");
+    }
+
+    let booked = book(&client, &mut chance, "").await.expect(201);
+    shows(&client, OPEN, "1").await;
+    shows(&client, BEGUN, "1").await;
+    let read = async |series| {
+        let value = metric(&client, series).await;
+        value.and_then(|value| value.parse::<f64>().ok())
+    };
+    let first = read(OLDEST_S).await;
+    poll_until(SOON, "the step to grow older while it is tried", || async {
+        let is_tried_again = read(CLAIMED).await > Some(2.0);
+        (is_tried_again && read(OLDEST_S).await > first).then_some(())
+    })
+    .await;
+    assert_eq!(metric(&client, SUCCEEDED).await.as_deref(), Some("0"));
+    assert_eq!(metric(&client, DONE).await.as_deref(), Some("0"));
+
+    billing.now(Bills::Well);
+    let _ = over(&client, &monitor(&booked)).await;
+    for (series, value) in [(SUCCEEDED, "1"), (DONE, "1"), (OPEN, "0"), (OLDEST_S, "0")] {
+        shows(&client, series, value).await;
+    }
+    let claimed = metric(&client, CLAIMED).await;
+    let requests = "airpost_billing_request_seconds_count{effect=\"authorize_payment\"}";
+    assert_eq!(metric(&client, requests).await, claimed);
+    server.stop().await;
 }

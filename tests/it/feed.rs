@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::scene::{
-    FLIGHTS, Order, WENT_WELL, airpost, chance, lines, list, new_user, scratch_in_memory, settled,
-    text, verify,
+    FLIGHTS, Order, WENT_WELL, airpost, chance, lines, list, metric, new_user, scratch_in_memory,
+    settled, text, verify,
 };
 
 /// What a delivery's own events are, and what is asked of Drone Management: a mission, and, since
@@ -259,16 +259,6 @@ async fn script(client: &Client, deliveries: usize) -> Vec<Order> {
     }
     settled(client).await;
     orders
-}
-
-/// The number behind a metric's name.
-async fn metric(client: &Client, name: &str) -> Option<String> {
-    let answer = client.get("/metrics").send().await.expect(200);
-    let metrics = String::from_utf8_lossy(answer.bytes()).into_owned();
-    let line = metrics
-        .lines()
-        .find(|line| line.starts_with(&format!("{name} ")));
-    Some(line?.split_once(' ')?.1.to_owned())
 }
 
 /// Waits until the server has noticed that its clients are gone.

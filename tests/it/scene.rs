@@ -359,6 +359,15 @@ pub(crate) async fn report(client: &Client, events: &[Value]) -> Taken {
     taken
 }
 
+/// The value of a series of `/metrics`, by its name and labels, if it is there.
+pub(crate) async fn metric(client: &Client, series: &str) -> Option<String> {
+    let answer = client.get("/metrics").send().await.expect(200);
+    let metrics = String::from_utf8_lossy(answer.bytes()).into_owned();
+    let mut lines = metrics.lines();
+    let value = lines.find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
+    Some(value.to_owned())
+}
+
 /// Checks what the data folder holds, as an operator would: journal sound, views equal to the fold.
 /// Gives what was said of it.
 pub(crate) async fn verify(data: &Path) -> String {

@@ -1,6 +1,6 @@
 //! Who looks at operations, and when.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use domain::mission::MissionEvent;
 use domain::scheduling::{Effect, OperationEvent, OperationKind, backoff, hears};
 use domain::stream::Category;
 use domain::time::{DurationMs, TimeScale, Timestamp};
-use eventstore::{Budget, Filter, Page, Record, Subscription};
+use eventstore::{Budget, Filter, Page, Position, Record, Subscription};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use projections::{OpenOperation, QueryError, Views};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -20,8 +20,11 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::billing::{ANSWER_WAIT_S, Answer, Bill, Billing, BillingError};
+use super::underway::{self, Underway};
+use super::watchers::Watchers;
 use crate::application::{Advanced, Application, Claimed, Claims, Failure, Look, SCHEDULING_ACTOR};
 use crate::config::Config;
+use crate::observability::processes::BILLING_REQUEST_SECONDS;
 
 /// How often it is looked for operations whose time has come, at the scale that time passes at.
 const TICK: Duration = Duration::from_millis(250);
@@ -34,9 +37,6 @@ const ROUND_MAX: usize = 500;
 
 /// Most things that are done outside at once.
 const EFFECTS_AT_ONCE: usize = 64;
-
-/// Most operations beside bookings of which it is known what they wait for.
-const WATCHERS_MAX: usize = 100_000;
 
 /// How long after a start no deadline is over, so that what was sent meanwhile comes in first.
 const SETTLING: DurationMs = DurationMs::from_seconds(30);
@@ -89,6 +89,8 @@ pub struct Runner {
     places: Arc<Semaphore>,
     /// When deadlines begin to count.
     settled_at: Timestamp,
+    /// Where the log ended when nobody had asked for anything yet.
+    head: Position,
 }
 
 /// An effect that this runner has claimed.
@@ -103,8 +105,9 @@ struct Mind {
     tail: Subscription,
     /// From where on the operations that are open are looked at; nothing once all were.
     sweep: Option<Sweep>,
-    /// Operations beside bookings, by the delivery whose events they wait for.
-    watchers: HashMap<DeliveryId, BTreeSet<OperationId>>,
+    watchers: Watchers,
+    /// All that are not over once the sweep is done, and some of them before.
+    underway: Underway,
     failing: bool,
 }
 
@@ -130,6 +133,7 @@ impl Runner {
             settled_at: application.now()?.plus(settling),
             node: application.environment().new_id(),
             places: Arc::new(Semaphore::new(EFFECTS_AT_ONCE)),
+            head: *application.log().head().borrow(),
             application,
             views,
             settings,
@@ -143,11 +147,11 @@ impl Runner {
         let mut tick = tokio::time::interval(self.settings.tick);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let log = Arc::clone(self.application.log());
-        let head = *log.head().borrow();
         let mut mind = Mind {
-            tail: Subscription::new(log, head, heard_categories(), Budget::PAGE),
+            tail: Subscription::new(log, self.head, heard_categories(), Budget::PAGE),
             sweep: Some(SWEEP),
-            watchers: HashMap::new(),
+            watchers: Watchers::default(),
+            underway: Underway::default(),
             failing: false,
         };
         let runner = Arc::new(self);
@@ -217,10 +221,17 @@ impl Runner {
             mind.sweep = open.last().map(|last| Sweep {
                 after: Some(last.id),
             });
+            if after.is_none() {
+                mind.underway = Underway::default();
+            }
             for operation in open {
-                mind.watch(operation);
+                mind.watchers.watch(operation);
+                self.take_in(operation.id, mind)?;
                 operations.insert(operation.id);
             }
+        }
+        if mind.sweep.is_none() {
+            mind.underway.show(now);
         }
         Ok(operations)
     }
@@ -234,13 +245,13 @@ impl Runner {
             match Category::from_number(record.stream.category.get()) {
                 Some(Category::Operation) => {
                     operations.extend((!is_own).then(|| OperationId::from_uuid(key)));
-                    mind.hear_of(record);
+                    self.hear_of(record, mind)?;
                 }
                 Some(Category::Delivery)
                     if record.events.iter().any(|event| hears(event.event_type.0)) =>
                 {
                     let delivery = DeliveryId::from_uuid(key);
-                    operations.extend(mind.watchers.get(&delivery).into_iter().flatten());
+                    operations.extend(mind.watchers.of(delivery));
                     // What the process decided itself it went on from in the same commit.
                     operations.extend((!is_own).then(|| OperationId::of_booking(delivery)));
                 }
@@ -262,6 +273,35 @@ impl Runner {
             }
         }
         Ok(operations)
+    }
+
+    /// Takes in what was written down of an operation.
+    fn hear_of(&self, record: &Record, mind: &mut Mind) -> Result<(), String> {
+        let id = OperationId::from_uuid(record.stream.key);
+        let Some(kind) = self.take_in(id, mind)? else {
+            return Ok(());
+        };
+        for event in &record.events {
+            let event = OperationEvent::decode(event.event_type.0, event.schema.0, &event.payload);
+            let Ok(event) = event else { continue };
+            underway::count(kind, &event);
+            if let OperationEvent::OperationStarted { kind, delivery, .. } = event {
+                mind.watchers.watch(OpenOperation { id, kind, delivery });
+            } else if event == OperationEvent::ProcessEnded {
+                mind.watchers.forget(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in how an operation is, and says what it is for.
+    fn take_in(&self, id: OperationId, mind: &mut Mind) -> Result<Option<OperationKind>, String> {
+        let operation = self.application.operation(id);
+        let operation = operation.map_err(|error| error.to_string())?;
+        Ok(operation.map(|(operation, _)| {
+            mind.underway.take_in(id, &operation);
+            operation.kind()
+        }))
     }
 
     fn now(&self) -> Result<Timestamp, String> {
@@ -366,6 +406,8 @@ impl Runner {
         let Claimed {
             effect, attempt, ..
         } = *claimed;
+        let environment = self.application.environment();
+        let asked_at = environment.elapsed();
         let answer = match (effect, &claimed.authorization) {
             (Effect::VoidPayment, Some(authorization)) => {
                 billing.void(operation, authorization).await
@@ -380,6 +422,8 @@ impl Runner {
                 billing.authorize(bill).await
             }
         };
+        let took = environment.elapsed().saturating_sub(asked_at);
+        metrics::histogram!(BILLING_REQUEST_SECONDS, "effect" => effect.word()).record(took);
         let authorization = claimed.authorization.clone();
         let authorization = authorization.and_then(|it| it.parse().ok());
         Some(match (answer, authorization) {
@@ -407,34 +451,6 @@ impl Runner {
                 }
             }
         })
-    }
-}
-
-impl Mind {
-    /// Notes what an operation waits for, if it is none of its own delivery's booking.
-    fn watch(&mut self, operation: OpenOperation) {
-        let is_booking = operation.kind == OperationKind::Schedule;
-        if !is_booking && self.watchers.len() < WATCHERS_MAX {
-            let watchers = self.watchers.entry(operation.delivery).or_default();
-            watchers.insert(operation.id);
-        }
-    }
-
-    /// Takes in that an operation began or ended.
-    fn hear_of(&mut self, record: &Record) {
-        let id = OperationId::from_uuid(record.stream.key);
-        for event in &record.events {
-            match OperationEvent::decode(event.event_type.0, event.schema.0, &event.payload) {
-                Ok(OperationEvent::OperationStarted { kind, delivery, .. }) => {
-                    self.watch(OpenOperation { id, kind, delivery });
-                }
-                Ok(OperationEvent::ProcessEnded) => self.watchers.retain(|_, watchers| {
-                    watchers.remove(&id);
-                    !watchers.is_empty()
-                }),
-                Ok(_) | Err(_) => {}
-            }
-        }
     }
 }
 

@@ -29,6 +29,7 @@ pub struct Operation {
     pub(super) next_at: Option<Timestamp>,
     pub(super) has_ended: bool,
     pub(super) started_at: Timestamp,
+    pub(super) step_since: Timestamp,
     pub(super) changed_at: Timestamp,
 }
 
@@ -153,6 +154,13 @@ impl Operation {
         self.started_at
     }
 
+    /// When it came to the step that it is at: when the one before was over, however often this
+    /// one was tried since.
+    #[must_use]
+    pub const fn step_since(&self) -> Timestamp {
+        self.step_since
+    }
+
     /// When something was last written down of it, deadlines left out.
     #[must_use]
     pub const fn changed_at(&self) -> Timestamp {
@@ -257,6 +265,7 @@ impl Operation {
                 next_at: None,
                 has_ended: false,
                 started_at: at,
+                step_since: at,
                 changed_at: at,
             }),
             (None, _) => None,
@@ -264,9 +273,11 @@ impl Operation {
                 operation.apply(event);
                 match event {
                     OperationEvent::DeadlineSet { .. } => {}
+                    OperationEvent::StepPassed { .. } | OperationEvent::StepFailed { .. } => {
+                        operation.step_since = at;
+                        operation.changed_at = at;
+                    }
                     OperationEvent::OperationStarted { .. }
-                    | OperationEvent::StepPassed { .. }
-                    | OperationEvent::StepFailed { .. }
                     | OperationEvent::EffectClaimed { .. }
                     | OperationEvent::EffectDeferred { .. }
                     | OperationEvent::PaymentAuthorized { .. }
