@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tests::{Chance, Client, Recording, Server, poll_until};
 
 use crate::scene::{
-    History, Order, airpost, at, chance, list, new_user, report, scratch_in_memory, text, with,
+    History, Order, airpost, at, chance, list, new_user, report, scratch_in_memory, settled, text,
+    with,
 };
 
 /// How long the service may take to ask.
@@ -41,6 +42,14 @@ impl Fleet {
         text(&booked, "/id").to_owned()
     }
 
+    /// The same, for which a mission was asked and a drone takes it: the delivery and the mission.
+    async fn book_with_drone(&mut self, members: &Value) -> (String, String) {
+        let delivery = self.book(members).await;
+        let mission = mission_of(&self.asked("MissionRequested", &delivery).await);
+        self.take(&mission, &delivery).await;
+        (delivery, mission)
+    }
+
     /// The next request of a kind for a delivery.
     async fn asked(&mut self, kind: &str, delivery: &str) -> Value {
         let cursor = Mutex::new(self.cursor.clone());
@@ -61,6 +70,12 @@ impl Fleet {
         let asked = poll_until(SOON, kind, look).await;
         self.cursor = Some(text(&asked, "/cursor").to_owned());
         asked
+    }
+
+    /// A drone takes a mission for a delivery.
+    async fn take(&mut self, mission: &str, delivery: &str) {
+        let members = json!({"delivery_id": delivery});
+        self.say("mission_assigned", mission, &members).await;
     }
 
     /// Reports a fact of a mission, by a drone of the mission's own.
@@ -124,13 +139,7 @@ async fn a_mission_that_is_asked_for_says_what_to_fly_and_is_flown_under_that_id
     assert_eq!(text(&asked, "/user_id"), text(&wanted, "/user_id"));
 
     let mission = mission_of(&asked);
-    fleet
-        .say(
-            "mission_assigned",
-            &mission,
-            &json!({"delivery_id": delivery}),
-        )
-        .await;
+    fleet.take(&mission, &delivery).await;
     let flown = fleet
         .client
         .read(&format!("/v1/deliveries/{delivery}"))
@@ -147,15 +156,7 @@ async fn a_cancelled_delivery_is_cancelled_once_its_drone_was_stood_down_and_not
     let data = scratch_in_memory();
     let server = airpost().serve(data.path()).await;
     let mut fleet = Fleet::of(&server);
-    let delivery = fleet.book(&json!({})).await;
-    let mission = mission_of(&fleet.asked("MissionRequested", &delivery).await);
-    fleet
-        .say(
-            "mission_assigned",
-            &mission,
-            &json!({"delivery_id": delivery}),
-        )
-        .await;
+    let (delivery, mission) = fleet.book_with_drone(&json!({})).await;
     fleet
         .say("departed", &mission, &json!({"leg": "pickup"}))
         .await;
@@ -195,16 +196,8 @@ async fn a_cancellation_that_comes_too_late_fails_and_says_so() {
     let data = scratch_in_memory();
     let server = airpost().serve(data.path()).await;
     let mut fleet = Fleet::of(&server);
-    let delivery = fleet
-        .book(&json!({"on_cancel_after_pickup": "continue"}))
-        .await;
-    let mission = mission_of(&fleet.asked("MissionRequested", &delivery).await);
-    fleet
-        .say(
-            "mission_assigned",
-            &mission,
-            &json!({"delivery_id": delivery}),
-        )
+    let (delivery, mission) = fleet
+        .book_with_drone(&json!({"on_cancel_after_pickup": "continue"}))
         .await;
     let path = format!("/v1/deliveries/{delivery}/cancel");
     let post = fleet.client.post(&path).json(&json!({"reason": "mistake"}));
@@ -230,15 +223,7 @@ async fn another_window_stands_the_drone_down_and_asks_for_another_mission() {
     let data = scratch_in_memory();
     let server = airpost().serve(data.path()).await;
     let mut fleet = Fleet::of(&server);
-    let delivery = fleet.book(&json!({})).await;
-    let first = mission_of(&fleet.asked("MissionRequested", &delivery).await);
-    fleet
-        .say(
-            "mission_assigned",
-            &first,
-            &json!({"delivery_id": delivery}),
-        )
-        .await;
+    let (delivery, first) = fleet.book_with_drone(&json!({})).await;
     let window = json!({"pickup_window": {
         "not_before": "2020-01-01T00:00:00Z", "not_after": "2099-01-01T00:00:00Z",
     }});
@@ -319,9 +304,7 @@ async fn a_mission_that_was_asked_for_is_stood_down_when_the_fleet_sends_a_drone
     let delivery = fleet.book(&json!({})).await;
     let asked = mission_of(&fleet.asked("MissionRequested", &delivery).await);
     let own = format!("msn_{}", fleet.chance.uuid());
-    fleet
-        .say("mission_assigned", &own, &json!({"delivery_id": delivery}))
-        .await;
+    fleet.take(&own, &delivery).await;
     let unwanted = fleet.asked("StandDownRequested", &delivery).await;
     assert_eq!(
         (mission_of(&unwanted), text(&unwanted, "/data/reason")),
@@ -329,13 +312,7 @@ async fn a_mission_that_was_asked_for_is_stood_down_when_the_fleet_sends_a_drone
     );
     // A second one for the same delivery is not taken, and stood down.
     let zombie = format!("msn_{}", fleet.chance.uuid());
-    fleet
-        .say(
-            "mission_assigned",
-            &zombie,
-            &json!({"delivery_id": delivery}),
-        )
-        .await;
+    fleet.take(&zombie, &delivery).await;
     let unwanted = fleet.asked("StandDownRequested", &delivery).await;
     assert_eq!(mission_of(&unwanted), zombie);
     assert_eq!(fleet.status(&delivery).await, "assigned");
@@ -358,6 +335,30 @@ async fn given_a_service_that_was_killed_when_it_starts_again_then_its_bookings_
         mission_of(&again),
         first,
         "asked again, and nothing forgotten"
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_delivery_that_an_operator_reopens_at_the_hub_is_given_another_drone() {
+    let data = scratch_in_memory();
+    let server = airpost().serve(data.path()).await;
+    let mut fleet = Fleet::of(&server);
+    let (delivery, first) = fleet.book_with_drone(&json!({})).await;
+    fleet.say("package_loaded", &first, &json!({})).await;
+    fleet.say("crashed", &first, &json!({})).await;
+    fleet.becomes(&delivery, "failed").await;
+    // Nothing is left to be done, as far as is known.
+    let _ = settled(&fleet.client).await;
+    let path = format!("/v1/deliveries/{delivery}/reopen");
+    let found = json!({"to": "at_hub", "reason": "it was found whole and brought to the hub"});
+    let reopened = fleet.client.post(&path).json(&found).send().await;
+    assert_eq!(text(&reopened.expect(200).json(), "/status"), "at_hub");
+    let asked = fleet.asked("MissionRequested", &delivery).await;
+    assert_ne!(mission_of(&asked), first);
+    assert_eq!(
+        (at(&asked, "/data/epoch"), at(&asked, "/data/from")),
+        (&json!(2), &json!("hub"))
     );
     server.stop().await;
 }

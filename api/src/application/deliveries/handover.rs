@@ -9,7 +9,9 @@ use domain::stream::StreamName;
 use domain::text::Comment;
 
 use super::{ChangeError, decide_change};
-use crate::application::{Application, ClientRequest, Done, Precondition, Request, TransactError};
+use crate::application::{
+    Application, ClientRequest, Done, Precondition, Request, TransactError, record_consequences,
+};
 
 /// A delivery that was changed, or why it was not.
 type Changed = Result<Done<DeliveryId>, TransactError<ChangeError<Infallible>>>;
@@ -129,12 +131,16 @@ impl Application {
         let owner = delivery.order().user;
         let actor = by.unwrap_or_else(|| Actor::named(ActorKind::Customer, owner));
         let request = Request::of_client(request, actor);
+        let now = self.now()?;
         self.transact(&request, |draft| {
             let mut loaded = draft.load::<Option<Delivery>>(name)?;
             let events = decide_change(&loaded, seen, |_| Ok(command.clone()))
                 .map_err(TransactError::Rejected)?;
+            let live = loaded.state.as_ref().and_then(Delivery::live_mission);
+            let live = live.map(|mission| mission.assignment.mission);
             draft.record(&mut loaded, Some(owner.uuid()), None, &events);
             draft.shows(&loaded);
+            record_consequences(draft, (id, owner), &events, (live, None), now)?;
             Ok(id)
         })
         .await
