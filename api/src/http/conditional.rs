@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 use super::problem::{Problem, ProblemKind};
+use crate::application::Precondition;
 pub(crate) use era::Era;
 
 /// The most tags that one header may list; what comes after is not looked at.
@@ -91,33 +92,6 @@ impl fmt::Display for EntityTag {
     }
 }
 
-/// What an editor's change is based on: the header `If-Match`.
-///
-/// Of a tag only the sequence counts here. What the sequence does not cover
-/// (the version of the representation, the digest of what is derived from
-/// other streams) is nothing that the editor could change, and nothing that
-/// their change could overwrite: a user's name may be edited although a
-/// delivery of theirs was booked meanwhile. So it is stricter than needed for
-/// no one, and whoever has seen the stream's last event may change it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IfMatch {
-    /// `*`: whatever is there.
-    Any,
-    /// One of these sequences. Empty if no listed tag is one of ours.
-    Sequences(Vec<u64>),
-}
-
-impl IfMatch {
-    /// Whether a change to what stands at `sequence` may be made.
-    #[must_use]
-    pub fn permits(&self, sequence: u64) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Sequences(sequences) => sequences.contains(&sequence),
-        }
-    }
-}
-
 /// The header `If-None-Match`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum IfNoneMatch {
@@ -132,7 +106,8 @@ enum IfNoneMatch {
 /// asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preconditions {
-    if_match: Option<IfMatch>,
+    /// `If-Match`.
+    seen: Precondition,
     if_none_match: Option<IfNoneMatch>,
     reads_only: bool,
 }
@@ -146,12 +121,13 @@ impl Preconditions {
     /// that it has changed. A malformed `If-None-Match` is ignored, since the
     /// full answer is always right.
     pub fn of(method: &Method, headers: &HeaderMap) -> Result<Self, Problem> {
-        let if_match = match header_tags(headers, &IF_MATCH) {
-            None => None,
-            Some(Ok(Listed::Any)) => Some(IfMatch::Any),
-            Some(Ok(Listed::Tags(tags))) => Some(IfMatch::Sequences(
-                tags.iter().filter_map(strong_sequence).collect(),
-            )),
+        let seen = match header_tags(headers, &IF_MATCH) {
+            None => Precondition::None,
+            Some(Ok(Listed::Any)) => Precondition::Exists,
+            // None of them is there if no listed tag is one of ours.
+            Some(Ok(Listed::Tags(tags))) => {
+                Precondition::Sequence(tags.iter().filter_map(strong_sequence).collect())
+            }
             Some(Err(Malformed)) => {
                 return Err(Problem::new(
                     ProblemKind::MalformedHeader,
@@ -167,7 +143,7 @@ impl Preconditions {
             )),
         };
         Ok(Self {
-            if_match,
+            seen,
             if_none_match,
             reads_only: matches!(*method, Method::GET | Method::HEAD),
         })
@@ -177,30 +153,37 @@ impl Preconditions {
     ///
     /// # Errors
     /// `precondition-required` (428) if it does not.
-    pub fn required(&self) -> Result<&IfMatch, Problem> {
-        self.if_match.as_ref().ok_or_else(|| {
-            Problem::new(
+    pub fn required(&self) -> Result<&Precondition, Problem> {
+        match &self.seen {
+            Precondition::None => Err(Problem::new(
                 ProblemKind::PreconditionRequired,
                 "say which state this change is based on: send the ETag of what you read as If-Match, or If-Match: *",
-            )
-        })
+            )),
+            seen @ (Precondition::Exists | Precondition::Sequence(_)) => Ok(seen),
+        }
     }
 
     /// What a change is based on, where it may say so.
+    ///
+    /// Of a tag only the sequence counts here. What the sequence does not cover (the version of
+    /// the representation, the digest of what is derived from other streams) is nothing that the
+    /// editor could change, and nothing that their change could overwrite: a user's name may be
+    /// edited although a delivery of theirs was booked meanwhile. So it is stricter than needed
+    /// for no one, and whoever has seen the stream's last event may change it.
     #[must_use]
-    pub fn if_match(&self) -> Option<&IfMatch> {
-        self.if_match.as_ref()
+    pub const fn seen(&self) -> &Precondition {
+        &self.seen
     }
 
     /// Holds the conditions against what there is, in the order of RFC 9110,
     /// section 13.2.2.
     #[must_use]
     pub fn evaluate(&self, current: EntityTag) -> Verdict {
-        if self
-            .if_match
-            .as_ref()
-            .is_some_and(|if_match| !if_match.permits(current.sequence))
-        {
+        let is_as_seen = match &self.seen {
+            Precondition::None | Precondition::Exists => true,
+            Precondition::Sequence(sequences) => sequences.contains(&current.sequence),
+        };
+        if !is_as_seen {
             return Verdict::Failed;
         }
         let is_known = match &self.if_none_match {

@@ -35,9 +35,8 @@ use super::path::{PathId, Thing, no_query, unknown};
 use super::prefer::Preferences;
 use super::problem::{Fault, Faults, Problem, ProblemKind};
 use super::representation::{delivery as representation, history as history_representation};
-use super::users::precondition;
 use crate::application::deliveries::{BookingError, ChangeError, Changed};
-use crate::application::{ClientRequest, Done, Failure, LoadError, Precondition, TransactError};
+use crate::application::{ClientRequest, Done, Failure, LoadError, TransactError};
 
 pub(super) mod order;
 mod past;
@@ -213,7 +212,7 @@ async fn reschedule(
     let id = id.delivery(&api, &parts.uri)?;
     let row = existing(&api, id)?;
     let preconditions = Preconditions::of(&parts.method, &parts.headers)?;
-    let seen = precondition(preconditions.required()?);
+    let seen = preconditions.required()?;
     unchanged(&row, &preconditions)?;
     let document = api
         .bodies
@@ -224,7 +223,7 @@ async fn reschedule(
     let patch = fields::read(document, |fields| order::read_plan_patch(fields, was, now))?;
     let done = api
         .application
-        .reschedule(identity.fresh(), id, &seen, |plan| patch.apply(plan))
+        .reschedule(identity.fresh(), id, seen, |plan| patch.apply(plan))
         .await;
     let done = done.map_err(|error| refused(&api, id, error, Problem::invalid))?;
     changed(&api, done, StatusCode::OK, Preferences::of(&parts.headers)).await
@@ -285,10 +284,8 @@ async fn cancel_with(
         Some(why) => why,
         None => read_cancellation(api, &parts.headers, body).await?,
     };
-    let seen = preconditions
-        .if_match()
-        .map_or(Precondition::None, precondition);
-    let done = api.application.cancel(asked, id, &seen, why).await;
+    let seen = preconditions.seen();
+    let done = api.application.cancel(asked, id, seen, why).await;
     let done = done.map_err(|error| refused(api, id, error, |never| match never {}))?;
     changed(
         api,
@@ -316,10 +313,8 @@ async fn bring_back(
         let document = api.bodies.read_json(&parts.headers, body, &[JSON]).await?;
         fields::read(document, |_| Some(()))?;
     }
-    let seen = preconditions
-        .if_match()
-        .map_or(Precondition::None, precondition);
-    let done = api.application.request_return(identity.fresh(), id, &seen);
+    let seen = preconditions.seen();
+    let done = api.application.request_return(identity.fresh(), id, seen);
     let done = done.await;
     let done = done.map_err(|error| refused(&api, id, error, |never| match never {}))?;
     let preferences = Preferences::of(&parts.headers);

@@ -22,7 +22,6 @@ use super::path::{PathId, Thing, no_query, unknown};
 use super::prefer::Preferences;
 use super::problem::{Fault, Problem, ProblemKind};
 use super::representation::{delivery as delivery_representation, package as representation};
-use super::users::precondition;
 use crate::application::packages::{PackageError, RegisteredPackage, ReservationRefusal};
 use crate::application::{Precondition, TransactError};
 
@@ -97,7 +96,7 @@ async fn replace(
         .as_ref()
         .is_some_and(|known| *known.package.declared() == declared);
     let response = if known.is_none() {
-        if preconditions.if_match().is_some() {
+        if *preconditions.seen() != Precondition::None {
             return Err(unknown(Thing::Package));
         }
         let done = api
@@ -108,15 +107,13 @@ async fn replace(
         written(&api, id, StatusCode::CREATED, done.position)?
     } else {
         let seen = if is_said_already {
-            preconditions
-                .if_match()
-                .map_or(Precondition::Exists, precondition)
+            preconditions.seen()
         } else {
-            precondition(preconditions.required()?)
+            preconditions.required()?
         };
         let done = api
             .application
-            .update_package(identity.fresh(), id, &seen, |_| {
+            .update_package(identity.fresh(), id, seen, |_| {
                 Ok::<_, Infallible>(declared.clone())
             })
             .await
@@ -137,7 +134,7 @@ async fn change(
     let id: PackageId = id.parse(Thing::Package)?;
     let package = existing(&api, id)?;
     let preconditions = Preconditions::of(&parts.method, &parts.headers)?;
-    let seen = precondition(preconditions.required()?);
+    let seen = preconditions.required()?;
     unchanged(&package, &preconditions)?;
     let document = api
         .bodies
@@ -147,7 +144,7 @@ async fn change(
     let patch = fields::read(document, |fields| declaration::read_patch(fields, was))?;
     let done = api
         .application
-        .update_package(identity.fresh(), id, &seen, |was| patch.apply(was))
+        .update_package(identity.fresh(), id, seen, |was| patch.apply(was))
         .await
         .map_err(|error| refused(&api, id, error, Problem::invalid))?;
     let response = written(&api, id, StatusCode::OK, done.position)?;

@@ -29,9 +29,8 @@ use super::path::{PathId, Thing, no_query, unknown};
 use super::prefer::{Freshness, Preferences};
 use super::problem::{Problem, ProblemKind};
 use super::representation::task as representation;
-use super::users::precondition;
+use crate::application::TransactError;
 use crate::application::tasks::TaskError;
-use crate::application::{Precondition, TransactError};
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -178,12 +177,10 @@ async fn acknowledge(
             Some(fields.optional("note", parsed(str::parse::<Comment>)))
         })?
     };
-    let seen = preconditions
-        .if_match()
-        .map_or(Precondition::None, precondition);
+    let seen = preconditions.seen();
     let done = api
         .application
-        .acknowledge_task(identity.fresh(), id, &seen, note)
+        .acknowledge_task(identity.fresh(), id, seen, note)
         .await;
     let position = match done {
         Ok(done) => done.position,

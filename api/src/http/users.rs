@@ -18,7 +18,7 @@ use serde_json::json;
 use super::Api;
 use super::answer::{at, current, degraded, failed, json as json_answer, tagged, unanswered};
 use super::body::{JSON, MERGE_PATCH};
-use super::conditional::{EntityTag, IfMatch, Preconditions, Verdict, precondition_failed};
+use super::conditional::{EntityTag, Preconditions, Verdict, precondition_failed};
 use super::fields::{self, Fields, Patch, parsed, read_query};
 use super::front::RequestIdentity;
 use super::path::{PathId, Thing, no_query, unknown};
@@ -172,12 +172,10 @@ async fn change_standing(
     let reason = fields::read(document, |fields| {
         fields.required("reason", parsed(str::parse::<Comment>))
     })?;
-    let seen = preconditions
-        .if_match()
-        .map_or(Precondition::None, precondition);
+    let seen = preconditions.seen();
     let done = api
         .application
-        .change_standing(asked, id, &seen, (standing, reason))
+        .change_standing(asked, id, seen, (standing, reason))
         .await;
     edited(&api, id, &parts.headers, done.map(|done| done.position)).await
 }
@@ -193,7 +191,7 @@ async fn editing(
     let id: UserId = id.parse(Thing::User)?;
     let row = existing(api, id).await?;
     let preconditions = Preconditions::of(&parts.method, &parts.headers)?;
-    let seen = precondition(preconditions.required()?);
+    let seen = preconditions.required()?.clone();
     unchanged(&row, &preconditions)?;
     Ok((id, seen, parts.headers, body))
 }
@@ -299,13 +297,6 @@ fn unchanged(row: &UserRow, preconditions: &Preconditions) -> Result<(), Problem
 
 fn outdated(row: &UserRow) -> Problem {
     precondition_failed(representation::tag(row, None), representation::user(row))
-}
-
-pub(super) fn precondition(if_match: &IfMatch) -> Precondition {
-    match if_match {
-        IfMatch::Any => Precondition::Exists,
-        IfMatch::Sequences(sequences) => Precondition::Sequence(sequences.clone()),
-    }
 }
 
 async fn refused<E>(api: &Api, id: UserId, error: TransactError<UserError<E>>) -> Problem {

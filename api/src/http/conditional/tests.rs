@@ -152,7 +152,7 @@ fn a_change_must_say_what_it_is_based_on() {
         preconditions(&Method::PATCH, &[(IF_MATCH, "*")])
             .unwrap()
             .required(),
-        Ok(&IfMatch::Any)
+        Ok(&Precondition::Exists)
     );
 }
 

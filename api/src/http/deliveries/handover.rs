@@ -11,7 +11,6 @@ use domain::delivery::{Confirmation, Correction, ReopenedAs};
 use domain::text::Comment;
 
 use super::{existing, refused, unchanged, written};
-use crate::application::Precondition;
 use crate::application::deliveries::handover::{OperatorsWord, Proof};
 use crate::http::Api;
 use crate::http::body::JSON;
@@ -21,7 +20,6 @@ use crate::http::front::RequestIdentity;
 use crate::http::path::PathId;
 use crate::http::prefer::Preferences;
 use crate::http::problem::Problem;
-use crate::http::users::precondition;
 
 /// What shows that somebody is the recipient.
 const PROOFS: &[Confirmation] = &[
@@ -123,13 +121,11 @@ async fn take(
     unchanged(&row, &preconditions)?;
     let document = api.bodies.read_json(&parts.headers, body, &[JSON]).await?;
     let said = fields::read(document, read)?;
-    let seen = preconditions
-        .if_match()
-        .map_or(Precondition::None, precondition);
+    let seen = preconditions.seen();
     let asked = identity.fresh();
     let done = match said {
-        Said::Proof(proof) => api.application.confirm(asked, id, &seen, &proof).await,
-        Said::Operator(word) => api.application.heed(asked, id, &seen, word).await,
+        Said::Proof(proof) => api.application.confirm(asked, id, seen, &proof).await,
+        Said::Operator(word) => api.application.heed(asked, id, seen, word).await,
     };
     let done = done.map_err(|error| refused(api, id, error, |never| match never {}))?;
     let response = written(api, id, status, done.position, &address)?;
