@@ -14,7 +14,7 @@ use domain::delivery::Status;
 use domain::id::{DeliveryId, OperationId};
 use domain::scheduling::{self, OperationKind, OperationProblem, OperationStatus, Outcome, Step};
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{Operation, Progress, gone, rebuild};
 use crate::application::TransactError;
@@ -26,6 +26,9 @@ use crate::http::path::{PathId, Thing, no_query, unknown};
 use crate::http::prefer::{PREFERENCE_APPLIED, Preferences, RESPOND_ASYNC};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::representation::{delivery as representation, time_or_null};
+
+/// How often who waits for an operation looks at it at most, however much else is written.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What may be done about an operation that appends something.
 pub(in crate::http) fn cancelling() -> Router<Api> {
@@ -257,7 +260,12 @@ pub(in crate::http) async fn awaited(
 /// Whether it was waited, or needed not.
 async fn until_over(api: &Api, id: OperationId, wait: Duration) -> Result<bool, Problem> {
     let mut head = api.views.log().head();
-    let is_over = || operation_of(api, id).map(|operation| operation.is_over());
+    let is_over = || {
+        let known = api.application.operation(id);
+        let known = known.map_err(|error| failed(&error.into()))?;
+        let (operation, _) = known.ok_or_else(|| unknown(Thing::Operation))?;
+        Ok::<_, Problem>(operation.outcome().is_some())
+    };
     if wait.is_zero() || is_over()? {
         return Ok(true);
     }
@@ -265,8 +273,11 @@ async fn until_over(api: &Api, id: OperationId, wait: Duration) -> Result<bool, 
     let Ok(_place) = api.waiting.take() else {
         return Ok(false);
     };
+    let mut pace = interval(LOOK_AGAIN);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let waiting = async {
         loop {
+            pace.tick().await;
             head.borrow_and_update();
             if is_over()? || head.changed().await.is_err() {
                 return Ok(true);
