@@ -29,7 +29,7 @@ pub(crate) use load::Loaded;
 pub use operations::OperationCancelError;
 pub(crate) use operations::SCHEDULING_ACTOR;
 pub use scheduling::SchedulingRules;
-pub(crate) use scheduling::{Advanced, Claimed, Claims, Look, record_consequences};
+pub(crate) use scheduling::{Advanced, Claimed, Claiming, Claims, Look, record_consequences};
 pub use schemas::known_schemas;
 pub use snapshots::state_code;
 pub(crate) use transact::Draft;

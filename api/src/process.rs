@@ -5,10 +5,13 @@
 //! so a restart goes on where the last run ended, and a timer in memory is never the only one to
 //! know of a deadline.
 
-// The service that pays.
+// The service that pays, and when it wants to be asked again.
 mod billing;
-// What is kept in mind of operations between two looks.
-mod watchers;
+mod retry_after;
+// What is to be looked at, and when.
+mod agenda;
+mod hearing;
+// Which operations are not over, for whoever watches.
 mod underway;
 // Who looks.
 mod runner;

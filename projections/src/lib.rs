@@ -64,7 +64,7 @@ pub use delivery_status::{Cancellation, ConfirmedRow, DeliveryRow, Milestones, M
 pub use event_place::{EventPage, EventPlace};
 pub use fleet::{DRONES_PER_ANSWER_MAX, DroneActivity, DroneRow, Flight};
 pub use live::{DroneName, LIVE_DRONES_MAX, LiveDrones, Observation};
-pub use open_operations::{OPERATIONS_PER_PAGE_MAX, OpenOperation};
+pub use open_operations::{DueOperation, OPERATIONS_PER_PAGE_MAX, OpenOperation};
 pub use opening::OpenError;
 pub use parking::{PARKED_STREAMS_MAX, Parked};
 pub use progress::Eta;

@@ -43,6 +43,15 @@ pub struct OpenOperation {
     pub delivery: DeliveryId,
 }
 
+/// An operation that waits for a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DueOperation {
+    /// The moment.
+    pub at: Timestamp,
+    /// It.
+    pub id: OperationId,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct StoredRow {
     #[serde(with = "crate::stored")]
@@ -150,23 +159,35 @@ fn folded(
     row.map(|row| StoredRow { position, ..row })
 }
 
-/// The operations that wait for a moment up to `now`, the oldest first, at most
+/// The operations after one that wait for a moment up to `now`, the oldest first, at most
 /// [`OPERATIONS_PER_PAGE_MAX`].
 pub(crate) fn due(
     view: &Overlay<'_>,
+    after: Option<DueOperation>,
     now: Timestamp,
     limit: usize,
-) -> Result<Vec<OperationId>, ViewStoreError> {
+) -> Result<Vec<DueOperation>, ViewStoreError> {
     let limit = limit.min(OPERATIONS_PER_PAGE_MAX);
-    let range = Key::index(DUE).prefix();
+    let place = |due: DueOperation| {
+        let key = Key::index(DUE).instant(due.at.micros());
+        key.id(due.id.uuid().as_bytes())
+    };
+    let range = match after {
+        None => Key::index(DUE).prefix(),
+        Some(after) => Key::index(DUE).prefix_after(place(after)),
+    };
     let mut due = Vec::new();
     for (key, _) in view.scan(&range, Direction::Forward, limit)? {
         let mut parts = KeyParts::of_index(&key, DUE).ok_or_else(without_key)?;
-        let at = parts.instant().ok_or_else(without_key)?;
-        if at > now.micros() {
+        let at = parts
+            .instant()
+            .and_then(|at| Timestamp::from_micros(at).ok());
+        let at = at.ok_or_else(without_key)?;
+        if at > now {
             break;
         }
-        due.push(read_part(parts.id())?);
+        let id = read_part(parts.id())?;
+        due.push(DueOperation { at, id });
     }
     Ok(due)
 }

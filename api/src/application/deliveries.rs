@@ -18,7 +18,7 @@ use domain::text::Comment;
 use super::keyed::ClientRequest;
 use super::load::{LoadError, Loaded};
 use super::packages::{ReservationRefusal, package_of};
-use super::scheduling::{Advancing, Look, record_consequences};
+use super::scheduling::{Advancing, Claiming, Look, record_consequences};
 use super::transact::{Application, Done, Draft, Precondition, Request, TransactError};
 
 pub mod handover;
@@ -143,7 +143,7 @@ impl Application {
             let look = Look {
                 now,
                 deadlines_to: now,
-                claims: None,
+                claims: Claiming::Later,
                 is_quota_used_up,
             };
             self.start_booking(draft, (id, delivery), look)?;
@@ -333,7 +333,7 @@ impl Application {
             let look = Look {
                 now,
                 deadlines_to: now,
-                claims: None,
+                claims: Claiming::Later,
                 is_quota_used_up: false,
             };
             let rules = self.scheduling();

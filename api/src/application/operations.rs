@@ -6,11 +6,10 @@ use domain::dispatch::Dispatch;
 use domain::id::{DeliveryId, MissionId, OperationId};
 use domain::scheduling::{Operation, OperationEvent};
 use domain::stream::StreamName;
-use domain::time::DurationMs;
 use eventstore::StreamVersion;
 
 use super::load::LoadError;
-use super::scheduling::{Advanced, Advancing, Look};
+use super::scheduling::{Advanced, Advancing, Claiming, Look};
 use super::transact::{Application, Failure, Request, TransactError};
 
 /// Who acts where the scheduling process does.
@@ -58,18 +57,14 @@ impl Application {
 
     /// Looks at an operation and does what is next, as far as that needs nothing outside.
     ///
-    /// Where something outside would be next and nobody may claim it, it is looked at again
-    /// after `crowded`.
+    /// Where something outside would be next that nobody may ever claim, it waits without a
+    /// deadline. Where that may be claimed later, nothing is written for it: whoever looks has
+    /// to look again.
     ///
     /// # Errors
     /// A failure of the machine; looking again is safe.
-    pub(crate) async fn look_at(
-        &self,
-        id: OperationId,
-        look: Look,
-        crowded: DurationMs,
-    ) -> Result<Advanced, Failure> {
-        self.go_on(id, None, look, crowded).await
+    pub(crate) async fn look_at(&self, id: OperationId, look: Look) -> Result<Advanced, Failure> {
+        self.go_on(id, None, look).await
     }
 
     /// Writes down what came of something outside, and does what is next.
@@ -82,7 +77,7 @@ impl Application {
         answer: OperationEvent,
         look: Look,
     ) -> Result<Advanced, Failure> {
-        self.go_on(id, Some(answer), look, DurationMs::new(0)).await
+        self.go_on(id, Some(answer), look).await
     }
 
     async fn go_on(
@@ -90,7 +85,6 @@ impl Application {
         id: OperationId,
         answer: Option<OperationEvent>,
         look: Look,
-        crowded: DurationMs,
     ) -> Result<Advanced, Failure> {
         let request_id = self.environment().new_id();
         let request = Request {
@@ -109,8 +103,8 @@ impl Application {
                 advancing.note(answer.clone());
             }
             let advanced = advancing.advance()?;
-            if advanced == Advanced::WouldClaim {
-                advancing.come_back(crowded);
+            if advanced == Advanced::WouldClaim && matches!(look.claims, Claiming::Never) {
+                advancing.wait(None);
             }
             Ok(advanced)
         });

@@ -43,11 +43,22 @@ pub(crate) struct Look {
     pub(crate) now: Timestamp,
     /// Deadlines up to then are over.
     pub(crate) deadlines_to: Timestamp,
-    /// Who may claim what is done outside, if anybody may.
-    pub(crate) claims: Option<Claims>,
+    /// Who may claim what is done outside.
+    pub(crate) claims: Claiming,
     /// The user has as many deliveries under way as they may. It is asked where a booking is
     /// taken: in that commit the user's step is over.
     pub(crate) is_quota_used_up: bool,
+}
+
+/// Who may claim what is done outside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Claiming {
+    /// Whoever looks.
+    Here(Claims),
+    /// Whoever looks next: it is looked at again.
+    Later,
+    /// Nobody, as this service is configured: it waits until another start.
+    Never,
 }
 
 /// Who claims, and for how long.
@@ -81,6 +92,9 @@ pub(crate) enum Advanced {
     WouldClaim,
     /// It goes on with something outside.
     Claimed(Claimed),
+    /// The delivery does not take what would be next, in its words. Looking again changes that
+    /// only once something else has happened.
+    Refused(String),
     /// It goes on in a commit of its own.
     Again,
 }
@@ -214,8 +228,8 @@ impl<'a, 'd> Advancing<'a, 'd> {
                 }
                 Next::Claim { effect, attempt } => return Ok(self.claim(effect, attempt)),
                 Next::Decide(command) => {
-                    if !self.decide(&command)? {
-                        return Ok(Advanced::Waits);
+                    if let Some(why) = self.decide(&command)? {
+                        return Ok(Advanced::Refused(why));
                     }
                 }
                 Next::Ask(ask) => {
@@ -340,7 +354,8 @@ impl<'a, 'd> Advancing<'a, 'd> {
     }
 
     fn claim(&mut self, effect: Effect, attempt: u32) -> Advanced {
-        let (Some(claims), Some(operation)) = (self.look.claims, &self.operation.state) else {
+        let (Claiming::Here(claims), Some(operation)) = (self.look.claims, &self.operation.state)
+        else {
             return Advanced::WouldClaim;
         };
         let claimed = Claimed {
@@ -360,17 +375,13 @@ impl<'a, 'd> Advancing<'a, 'd> {
         Advanced::Claimed(claimed)
     }
 
-    /// Lets the delivery decide; `false` if a rule of it says no.
-    fn decide(&mut self, command: &DeliveryCommand) -> Result<bool, Failure> {
+    /// Lets the delivery decide, and says why if a rule of it says no. The process asks for what
+    /// the delivery takes; if a rule ever says otherwise, whoever looks has to say so.
+    fn decide(&mut self, command: &DeliveryCommand) -> Result<Option<String>, Failure> {
         let events = match Delivery::decide(command, &self.delivery.state) {
             Ok(events) if !events.is_empty() => events,
-            Ok(_) => return Ok(false),
-            Err(rejection) => {
-                // The process asks for what the delivery takes; if a rule ever says otherwise, it
-                // waits for something else to happen.
-                tracing::error!(delivery = %self.id, %rejection, "a step of scheduling was rejected");
-                return Ok(false);
-            }
+            Ok(_) => return Ok(Some("nothing comes of it".to_owned())),
+            Err(rejection) => return Ok(Some(rejection.to_string())),
         };
         let live = self.live_mission();
         let owner = self.user().map(UserId::uuid);
@@ -382,7 +393,7 @@ impl<'a, 'd> Advancing<'a, 'd> {
         for (mission, reason) in stand_downs(&events, live, None) {
             self.stand_down(mission, reason)?;
         }
-        Ok(true)
+        Ok(None)
     }
 
     fn stand_down(&mut self, mission: MissionId, reason: StandDownReason) -> Result<(), Failure> {
@@ -416,7 +427,7 @@ impl<'a, 'd> Advancing<'a, 'd> {
     }
 
     /// Writes down until when nothing is to be done, unless a look before then is noted already.
-    fn wait(&mut self, at: Option<Timestamp>) {
+    pub(crate) fn wait(&mut self, at: Option<Timestamp>) {
         let Some(operation) = &self.operation.state else {
             return;
         };
@@ -426,11 +437,6 @@ impl<'a, 'd> Advancing<'a, 'd> {
         if noted != at && (is_over || is_sooner) && !operation.has_ended() {
             self.note(OperationEvent::DeadlineSet { at });
         }
-    }
-
-    /// Has the operation looked at again after a while.
-    pub(crate) fn come_back(&mut self, after: DurationMs) {
-        self.wait(Some(self.look.now.plus(after)));
     }
 }
 

@@ -101,7 +101,7 @@ pub(crate) async fn booked(application: &Application, number: u128) -> DeliveryI
         .id
 }
 
-fn request() -> ClientRequest {
+pub(crate) fn request() -> ClientRequest {
     // The tests' own requests are told apart by nothing else.
     Environment::system().new_id().into()
 }

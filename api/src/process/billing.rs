@@ -14,11 +14,12 @@ use std::time::Duration;
 use domain::delivery::RejectReason;
 use domain::id::{DeliveryId, OperationId, UserId};
 use domain::scheduling::{Authorization, Deferral};
-use reqwest::header::{CONTENT_LENGTH, RETRY_AFTER};
+use reqwest::header::CONTENT_LENGTH;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::retry_after::RetryAfter;
 use crate::tls::{Trust, TrustError};
 
 /// How long one answer may take, with everything, seconds.
@@ -29,9 +30,6 @@ const CONNECT_WAIT: Duration = Duration::from_secs(3);
 
 /// The largest answer that is read, bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
-
-/// The longest that a `Retry-After` is taken at its word, seconds.
-const RETRY_AFTER_S_MAX: u64 = 300;
 
 /// A billing service.
 #[derive(Clone, Debug)]
@@ -91,15 +89,15 @@ pub(super) enum Answer {
     Denied(RejectReason),
     Voided,
     VoidRefused,
-    /// It cannot tell now; after how long it wants to be asked again, if it said so.
-    Deferred(Deferral, Option<Duration>),
+    /// It cannot tell now; when it wants to be asked again, if it said so.
+    Deferred(Deferral, Option<RetryAfter>),
 }
 
 /// Why there is no answer yet.
 #[derive(Debug)]
 struct Setback {
     why: Deferral,
-    retry_after: Option<Duration>,
+    retry_after: Option<RetryAfter>,
     /// In the log's words.
     told: String,
 }
@@ -253,7 +251,7 @@ async fn send(request: RequestBuilder, key: &str) -> Result<Response, Setback> {
     };
     Err(Setback {
         why,
-        retry_after: retry_after(&response),
+        retry_after: RetryAfter::of(response.headers()),
         told: format!("it answered {status}"),
     })
 }
@@ -274,17 +272,6 @@ fn unintelligible(told: String) -> Setback {
         retry_after: None,
         told,
     }
-}
-
-fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds: u64 = response
-        .headers()
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()?;
-    Some(Duration::from_secs(seconds.min(RETRY_AFTER_S_MAX)))
 }
 
 async fn authorized(mut response: Response) -> Result<Answer, Setback> {

@@ -44,7 +44,8 @@ fn asked<T>(log: &TestLog, question: impl Fn(&Overlay<'_>) -> Result<T, ViewStor
 }
 
 fn due_at(log: &TestLog, now: Timestamp) -> Vec<OperationId> {
-    asked(log, |view| due(view, now, 100))
+    let all = asked(log, |view| due(view, None, now, 100));
+    all.into_iter().map(|due| due.id).collect()
 }
 
 fn open_ones(log: &TestLog) -> Vec<OperationId> {
@@ -74,7 +75,7 @@ fn an_operation_is_due_from_its_deadline_on_until_another_is_set() {
 }
 
 #[test]
-fn the_oldest_deadlines_come_first_and_open_operations_in_pages() {
+fn the_oldest_deadlines_come_first_and_both_they_and_open_operations_come_in_pages() {
     let mut log = TestLog::new();
     for (number, second) in [(1, 30), (2, 10), (3, 20)] {
         append(
@@ -89,6 +90,14 @@ fn the_oldest_deadlines_come_first_and_open_operations_in_pages() {
         );
     }
     assert_eq!(due_at(&log, at(25)), [operation(2), operation(3)]);
+    let first = asked(&log, |view| due(view, None, at(25), 1));
+    let wanted = DueOperation {
+        at: at(10),
+        id: operation(2),
+    };
+    assert_eq!(first, [wanted]);
+    let rest = asked(&log, |view| due(view, Some(wanted), at(25), 5));
+    assert_eq!((rest.len(), rest[0].id), (1, operation(3)));
     let page = asked(&log, |view| open(view, Some(operation(1)), 1));
     assert_eq!(page.len(), 1);
     assert_eq!((page[0].id, page[0].delivery), (operation(2), delivery(7)));

@@ -19,7 +19,7 @@ use crate::event_place::{EventPage, EventPlace};
 use crate::feeding::ONE_RECORD;
 use crate::fleet::{self, DroneRow, Fleet};
 use crate::live::DroneName;
-use crate::open_operations::{self, OpenOperation, OpenOperations};
+use crate::open_operations::{self, DueOperation, OpenOperation, OpenOperations};
 use crate::projection::Facts;
 use crate::statistics::{self, HourlyStatistics, StatisticsPage, StatisticsQuery};
 use crate::tasks::{self, Task, Tasks, TasksQuery};
@@ -96,20 +96,22 @@ impl Views {
         self.current(&Fleet, ask).await
     }
 
-    /// The operations that wait for a moment up to `now`, the oldest first, at most `limit` and
-    /// [`OPERATIONS_PER_PAGE_MAX`](crate::OPERATIONS_PER_PAGE_MAX), as of the view's position.
+    /// The operations after one that wait for a moment up to `now`, the oldest first, at most
+    /// `limit` and [`OPERATIONS_PER_PAGE_MAX`](crate::OPERATIONS_PER_PAGE_MAX), as of the view's
+    /// position.
     ///
     /// # Errors
     /// [`QueryError`]; `Lagging` while the views are being built.
     pub fn due_operations(
         &self,
+        after: Option<DueOperation>,
         now: Timestamp,
         limit: usize,
-    ) -> Result<Vec<OperationId>, QueryError> {
+    ) -> Result<Vec<DueOperation>, QueryError> {
         self.query(|set| {
             let view = set.view(&OpenOperations);
             let view = self.caught_up(&view)?;
-            Ok(open_operations::due(&view.overlay(), now, limit)?)
+            Ok(open_operations::due(&view.overlay(), after, now, limit)?)
         })
     }
 

@@ -1,180 +1,337 @@
 //! The runner over a log in memory, with a billing service on a socket.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashMap;
+use std::sync::Arc;
 
+use domain::delivery::CancelReason;
+use domain::id::DeliveryId;
 use domain::scheduling::{Operation, SchedulingSettings, Step};
-use domain::stream::StreamName;
 use domain::translation::Thresholds;
-use eventstore::{
-    Appending, Commit, EventStore, Health, LogHistory, LogIdentity, MemoryEventStore, Position,
-    ReadError, StreamId, StreamPage, StreamVersion,
-};
+use eventstore::{EventStore, Filter, MemoryEventStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
-use tokio::sync::Mutex;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::application::SchedulingRules;
-use crate::application::tests::booked;
+use crate::application::tests::{booked, request};
+use crate::application::{Precondition, SchedulingRules};
 use crate::environment::Environment;
+
+mod logs;
+
+use logs::{Damage, OneAtATime, Unreadable};
 
 /// Longer than any of it may take; who needs as long has hung.
 const TIME_MAX: Duration = Duration::from_secs(20);
 
-/// A log that takes one commit at a time. The first one that says what a payment came to
-/// waits, while nobody else gets in, until another wants to.
-#[derive(Debug)]
-struct OneAtATime {
-    log: Arc<MemoryEventStore>,
-    place: Arc<Mutex<()>>,
-    wanted: watch::Sender<u64>,
-    waiting: watch::Sender<bool>,
-    has_waited: AtomicBool,
+/// In which no time passes.
+fn still() -> Environment {
+    Environment::fixed(1_800_000_000_000_000)
 }
 
-impl OneAtATime {
-    fn over(log: &Arc<MemoryEventStore>) -> Arc<Self> {
-        Arc::new(Self {
-            log: Arc::clone(log),
-            place: Arc::default(),
-            wanted: watch::Sender::new(0),
-            waiting: watch::Sender::new(false),
-            has_waited: AtomicBool::new(false),
-        })
-    }
-
-    fn is_payment(commit: &Commit) -> bool {
-        let events = commit.parts.iter().flat_map(|part| &part.events);
-        let numbers: Vec<_> = events.map(|event| event.event_type.0).collect();
-        let known = OperationEvent::TYPES.iter();
-        let mut payments = known.filter(|known| known.name == "PaymentAuthorized");
-        payments.any(|known| numbers.contains(&known.number))
-    }
-}
-
-impl EventStore for OneAtATime {
-    fn append(&self, commit: Commit) -> Appending {
-        let waits = Self::is_payment(&commit) && !self.has_waited.swap(true, Ordering::Relaxed);
-        self.wanted.send_modify(|wanted| *wanted += 1);
-        let mut wanted = self.wanted.subscribe();
-        let (place, waiting) = (Arc::clone(&self.place), self.waiting.clone());
-        let log = Arc::clone(&self.log);
-        Box::pin(async move {
-            let _place = place.lock().await;
-            if waits {
-                waiting.send_replace(true);
-                wanted.changed().await.expect("the log is still there");
-            }
-            log.append(commit).await
-        })
-    }
-
-    fn read_stream(
-        &self,
-        stream: StreamId,
-        after: StreamVersion,
-        budget: Budget,
-    ) -> Result<StreamPage, ReadError> {
-        self.log.read_stream(stream, after, budget)
-    }
-
-    fn read_all(
-        &self,
-        after: Position,
-        filter: &Filter,
-        budget: Budget,
-    ) -> Result<Page, ReadError> {
-        self.log.read_all(after, filter, budget)
-    }
-
-    fn head(&self) -> watch::Receiver<Position> {
-        self.log.head()
-    }
-
-    fn identity(&self) -> LogIdentity {
-        self.log.identity()
-    }
-
-    fn history(&self) -> LogHistory {
-        self.log.history()
-    }
-
-    fn health(&self) -> Health {
-        self.log.health()
-    }
-}
-
-/// Authorizes whatever it is asked for, on a connection for each; never ends.
-async fn authorize_all(listener: TcpListener) {
-    let body = r#"{"authorization_id": "a-1", "status": "authorized"}"#;
-    let answer = format!(
-        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    while let Ok((mut connection, _)) = listener.accept().await {
-        // A request of a few hundred bytes comes in one piece, or the rest of it is of no concern.
-        let mut request = [0; 4096];
-        let _ = connection.read(&mut request).await;
-        let _ = connection.write_all(answer.as_bytes()).await;
-    }
-}
-
-fn application(store: Arc<dyn EventStore>) -> Application {
+fn application(store: Arc<dyn EventStore>, environment: Environment, billing: bool) -> Application {
     let settings = SchedulingSettings {
-        has_billing: true,
+        has_billing: billing,
         ..SchedulingSettings::default()
     };
     let rules = SchedulingRules {
         settings,
         ..SchedulingRules::default()
     };
-    let environment = Environment::fixed(1_800_000_000_000_000);
     Application::new(store, environment, Thresholds::default()).with_scheduling(rules)
 }
 
-/// Waits until the booking of a delivery stands.
-async fn stands(application: &Application, delivery: DeliveryId) {
+/// A billing service that gives one answer to all, on a connection for each.
+struct Bills {
+    listener: TcpListener,
+    answer: watch::Sender<Option<String>>,
+}
+
+const AUTHORIZED: &str = "200 OK\r\nconnection: close\r\ncontent-length: 51\r\n\r\n\
+     {\"authorization_id\": \"a-1\", \"status\": \"authorized\"}";
+
+impl Bills {
+    /// Without an answer the connections are left hanging until there is one.
+    async fn start(answer: Option<&str>) -> Self {
+        Self {
+            listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            answer: watch::Sender::new(answer.map(str::to_owned)),
+        }
+    }
+
+    fn settings(&self) -> RunnerSettings {
+        let url = format!("http://{}/", self.listener.local_addr().unwrap());
+        RunnerSettings {
+            billing: Some(Billing::new(&url, None).unwrap()),
+            ..settings()
+        }
+    }
+
+    async fn serve(&self) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                Ok((connection, _)) = self.listener.accept() => {
+                    connections.spawn(answer(connection, self.answer.subscribe()));
+                }
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    }
+}
+
+async fn answer(mut connection: TcpStream, mut answer: watch::Receiver<Option<String>>) {
+    // A request of a few hundred bytes comes in one piece, or the rest of it is of no concern.
+    let mut request = [0; 4096];
+    let _ = connection.read(&mut request).await;
+    let answer = answer.wait_for(Option::is_some).await.map(|it| it.clone());
+    let answer = format!("HTTP/1.1 {}", answer.ok().flatten().unwrap_or_default());
+    let _ = connection.write_all(answer.as_bytes()).await;
+}
+
+/// Without a billing service, for a world in which what is waited for is soon over.
+fn settings() -> RunnerSettings {
+    RunnerSettings {
+        time_scale: TimeScale::new(1_000).unwrap(),
+        tick: Duration::from_millis(2),
+        billing: None,
+    }
+}
+
+/// Runs what an application has to go on with while a story is told.
+async fn running<T>(
+    application: Application,
+    settings: RunnerSettings,
+    story: impl Future<Output = T>,
+) -> T {
+    let views = Views::in_memory(Arc::clone(application.log())).unwrap();
+    let runner = Runner::new(application, Arc::new(views), settings).unwrap();
+    let (_stop, stopping) = watch::channel(false);
+    tokio::select! {
+        biased;
+        () = runner.run(stopping) => unreachable!("nobody stops it"),
+        told = tokio::time::timeout(TIME_MAX, story) => told.expect("it hangs"),
+    }
+}
+
+/// Waits until the operation that books a delivery is as it should be.
+async fn until(
+    application: &Application,
+    delivery: DeliveryId,
+    is_so: impl Fn(&Operation) -> bool,
+) -> Operation {
     let mut head = application.log().head();
-    let name = StreamName::operation(OperationId::of_booking(delivery));
     loop {
-        let operation = application.loader().load::<Option<Operation>>(name);
-        let operation = operation.unwrap().state.unwrap();
-        if operation.step() > Some(Step::Payment) {
-            return;
+        head.mark_unchanged();
+        let operation = application.operation(OperationId::of_booking(delivery));
+        let (operation, _) = operation.unwrap().unwrap();
+        if is_so(&operation) {
+            return operation;
         }
         head.changed().await.unwrap();
     }
 }
 
+fn stands(operation: &Operation) -> bool {
+    operation.step() > Some(Step::Payment)
+}
+
+async fn cancelled(customers: &Application, delivery: DeliveryId) {
+    let why = (CancelReason::CustomerRequest, None);
+    let cancelled = customers.cancel(request(), delivery, &Precondition::None, why);
+    cancelled.await.unwrap();
+}
+
+/// How often each kind of event of an operation is in the log.
+fn events(log: &MemoryEventStore) -> HashMap<&'static str, usize> {
+    let all = log.read_all(
+        Position::default(),
+        &Filter::everything(),
+        Budget {
+            records_max: usize::MAX,
+            bytes_max: usize::MAX,
+        },
+    );
+    let mut events = HashMap::new();
+    for event in all
+        .unwrap()
+        .records
+        .iter()
+        .flat_map(|record| &record.events)
+    {
+        let mut known = OperationEvent::TYPES.iter();
+        let known = known.find(|known| known.number == event.event_type.0);
+        if let Some(known) = known {
+            *events.entry(known.name).or_default() += 1;
+        }
+    }
+    events
+}
+
 #[tokio::test]
 async fn what_an_effect_holds_while_its_outcome_is_written_down_comes_free_though_others_wait_for_it()
  {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let bills = Bills::start(Some(AUTHORIZED)).await;
     let log = Arc::new(MemoryEventStore::new(Uuid::nil()));
     let narrow = OneAtATime::over(&log);
     let mut writes_payment = narrow.waiting.subscribe();
-    let (customers, narrowed) = (application(log), application(narrow));
+    let customers = application(log, still(), true);
+    let narrowed = application(narrow, still(), true);
     let settings = RunnerSettings {
         time_scale: TimeScale::REAL,
         tick: Duration::from_hours(1),
-        billing: Some(Billing::new(&url, None).unwrap()),
+        ..bills.settings()
     };
-    let views = Views::in_memory(Arc::clone(customers.log())).unwrap();
-    let runner = Runner::new(narrowed, Arc::new(views), settings).unwrap();
-    let (stop, stopping) = watch::channel(false);
-
     let story = async {
         let first = booked(&customers, 1).await;
         writes_payment.wait_for(|it| *it).await.unwrap();
         let second = booked(&customers, 2).await;
-        stands(&customers, first).await;
-        stands(&customers, second).await;
-        stop.send_replace(true);
+        until(&customers, first, stands).await;
+        until(&customers, second, stands).await;
     };
-    let all = async { tokio::join!(runner.run(stopping), story) };
     tokio::select! {
-        ended = tokio::time::timeout(TIME_MAX, all) => assert!(ended.is_ok(), "it hangs"),
-        () = authorize_all(listener) => unreachable!("it never ends"),
+        () = running(narrowed, settings, story) => {}
+        () = bills.serve() => unreachable!("it never ends"),
+    }
+}
+
+#[tokio::test]
+async fn given_a_billing_service_that_wants_to_be_asked_again_at_once_then_it_is_a_second_later() {
+    let at_once = "503 Not Now\r\nretry-after: 0\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    let bills = Bills::start(Some(at_once)).await;
+    let customers = application(Arc::new(MemoryEventStore::new(Uuid::nil())), still(), true);
+    let story = async {
+        let delivery = booked(&customers, 1).await;
+        let is_deferred = |operation: &Operation| operation.deferrals() > 0;
+        let operation = until(&customers, delivery, is_deferred).await;
+        let wanted = customers.now().unwrap().plus(DurationMs::from_seconds(1));
+        assert_eq!(operation.retry_at(), Some(wanted));
+    };
+    tokio::select! {
+        () = running(customers.clone(), bills.settings(), story) => {}
+        () = bills.serve() => unreachable!("it never ends"),
+    }
+}
+
+#[tokio::test]
+async fn given_more_payments_than_places_while_billing_hangs_then_nothing_is_written_for_who_waits_and_the_rest_goes_on()
+ {
+    let bills = Bills::start(None).await;
+    let log = Arc::new(MemoryEventStore::new(Uuid::nil()));
+    let customers = application(Arc::clone(&log) as _, Environment::system(), true);
+    let story = async {
+        let mut deliveries = Vec::new();
+        for number in 1..=u128::try_from(EFFECTS_AT_ONCE).unwrap() + 3 {
+            deliveries.push(booked(&customers, number).await);
+        }
+        let mut head = customers.log().head();
+        while events(&log).get("EffectClaimed") < Some(&EFFECTS_AT_ONCE) {
+            head.changed().await.unwrap();
+        }
+        let waits = |delivery: &DeliveryId| {
+            let operation = customers.operation(OperationId::of_booking(*delivery));
+            operation.unwrap().unwrap().0.attempts() == 0
+        };
+        let waiting: Vec<_> = deliveries.iter().copied().filter(waits).collect();
+        assert_eq!(waiting.len(), 3);
+        cancelled(&customers, waiting[1]).await;
+        until(&customers, waiting[1], Operation::has_ended).await;
+        let written = events(&log);
+        assert_eq!(written["EffectClaimed"], EFFECTS_AT_ONCE);
+        assert_eq!(written.get("DeadlineSet"), None, "{written:?}");
+
+        bills.answer.send_replace(Some(AUTHORIZED.to_owned()));
+        for delivery in deliveries.iter().filter(|it| **it != waiting[1]) {
+            until(&customers, *delivery, stands).await;
+        }
+    };
+    tokio::select! {
+        () = running(customers.clone(), bills.settings(), story) => {}
+        () = bills.serve() => unreachable!("it never ends"),
+    }
+}
+
+/// The machine's own clocks, and how often it was asked how much time has passed: each round asks.
+fn counted() -> (Environment, watch::Receiver<u64>) {
+    let (asked, rounds) = watch::channel(0);
+    let environment = Environment::system();
+    let (clock, stopwatch, ids) = (environment.clone(), environment.clone(), environment);
+    let elapsed = move || {
+        asked.send_modify(|asked| *asked += 1);
+        stopwatch.elapsed()
+    };
+    let counted = Environment::from_sources(move || clock.now_us(), elapsed, move || ids.new_id());
+    (counted, rounds)
+}
+
+#[tokio::test]
+async fn given_a_payment_to_take_back_and_no_billing_service_then_it_waits_quietly_until_there_is_one()
+ {
+    let bills = Bills::start(Some(AUTHORIZED)).await;
+    let log = Arc::new(MemoryEventStore::new(Uuid::nil()));
+    let customers = application(Arc::clone(&log) as _, Environment::system(), true);
+    let paid = async {
+        let delivery = booked(&customers, 1).await;
+        until(&customers, delivery, stands).await;
+        delivery
+    };
+    let delivery = tokio::select! {
+        delivery = running(customers.clone(), bills.settings(), paid) => delivery,
+        () = bills.serve() => unreachable!("it never ends"),
+    };
+
+    let (environment, mut rounds) = counted();
+    let without = application(Arc::clone(&log) as _, environment, false);
+    let story = async {
+        cancelled(&without, delivery).await;
+        rounds.wait_for(|rounds| *rounds > 50).await.unwrap();
+        let before = events(&log);
+        rounds.wait_for(|rounds| *rounds > 150).await.unwrap();
+        assert_eq!(events(&log), before);
+        let operation = without.operation(OperationId::of_booking(delivery));
+        let (operation, _) = operation.unwrap().unwrap();
+        assert!(!operation.has_ended());
+        assert_eq!(
+            operation
+                .next_at()
+                .filter(|at| *at <= without.now().unwrap()),
+            None
+        );
+    };
+    running(without.clone(), settings(), story).await;
+
+    let voided = until(&customers, delivery, |it| {
+        it.has_ended() && it.authorization_to_void().is_none()
+    });
+    tokio::select! {
+        _ = running(customers.clone(), bills.settings(), voided) => {}
+        () = bills.serve() => unreachable!("it never ends"),
+    }
+}
+
+#[tokio::test]
+async fn given_an_operation_that_cannot_be_read_then_the_others_go_on_and_so_does_it_once_it_can() {
+    for damage in [Damage::Fails, Damage::Panics] {
+        let bills = Bills::start(Some(AUTHORIZED)).await;
+        let log = Arc::new(MemoryEventStore::new(Uuid::nil()));
+        let damaged = Unreadable::over(&log);
+        let customers = application(log, Environment::system(), true);
+        let runner = application(Arc::clone(&damaged) as _, Environment::system(), true);
+        let story = async {
+            let one = OperationId::of_booking(DeliveryId::from_uuid(Uuid::from_u128(1)));
+            damaged.streams.lock().unwrap().insert(one.uuid(), damage);
+            let (first, second) = (booked(&customers, 1).await, booked(&customers, 2).await);
+            until(&customers, second, stands).await;
+            let third = booked(&customers, 3).await;
+            until(&customers, third, stands).await;
+            let waits = until(&customers, first, |_| true).await;
+            assert_eq!(waits.attempts(), 0, "{damage:?}");
+
+            damaged.streams.lock().unwrap().clear();
+            until(&customers, first, stands).await;
+        };
+        tokio::select! {
+            () = running(runner, bills.settings(), story) => {}
+            () = bills.serve() => unreachable!("it never ends"),
+        }
     }
 }

@@ -1,0 +1,170 @@
+//! Logs in memory with something wrong.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as StdMutex};
+
+use domain::codec::StoredEvent as _;
+use domain::scheduling::OperationEvent;
+use eventstore::{
+    Appending, Budget, Commit, EventStore, Filter, Health, LogHistory, LogIdentity,
+    MemoryEventStore, Page, Position, ReadError, StreamId, StreamPage, StreamVersion,
+};
+use tokio::sync::{Mutex, watch};
+use uuid::Uuid;
+
+/// A log that takes one commit at a time. The first one that says what a payment came to
+/// waits, while nobody else gets in, until another wants to.
+#[derive(Debug)]
+pub(super) struct OneAtATime {
+    log: Arc<MemoryEventStore>,
+    place: Arc<Mutex<()>>,
+    wanted: watch::Sender<u64>,
+    pub(super) waiting: watch::Sender<bool>,
+    has_waited: AtomicBool,
+}
+
+impl OneAtATime {
+    pub(super) fn over(log: &Arc<MemoryEventStore>) -> Arc<Self> {
+        Arc::new(Self {
+            log: Arc::clone(log),
+            place: Arc::default(),
+            wanted: watch::Sender::new(0),
+            waiting: watch::Sender::new(false),
+            has_waited: AtomicBool::new(false),
+        })
+    }
+
+    fn is_payment(commit: &Commit) -> bool {
+        let events = commit.parts.iter().flat_map(|part| &part.events);
+        let numbers: Vec<_> = events.map(|event| event.event_type.0).collect();
+        let known = OperationEvent::TYPES.iter();
+        let mut payments = known.filter(|known| known.name == "PaymentAuthorized");
+        payments.any(|known| numbers.contains(&known.number))
+    }
+}
+
+impl EventStore for OneAtATime {
+    fn append(&self, commit: Commit) -> Appending {
+        let waits = Self::is_payment(&commit) && !self.has_waited.swap(true, Ordering::Relaxed);
+        self.wanted.send_modify(|wanted| *wanted += 1);
+        let mut wanted = self.wanted.subscribe();
+        let (place, waiting) = (Arc::clone(&self.place), self.waiting.clone());
+        let log = Arc::clone(&self.log);
+        Box::pin(async move {
+            let _place = place.lock().await;
+            if waits {
+                waiting.send_replace(true);
+                wanted.changed().await.expect("the log is still there");
+            }
+            log.append(commit).await
+        })
+    }
+
+    fn read_stream(
+        &self,
+        stream: StreamId,
+        after: StreamVersion,
+        budget: Budget,
+    ) -> Result<StreamPage, ReadError> {
+        self.log.read_stream(stream, after, budget)
+    }
+
+    fn read_all(
+        &self,
+        after: Position,
+        filter: &Filter,
+        budget: Budget,
+    ) -> Result<Page, ReadError> {
+        self.log.read_all(after, filter, budget)
+    }
+
+    fn head(&self) -> watch::Receiver<Position> {
+        self.log.head()
+    }
+
+    fn identity(&self) -> LogIdentity {
+        self.log.identity()
+    }
+
+    fn history(&self) -> LogHistory {
+        self.log.history()
+    }
+
+    fn health(&self) -> Health {
+        self.log.health()
+    }
+}
+
+/// A log of which some streams cannot be read.
+#[derive(Debug)]
+pub(super) struct Unreadable {
+    log: Arc<MemoryEventStore>,
+    /// How, by what it is of.
+    pub(super) streams: StdMutex<HashMap<Uuid, Damage>>,
+}
+
+/// What comes of reading.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Damage {
+    /// An error.
+    Fails,
+    /// A panic.
+    Panics,
+}
+
+impl Unreadable {
+    pub(super) fn over(log: &Arc<MemoryEventStore>) -> Arc<Self> {
+        Arc::new(Self {
+            log: Arc::clone(log),
+            streams: StdMutex::default(),
+        })
+    }
+}
+
+impl EventStore for Unreadable {
+    fn append(&self, commit: Commit) -> Appending {
+        self.log.append(commit)
+    }
+
+    fn read_stream(
+        &self,
+        stream: StreamId,
+        after: StreamVersion,
+        budget: Budget,
+    ) -> Result<StreamPage, ReadError> {
+        let damage = self.streams.lock().unwrap().get(&stream.key).copied();
+        match damage {
+            None => self.log.read_stream(stream, after, budget),
+            Some(Damage::Fails) => Err(ReadError::Unavailable {
+                why: "a test wants it so".to_owned(),
+            }),
+            Some(Damage::Panics) => panic!("a test wants it so"),
+        }
+    }
+
+    fn read_all(
+        &self,
+        after: Position,
+        filter: &Filter,
+        budget: Budget,
+    ) -> Result<Page, ReadError> {
+        self.log.read_all(after, filter, budget)
+    }
+
+    fn head(&self) -> watch::Receiver<Position> {
+        self.log.head()
+    }
+
+    fn identity(&self) -> LogIdentity {
+        self.log.identity()
+    }
+
+    fn history(&self) -> LogHistory {
+        self.log.history()
+    }
+
+    fn health(&self) -> Health {
+        self.log.health()
+    }
+}
