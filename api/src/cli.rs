@@ -170,7 +170,7 @@ struct CityOptions {
 
     /// What goes wrong: none, all, or some of late, duplicated, reordered, lost-telemetry,
     /// restarts, rejected, holds, low-battery, link-loss, crash, wrong-tag, recipient-absent,
-    /// cancel-races, two-drones between commas.
+    /// cancel-races, two-drones, reschedules, missed-deadlines, returns between commas.
     #[arg(long, value_name = "PROFILE", default_value = "none", value_parser = Faults::parse)]
     faults: Faults,
 }

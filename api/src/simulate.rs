@@ -19,14 +19,18 @@ mod faults;
 // A mission before it is flown.
 mod script;
 mod incident;
+mod outlook;
 mod transport;
 // The same world at work.
 mod speech;
 mod fold;
 mod ears;
 mod fleet;
+mod customer;
 mod life;
 mod run;
+// What became of it.
+mod rules;
 mod verdict;
 
 use std::time::Duration;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use domain::codec::StoredEvent;
 use domain::decider::{Decider as _, Occurrence};
-use domain::delivery::{Delivery, DeliveryEvent, Failure, Phase};
+use domain::delivery::{Delivery, DeliveryEvent, Failure, Phase, ReturnReason};
 use domain::id::{DeliveryId, OperationId};
 use domain::process::Process as _;
 use domain::scheduling::{Operation, OperationEvent, OperationKind, Scheduling};
@@ -30,6 +30,8 @@ struct Life {
     delivery: Option<Delivery>,
     /// Somebody cancelled it, in time or not.
     is_called_off: bool,
+    /// Somebody wanted it back that was on its way.
+    is_asked_back: bool,
 }
 
 /// An operation, and what was written down of it that counts.
@@ -66,6 +68,13 @@ impl Accounts {
                     occurrence.event,
                     DeliveryEvent::CancellationRequested { .. } | DeliveryEvent::Cancelled
                 );
+                life.is_asked_back |= matches!(
+                    occurrence.event,
+                    DeliveryEvent::ReturnStarted {
+                        reason: ReturnReason::Requested,
+                        ..
+                    }
+                );
                 life.delivery = Delivery::evolve(life.delivery.take(), &occurrence);
             }
         }
@@ -92,8 +101,8 @@ impl Accounts {
         self.operations.len()
     }
 
-    /// Every delivery was booked once, and cancelled by one operation if it was; there are no
-    /// other operations, and none began twice.
+    /// Every delivery was booked once, and cancelled, asked back and changed by one operation
+    /// each time that it was; there are no other operations, and none began twice.
     #[track_caller]
     pub(crate) fn assert_no_operation_lost_or_doubled(&self) {
         let mut expected = BTreeMap::new();
@@ -102,6 +111,15 @@ impl Accounts {
             if life.is_called_off {
                 let kind = OperationKind::Cancel;
                 expected.insert(OperationId::of(kind, *delivery, 0), kind);
+            }
+            if life.is_asked_back {
+                let kind = OperationKind::Return;
+                expected.insert(OperationId::of(kind, *delivery, 0), kind);
+            }
+            let revisions = life.delivery.as_ref().map_or(0, Delivery::revision);
+            for revision in 1..=revisions {
+                let kind = OperationKind::Reschedule;
+                expected.insert(OperationId::of(kind, *delivery, revision), kind);
             }
         }
         for (id, kind) in &expected {
@@ -223,7 +241,8 @@ impl Run {
 }
 
 /// What a record says, as the domain reads it.
-fn occurrences<E: StoredEvent>(record: &Record) -> impl Iterator<Item = Occurrence<E>> {
+/// The events of a record.
+pub(crate) fn occurrences<E: StoredEvent>(record: &Record) -> impl Iterator<Item = Occurrence<E>> {
     record.events.iter().map(|event| {
         let decoded = E::decode(event.event_type.0, event.schema.0, &event.payload);
         let event_time = Timestamp::from_micros(event.event_time_us);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use domain::id::DeliveryId;
+use reqwest::header::{ETAG, IF_MATCH, LINK};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::Value;
 
@@ -43,6 +44,8 @@ pub(super) struct Question {
     body: Option<(&'static str, String)>,
     /// What the service knows it by when it is asked again.
     key: Option<String>,
+    /// The entity tag of what it is to change, as it was seen.
+    seen: Option<String>,
 }
 
 /// What the service answered, whether it did what was asked for or not.
@@ -50,6 +53,10 @@ pub(super) struct Question {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) body: Value,
+    /// The entity tag of what it shows.
+    pub(super) tag: Option<String>,
+    /// Where it is said what comes of what was asked for.
+    pub(super) operation: Option<String>,
     /// Whether it was asked only once: then the service cannot have done before what is asked for.
     pub(super) is_first: bool,
 }
@@ -61,6 +68,7 @@ impl Question {
             path: path.into(),
             body: None,
             key: None,
+            seen: None,
         }
     }
 
@@ -71,6 +79,20 @@ impl Question {
             path: path.into(),
             body: Some(("application/json", body.to_string())),
             key: Some(key.into()),
+            seen: None,
+        }
+    }
+
+    /// A change of what was seen under this entity tag, to be made once under this key.
+    pub(super) fn patch(
+        path: impl Into<String>,
+        body: &Value,
+        (key, seen): (String, String),
+    ) -> Self {
+        Self {
+            method: Method::PATCH,
+            seen: Some(seen),
+            ..Self::post(path, body, key)
         }
     }
 
@@ -82,6 +104,7 @@ impl Question {
             path: "/v1/drone-events".to_owned(),
             body: Some(("application/x-ndjson", lines.join("\n"))),
             key: None,
+            seen: None,
         }
     }
 }
@@ -136,11 +159,15 @@ impl Client {
             path,
             body,
             key,
+            seen,
         } = question;
         let url = self.base.join(path)?;
         let mut request = self.http.request(method.clone(), url).timeout(ANSWER_WAIT);
         if let Some(key) = key {
             request = request.header("idempotency-key", format!("\"{key}\""));
+        }
+        if let Some(seen) = seen {
+            request = request.header(IF_MATCH, seen);
         }
         if let Some((content_type, body)) = body {
             request = request
@@ -149,11 +176,23 @@ impl Client {
         }
         let response = request.send().await.with_context(|| self.silence())?;
         let status = response.status();
+        let header = |name| {
+            response
+                .headers()
+                .get(name)?
+                .to_str()
+                .ok()
+                .map(str::to_owned)
+        };
+        let (tag, link) = (header(ETAG), header(LINK));
+        let operation = link.as_deref().and_then(monitor).map(str::to_owned);
         let body = response.json().await.context("the answer is not JSON")?;
         let is_first = true;
         Ok(Answer {
             status,
             body,
+            tag,
+            operation,
             is_first,
         })
     }
@@ -266,6 +305,12 @@ pub(super) fn is_final(status: &str) -> bool {
     ["complete", "returned", "cancelled", "failed", "rejected"].contains(&status)
 }
 
+/// The address in a link to what goes on.
+fn monitor(link: &str) -> Option<&str> {
+    let (address, relation) = link.strip_prefix('<')?.split_once('>')?;
+    relation.contains("rel=\"monitor\"").then_some(address)
+}
+
 fn may_be_asked_again(status: StatusCode) -> bool {
     matches!(
         status,
@@ -318,5 +363,23 @@ mod tests {
         }
         let answered = answered.unwrap();
         assert_eq!((answered.status.as_u16(), answered.is_first), (202, false));
+    }
+
+    #[tokio::test]
+    async fn given_an_answer_that_names_an_operation_and_an_entity_tag_then_both_are_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = Client::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let named = ("key-1".to_owned(), "\"7\"".to_owned());
+        let question = Question::patch("/v1/deliveries/1", &json!({}), named);
+        let answer = "HTTP/1.1 200 -\r\ncontent-length: 2\r\netag: \"8\"\r\nlink: </v1/operations/opn_1>; rel=\"monitor\"\r\n\r\n{}";
+        let (heard, answered) = tokio::join!(hear(&listener, answer), client.ask(&question));
+        assert!(heard.starts_with("PATCH "), "{heard}");
+        assert!(
+            heard.to_lowercase().contains("if-match: \"7\"\r\n"),
+            "{heard}"
+        );
+        let answered = answered.unwrap();
+        assert_eq!(answered.operation.as_deref(), Some("/v1/operations/opn_1"));
+        assert_eq!(answered.tag.as_deref(), Some("\"8\""));
     }
 }

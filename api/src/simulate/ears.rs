@@ -32,6 +32,10 @@ pub(super) struct Request {
     pub(super) is_at_hub: bool,
     /// Where its sender is.
     pub(super) pickup: GeoPoint,
+    /// Where its recipient is.
+    pub(super) dropoff: GeoPoint,
+    /// The how-manieth time in a row that the fleet is asked.
+    pub(super) ask: u64,
 }
 
 /// What was heard of a delivery.
@@ -141,6 +145,11 @@ impl Ears {
 }
 
 impl Heard {
+    /// How many events of this type it has.
+    pub(super) fn times(&self, name: &str) -> usize {
+        self.types.iter().filter(|known| *known == name).count()
+    }
+
     fn note(&mut self, item: &Value) {
         let name = text_at("/type", item);
         let mission = || text_at("/data/mission_id", item).parse::<MissionId>().ok();
@@ -151,6 +160,8 @@ impl Heard {
                         mission,
                         is_at_hub: text_at("/data/from", item) == "hub",
                         pickup: point_at("/data/pickup", item)?,
+                        dropoff: point_at("/data/dropoff", item)?,
+                        ask: item.pointer("/data/ask").and_then(Value::as_u64)?,
                     })
                 });
                 // Asked for once more it is the same mission.
@@ -217,7 +228,8 @@ mod tests {
         let (ears, delivery) = ears();
         let mission = MissionId::from_uuid(Uuid::from_u128(9));
         let asked = json!({
-            "mission_id": mission.to_string(), "from": "hub", "pickup": {"lat": 40.5, "lon": -79.5},
+            "mission_id": mission.to_string(), "from": "hub", "ask": 2,
+            "pickup": {"lat": 40.5, "lon": -79.5}, "dropoff": {"lat": 40.6, "lon": -79.6},
         });
         for name in [
             "Created",
@@ -230,12 +242,12 @@ mod tests {
         let heard = ears.of_delivery(delivery).borrow().clone();
         assert_eq!(heard.types, ["Created"]);
         assert_eq!((heard.sequence, heard.fold.status), (1, "pending"));
-        let pickup = GeoPoint::from_degrees(40.5, -79.5).unwrap();
-        let is_at_hub = true;
         let request = Request {
             mission,
-            is_at_hub,
-            pickup,
+            is_at_hub: true,
+            pickup: GeoPoint::from_degrees(40.5, -79.5).unwrap(),
+            dropoff: GeoPoint::from_degrees(40.6, -79.6).unwrap(),
+            ask: 2,
         };
         assert_eq!(heard.requests, [request]);
         assert!(heard.unwanted.contains(&mission));

@@ -34,11 +34,17 @@ pub enum Fault {
     CancelRaces,
     /// Two drones fly for one delivery.
     TwoDrones,
+    /// The customer wants it at another time or place, and a drone has it already.
+    Reschedules,
+    /// The customer moves the deadline, and it passes.
+    MissedDeadlines,
+    /// The customer wants back what is on its way.
+    Returns,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Late,
         Self::Duplicated,
         Self::Reordered,
@@ -53,6 +59,9 @@ impl Fault {
         Self::RecipientAbsent,
         Self::CancelRaces,
         Self::TwoDrones,
+        Self::Reschedules,
+        Self::MissedDeadlines,
+        Self::Returns,
     ];
 
     /// Its name on the command line.
@@ -73,6 +82,9 @@ impl Fault {
             Self::RecipientAbsent => "recipient-absent",
             Self::CancelRaces => "cancel-races",
             Self::TwoDrones => "two-drones",
+            Self::Reschedules => "reschedules",
+            Self::MissedDeadlines => "missed-deadlines",
+            Self::Returns => "returns",
         }
     }
 
@@ -93,7 +105,10 @@ impl Fault {
             | Self::WrongTag
             | Self::RecipientAbsent
             | Self::CancelRaces
-            | Self::TwoDrones => false,
+            | Self::TwoDrones
+            | Self::Reschedules
+            | Self::MissedDeadlines
+            | Self::Returns => false,
         }
     }
 }

@@ -18,8 +18,6 @@ pub(super) struct Fold {
     is_at_hub: bool,
     /// How often its life ended without going on.
     pub(super) outcomes: u32,
-    /// How often something was recorded that cannot be.
-    pub(super) anomalies: u32,
 }
 
 impl Fold {
@@ -69,10 +67,6 @@ impl Fold {
             "Reopened" => {
                 self.outcomes = self.outcomes.saturating_sub(1);
                 known(text_at("/data/to", item)).unwrap_or(self.status)
-            }
-            "AnomalyRecorded" => {
-                self.anomalies += 1;
-                return;
             }
             _ => return,
         };
@@ -143,17 +137,9 @@ mod tests {
     }
 
     #[test]
-    fn outcomes_and_anomalies_are_counted() {
-        let once = fold(&[
-            "Created",
-            "AnomalyRecorded",
-            "DeliveryComplete",
-            "AnomalyRecorded",
-        ]);
-        assert_eq!(
-            (once.outcomes, once.anomalies, once.is_over()),
-            (1, 2, true)
-        );
+    fn outcomes_are_counted() {
+        let once = fold(&["Created", "DeliveryComplete", "AnomalyRecorded"]);
+        assert_eq!((once.outcomes, once.is_over()), (1, true));
         assert_eq!(fold(&["Failed", "Returned"]).outcomes, 2);
         let reopened = json!({"type": "Reopened", "data": {"to": "returning"}});
         let failed = json!({"type": "Failed"});

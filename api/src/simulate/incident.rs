@@ -2,9 +2,12 @@
 
 use serde_json::json;
 
+use super::city::City;
 use super::dice::{Dice, Lot};
 use super::faults::{Fault, Faults};
-use super::script::{Errand, Stage, Step, Writer};
+use super::order::Order;
+use super::outlook::Course;
+use super::script::{Change, Errand, Stage, Step, Writer};
 
 /// How often something goes wrong at all, of a thousand first attempts, and of further ones.
 const PERMILLE: (u32, u32) = (600, 250);
@@ -45,6 +48,10 @@ enum What {
     Absent(Way),
     Cancelled(Moment),
     SecondDrone,
+    /// Its customer wants it otherwise than the drone is to fly it.
+    Replanned(Change),
+    Overdue,
+    CalledBack,
     /// Its mission was taken from it, and it loads the package all the same.
     Zombie,
 }
@@ -75,8 +82,10 @@ impl Incident {
     pub(super) fn draw(lot: &Lot, errand: &Errand<'_>, faults: &Faults) -> Option<Self> {
         let mut kinds = faults.incidents();
         if errand.is_at_hub {
-            // What is wrong with a package is found out where it comes from.
-            kinds.retain(|kind| *kind != Fault::WrongTag);
+            // What is wrong with a package is found out where it comes from, and nobody can
+            // change the order any more.
+            let there = [Fault::WrongTag, Fault::Reschedules, Fault::MissedDeadlines];
+            kinds.retain(|kind| !there.contains(kind));
         }
         let delivery = lot.of_attempt(0);
         if kinds.contains(&Fault::Rejected) && delivery.dice("stubborn").happens(STUBBORN_PERMILLE)
@@ -102,6 +111,9 @@ impl Incident {
             Fault::RecipientAbsent => Self::absence(&mut dice),
             Fault::CancelRaces => Self::cancellation(&mut dice, errand),
             Fault::TwoDrones => Self::second_drone(&mut dice),
+            Fault::Reschedules => Self::replan(&mut dice),
+            Fault::MissedDeadlines => Self::at(Stage::Accept, What::Overdue),
+            Fault::Returns => Self::at(Stage::ReachDropoff, What::CalledBack),
             Fault::Late
             | Fault::Duplicated
             | Fault::Reordered
@@ -176,6 +188,13 @@ impl Incident {
         }
     }
 
+    /// Before the drone sets out: afterwards nobody can.
+    fn replan(dice: &mut Dice) -> Self {
+        let place = Change::Dropoff(City::door(dice));
+        let change = dice.pick(&[Change::Window, place]).unwrap_or(place);
+        Self::at(Stage::SetOut, What::Replanned(change))
+    }
+
     /// The kind of trouble it is.
     pub(super) const fn fault(&self) -> Fault {
         match self.what {
@@ -188,15 +207,81 @@ impl Incident {
             What::Absent(_) => Fault::RecipientAbsent,
             What::Cancelled(_) => Fault::CancelRaces,
             What::SecondDrone | What::Zombie => Fault::TwoDrones,
+            What::Replanned(_) => Fault::Reschedules,
+            What::Overdue => Fault::MissedDeadlines,
+            What::CalledBack => Fault::Returns,
         }
     }
 
-    /// Whether a fact of it cannot fit the delivery.
-    pub(super) const fn is_odd(&self) -> bool {
-        matches!(
-            self.what,
-            What::SecondDrone | What::Zombie | What::Cancelled(Moment::BeforeAssignment)
-        )
+    /// The anomaly, if a fact of it cannot fit the delivery.
+    pub(super) const fn anomaly(&self) -> Option<&'static str> {
+        match self.what {
+            What::SecondDrone | What::Cancelled(Moment::BeforeAssignment) => Some("wrong_status"),
+            What::Zombie => Some("two_drones"),
+            What::Refused(_)
+            | What::Hold(_)
+            | What::BatteryLow
+            | What::Charges
+            | What::TurnsBack
+            | What::LinkBlinks
+            | What::LinkLost
+            | What::Wrecked(_)
+            | What::WrongTag
+            | What::Absent(_)
+            | What::Cancelled(Moment::InTime | Moment::AtLoading | Moment::TooLate)
+            | What::Replanned(_)
+            | What::Overdue
+            | What::CalledBack => None,
+        }
+    }
+
+    /// How the mission comes out.
+    pub(super) fn course(&self, order: &Order) -> Course {
+        let has_package = self.stage > Stage::Load;
+        match self.what {
+            What::Refused(_) => Course::Refused,
+            What::TurnsBack if has_package => Course::LeftAtHub,
+            What::Wrecked(_) if has_package => Course::Wrecked,
+            What::TurnsBack | What::Wrecked(_) | What::Zombie | What::Replanned(_) => {
+                Course::NotFetched
+            }
+            What::WrongTag => Course::WrongPackage,
+            What::Absent(Way::ToHub) if order.is_held => Course::LeftAtHub,
+            What::Absent(_) | What::CalledBack => Course::BroughtBack,
+            What::Cancelled(Moment::BeforeAssignment | Moment::InTime) => Course::CalledOff,
+            What::Cancelled(Moment::AtLoading) if !order.goes_on => Course::BroughtBack,
+            What::Cancelled(Moment::AtLoading | Moment::TooLate)
+            | What::Hold(_)
+            | What::BatteryLow
+            | What::Charges
+            | What::LinkBlinks
+            | What::LinkLost
+            | What::SecondDrone
+            | What::Overdue => Course::Delivered,
+        }
+    }
+
+    /// Types of events that it cannot but leave, beside those of the mission's course.
+    pub(super) const fn leaves(&self) -> &'static [&'static str] {
+        match self.what {
+            What::Hold(_) | What::Charges | What::LinkLost => &["ConditionChanged"],
+            What::Cancelled(Moment::AtLoading) => {
+                &["CancellationRequested", "CancellationRejected"]
+            }
+            What::Replanned(_) => &["Rescheduled"],
+            What::Overdue => &["Rescheduled", "DeadlineMissed"],
+            What::Refused(_)
+            | What::BatteryLow
+            | What::TurnsBack
+            | What::LinkBlinks
+            | What::Wrecked(_)
+            | What::WrongTag
+            | What::Absent(_)
+            | What::Cancelled(Moment::BeforeAssignment | Moment::InTime | Moment::TooLate)
+            | What::SecondDrone
+            | What::CalledBack
+            | What::Zombie => &[],
+        }
     }
 
     /// Whether the drone takes the package before it hears that it should not.
@@ -247,6 +332,13 @@ impl Incident {
             What::Absent(way) => return bring_back(writer, way),
             What::Cancelled(moment) => return cancel(writer, moment),
             What::SecondDrone => writer.steps.push(Step::SecondDrone),
+            What::Overdue => writer.steps.push(Step::Change(Change::Deadline)),
+            What::Replanned(change) => {
+                writer.steps.push(Step::Change(change));
+                writer.stand_down();
+                return Struck::Ended;
+            }
+            What::CalledBack => return call_back(writer),
             What::Zombie => {
                 let tag = writer.errand.order.tag.clone();
                 writer.tell_together([
@@ -302,6 +394,16 @@ fn bring_back(writer: &mut Writer<'_>, way: Way) -> Struck {
     writer.fly(place);
     let tag = writer.errand.order.tag.clone();
     writer.tell("returned", json!({"to": to, "tag": tag}));
+    writer.go_home();
+    Struck::Ended
+}
+
+fn call_back(writer: &mut Writer<'_>) -> Struck {
+    writer.steps.push(Step::AskBack);
+    writer.steps.push(Step::AwaitStandDown);
+    writer.fly(writer.errand.order.pickup);
+    let tag = writer.errand.order.tag.clone();
+    writer.tell("returned", json!({"to": "sender", "tag": tag}));
     writer.go_home();
     Struck::Ended
 }

@@ -7,20 +7,23 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use domain::geo::GeoPoint;
 use domain::id::DeliveryId;
-use reqwest::StatusCode;
+use domain::time::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinSet;
 
 use super::Speed;
 use super::city::{City, on_the_way};
-use super::client::{Client, Question, text_at};
+use super::client::{Client, Question};
+use super::customer::{Asked, Customer, book};
 use super::dice::Dice;
 use super::ears::{Ears, Heard, Request};
 use super::faults::{Fault, Faults};
 use super::fleet::{Accepted, Fleet, Reports};
 use super::order::Order;
-use super::script::{Errand, Script, Step, Telling, script};
+use super::outlook::Flown;
+use super::script::{Change, Errand, Script, Step, Telling, script};
+use crate::environment::Environment;
 
 /// How long the service may take for whatever is waited for.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -43,19 +46,30 @@ pub(super) struct World {
     pub(super) seed: u64,
     pub(super) faults: Faults,
     pub(super) speed: Speed,
+    pub(super) environment: Environment,
+}
+
+impl World {
+    /// What a clock shows.
+    pub(super) fn now(&self) -> Timestamp {
+        let now = Timestamp::from_micros(self.environment.now_us());
+        now.expect("the clock of a machine shows a year before 10000")
+    }
 }
 
 /// What became of a delivery, as its customer and its drones saw it.
 #[derive(Clone, Debug)]
 pub(super) struct Lived {
-    pub(super) external_id: String,
+    pub(super) order: Order,
     /// If it could be ordered.
     pub(super) delivery: Option<DeliveryId>,
     pub(super) heard: Heard,
     /// What went wrong in its missions.
     pub(super) faults: BTreeSet<Fault>,
-    /// Something went wrong that cannot but be recorded as an anomaly.
-    pub(super) is_odd: bool,
+    /// Its missions, in order.
+    pub(super) flown: Vec<Flown>,
+    /// What its customer asked for.
+    pub(super) asked: Vec<Asked>,
     /// Why it was not seen to its end.
     pub(super) trouble: Option<String>,
 }
@@ -64,11 +78,12 @@ pub(super) struct Lived {
 pub(super) async fn live(world: Arc<World>, number: u32, user: String) -> Lived {
     let order = Order::draw(world.seed, number);
     let mut lived = Lived {
-        external_id: order.external_id.clone(),
+        order: order.clone(),
         delivery: None,
         heard: Heard::default(),
         faults: BTreeSet::new(),
-        is_odd: false,
+        flown: Vec::new(),
+        asked: Vec::new(),
         trouble: None,
     };
     if let Err(error) = see_through(&world, &order, &user, &mut lived).await {
@@ -83,8 +98,9 @@ async fn see_through(
     user: &str,
     lived: &mut Lived,
 ) -> anyhow::Result<()> {
-    let delivery = book(world, order, user).await?;
+    let (delivery, booking) = book(world, order, user).await?;
     lived.delivery = Some(delivery);
+    lived.asked.push(booking);
     let mut heard = world.ears.of_delivery(delivery);
     let mut on_their_way_home = JoinSet::new();
     let mut flown = 0;
@@ -103,9 +119,15 @@ async fn see_through(
         let errand = (delivery, order, request);
         let (mut flight, script) = Flight::prepare(world, errand, (flown, heard.clone()))?;
         lived.faults.extend(&script.faults);
-        lived.is_odd |= script.is_odd;
+        lived.flown.push(Flown {
+            course: script.course,
+            ask: request.ask,
+            leaves: script.leaves.to_vec(),
+            anomaly: script.anomaly,
+        });
         let mut steps = script.steps.into_iter();
         let flying = flight.fly(&mut steps).await;
+        lived.asked.append(&mut flight.asked);
         if flying.is_ok() {
             on_their_way_home.spawn(async move { flight.fly(&mut steps).await });
         }
@@ -137,20 +159,6 @@ async fn sequence_of(client: &Client, delivery: DeliveryId) -> anyhow::Result<u6
         .with_context(|| format!("a delivery without a sequence: {body}"))
 }
 
-/// Orders a delivery. Sent again, the order is the same one by its key; in another run it is by
-/// its name.
-async fn book(world: &World, order: &Order, user: &str) -> anyhow::Result<DeliveryId> {
-    let key = format!("{}-{}-order", world.run, order.external_id);
-    let question = Question::post("/v1/deliveries", &order.to_json(user), key);
-    let answer = world.client.ask(&question).await?;
-    if answer.status == StatusCode::OK && answer.is_first {
-        bail!("it was ordered before: give another --seed, or a service without it");
-    }
-    let body = answer.success().context("it could not be ordered")?;
-    let id = text_at("/id", &body).parse();
-    id.context("the service named no delivery")
-}
-
 /// Waits until something was heard.
 async fn wait_for(
     heard: &mut watch::Receiver<Heard>,
@@ -171,6 +179,8 @@ struct Flight {
     accepted: Accepted,
     heard: watch::Receiver<Heard>,
     lost: (Dice, u32),
+    /// What the customer asked for meanwhile.
+    asked: Vec<Asked>,
     /// Whether it lets itself be called off although its script says nothing of it.
     obeys: bool,
     has_package: bool,
@@ -192,6 +202,7 @@ impl Flight {
         let errand = Errand {
             order,
             pickup: if is_at_hub { hub } else { request.pickup },
+            dropoff: request.dropoff,
             is_at_hub,
             base: accepted.drone.base,
             hub,
@@ -205,6 +216,7 @@ impl Flight {
             accepted,
             heard,
             lost: (lot.dice("reports"), script.reports_lost_permille),
+            asked: Vec::new(),
             obeys,
             has_package: false,
             turn: None,
@@ -250,7 +262,15 @@ impl Flight {
                 self.world.client.tell([&kept_back]).await?;
             }
             Step::Restart => self.accepted.restart().await,
-            Step::Cancel { is_taken } => self.cancel(*is_taken).await?,
+            Step::Cancel { is_taken } => {
+                let asked = self.customer().cancel(*is_taken).await?;
+                self.asked.extend(asked);
+            }
+            Step::Change(change) => self.change(*change).await?,
+            Step::AskBack => {
+                let asked = self.customer().ask_back().await?;
+                self.asked.push(asked);
+            }
             Step::AwaitStandDown => {
                 let mission = self.accepted.mission;
                 self.await_stand_down(mission).await?;
@@ -282,22 +302,24 @@ impl Flight {
         wait_for(&mut self.heard, what, |heard| heard.sequence > before).await
     }
 
-    async fn cancel(&self, is_taken: bool) -> anyhow::Result<()> {
-        let path = format!("/v1/deliveries/{}/cancel", self.delivery);
-        // A mission has one cancellation at the most.
-        let key = format!("{}-{}-cancel", self.world.run, self.accepted.mission);
-        let question = Question::post(path, &json!({"reason": "customer_request"}), key);
-        let answer = self.world.client.ask(&question).await?;
-        let expected = if is_taken {
-            StatusCode::ACCEPTED
-        } else {
-            StatusCode::CONFLICT
-        };
-        if answer.status != expected {
-            let (status, body) = (answer.status, answer.body);
-            bail!("cancelling was answered {status}, not {expected}: {body}");
+    async fn change(&mut self, change: Change) -> anyhow::Result<()> {
+        let missed = |heard: &Heard| heard.times("DeadlineMissed");
+        let before = missed(&self.heard.borrow());
+        let asked = self.customer().change(change).await?;
+        self.asked.push(asked);
+        if change == Change::Deadline {
+            let what = "the deadline to be missed";
+            wait_for(&mut self.heard, what, |heard| missed(heard) > before).await?;
         }
         Ok(())
+    }
+
+    fn customer(&self) -> Customer<'_> {
+        Customer {
+            world: &self.world,
+            delivery: self.delivery,
+            key: format!("{}-{}", self.world.run, self.accepted.mission),
+        }
     }
 
     async fn await_stand_down(&mut self, mission: domain::id::MissionId) -> anyhow::Result<()> {
@@ -311,10 +333,11 @@ impl Flight {
     async fn send_second_drone(&mut self) -> anyhow::Result<()> {
         let mission = uuid::Uuid::new_v5(&self.accepted.mission.uuid(), b"second drone");
         let mission = domain::id::MissionId::from_uuid(mission);
-        let drone = Some(&*self.accepted.drone);
-        let Some(second) = self.world.fleet.accept((mission, self.delivery), drone) else {
-            return Ok(());
-        };
+        let (fleet, asked) = (&self.world.fleet, (mission, self.delivery));
+        let other = fleet.accept(asked, Some(&*self.accepted.drone));
+        // In a fleet of one it is told to do both.
+        let second = other.or_else(|| fleet.accept(asked, None));
+        let second = second.context("a fleet without drones flies nothing")?;
         let base = second.drone.base;
         let before = sequence_of(&self.world.client, self.delivery).await?;
         let assigned = Telling::alone("mission_assigned", json!({}), base);

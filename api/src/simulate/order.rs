@@ -1,10 +1,15 @@
 //! What a simulated customer orders.
 
 use domain::geo::GeoPoint;
+use domain::time::{DurationMs, Timestamp};
 use serde_json::{Value, json};
 
 use super::city::City;
-use super::dice::Lot;
+use super::dice::{Dice, Lot};
+
+/// How long a package may be fetched, and how soon it has to come, hours: nothing of it is over
+/// before the simulation is, unless the customer changes it.
+const HOURS: (i32, i32) = (24, 72);
 
 /// How many deliveries a customer orders.
 const ORDERS_EACH: u32 = 10;
@@ -26,6 +31,10 @@ pub(super) struct Order {
     pub(super) is_held: bool,
     /// Whether a package goes on that was picked up while being cancelled.
     pub(super) goes_on: bool,
+    /// For how long it may be fetched, if that is said, hours.
+    pub(super) window_h: Option<u32>,
+    /// How soon it has to come, if that is said, hours.
+    pub(super) deadline_h: Option<u32>,
 }
 
 impl Order {
@@ -45,6 +54,8 @@ impl Order {
             expedited: dice.happens(100),
             is_held: dice.happens(300),
             goes_on: dice.happens(500),
+            window_h: hours(&mut dice),
+            deadline_h: hours(&mut dice),
             external_id: lot.external_id,
         }
     }
@@ -63,8 +74,8 @@ impl Order {
         }
     }
 
-    /// What is posted.
-    pub(super) fn to_json(&self, user: &str) -> Value {
+    /// What is posted at a moment.
+    pub(super) fn to_json(&self, user: &str, now: Timestamp) -> Value {
         let place =
             |point: GeoPoint| json!({"lat": point.lat_degrees(), "lon": point.lon_degrees()});
         json!({
@@ -73,12 +84,30 @@ impl Order {
             "pickup": place(self.pickup),
             "dropoff": place(self.dropoff),
             "package": {"tag": self.tag, "size": "small", "mass_g": self.mass_g},
+            "pickup_window": self.window_h.map(|hours| window(now, hours)),
+            "deliver_by": self.deadline_h.map(|hours| after(now, hours).to_string()),
             "confirmation": self.confirmation.unwrap_or("none"),
             "expedited": self.expedited,
             "on_undeliverable": if self.is_held { "hold" } else { "return" },
             "on_cancel_after_pickup": if self.goes_on { "continue" } else { "return" },
         })
     }
+}
+
+/// From a moment on, for so many hours.
+pub(super) fn window(now: Timestamp, hours: u32) -> Value {
+    json!({"not_before": now.to_string(), "not_after": after(now, hours).to_string()})
+}
+
+fn after(now: Timestamp, hours: u32) -> Timestamp {
+    now.plus(DurationMs::from_seconds(hours * 60 * 60))
+}
+
+fn hours(dice: &mut Dice) -> Option<u32> {
+    let is_said = dice.happens(300);
+    let (least, most) = HOURS;
+    let hours = dice.between(least, most).unsigned_abs();
+    is_said.then_some(hours)
 }
 
 fn lot(seed: u64, number: u32) -> Lot {
@@ -107,5 +136,7 @@ mod tests {
         }
         assert!(orders.iter().any(|order| order.confirmation.is_some()));
         assert!(orders.iter().any(|order| order.confirmation.is_none()));
+        assert!(orders.iter().any(|order| order.window_h.is_some()));
+        assert!(orders.iter().any(|order| order.deadline_h.is_some()));
     }
 }

@@ -81,6 +81,7 @@ pub async fn simulate(
         seed: simulation.seed,
         faults: simulation.faults.clone(),
         speed: simulation.speed,
+        environment: environment.clone(),
         client: client.clone(),
     });
     progress.set_length(u64::from(simulation.deliveries));

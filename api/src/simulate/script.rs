@@ -12,6 +12,7 @@ use super::dice::Lot;
 use super::faults::{Fault, Faults};
 use super::incident::{Incident, Struck};
 use super::order::Order;
+use super::outlook::Course;
 use super::transport::told_badly;
 
 /// What a mission is about.
@@ -20,6 +21,8 @@ pub(super) struct Errand<'a> {
     pub(super) order: &'a Order,
     /// Where the package is fetched this time.
     pub(super) pickup: GeoPoint,
+    /// Where it is brought this time.
+    pub(super) dropoff: GeoPoint,
     /// Whether it is at a hub: nobody can cancel any more.
     pub(super) is_at_hub: bool,
     /// Where the drone is at home.
@@ -47,6 +50,17 @@ pub(super) struct Telling {
     pub(super) again: bool,
 }
 
+/// What a customer wants otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It may be fetched for longer.
+    Window,
+    /// It is wanted elsewhere.
+    Dropoff(GeoPoint),
+    /// It is wanted so soon that it comes too late.
+    Deadline,
+}
+
 /// One step of a mission.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Step {
@@ -72,6 +86,10 @@ pub(super) enum Step {
         /// Whether that is still possible.
         is_taken: bool,
     },
+    /// The customer changes the order, and has the answer. A deadline passes before it goes on.
+    Change(Change),
+    /// The customer wants the package back, and has the answer.
+    AskBack,
     /// The drone waits until it is told that the mission is not wanted.
     AwaitStandDown,
     /// The drone waits until the delivery shows this condition.
@@ -95,6 +113,8 @@ impl Step {
             | Self::Stay { .. }
             | Self::Restart
             | Self::Cancel { .. }
+            | Self::Change(_)
+            | Self::AskBack
             | Self::AwaitStandDown
             | Self::AwaitCondition(_)
             | Self::SecondDrone => None,
@@ -110,8 +130,12 @@ pub(super) struct Script {
     pub(super) faults: Vec<Fault>,
     /// Reports of positions that do not arrive, of a thousand.
     pub(super) reports_lost_permille: u32,
-    /// What goes wrong cannot but be recorded as an anomaly.
-    pub(super) is_odd: bool,
+    /// How it comes out.
+    pub(super) course: Course,
+    /// Types of events that what goes wrong cannot but leave.
+    pub(super) leaves: &'static [&'static str],
+    /// What goes wrong cannot but be recorded as this anomaly.
+    pub(super) anomaly: Option<&'static str>,
     /// The drone has already taken the package when it hears that the mission is not wanted.
     pub(super) hears_too_late: bool,
 }
@@ -167,7 +191,11 @@ pub(super) fn script(lot: &Lot, errand: &Errand<'_>, faults: &Faults) -> Script 
         steps,
         faults: struck,
         reports_lost_permille,
-        is_odd: incident.as_ref().is_some_and(Incident::is_odd),
+        course: incident
+            .as_ref()
+            .map_or(Course::Delivered, |it| it.course(errand.order)),
+        leaves: incident.as_ref().map_or(&[], Incident::leaves),
+        anomaly: incident.as_ref().and_then(Incident::anomaly),
         hears_too_late: incident.as_ref().is_some_and(Incident::hears_too_late),
     }
 }
@@ -210,7 +238,7 @@ impl<'a> Writer<'a> {
             }
             Stage::SetOutForDropoff => self.tell("departed", json!({"leg": "dropoff"})),
             Stage::ReachDropoff => {
-                self.fly(self.errand.order.dropoff);
+                self.fly(self.errand.dropoff);
                 self.tell("arrived", json!({"at": "dropoff"}));
             }
             Stage::HandOver => self.hand_over(),
@@ -262,7 +290,7 @@ impl<'a> Writer<'a> {
     pub(super) fn fly_half(&mut self, stage: Stage) {
         let to = match stage {
             Stage::ReachPickup => self.errand.pickup,
-            Stage::ReachDropoff => self.errand.order.dropoff,
+            Stage::ReachDropoff => self.errand.dropoff,
             Stage::Accept
             | Stage::SetOut
             | Stage::Load

@@ -67,6 +67,8 @@ fn tellings(steps: &mut [Step]) -> impl Iterator<Item = &mut Telling> {
         | Step::Stay { .. }
         | Step::Restart
         | Step::Cancel { .. }
+        | Step::Change(_)
+        | Step::AskBack
         | Step::AwaitStandDown
         | Step::AwaitCondition(_)
         | Step::SecondDrone => None,

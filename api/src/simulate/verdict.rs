@@ -2,23 +2,44 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
+use domain::id::DeliveryId;
 use serde_json::Value;
 
 use super::client::{Client, Question, text_at};
+use super::customer::Asked;
 use super::fold::Fold;
 use super::life::Lived;
+use super::order::Order;
+use super::outlook::{End, Outlook};
+use super::rules;
 
 /// How many findings are shown.
 const FINDINGS_SHOWN_MAX: usize = 20;
+
+/// How long what was asked for may go on after its delivery's life is over.
+const OPERATION_WAIT: Duration = Duration::from_mins(2);
+
+/// How often it is asked for meanwhile.
+const OPERATION_EVERY: Duration = Duration::from_millis(100);
 
 /// A delivery, what became of it, and what is wrong with that.
 #[derive(Clone, Debug)]
 pub(super) struct Judged {
     lived: Lived,
-    status: String,
-    types: Vec<String>,
+    shown: Shown,
     findings: Vec<String>,
+}
+
+/// What the service shows of a delivery.
+#[derive(Clone, Debug, Default)]
+struct Shown {
+    status: String,
+    /// Its history, in order.
+    items: Vec<Value>,
+    /// What its customer asked for: the kind, and what came of it.
+    operations: Vec<(&'static str, String)>,
 }
 
 /// What a simulation came to.
@@ -29,70 +50,168 @@ pub struct Report {
 
 /// Asks the service what became of a delivery, and holds it against what was seen.
 pub(super) async fn judge(client: &Client, lived: Lived) -> Judged {
-    let mut judged = Judged {
-        status: String::new(),
-        types: lived.heard.types.clone(),
-        findings: lived.trouble.iter().cloned().collect(),
-        lived,
+    let mut findings: Vec<_> = lived.trouble.iter().cloned().collect();
+    let shown = match lived.delivery {
+        Some(delivery) => match Shown::read(client, delivery, &lived.asked).await {
+            Ok(shown) => {
+                findings.extend(shown.faults(&lived));
+                shown
+            }
+            Err(error) => {
+                findings.push(format!("{error:#}"));
+                Shown::default()
+            }
+        },
+        None => Shown::default(),
     };
-    if let Err(error) = judged.ask(client).await {
-        judged.findings.push(format!("{error:#}"));
+    Judged {
+        lived,
+        shown,
+        findings,
     }
-    judged
 }
 
-impl Judged {
-    async fn ask(&mut self, client: &Client) -> anyhow::Result<()> {
-        let Some(id) = self.lived.delivery else {
-            return Ok(());
-        };
+impl Shown {
+    async fn read(client: &Client, id: DeliveryId, asked: &[Asked]) -> anyhow::Result<Self> {
         let get = async |path: String| client.ask(&Question::get(path)).await?.success();
+        let mut operations = Vec::new();
+        // What they come to may follow the end.
+        for asked in asked {
+            operations.push((asked.kind, outcome_of(client, asked).await?));
+        }
         let delivery = get(format!("/v1/deliveries/{id}")).await?;
         let history = get(format!("/v1/deliveries/{id}/history")).await?;
-        text_at("/status", &delivery).clone_into(&mut self.status);
-        let mut items: Vec<_> = match history.pointer("/items").and_then(Value::as_array) {
-            Some(items) => items.iter().collect(),
-            None => Vec::new(),
-        };
+        let items = history.pointer("/items").and_then(Value::as_array);
+        let mut items = items.cloned().unwrap_or_default();
         items.sort_by_key(|item| item.get("sequence").and_then(Value::as_u64));
-        self.types = items
-            .iter()
-            .map(|item| text_at("/type", item).to_owned())
-            .collect();
-        self.compare(&Fold::of(items));
-        Ok(())
+        Ok(Self {
+            status: text_at("/status", &delivery).to_owned(),
+            items,
+            operations,
+        })
     }
 
-    /// Holds what the service says against the fold of the history that it shows.
-    fn compare(&mut self, fold: &Fold) {
-        let Self {
-            lived,
-            status,
-            types,
-            findings,
-        } = self;
+    fn types(&self) -> Vec<&str> {
+        let items = self.items.iter();
+        items.map(|item| text_at("/type", item)).collect()
+    }
+
+    /// Everything that is wrong with it after such a life.
+    fn faults(&self, lived: &Lived) -> Vec<String> {
+        let mut faults = self.faults_of_its_history(&lived.order);
+        if lived.trouble.is_none() {
+            if lived.heard.types != self.types() {
+                faults.push("the feed and its history tell of it differently".to_owned());
+            }
+            faults.extend(self.surprises(&Outlook::of(&lived.flown)));
+        }
+        faults.extend(self.operations.iter().filter_map(|(kind, outcome)| {
+            let expected = self.outcome_expected(kind);
+            (outcome != expected)
+                .then(|| format!("the operation {kind} is {outcome}, not {expected}"))
+        }));
+        faults
+    }
+
+    /// What would be wrong whatever happened to it.
+    fn faults_of_its_history(&self, order: &Order) -> Vec<String> {
+        let (fold, status) = (Fold::of(&self.items), &self.status);
+        let mut faults = rules::broken(&self.items, order.confirmation);
         if !fold.is_over() {
-            findings.push(format!("it has come to no outcome: it is {status}"));
+            faults.push(format!("it has come to no outcome: it is {status}"));
         }
         if fold.outcomes > 1 {
-            findings.push(format!("it has {} outcomes", fold.outcomes));
+            faults.push(format!("it has {} outcomes", fold.outcomes));
         }
         if fold.status != status {
             let folded = fold.status;
-            findings.push(format!("it is {status}, and its history says {folded}"));
+            faults.push(format!("it is {status}, and its history says {folded}"));
         }
-        if lived.trouble.is_none() && lived.heard.types != *types {
-            findings.push("the feed and its history tell of it differently".to_owned());
-        }
-        if fold.anomalies > 0 && !lived.is_odd {
-            findings.push("an anomaly was recorded that nothing explains".to_owned());
-        }
+        faults
     }
 
+    /// What does not follow from what happened to it.
+    fn surprises(&self, outlook: &Outlook) -> Vec<String> {
+        let mut surprises = Vec::new();
+        let (types, status) = (self.types(), self.status.as_str());
+        match outlook.end {
+            Some(end) if end.status != status => {
+                surprises.push(format!("it should be {}, and is {status}", end.status));
+            }
+            Some(End { reason, .. }) if reason.is_some() && reason != self.reason() => {
+                let told = self.reason();
+                surprises.push(format!("it is {status} for {told:?}, not {reason:?}"));
+            }
+            Some(_) => {}
+            None => surprises.push(format!("it is {status}, and a drone should have come")),
+        }
+        if outlook.has_surplus {
+            surprises.push("a drone was asked for after its life was over".to_owned());
+        }
+        let missing = outlook.leaves.iter().filter(|name| !types.contains(name));
+        surprises.extend(missing.map(|name| format!("its history has no {name}")));
+        let mut anomalies: Vec<_> = self
+            .items
+            .iter()
+            .filter(|item| text_at("/type", item) == "AnomalyRecorded")
+            .map(|item| text_at("/data/why", item))
+            .collect();
+        anomalies.sort_unstable();
+        if anomalies != outlook.anomalies {
+            let expected = &outlook.anomalies;
+            surprises.push(format!("its anomalies are {anomalies:?}, not {expected:?}"));
+        }
+        surprises
+    }
+
+    /// The reason that its end gives.
+    fn reason(&self) -> Option<&str> {
+        let ends = ["Failed", "Rejected"];
+        let mut items = self.items.iter().rev();
+        let end = items.find(|item| ends.contains(&text_at("/type", item)))?;
+        Some(text_at("/data/reason", end))
+    }
+
+    /// What an operation of this kind comes to with such an end.
+    fn outcome_expected(&self, kind: &str) -> &'static str {
+        let is_so = match kind {
+            // A booking stands from then on, whatever becomes of the delivery.
+            "schedule" if !self.types().contains(&"Scheduled") => {
+                return if self.status == "cancelled" {
+                    "cancelled"
+                } else {
+                    "failed"
+                };
+            }
+            "cancel" => self.status == "cancelled",
+            "return" => self.status == "returned",
+            _ => true,
+        };
+        if is_so { "succeeded" } else { "failed" }
+    }
+}
+
+/// What came of what was asked for, or how it goes on if it does not come to an end.
+async fn outcome_of(client: &Client, asked: &Asked) -> anyhow::Result<String> {
+    let question = Question::get(&asked.path);
+    let asks = OPERATION_WAIT.as_millis() / OPERATION_EVERY.as_millis();
+    let mut status = String::new();
+    for _ in 0..asks {
+        let operation = client.ask(&question).await?.success()?;
+        text_at("/status", &operation).clone_into(&mut status);
+        if !["pending", "running", "compensating"].contains(&status.as_str()) {
+            break;
+        }
+        tokio::time::sleep(OPERATION_EVERY).await;
+    }
+    Ok(status)
+}
+
+impl Judged {
     /// One line that tells of its life: two runs of a seed give the same.
     fn line(&self) -> String {
-        let Self { status, types, .. } = self;
-        format!("{} {status} {}", self.lived.external_id, types.join(","))
+        let (status, types) = (&self.shown.status, self.shown.types().join(","));
+        format!("{} {status} {types}", self.lived.order.external_id)
     }
 }
 
@@ -100,7 +219,7 @@ impl Report {
     pub(super) fn of(mut deliveries: Vec<Judged>) -> Self {
         // By number: names of one length are ordered as their numbers are.
         deliveries.sort_by_key(|judged| {
-            let name = judged.lived.external_id.clone();
+            let name = judged.lived.order.external_id.clone();
             (name.len(), name)
         });
         Self { deliveries }
@@ -136,7 +255,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut outcomes: BTreeMap<&str, usize> = BTreeMap::new();
         for judged in &self.deliveries {
-            let status = judged.status.as_str();
+            let status = judged.shown.status.as_str();
             let status = if status.is_empty() { "none" } else { status };
             *outcomes.entry(status).or_default() += 1;
         }
@@ -155,7 +274,7 @@ impl fmt::Display for Report {
             }
         }
         let found = self.deliveries.iter().flat_map(|judged| {
-            let name = &judged.lived.external_id;
+            let name = &judged.lived.order.external_id;
             judged.findings.iter().map(move |finding| (name, finding))
         });
         for (name, finding) in found.clone().take(FINDINGS_SHOWN_MAX) {
@@ -170,3 +289,6 @@ impl fmt::Display for Report {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

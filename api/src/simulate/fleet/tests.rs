@@ -97,6 +97,7 @@ async fn whatever_a_drone_says_in_any_trouble_is_taken_by_the_service() {
         let errand = Errand {
             order: &order,
             pickup: order.pickup,
+            dropoff: order.dropoff,
             is_at_hub: false,
             base: drone.drone.base,
             hub: City::of(1).hub(),
@@ -112,6 +113,8 @@ async fn whatever_a_drone_says_in_any_trouble_is_taken_by_the_service() {
                 | Step::Stay { .. }
                 | Step::Restart
                 | Step::Cancel { .. }
+                | Step::Change(_)
+                | Step::AskBack
                 | Step::AwaitStandDown
                 | Step::AwaitCondition(_)
                 | Step::SecondDrone => continue,

@@ -14,6 +14,7 @@ fn script_of(seed: u64, number: u32, attempt: u32, faults: &Faults) -> Script {
     let errand = Errand {
         order: &order,
         pickup: order.pickup,
+        dropoff: order.dropoff,
         is_at_hub: attempt > 2,
         base: city.base(number),
         hub: city.hub(),
@@ -49,7 +50,8 @@ proptest! {
         prop_assert!(answer == "mission_assigned" || answer == "mission_rejected");
         if let Some(turn) = script.steps.iter().position(|step| *step == Step::AwaitTurn) {
             let before = &script.steps[..turn];
-            prop_assert!(before.iter().all(|step| matches!(step, Step::Tell(_))), "{before:?}");
+            let is_answer = |step: &Step| matches!(step, Step::Tell(_) | Step::Change(_));
+            prop_assert!(before.iter().all(is_answer), "{before:?}");
         }
     }
 
@@ -70,7 +72,8 @@ proptest! {
 fn without_faults_every_mission_goes_well() {
     for number in 0..50 {
         let script = script_of(1, number, 1, &Faults::default());
-        assert_eq!((script.faults.len(), script.is_odd), (0, false));
+        assert_eq!((script.faults.len(), script.anomaly), (0, None));
+        assert_eq!(script.course, Course::Delivered);
         let mut kinds = kinds(&script);
         kinds.retain(|kind| *kind != "recipient_verified");
         let expected = [
