@@ -2,18 +2,37 @@
 //!
 //! `AIRPOST_MUTATIONS` says how many there are; without it ten thousand.
 
-use serde_json::{Value, json};
-use tests::{Chance, Recording};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
 
+use domain::session::{Session, SessionEvent};
+use domain::stream::Category;
+use eventstore::{JournalReader, Position};
+use serde_json::{Value, json};
+use tests::{Chance, Client, Recording, poll_until, tally};
+
+use crate::accounts::occurrences;
 use crate::scene::{
-    Order, Taken, airpost, at, list, number_from, report, scratch_in_memory, seeded, text, verify,
+    Order, Taken, airpost, facts_of, list, number_from, report, scratch_in_memory, seeded, text,
+    verify, with,
 };
 
 /// How many lines without being told otherwise.
 const LINES_USUAL: u64 = 10_000;
 
-/// Lines in one request.
-const LINES_AT_ONCE: u64 = 200;
+/// Flights in one request: some hundred lines.
+const FLIGHTS_AT_ONCE: u64 = 20;
+
+/// Flights for one delivery, one after the other: also such as come too late, or beside another.
+const FLIGHTS_EACH: u64 = 4;
+
+/// How often an event is changed, of a thousand: seldom enough that those after it still count.
+const CHANGED_PERMILLE: u16 = 300;
+
+/// How long missing facts may be waited for after the last request.
+const SETTLED_SOON: Duration = Duration::from_mins(2);
 
 /// Values that a member may suddenly have.
 fn odd_value(chance: &mut Chance) -> Value {
@@ -62,9 +81,11 @@ fn change(value: &mut Value, chance: &mut Chance) {
     }
 }
 
-/// A line that may have been an event.
-fn line(corpus: &[Value], chance: &mut Chance) -> Vec<u8> {
-    let mut event = pick(corpus, chance).clone();
+/// A line that was an event.
+fn line(mut event: Value, chance: &mut Chance) -> Vec<u8> {
+    if !chance.happens(CHANGED_PERMILLE) {
+        return event.to_string().into_bytes();
+    }
     for _ in 0..chance.below(4) {
         change(&mut event, chance);
     }
@@ -92,10 +113,9 @@ fn line(corpus: &[Value], chance: &mut Chance) -> Vec<u8> {
     bytes
 }
 
-/// Events of every kind, of missions of their own.
-fn corpus(order: &Order, chance: &mut Chance) -> Vec<Value> {
-    let mut events = order.events();
-    let kinds = [
+/// What drones say that have trouble, and what nobody knows.
+fn odd_kinds() -> Vec<(&'static str, Value)> {
+    vec![
         ("mission_rejected", json!({"reason": "weather"})),
         (
             "mission_aborted",
@@ -122,20 +142,142 @@ fn corpus(order: &Order, chance: &mut Chance) -> Vec<Value> {
             json!({"outcome": "landed_home", "payload_on_board": true}),
         ),
         ("no_such_kind", json!({"what": 1})),
-    ];
-    for (number, (kind, members)) in (100_u64..).zip(kinds) {
-        let drone = format!("odd-{:04x}", chance.below(1 << 16));
+    ]
+}
+
+/// The facts of a flight for a delivery, by a drone and in a mission and a session of its own, with
+/// some among them that do not belong there.
+fn flight(order: &Order, chance: &mut Chance) -> Vec<Value> {
+    let mission = Order::mission(&order.id, &order.request, chance);
+    let mut facts = facts_of(order.flight.events(&mission));
+    let odd = odd_kinds();
+    for _ in 0..chance.below(4) {
+        let (kind, members) = pick(&odd, chance);
+        let place = usize::try_from(chance.below(facts.len() as u64)).expect("a place");
+        let mut fact = facts.get(place).expect("it is one of them").clone();
         let mut data = json!({
-            "drone_id": drone, "mission_id": order.mission.mission, "session_id": "1", "seq": number % 3 + 1,
+            "drone_id": mission.drone, "mission_id": mission.mission, "session_id": mission.session,
         });
-        crate::scene::with(&mut data, &members);
-        events.push(json!({
-            "specversion": "1.0", "type": format!("drone.{kind}.v1"),
-            "source": format!("/fleets/pgh/drones/{drone}"), "id": format!("{drone}:1:{number}"),
-            "time": "2026-11-21T09:00:00Z", "data": data,
-        }));
+        with(&mut data, members);
+        with(
+            &mut fact,
+            &json!({"type": format!("drone.{kind}.v1"), "data": data}),
+        );
+        facts.insert(place + 1, fact);
     }
-    events
+    for (seq, fact) in (1_u64..).zip(&mut facts) {
+        let id = format!("{}:{}:f{seq}", mission.drone, mission.session);
+        with(fact, &json!({"id": id}));
+        let data = fact.get_mut("data").expect("every fact has data");
+        with(data, &json!({"seq": seq}));
+    }
+    facts
+}
+
+/// What became of all lines.
+#[derive(Debug, Default)]
+struct Told {
+    lines: u64,
+    accepted: u64,
+    rejected: u64,
+}
+
+impl Told {
+    async fn tell(&mut self, client: &Client, lines: Vec<Vec<u8>>) {
+        let count = lines.len() as u64;
+        let post = client
+            .post("/v1/drone-events")
+            .body("application/x-ndjson", lines.join(&b'\n'));
+        let taken = Taken::of(&post.send().await.expect(200));
+        let refused = taken.rejected.len() as u64;
+        let counted = taken.accepted + taken.duplicates + refused;
+        assert_eq!(counted, count, "every line is accounted for");
+        for refusal in &taken.rejected {
+            assert!(!text(refusal, "/problem/detail").is_empty(), "{refusal}");
+            assert_ne!(text(refusal, "/problem/code"), "internal", "{refusal}");
+        }
+        self.lines += count;
+        self.accepted += taken.accepted;
+        self.rejected += refused;
+    }
+}
+
+/// What became of a fact that was stored.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fate {
+    Applied,
+    Parked,
+    GivenUp,
+}
+
+/// One sender's facts.
+#[derive(Debug, Default)]
+struct Kept {
+    session: Session,
+    /// By their numbers.
+    fates: BTreeMap<u64, Fate>,
+}
+
+impl Kept {
+    fn take(&mut self, event: &SessionEvent) {
+        let decided = match event {
+            SessionEvent::FactReceived(fact) => {
+                let other = self.fates.insert(fact.seq, Fate::Applied);
+                assert_eq!(other, None, "stored twice: {fact:?}");
+                None
+            }
+            SessionEvent::FactParked { seq, parked: _ } => Some((seq, Fate::Parked)),
+            SessionEvent::FactUnparked { seq } => Some((seq, Fate::Applied)),
+            SessionEvent::DeadLettered { seq, why: _ } => Some((seq, Fate::GivenUp)),
+            SessionEvent::SessionOpened(_) | SessionEvent::GapPassed { .. } => None,
+        };
+        if let Some((seq, fate)) = decided {
+            let known = self.fates.get_mut(seq);
+            *known.unwrap_or_else(|| panic!("{event:?} of what was never stored")) = fate;
+        }
+        self.session = std::mem::take(&mut self.session).evolve(event);
+    }
+
+    /// Whether a fact waits for those before it: then it is not decided yet.
+    fn is_waited(&self) -> bool {
+        self.session.backlog().held().len() > 0
+    }
+}
+
+/// Every session of a journal, as far as its events tell.
+fn kept(data: &Path) -> Vec<Kept> {
+    let mut sessions = BTreeMap::<_, Kept>::new();
+    let journal = JournalReader::open(&data.join("journal")).expect("it can be read");
+    let walked = journal.walk(Position::START, &mut |record, _| {
+        let category = Category::from_number(record.stream.category.get());
+        if category == Some(Category::DroneSession) {
+            let session = sessions.entry(record.stream.key).or_default();
+            for occurrence in occurrences::<SessionEvent>(&record) {
+                session.take(&occurrence.event);
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    walked.expect("it can be read");
+    sessions.into_values().collect()
+}
+
+/// How often each type of event is in a log, by its export.
+async fn exported(data: &Path) -> BTreeMap<String, u64> {
+    let data = data.to_string_lossy();
+    let export = ["export", "--data", &data, "--format", "ndjson"];
+    let output = airpost().run(export).await;
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    let mut types = BTreeMap::new();
+    for line in output.stdout.lines().skip(1) {
+        let record: Value = serde_json::from_str(line).expect("every line is JSON");
+        if record.get("events").is_some() {
+            for event in list(&record, "/events") {
+                *types.entry(text(event, "/name").to_owned()).or_default() += 1;
+            }
+        }
+    }
+    types
 }
 
 #[tokio::test]
@@ -143,42 +285,85 @@ async fn whatever_comes_as_drone_events_is_accounted_for_and_the_stream_goes_on(
     let (data, (_, mut chance)) = (scratch_in_memory(), seeded());
     let server = airpost().serve(data.path()).await;
     let client = server.client();
-    let odd = Order::place(&client, &Recording::load(268), &mut chance).await;
-    let corpus = corpus(&odd, &mut chance);
+    let recording = Recording::load(268);
     let lines = number_from("AIRPOST_MUTATIONS").unwrap_or(LINES_USUAL);
-    let (mut accepted, mut rejected) = (0, 0);
-    for _ in 0..lines.div_ceil(LINES_AT_ONCE) {
-        let mut body = Vec::new();
-        for _ in 0..LINES_AT_ONCE {
-            body.extend(line(&corpus, &mut chance));
-            body.push(b'\n');
+    let (mut told, mut reports) = (Told::default(), Told::default());
+    while told.lines < lines {
+        let mut facts = Vec::new();
+        for _ in 0..FLIGHTS_AT_ONCE / FLIGHTS_EACH {
+            let order = Order::place(&client, &recording, &mut chance).await;
+            for _ in 0..FLIGHTS_EACH {
+                facts.extend(flight(&order, &mut chance));
+            }
         }
-        let post = client
-            .post("/v1/drone-events")
-            .body("application/x-ndjson", body);
-        let answer = post.send().await.expect(200);
-        let taken = Taken::of(&answer);
-        let refused = taken.rejected.len() as u64;
-        let counted = taken.accepted + taken.duplicates + refused;
-        assert_eq!(counted, LINES_AT_ONCE, "every line is accounted for");
-        for refusal in &taken.rejected {
-            assert!(!text(refusal, "/problem/detail").is_empty(), "{refusal}");
-            assert_ne!(text(refusal, "/problem/code"), "internal", "{refusal}");
-        }
-        accepted += taken.accepted;
-        rejected += refused;
+        let facts = facts.into_iter().map(|fact| line(fact, &mut chance));
+        told.tell(&client, facts.collect()).await;
     }
-    assert!(
-        accepted > lines / 20 && rejected > lines / 20,
-        "{accepted} {rejected}"
-    );
+    let order = Order::place(&client, &recording, &mut chance).await;
+    // Reports of positions are stored nowhere, so they are counted apart.
+    let mut positions = order.events();
+    positions.retain(|event| text(event, "/type") == "drone.telemetry.v1");
+    let positions = positions.into_iter().map(|event| line(event, &mut chance));
+    reports.tell(&client, positions.collect()).await;
+    for told in [&told, &reports] {
+        let least = told.lines / 20;
+        assert!(told.accepted > least && told.rejected > least, "{told:?}");
+    }
 
+    let settled = || async { (!kept(data.path()).iter().any(Kept::is_waited)).then_some(()) };
+    poll_until(SETTLED_SOON, "no fact to be waited for", settled).await;
     let fine = Order::place(&client, &Recording::load(269), &mut chance).await;
-    report(&client, &fine.facts()).await;
+    let facts = fine.facts();
+    report(&client, &facts).await;
     assert_eq!(text(&fine.read(&client).await, "/status"), "complete");
-    let waiting = client.read("/v1/dead-letters").await;
-    assert!(at(&waiting, "/items").is_array() && list(&waiting, "/items").len() <= 200);
     assert!(!server.log().contains("panicked"), "{}", server.log());
     server.stop().await;
     verify(data.path()).await;
+    let accepted = told.accepted + facts.len() as u64;
+    let types = exported(data.path()).await;
+    assert_eq!(
+        types.get("FactReceived"),
+        Some(&accepted),
+        "stored is what was accepted"
+    );
+    assert_each_was_decided(&kept(data.path()), accepted);
+    assert_deliveries_heard(&types, accepted);
+}
+
+/// Each fact was applied, waits for its mission, or was given up, and most were applied.
+#[track_caller]
+fn assert_each_was_decided(kept: &[Kept], accepted: u64) {
+    assert!(!kept.iter().any(Kept::is_waited));
+    let count = |fate| {
+        let fates = kept.iter().flat_map(|it| it.fates.values());
+        fates.filter(|known| **known == fate).count() as u64
+    };
+    let [applied, parked, given_up] = [Fate::Applied, Fate::Parked, Fate::GivenUp].map(count);
+    let told = format!("{applied} applied, {parked} parked, {given_up} given up");
+    assert_eq!(applied + parked + given_up, accepted, "{told}");
+    assert!(parked > 0 && applied * 2 > accepted, "{told}");
+    tally(&format!(
+        "changed drone events: {accepted} stored of as many accepted, {told}"
+    ));
+}
+
+/// What was told means something to deliveries, in all their states.
+#[track_caller]
+fn assert_deliveries_heard(types: &BTreeMap<String, u64>, accepted: u64) {
+    let count = |name: &str| types.get(name).copied().unwrap_or_default();
+    let reached: BTreeSet<_> = [
+        "DroneAssigned",
+        "PickedUp",
+        "DeliveryComplete",
+        "Failed",
+        "ReturnStarted",
+        "ConditionChanged",
+        "AnomalyRecorded",
+        "DroneUnassigned",
+    ]
+    .into_iter()
+    .filter(|name| count(name) == 0)
+    .collect();
+    assert!(reached.is_empty(), "none is {reached:?}: {types:?}");
+    assert!(count("MissionBound") * 30 > accepted, "{types:?}");
 }
