@@ -27,7 +27,7 @@ mod tests;
 pub use event::{
     Authorization, Deferral, Effect, OperationEvent, OperationKind, OperationProblem, Step, Turn,
 };
-pub use state::{AUTHORIZATIONS_MAX, Operation, OperationStatus, Outcome};
+pub use state::{AUTHORIZATIONS_MAX, Operation, OperationStatus, Outcome, REFUSALS_MAX};
 
 use crate::codec::StoredEvent as _;
 use crate::decider::Occurrence;
@@ -119,6 +119,8 @@ pub enum Next {
     Ask(Ask),
     /// Ask Drone Management to end a mission.
     StandDown(MissionId, StandDownReason),
+    /// Write down that something is left to a person.
+    Leave(Left),
     /// Let the package be in another delivery.
     FreePackage,
     /// Write down what came of the operation.
@@ -127,6 +129,29 @@ pub enum Next {
     End,
     /// Nothing, until something happens, or until then.
     Wait(Option<Timestamp>),
+}
+
+/// What is left to a person, since nothing helps that the process does itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// An authorization that the billing service does not take back.
+    Authorization(Authorization),
+    /// Whether something was authorized, which the billing service refuses to say.
+    UnknownPayment,
+    /// A delivery that flies, and that nobody is known to pay for.
+    UnpaidFlight,
+}
+
+impl Left {
+    /// What is written down of it.
+    #[must_use]
+    pub fn event(self) -> OperationEvent {
+        match self {
+            Self::Authorization(authorization) => OperationEvent::VoidRefused { authorization },
+            Self::UnknownPayment => OperationEvent::PaymentLeftUnknown,
+            Self::UnpaidFlight => OperationEvent::FlightUnpaid,
+        }
+    }
 }
 
 /// A mission to be asked for.

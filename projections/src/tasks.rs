@@ -15,7 +15,7 @@
 
 use domain::delivery::{Anomaly, Failure};
 use domain::id::FactId;
-use domain::scheduling::{Authorization, Effect};
+use domain::scheduling::{Authorization, Effect, Left};
 use domain::session::ParkReason;
 use domain::stream::{Category, StreamName};
 use domain::task::{Matter, PUT_OFF_MAX, TaskEvent, TaskId, TaskTurn};
@@ -135,7 +135,7 @@ impl Task {
             | Matter::Unconfirmed
             | Matter::Failed(_) => TaskKind::ActionRequired,
             Matter::DeadLetter { .. } => TaskKind::DeadLetter,
-            Matter::OperationStuck { .. } | Matter::VoidRefused { .. } => TaskKind::Operation,
+            Matter::OperationStuck { .. } | Matter::Left(_) => TaskKind::Operation,
         }
     }
 }
@@ -188,6 +188,8 @@ pub(crate) enum StoredMatter {
         #[serde(with = "crate::stored")]
         authorization: Authorization,
     },
+    PaymentLeftUnknown,
+    FlightUnpaid,
 }
 
 /// How often an operation was put off in a row, and the key of its task's row, if that was too
@@ -211,7 +213,11 @@ impl Stored for Matter {
             Self::Anomaly { fact, why } => StoredMatter::Anomaly { fact, why },
             Self::DeadLetter { seq, why } => StoredMatter::DeadLetter { seq, why },
             Self::OperationStuck { effect } => StoredMatter::OperationStuck { effect },
-            Self::VoidRefused { authorization } => StoredMatter::VoidRefused { authorization },
+            Self::Left(Left::Authorization(authorization)) => {
+                StoredMatter::VoidRefused { authorization }
+            }
+            Self::Left(Left::UnknownPayment) => StoredMatter::PaymentLeftUnknown,
+            Self::Left(Left::UnpaidFlight) => StoredMatter::FlightUnpaid,
         }
     }
 
@@ -225,7 +231,11 @@ impl Stored for Matter {
             StoredMatter::Anomaly { fact, why } => Self::Anomaly { fact, why },
             StoredMatter::DeadLetter { seq, why } => Self::DeadLetter { seq, why },
             StoredMatter::OperationStuck { effect } => Self::OperationStuck { effect },
-            StoredMatter::VoidRefused { authorization } => Self::VoidRefused { authorization },
+            StoredMatter::VoidRefused { authorization } => {
+                Self::Left(Left::Authorization(authorization))
+            }
+            StoredMatter::PaymentLeftUnknown => Self::Left(Left::UnknownPayment),
+            StoredMatter::FlightUnpaid => Self::Left(Left::UnpaidFlight),
         })
     }
 }
@@ -363,9 +373,9 @@ impl List<'_, '_> {
                     has_changed = true;
                 }
                 TaskTurn::WentOn => has_changed |= self.go_on()?,
-                TaskTurn::VoidRefused { authorization } => {
+                TaskTurn::Left(left) => {
                     has_changed |= self.go_on()?;
-                    self.open(place, Matter::VoidRefused { authorization });
+                    self.open(place, Matter::Left(left));
                 }
             }
         }

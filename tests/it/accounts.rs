@@ -226,6 +226,8 @@ impl Run {
             | OperationEvent::EffectDeferred { .. }
             | OperationEvent::PaymentDenied { .. }
             | OperationEvent::VoidRefused { .. }
+            | OperationEvent::PaymentLeftUnknown
+            | OperationEvent::FlightUnpaid
             | OperationEvent::MissionAsked { .. }
             | OperationEvent::PackageFreed
             | OperationEvent::DeadlineSet { .. }

@@ -247,6 +247,7 @@ impl<'a, 'd> Advancing<'a, 'd> {
                     });
                 }
                 Next::StandDown(mission, reason) => self.stand_down(mission, reason)?,
+                Next::Leave(left) => self.note(left.event()),
                 Next::FreePackage => {
                     if let Some(delivery) = &self.delivery.state {
                         let package = &delivery.order().package;

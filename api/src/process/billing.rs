@@ -4,14 +4,13 @@
 //! POST   <url>                       {operation_id, delivery_id, user_id}  → {authorization_id, status}
 //! DELETE <url>/<authorization_id>
 //! ```
-//! Both bear an `Idempotency-Key` that is the same for every attempt, so that a request whose
-//! answer was lost can be made again.
+//! Both bear an `Idempotency-Key` that is the same for every attempt at the same thing, so that a
+//! request whose answer was lost can be made again.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use domain::delivery::RejectReason;
 use domain::id::{DeliveryId, OperationId, UserId};
 use domain::scheduling::{Authorization, Deferral};
 use reqwest::header::CONTENT_LENGTH;
@@ -86,10 +85,9 @@ pub(super) struct Bill {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Authorized(Authorization),
-    Denied(RejectReason),
+    Declined,
     Voided,
-    VoidRefused,
-    /// It cannot tell now; when it wants to be asked again, if it said so.
+    /// It does not say; when it wants to be asked again, if it said so.
     Deferred(Deferral, Option<RetryAfter>),
 }
 
@@ -159,12 +157,8 @@ impl Billing {
         let response = send(request, &key).await?;
         match response.status() {
             StatusCode::OK | StatusCode::CREATED => authorized(response).await,
-            StatusCode::PAYMENT_REQUIRED => Ok(Answer::Denied(RejectReason::PaymentDeclined)),
-            status if status.is_client_error() => {
-                tracing::error!(operation = %bill.operation, %status, "the billing service refused a request as wrong");
-                Ok(Answer::Denied(RejectReason::PaymentRefused))
-            }
-            status => Err(unintelligible(format!("it answered {status}"))),
+            StatusCode::PAYMENT_REQUIRED => Ok(Answer::Declined),
+            status => Err(useless(status)),
         }
     }
 
@@ -173,22 +167,14 @@ impl Billing {
         operation: OperationId,
         authorization: &str,
     ) -> Result<Answer, Setback> {
-        let key = format!("\"{operation}:void\"");
-        let mut url = self.url.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().push(authorization);
-        }
+        let (url, key) = to_void(self.url.clone(), operation, authorization);
         let request = self.http.request(Method::DELETE, url);
         let response = send(request, &key).await?;
         match response.status() {
-            // What is not there any more need not be taken back.
-            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Answer::Voided),
             status if status.is_success() => Ok(Answer::Voided),
-            status if status.is_client_error() => {
-                tracing::error!(%operation, %status, "the billing service does not take an authorization back");
-                Ok(Answer::VoidRefused)
-            }
-            status => Err(unintelligible(format!("it answered {status}"))),
+            // Also one that says that there is no such authorization: so does a wrong address,
+            // and this one was given to us.
+            status => Err(useless(status)),
         }
     }
 
@@ -204,7 +190,7 @@ impl Billing {
             Some(why) if told != before => {
                 tracing::warn!(
                     why,
-                    "the billing service cannot be asked; payments wait and are tried again"
+                    "the billing service is of no use; payments wait and are tried again, unless it refused them at once"
                 );
             }
             None if before.is_some() => tracing::info!("the billing service answers again"),
@@ -229,6 +215,17 @@ fn address(text: &str) -> Result<Url, BillingError> {
     Ok(url)
 }
 
+/// Where an authorization is taken back, and under which key: another one of the same operation
+/// is another request. The key has it as the address does, since a header takes no more.
+fn to_void(mut url: Url, operation: OperationId, authorization: &str) -> (Url, String) {
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().push(authorization);
+    }
+    let named = url.path_segments().and_then(|mut path| path.next_back());
+    let key = format!("\"{operation}:void:{}\"", named.unwrap_or_default());
+    (url, key)
+}
+
 /// Sends a request, and takes answers apart that say nothing about it.
 async fn send(request: RequestBuilder, key: &str) -> Result<Response, Setback> {
     let sent = request.header("idempotency-key", key).send().await;
@@ -246,7 +243,10 @@ async fn send(request: RequestBuilder, key: &str) -> Result<Response, Setback> {
         StatusCode::SERVICE_UNAVAILABLE => Deferral::Unavailable,
         // Something on the way gave up: whether it was done nobody knows.
         status if status.is_server_error() => Deferral::Unanswered,
-        StatusCode::REQUEST_TIMEOUT => Deferral::Unanswered,
+        // The last two also while an earlier attempt under this key is still being done.
+        StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT | StatusCode::TOO_EARLY => {
+            Deferral::Unanswered
+        }
         _ => return Ok(response),
     };
     Err(Setback {
@@ -264,6 +264,18 @@ fn broken(why: Deferral, error: reqwest::Error) -> Setback {
         retry_after: None,
         told: format!("{:#}", anyhow::Error::from(error.without_url())),
     }
+}
+
+/// An answer that does not say what became of the request.
+fn useless(status: StatusCode) -> Setback {
+    if status.is_client_error() {
+        return Setback {
+            why: Deferral::Refused,
+            retry_after: None,
+            told: format!("it calls a request wrong: {status}"),
+        };
+    }
+    unintelligible(format!("it answered {status}"))
 }
 
 fn unintelligible(told: String) -> Setback {
@@ -299,7 +311,7 @@ async fn authorized(mut response: Response) -> Result<Answer, Setback> {
     let id = said.authorization_id.map(Authorization::new);
     match (said.status.as_str(), id) {
         ("authorized", Some(Ok(authorization))) => Ok(Answer::Authorized(authorization)),
-        ("declined", _) => Ok(Answer::Denied(RejectReason::PaymentDeclined)),
+        ("declined", _) => Ok(Answer::Declined),
         _ => Err(unintelligible(
             "its answer is neither authorized with an authorization_id nor declined".to_owned(),
         )),
@@ -329,6 +341,37 @@ mod tests {
         for url in ["http://127.0.0.1:9000/authorizations", "http://[::1]/a?b=c"] {
             assert!(Billing::new(url, None).is_ok(), "{url}");
         }
+    }
+
+    #[test]
+    fn each_authorization_is_taken_back_under_a_key_of_its_own_that_a_header_takes() {
+        let operation = OperationId::from_uuid(uuid::Uuid::nil());
+        let names = [
+            "auth-1",
+            "auth-2",
+            "a/b",
+            "a%2Fb",
+            "a\"b",
+            "a\\b",
+            "Größe 3",
+        ];
+        let mut keys = std::collections::BTreeSet::new();
+        for base in ["http://127.0.0.1/billing", "http://127.0.0.1/billing/"] {
+            for name in names {
+                let base = Url::parse(base).unwrap();
+                let (url, key) = to_void(base, operation, name);
+                assert_eq!(url.path_segments().unwrap().count(), 2, "{url}");
+                assert!(
+                    reqwest::header::HeaderValue::from_str(&key).is_ok(),
+                    "{key}"
+                );
+                let inside = key.trim_matches('"');
+                assert!(key.is_ascii() && !inside.contains(['"', '\\']), "{key}");
+                keys.insert(key);
+            }
+        }
+        // The same whatever the address looks like.
+        assert_eq!(keys.len(), names.len(), "{keys:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use domain::id::OperationId;
-use domain::scheduling::{Effect, Operation, OperationEvent, OperationKind};
+use domain::scheduling::{Deferral, Effect, Operation, OperationEvent, OperationKind};
 use domain::time::Timestamp;
 
 use crate::observability::processes::{
@@ -80,14 +80,23 @@ pub(super) fn count(kind: OperationKind, event: &OperationEvent) {
         OperationEvent::OperationCancelled => ended("cancelled"),
         OperationEvent::OperationTimedOut { .. } => ended("timed_out"),
         OperationEvent::EffectClaimed { effect, .. } => went(*effect, "claimed"),
-        OperationEvent::EffectDeferred { effect, .. } => went(*effect, "deferred"),
+        OperationEvent::EffectDeferred { effect, why, .. } => match why {
+            Deferral::Refused => went(*effect, "refused"),
+            Deferral::Unreachable
+            | Deferral::Unavailable
+            | Deferral::Throttled
+            | Deferral::Unanswered
+            | Deferral::Unintelligible => went(*effect, "deferred"),
+        },
         OperationEvent::PaymentAuthorized { .. } => went(Effect::AuthorizePayment, "done"),
         OperationEvent::PaymentDenied { .. } => went(Effect::AuthorizePayment, "refused"),
         OperationEvent::PaymentVoided { .. } => went(Effect::VoidPayment, "done"),
-        OperationEvent::VoidRefused { .. } => went(Effect::VoidPayment, "refused"),
         OperationEvent::StepPassed { .. }
         | OperationEvent::StepFailed { .. }
         | OperationEvent::MissionAsked { .. }
+        | OperationEvent::VoidRefused { .. }
+        | OperationEvent::PaymentLeftUnknown
+        | OperationEvent::FlightUnpaid
         | OperationEvent::PackageFreed
         | OperationEvent::DeadlineSet { .. }
         | OperationEvent::ProcessEnded

@@ -64,7 +64,7 @@ pub enum OperationEvent {
     },
     /// The billing service will not pay.
     PaymentDenied {
-        /// `PaymentDeclined` or `PaymentRefused`.
+        /// `PaymentDeclined`; in old logs also `PaymentRefused`.
         reason: RejectReason,
     },
     /// The billing service took an authorization back.
@@ -77,6 +77,12 @@ pub enum OperationEvent {
         /// Which.
         authorization: Authorization,
     },
+    /// Something may have been authorized, and the billing service refuses to say: that is left
+    /// to a person.
+    PaymentLeftUnknown,
+    /// The delivery's life goes on, and nothing is known to be authorized for it any more: that
+    /// is left to a person.
+    FlightUnpaid,
     /// Drone Management was asked to fly a mission.
     MissionAsked {
         /// Which.
@@ -146,6 +152,8 @@ impl OperationEvent {
             | Self::PaymentDenied { .. }
             | Self::PaymentVoided { .. }
             | Self::VoidRefused { .. }
+            | Self::PaymentLeftUnknown
+            | Self::FlightUnpaid
             | Self::PackageFreed
             | Self::OperationSucceeded
             | Self::OperationFailed { .. }
@@ -197,10 +205,12 @@ crate::delivery::words! {
         Unavailable "unavailable",
         /// The service was asked too often: nothing was done.
         Throttled "throttled",
-        /// The answer was lost or came too late: it may have been done.
+        /// The answer was lost, came too late or is still to come: it may have been done.
         Unanswered "unanswered",
         /// The answer could not be understood: it may have been done.
         Unintelligible "unintelligible",
+        /// The service called the request wrong: nothing was done by this attempt.
+        Refused "refused",
     }
     /// Why what was asked for will not be.
     OperationProblem {

@@ -241,4 +241,12 @@ stored_events!(OperationEvent {
     { stored => OperationEvent::VoidRefused {
         authorization: checked("authorization", Authorization::new(stored.authorization))?,
     } }
+
+    819 PaymentLeftUnknown BareV1
+    { Self::PaymentLeftUnknown => BareV1 {} }
+    { BareV1 {} => OperationEvent::PaymentLeftUnknown }
+
+    820 FlightUnpaid BareV1
+    { Self::FlightUnpaid => BareV1 {} }
+    { BareV1 {} => OperationEvent::FlightUnpaid }
 });

@@ -3,7 +3,7 @@
 
 use super::event::{Effect, OperationKind, OperationProblem, Step};
 use super::state::{Operation, Outcome};
-use super::{Around, Ask, Next, mission_id};
+use super::{Around, Ask, Left, Next, mission_id};
 use crate::delivery::{
     Condition, DeliveryCommand, Failure, Milestone, Phase, RejectReason, Report, Reported, Status,
 };
@@ -93,6 +93,9 @@ impl Case<'_> {
     }
 
     fn schedule(self) -> Next {
+        if self.flies_unpaid() {
+            return Next::Leave(Left::UnpaidFlight);
+        }
         let delivery = self.around.delivery;
         match delivery.phase() {
             Phase::Pending => self.book(),
@@ -165,6 +168,7 @@ impl Case<'_> {
             | Next::Decide(_)
             | Next::Ask(_)
             | Next::StandDown(..)
+            | Next::Leave(_)
             | Next::FreePackage
             | Next::Conclude(_)
             | Next::End) => next,
@@ -209,13 +213,53 @@ impl Case<'_> {
         }
         let payment = &self.operation.payment;
         if payment.is_unknown || payment.is_authorizing() {
-            // Only the same request again tells whether there is something to take back.
-            return Some(self.attempt(Effect::AuthorizePayment));
+            return Some(self.find_out());
         }
         if payment.is_authorized() {
-            return Some(self.attempt(Effect::VoidPayment));
+            return Some(self.void());
         }
         self.operation.holds_package.then_some(Next::FreePackage)
+    }
+
+    /// Only the same request again tells whether there is something to take back. As long as
+    /// the billing service may come to itself it is asked.
+    fn find_out(self) -> Next {
+        let payment = &self.operation.payment;
+        if payment.is_refused_for_good() && self.is_over(self.payment_latest()) {
+            return Next::Leave(Left::UnknownPayment);
+        }
+        self.attempt(Effect::AuthorizePayment)
+    }
+
+    /// Has the last authorization that stands taken back.
+    fn void(self) -> Next {
+        let is_refused = self.operation.payment.is_refused_for_good();
+        let authorization = self.operation.authorization_to_void();
+        match authorization.filter(|_| is_refused) {
+            Some(authorization) => Next::Leave(Left::Authorization(authorization.clone())),
+            None => self.attempt(Effect::VoidPayment),
+        }
+    }
+
+    /// The delivery's life goes on after what it was authorized was taken back, or may have been.
+    fn flies_unpaid(self) -> bool {
+        let is_flown = match self.around.delivery.phase() {
+            Phase::Fetching { .. }
+            | Phase::Carrying(_)
+            | Phase::Released(_)
+            | Phase::Returning
+            | Phase::AtHub
+            | Phase::Cancelling { .. }
+            | Phase::Complete
+            | Phase::Returned => true,
+            Phase::Pending
+            | Phase::Scheduled
+            | Phase::Cancelled
+            | Phase::Failed(_)
+            | Phase::Rejected(_) => false,
+        };
+        let payment = &self.operation.payment;
+        is_flown && payment.is_to_be_told_unpaid(self.around.now)
     }
 
     /// The delivery's life is over: nothing of the booking stays, or only what was earned.
@@ -225,7 +269,7 @@ impl Case<'_> {
         } else {
             let surplus = || {
                 let has_surplus = self.operation.payment.has_surplus();
-                has_surplus.then(|| self.attempt(Effect::VoidPayment))
+                has_surplus.then(|| self.void())
             };
             let package = || self.operation.holds_package.then_some(Next::FreePackage);
             self.unneeded_mission().or_else(surplus).or_else(package)
@@ -417,6 +461,7 @@ impl Case<'_> {
             | Next::Decide(_)
             | Next::Ask(_)
             | Next::StandDown(..)
+            | Next::Leave(_)
             | Next::FreePackage
             | Next::Conclude(_)
             | Next::End) => next,

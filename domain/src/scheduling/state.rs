@@ -12,6 +12,10 @@ use crate::time::Timestamp;
 /// only of a billing service that does not keep to its idempotency keys.
 pub const AUTHORIZATIONS_MAX: usize = 16;
 
+/// How often the billing service refuses a request that matters before it is left to a person.
+/// By the usual waits, [`backoff`](super::backoff), that is after a good minute.
+pub const REFUSALS_MAX: u32 = 10;
+
 /// An operation that was started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
@@ -76,12 +80,18 @@ pub(super) struct Payment {
     pub(super) retry_at: Option<Timestamp>,
     /// Deferrals since something last worked.
     pub(super) deferrals: u32,
+    /// How often a request was called wrong since something last worked.
+    refusals: u32,
     /// Why it will not be paid, if that was said.
     pub(super) denied: Option<RejectReason>,
     /// An authorization may have been given that nobody heard of.
     pub(super) is_unknown: bool,
     /// Those that were given, and whether they were taken back.
-    pub(super) authorizations: Vec<(Authorization, bool)>,
+    authorizations: Vec<(Authorization, bool)>,
+    /// The last one that stands may have been taken back, which nobody heard of.
+    may_be_voided: bool,
+    /// A person was told that the delivery flies unpaid.
+    is_left_unpaid: bool,
 }
 
 /// The mission that Drone Management was asked for last.
@@ -284,6 +294,8 @@ impl Operation {
                     | OperationEvent::PaymentDenied { .. }
                     | OperationEvent::PaymentVoided { .. }
                     | OperationEvent::VoidRefused { .. }
+                    | OperationEvent::PaymentLeftUnknown
+                    | OperationEvent::FlightUnpaid
                     | OperationEvent::MissionAsked { .. }
                     | OperationEvent::PackageFreed
                     | OperationEvent::OperationSucceeded
@@ -343,6 +355,8 @@ impl Operation {
             }
             OperationEvent::PaymentVoided { authorization }
             | OperationEvent::VoidRefused { authorization } => self.payment.voided(authorization),
+            OperationEvent::PaymentLeftUnknown => self.payment.answered(),
+            OperationEvent::FlightUnpaid => self.payment.is_left_unpaid = true,
             OperationEvent::MissionAsked {
                 mission,
                 epoch,
@@ -376,27 +390,48 @@ impl Operation {
 impl Payment {
     fn claimed(&mut self, effect: Effect, until: Timestamp) {
         // Whoever claimed before never said what came of it.
-        self.is_unknown |= self.is_authorizing();
+        if let Some((effect, _)) = self.claim {
+            self.may_be_done(effect);
+        }
         self.attempts = self.attempts.saturating_add(1);
         self.claim = Some((effect, until));
         self.retry_at = None;
     }
 
     fn deferred(&mut self, effect: Effect, why: Deferral, retry_at: Timestamp) {
-        let may_be_done = match why {
-            Deferral::Unreachable | Deferral::Unavailable | Deferral::Throttled => false,
-            Deferral::Unanswered | Deferral::Unintelligible => true,
-        };
-        self.is_unknown |= may_be_done && effect == Effect::AuthorizePayment;
+        match why {
+            Deferral::Unreachable | Deferral::Unavailable | Deferral::Throttled => {}
+            Deferral::Unanswered | Deferral::Unintelligible => self.may_be_done(effect),
+            Deferral::Refused => {
+                self.refusals = self.refusals.saturating_add(1);
+                // It says nothing about an earlier attempt.
+                if effect == Effect::AuthorizePayment && !self.is_unknown {
+                    self.denied = self.denied.or(Some(RejectReason::PaymentRefused));
+                }
+            }
+        }
         self.claim = None;
         self.retry_at = Some(retry_at);
         self.deferrals = self.deferrals.saturating_add(1);
     }
 
-    fn answered(&mut self) {
+    const fn may_be_done(&mut self, effect: Effect) {
+        match effect {
+            Effect::AuthorizePayment => self.is_unknown = true,
+            Effect::VoidPayment => self.may_be_voided = true,
+        }
+    }
+
+    /// Something came of what was asked, and the next attempt begins anew.
+    const fn went_on(&mut self) {
         self.claim = None;
         self.retry_at = None;
         self.deferrals = 0;
+        self.refusals = 0;
+    }
+
+    const fn answered(&mut self) {
+        self.went_on();
         self.is_unknown = false;
     }
 
@@ -412,9 +447,8 @@ impl Payment {
     }
 
     fn voided(&mut self, authorization: &Authorization) {
-        self.claim = None;
-        self.retry_at = None;
-        self.deferrals = 0;
+        self.went_on();
+        self.may_be_voided = false;
         for (it, is_voided) in &mut self.authorizations {
             *is_voided |= it == authorization;
         }
@@ -433,6 +467,22 @@ impl Payment {
     /// More was authorized than is to be paid.
     pub(super) fn has_surplus(&self) -> bool {
         self.standing().nth(1).is_some()
+    }
+
+    /// The billing service calls wrong what is asked of it, and that does not pass.
+    pub(super) fn is_refused_for_good(&self) -> bool {
+        self.claim.is_none() && self.refusals >= REFUSALS_MAX
+    }
+
+    /// Somebody was asked to pay, nothing is known to stand of that, and nobody was told.
+    pub(super) fn is_to_be_told_unpaid(&self, now: Timestamp) -> bool {
+        let is_voiding = match self.claim {
+            Some((Effect::VoidPayment, until)) => until <= now,
+            Some((Effect::AuthorizePayment, _)) | None => false,
+        };
+        let is_certain = !self.may_be_voided && !is_voiding;
+        let is_paid = self.has_surplus() || (self.is_authorized() && is_certain);
+        self.attempts > 0 && !is_paid && !self.is_left_unpaid
     }
 
     fn standing(&self) -> impl Iterator<Item = &Authorization> {

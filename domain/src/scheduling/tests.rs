@@ -2,11 +2,19 @@
 
 mod world;
 mod booking;
+mod payment;
 mod drones;
 mod laws;
 
 use super::*;
 use world::{Bill, World};
+
+fn with_billing() -> SchedulingSettings {
+    SchedulingSettings {
+        has_billing: true,
+        ..SchedulingSettings::default()
+    }
+}
 
 /// That many seconds after the beginning.
 fn at(second: i64) -> Timestamp {

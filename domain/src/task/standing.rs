@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::delivery::{Anomaly, Condition, DeliveryEvent, Failure, Stranding};
 use crate::id::FactId;
-use crate::scheduling::{Authorization, Effect, OperationEvent};
+use crate::scheduling::{Effect, Left, OperationEvent};
 use crate::session::{ParkReason, SessionEvent};
 
 /// How often something is put off in a row before a person has to look. By the usual waits,
@@ -51,12 +51,9 @@ pub enum Matter {
         /// What it does.
         effect: Effect,
     },
-    /// The billing service does not take an authorization back. It stands for ever: nothing that
-    /// the service does afterwards brings the money back.
-    VoidRefused {
-        /// Which.
-        authorization: Authorization,
-    },
+    /// What an operation cannot see to itself. It stands for ever: nothing that the service does
+    /// afterwards brings the money back.
+    Left(Left),
 }
 
 /// What an event means for the tasks of its stream.
@@ -97,11 +94,8 @@ pub enum TaskTurn {
     },
     /// The operation goes on, or its end is reached: it is not stuck any more.
     WentOn,
-    /// The operation goes on, and leaves to a person what it could not take back.
-    VoidRefused {
-        /// The authorization.
-        authorization: Authorization,
-    },
+    /// The operation goes on, and leaves something to a person.
+    Left(Left),
 }
 
 impl TaskTurn {
@@ -192,9 +186,11 @@ impl TaskTurn {
             | OperationEvent::PaymentDenied { .. }
             | OperationEvent::PaymentVoided { .. }
             | OperationEvent::ProcessEnded => Some(Self::WentOn),
-            OperationEvent::VoidRefused { authorization } => Some(Self::VoidRefused {
-                authorization: authorization.clone(),
-            }),
+            OperationEvent::VoidRefused { authorization } => {
+                Some(Self::Left(Left::Authorization(authorization.clone())))
+            }
+            OperationEvent::PaymentLeftUnknown => Some(Self::Left(Left::UnknownPayment)),
+            OperationEvent::FlightUnpaid => Some(Self::Left(Left::UnpaidFlight)),
             OperationEvent::OperationStarted { .. }
             | OperationEvent::StepPassed { .. }
             | OperationEvent::EffectClaimed { .. }
@@ -263,10 +259,9 @@ impl StandingTasks {
                 }
             }
             TaskTurn::WentOn => self.go_on(),
-            TaskTurn::VoidRefused { authorization } => {
+            TaskTurn::Left(left) => {
                 self.go_on();
-                self.matters
-                    .insert(version, Matter::VoidRefused { authorization });
+                self.matters.insert(version, Matter::Left(left));
             }
         }
         self

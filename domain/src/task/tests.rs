@@ -11,7 +11,7 @@ use crate::delivery::{
     Stranding,
 };
 use crate::id::{DeliveryId, FactId, MissionId};
-use crate::scheduling::{Authorization, Deferral, Effect, OperationEvent, Step};
+use crate::scheduling::{Authorization, Deferral, Effect, Left, OperationEvent, Step};
 use crate::session::{ParkReason, SessionEvent};
 use crate::spec::{given, lived};
 use crate::stream::{Category, StreamName};
@@ -345,8 +345,22 @@ fn an_authorization_that_is_not_taken_back_stays_a_task_whatever_comes() {
     life.extend([refused, OperationEvent::ProcessEnded]);
     assert_eq!(
         of_operation(life),
-        [(11, Matter::VoidRefused { authorization })]
+        [(11, Matter::Left(Left::Authorization(authorization)))]
     );
+}
+
+#[test]
+fn what_an_operation_leaves_to_a_person_stays_a_task_whatever_comes() {
+    for (event, left) in [
+        (OperationEvent::PaymentLeftUnknown, Left::UnknownPayment),
+        (OperationEvent::FlightUnpaid, Left::UnpaidFlight),
+    ] {
+        let mut life = put_off(Effect::AuthorizePayment, PUT_OFF_MAX);
+        let authorization = authorization();
+        life.extend([event, OperationEvent::PaymentAuthorized { authorization }]);
+        life.push(OperationEvent::ProcessEnded);
+        assert_eq!(of_operation(life), [(11, Matter::Left(left))]);
+    }
 }
 
 fn any_command() -> impl Strategy<Value = TaskCommand> {

@@ -57,6 +57,8 @@ pub(crate) fn operation() -> Vec<(&'static str, u16, OperationEvent)> {
         E::VoidRefused {
             authorization: authorization(),
         },
+        E::PaymentLeftUnknown,
+        E::FlightUnpaid,
         E::MissionAsked {
             mission: MissionId::from_uuid(NAME),
             epoch: 300,

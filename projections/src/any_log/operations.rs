@@ -22,6 +22,8 @@ pub(crate) fn operation_event() -> impl Strategy<Value = OperationEvent> {
         1 => Just(OperationEvent::ProcessResumed),
         1 => Just(OperationEvent::PaymentAuthorized { authorization: authorization() }),
         1 => Just(OperationEvent::VoidRefused { authorization: authorization() }),
+        1 => Just(OperationEvent::PaymentLeftUnknown),
+        1 => Just(OperationEvent::FlightUnpaid),
     ]
 }
 

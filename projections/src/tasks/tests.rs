@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use domain::decider::Occurrence;
 use domain::delivery::{DeliveryEvent, Failure, Stranding};
 use domain::id::{DeliveryId, OperationId};
-use domain::scheduling::{Authorization, Effect, OperationEvent};
+use domain::scheduling::{Authorization, Effect, Left, OperationEvent};
 use domain::session::SessionEvent;
 use eventstore::{Budget, EventStore, Filter};
 use proptest::prelude::*;
@@ -99,7 +99,7 @@ proptest! {
                 | Matter::Failed(_)
                 | Matter::DeadLetter { .. }
                 | Matter::OperationStuck { .. }
-                | Matter::VoidRefused { .. } => None,
+                | Matter::Left(_) => None,
             })
             .collect();
         prop_assert_eq!(found.len(), expected.len());
@@ -309,7 +309,10 @@ fn an_operation_that_is_put_off_ten_times_is_one_task_until_it_goes_on() {
     append(&mut log, vec![OperationEvent::ProcessEnded]);
     let open = open_in(&log);
     assert_eq!(open.len(), 1);
-    assert_eq!(open[0].matter, Matter::VoidRefused { authorization });
+    assert_eq!(
+        open[0].matter,
+        Matter::Left(Left::Authorization(authorization))
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What needs a person, and facts that could not be applied.
 
 use domain::id::{DeliveryId, EventId, FactId, OperationId};
-use domain::scheduling::{Authorization, Effect};
+use domain::scheduling::{Authorization, Effect, Left};
 use domain::session::ReceivedFact;
 use domain::stream::{Category, StreamName};
 use domain::task::{Matter, TaskId};
@@ -97,10 +97,12 @@ impl<'a> Told<'a> {
                 effect: Some(*effect),
                 ..of("operation_stuck")
             },
-            Matter::VoidRefused { authorization } => Self {
+            Matter::Left(Left::Authorization(authorization)) => Self {
                 authorization: Some(authorization),
                 ..of("void_refused")
             },
+            Matter::Left(Left::UnknownPayment) => of("payment_unknown"),
+            Matter::Left(Left::UnpaidFlight) => of("flight_unpaid"),
         }
     }
 }

@@ -336,11 +336,16 @@ async fn who_bases_it_on_an_old_state_is_shown_the_current_one() {
 
 /// The billing service does not take back what a delivery's booking was authorized.
 async fn void_refused(scene: &Scene, delivery: &str) {
-    let booking = OperationId::of_booking(delivery.parse().unwrap());
     let refused = OperationEvent::VoidRefused {
         authorization: "auth-7".parse().unwrap(),
     };
-    let stored = refused.encode();
+    left(scene, delivery, &refused).await;
+}
+
+/// A delivery's booking leaves something to a person.
+async fn left(scene: &Scene, delivery: &str, event: &OperationEvent) {
+    let booking = OperationId::of_booking(delivery.parse().unwrap());
+    let stored = event.encode();
     let kind = (stored.event_type, stored.schema);
     let name = StreamName::operation(booking);
     scene.decided(name, kind, stored.payload).await;
@@ -374,6 +379,22 @@ async fn what_is_the_matter_with_an_operation_is_a_task_that_names_and_leads_to_
     let redrive = format!("/v1/dead-letters/{}/redrive", task["id"].as_str().unwrap());
     let redriven = scene.call("POST", &redrive, &[], None).await;
     assert_eq!(redriven.status, 404, "it is no dead letter");
+}
+
+#[tokio::test]
+async fn what_may_be_paid_for_nothing_and_what_flies_for_nothing_are_tasks_under_their_names() {
+    let (scene, delivery, _) = scene_with_task().await;
+    for (event, reason) in [
+        (OperationEvent::PaymentLeftUnknown, "payment_unknown"),
+        (OperationEvent::FlightUnpaid, "flight_unpaid"),
+    ] {
+        left(&scene, &delivery, &event).await;
+        let task = fresh(&scene, "/v1/tasks?kind=operation").await;
+        let task = task.at("/items/0");
+        assert_eq!(task["reason"], reason, "{task}");
+        assert_eq!(task["authorization_id"], Value::Null, "{task}");
+        assert_eq!(task["kind"], "operation", "{task}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use domain::delivery::RejectReason;
 use domain::id::OperationId;
 use domain::scheduling::{Effect, OperationEvent, backoff};
 use domain::time::{DurationMs, Timestamp};
@@ -181,14 +182,13 @@ impl Runner {
             (Answer::Authorized(authorization), _) => {
                 OperationEvent::PaymentAuthorized { authorization }
             }
-            (Answer::Denied(reason), _) => OperationEvent::PaymentDenied { reason },
+            (Answer::Declined, _) => OperationEvent::PaymentDenied {
+                reason: RejectReason::PaymentDeclined,
+            },
             (Answer::Voided, Some(authorization)) => {
                 OperationEvent::PaymentVoided { authorization }
             }
-            (Answer::VoidRefused, Some(authorization)) => {
-                OperationEvent::VoidRefused { authorization }
-            }
-            (Answer::Voided | Answer::VoidRefused, None) => return None,
+            (Answer::Voided, None) => return None,
             (Answer::Deferred(why, retry_after), _) => {
                 let now = self.application.now().ok()?;
                 let scale = self.settings.time_scale;

@@ -3,13 +3,6 @@
 use super::*;
 use crate::delivery::Status;
 
-fn with_billing() -> SchedulingSettings {
-    SchedulingSettings {
-        has_billing: true,
-        ..SchedulingSettings::default()
-    }
-}
-
 fn statuses(world: &World) -> (Status, OperationStatus, Option<Step>) {
     let operation = world.operation.as_ref().unwrap();
     (world.status(), operation.status(), operation.step())

@@ -6,7 +6,7 @@ use proptest::sample::select;
 use super::*;
 use crate::arbitrary as any_of;
 use crate::codec::StoredEvent as _;
-use crate::delivery::{Ending, LoadVerdict, Reported, Status};
+use crate::delivery::{Ending, Reported, Status};
 use crate::time::Window;
 
 /// Something that happens around an operation.
@@ -24,15 +24,17 @@ enum Happening {
     Loads,
     Departs,
     ComesBack,
+    HasItAfterAll,
 }
 
-const BILLS: [Bill; 6] = [
+const BILLS: [Bill; 7] = [
     Bill::Unreachable,
     Bill::Unavailable,
     Bill::ActsUnheard,
     Bill::Hangs,
     Bill::Answers,
     Bill::Declines,
+    Bill::Refuses,
 ];
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -49,6 +51,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::Loads),
         1 => Just(Happening::Departs),
         1 => Just(Happening::ComesBack),
+        2 => Just(Happening::HasItAfterAll),
     ]
 }
 
@@ -96,15 +99,7 @@ fn happen(world: &mut World, happening: Happening) {
         }
         Happening::Loads => {
             if let Some(mission) = live {
-                let verdict = LoadVerdict::Matches;
-                world.report(
-                    mission,
-                    Reported::Loaded {
-                        verdict,
-                        tag: None,
-                        mass: None,
-                    },
-                );
+                world.load(mission);
             }
         }
         Happening::Departs => {
@@ -118,6 +113,11 @@ fn happen(world: &mut World, happening: Happening) {
                     mission,
                     Reported::Returned(crate::delivery::ReturnedTo::Sender),
                 );
+            }
+        }
+        Happening::HasItAfterAll => {
+            if let Some((mission, _)) = world.asked.last().copied() {
+                world.load(mission);
             }
         }
     }
@@ -182,7 +182,7 @@ fn lived(happenings: &[Happening], has_billing: bool) -> World {
 
 proptest! {
     /// Law: whatever happened, once everything works again the operation comes to its end; what
-    /// was done for nothing is undone, and the payment was asked for under one key only.
+    /// was done for nothing is undone, what was fetched is paid, or a person is told.
     #[test]
     fn everything_comes_to_an_end_and_nothing_is_left_behind(
         happenings in prop::collection::vec(happening(), 0..40),
@@ -196,12 +196,17 @@ proptest! {
         prop_assert!(!world.is_package_held);
         let was_fetched = world.delivery.as_ref().unwrap().attempt() > 0;
         let is_paid = world.billing.is_authorized && !world.billing.is_voided;
+        let left = world.left();
         if !was_fetched {
-            prop_assert!(!is_paid, "paid for nothing: {:#?}", world.written);
+            let is_told = left.iter().any(|left| *left != Left::UnpaidFlight);
+            prop_assert!(!is_paid || is_told, "paid for nothing: {:#?}", world.written);
         }
         if world.outcome() == Some(Outcome::Succeeded) && was_fetched && has_billing {
-            prop_assert!(is_paid, "fetched for nothing: {:#?}", world.written);
+            let is_told = left.contains(&Left::UnpaidFlight);
+            prop_assert!(is_paid || is_told, "fetched for nothing: {:#?}", world.written);
         }
+        let told: std::collections::HashSet<_> = left.iter().map(|left| format!("{left:?}")).collect();
+        prop_assert_eq!(told.len(), left.len(), "told twice: {:?}", left);
     }
 
     /// Law: a mission that was asked for is taken, refused or stood down by the end.
@@ -292,6 +297,7 @@ fn event() -> impl Strategy<Value = OperationEvent> {
         1 => any_of::word(OperationProblem::ALL).prop_map(|problem| E::OperationTimedOut { problem }),
         1 => select(vec![
             E::PackageFreed, E::OperationSucceeded, E::OperationCancelled, E::ProcessEnded, E::ProcessResumed,
+            E::PaymentLeftUnknown, E::FlightUnpaid,
         ]),
     ]
 }

@@ -10,9 +10,12 @@ use uuid::Uuid;
 use super::*;
 use crate::decider::Decider as _;
 use crate::delivery::tests::order;
-use crate::delivery::{CancelReason, DeliveryEvent, Ending, Order, Plan, Report, Reported, Status};
+use crate::delivery::{
+    CancelReason, DeliveryEvent, Ending, LoadVerdict, Order, Plan, Report, Reported, Status,
+};
 use crate::dispatch::{DispatchEvent, MissionRequest, stand_downs};
 use crate::id::{DroneId, FactId, FleetId};
+use crate::task::TaskTurn;
 
 pub(super) const DELIVERY: DeliveryId = DeliveryId::from_uuid(Uuid::from_u128(1));
 
@@ -34,6 +37,8 @@ pub(super) enum Bill {
     Answers,
     /// It will not pay.
     Declines,
+    /// It calls the request wrong.
+    Refuses,
 }
 
 /// What a billing service knows: one authorization for a key, whatever how often it is asked for.
@@ -167,6 +172,7 @@ impl World {
                 }
                 Next::Ask(ask) => self.ask(ask),
                 Next::StandDown(mission, reason) => self.stand_down(mission, reason),
+                Next::Leave(left) => self.write(left.event()),
                 Next::FreePackage => {
                     assert!(self.is_package_held, "a package is freed that nobody holds");
                     self.is_package_held = false;
@@ -245,6 +251,10 @@ impl World {
             self.stand_down(mission, reason);
         }
         let changed = !events.is_empty();
+        let goes_on = |event: &DeliveryEvent| matches!(event, DeliveryEvent::Reopened { .. });
+        if events.iter().any(goes_on) && self.has_ended() {
+            self.write(OperationEvent::ProcessResumed);
+        }
         self.history.extend(events);
         changed
     }
@@ -285,6 +295,18 @@ impl World {
                 drone: DroneId::new("M100-07").unwrap(),
                 eta_pickup: None,
                 eta_dropoff: None,
+            },
+        );
+    }
+
+    pub(super) fn load(&mut self, mission: MissionId) {
+        let verdict = LoadVerdict::Matches;
+        self.report(
+            mission,
+            Reported::Loaded {
+                verdict,
+                tag: None,
+                mass: None,
             },
         );
     }
@@ -332,7 +354,7 @@ impl World {
                 self.billing.is_voided = true;
                 OperationEvent::PaymentVoided { authorization }
             }
-            (_, Bill::Unreachable | Bill::Unavailable | Bill::Hangs) => {
+            (_, Bill::Unreachable | Bill::Unavailable | Bill::Hangs | Bill::Refuses) => {
                 return self.defer(effect, attempt, bill);
             }
         };
@@ -347,6 +369,7 @@ impl World {
         let why = match bill {
             Bill::Unreachable => Deferral::Unreachable,
             Bill::Unavailable => Deferral::Unavailable,
+            Bill::Refuses => Deferral::Refused,
             Bill::ActsUnheard | Bill::Hangs | Bill::Answers | Bill::Declines => {
                 Deferral::Unanswered
             }
@@ -360,6 +383,38 @@ impl World {
             retry_at,
         });
         self.run()
+    }
+
+    /// So many attempts at what is claimed come to the same, one after the other.
+    pub(super) fn bill_times(&mut self, bill: Bill, times: u32) {
+        for _ in 0..times {
+            assert!(
+                self.claimed.is_some(),
+                "nothing is asked: {:#?}",
+                self.written
+            );
+            if let Some(retry_at) = self.bill(bill) {
+                self.pass_to(retry_at);
+            }
+        }
+    }
+
+    /// What was left to a person, in order.
+    pub(super) fn left(&self) -> Vec<Left> {
+        let turns = self.written.iter().filter_map(TaskTurn::of_operation);
+        let left = turns.filter_map(|turn| match turn {
+            TaskTurn::Left(left) => Some(left),
+            TaskTurn::Odd { .. }
+            | TaskTurn::LookAfter(_)
+            | TaskTurn::DroneComes
+            | TaskTurn::Settled
+            | TaskTurn::Failed(_)
+            | TaskTurn::GivenUp { .. }
+            | TaskTurn::Applied { .. }
+            | TaskTurn::PutOff { .. }
+            | TaskTurn::WentOn => None,
+        });
+        left.collect()
     }
 
     /// Time passes up to the moment that is waited for, and the process goes on.

@@ -1,0 +1,197 @@
+//! A payment that may have been authorized is never forgotten, and a flight that nobody pays for
+//! is not either.
+
+use super::*;
+use crate::delivery::{Ending, Status};
+
+/// A booking whose first attempt at the payment was done, and the answer lost.
+fn unheard() -> World {
+    let mut world = World::new(with_billing());
+    world.run();
+    world.bill_times(Bill::ActsUnheard, 1);
+    world
+}
+
+/// A delivery that was paid, assigned and cancelled, and whose drone did not fetch it.
+fn cancelled() -> (World, MissionId) {
+    let mut world = World::new(with_billing());
+    world.run();
+    world.bill(Bill::Answers);
+    let (mission, _) = world.asked.last().copied().unwrap();
+    world.assign(mission);
+    assert!(world.cancel());
+    world.end_mission(mission, Ending::StoodDown);
+    world.run();
+    assert_eq!(world.status(), Status::Cancelled);
+    assert_eq!(
+        world.claimed.map(|(effect, _)| effect),
+        Some(Effect::VoidPayment)
+    );
+    (world, mission)
+}
+
+#[test]
+fn a_request_that_is_called_wrong_before_anything_can_have_been_done_refuses_the_booking_at_once() {
+    for before in [None, Some(Bill::Unreachable), Some(Bill::Unavailable)] {
+        let mut world = World::new(with_billing());
+        world.run();
+        if let Some(before) = before {
+            world.bill_times(before, 1);
+        }
+        world.bill(Bill::Refuses);
+        let refused = Outcome::Failed(OperationProblem::PaymentRefused);
+        assert_eq!(world.outcome(), Some(refused), "after {before:?}");
+        assert!(world.has_ended() && !world.is_package_held);
+        assert_eq!(world.left(), []);
+    }
+}
+
+#[test]
+fn a_request_that_is_called_wrong_after_one_that_may_have_been_done_is_made_again_and_nothing_is_forgotten()
+ {
+    let mut world = unheard();
+    world.bill_times(Bill::Refuses, 3 * REFUSALS_MAX);
+    assert_eq!(world.status(), Status::Pending);
+    assert_eq!(world.outcome(), None);
+    world.bill(Bill::Answers);
+    assert_eq!(world.status(), Status::Scheduled);
+    assert_eq!((world.billing.requests, world.left()), (2, vec![]));
+}
+
+#[test]
+fn what_may_have_been_authorized_by_somebody_who_is_gone_is_unknown_as_well() {
+    let mut world = World::new(with_billing());
+    let until = world.run().unwrap();
+    world.claimed = None;
+    world.pass_to(until);
+    world.bill(Bill::Refuses);
+    assert_eq!(world.outcome(), None);
+}
+
+#[test]
+fn a_refusal_that_comes_after_another_attempt_was_claimed_says_nothing_about_that() {
+    let mut world = unheard();
+    let (claimed, next) = (world.claimed, world.next());
+    world.write(OperationEvent::EffectDeferred {
+        effect: Effect::AuthorizePayment,
+        attempt: 1,
+        why: Deferral::Refused,
+        retry_at: world.now,
+    });
+    assert_eq!((world.claimed, world.next()), (claimed, next));
+}
+
+#[test]
+fn given_refusals_up_to_the_deadline_then_what_may_have_been_authorized_is_left_to_a_person_once() {
+    let mut world = unheard();
+    world.bill_times(Bill::Refuses, REFUSALS_MAX - 2);
+    assert_eq!(world.left(), []);
+    world.now = at(86_400);
+    world.bill_times(Bill::Refuses, 1);
+    assert_eq!(world.outcome(), None, "it is not said to be undone");
+    // Time alone is no reason: a service that is away comes back.
+    world.bill_times(Bill::Unavailable, 100);
+    assert_eq!((world.left(), world.status()), (vec![], Status::Pending));
+
+    world.bill(Bill::Refuses);
+    assert_eq!(world.left(), [Left::UnknownPayment]);
+    assert_eq!(world.status(), Status::Rejected);
+    let timed_out = Outcome::TimedOut(OperationProblem::PaymentUnavailable);
+    assert_eq!(world.outcome(), Some(timed_out));
+    assert!(world.has_ended() && !world.is_package_held);
+}
+
+#[test]
+fn an_answer_that_comes_after_a_payment_was_left_unknown_is_taken_back() {
+    let mut world = unheard();
+    world.now = at(86_400);
+    world.bill_times(Bill::Refuses, REFUSALS_MAX);
+    assert!(world.has_ended(), "{:#?}", world.written);
+    let authorization = "auth-1".parse().unwrap();
+    world.write(OperationEvent::PaymentAuthorized { authorization });
+    world.run();
+    world.bill(Bill::Answers);
+    assert!(world.billing.is_voided && world.has_ended());
+}
+
+#[test]
+fn an_authorization_is_tried_to_be_taken_back_ten_times_before_that_is_left_to_a_person() {
+    let (mut world, _) = cancelled();
+    world.bill_times(Bill::Refuses, REFUSALS_MAX - 1);
+    let mut other = world.clone();
+    other.bill(Bill::Answers);
+    assert!(other.billing.is_voided && other.has_ended());
+    assert_eq!(other.left(), []);
+
+    world.bill(Bill::Refuses);
+    let authorization = "auth-1".parse().unwrap();
+    assert_eq!(world.left(), [Left::Authorization(authorization)]);
+    assert!(world.has_ended() && !world.is_package_held);
+}
+
+#[test]
+fn of_two_authorizations_each_is_taken_back_or_left_to_a_person() {
+    let (mut world, _) = cancelled();
+    let authorization: Authorization = "auth-2".parse().unwrap();
+    world.write(OperationEvent::PaymentAuthorized {
+        authorization: authorization.clone(),
+    });
+    world.run();
+    let to_void = |world: &World| {
+        let operation = world.operation.as_ref().unwrap();
+        operation.authorization_to_void().cloned()
+    };
+    assert_eq!(to_void(&world), Some(authorization.clone()));
+    world.bill_times(Bill::Refuses, REFUSALS_MAX);
+    assert_eq!(world.left(), [Left::Authorization(authorization)]);
+    // The refusals of the one are not the other's.
+    assert_eq!(to_void(&world), "auth-1".parse().ok());
+    world.bill(Bill::Answers);
+    assert!(world.billing.is_voided && world.has_ended());
+}
+
+#[test]
+fn a_delivery_that_flies_after_its_payment_was_taken_back_is_left_to_a_person_once() {
+    let (mut world, mission) = cancelled();
+    world.bill(Bill::Answers);
+    assert!(world.has_ended());
+    world.load(mission);
+    world.run();
+    assert_eq!(world.status(), Status::Returning);
+    assert_eq!(world.left(), [Left::UnpaidFlight]);
+    let back = crate::delivery::ReturnedTo::Sender;
+    world.report(mission, crate::delivery::Reported::Returned(back));
+    world.run();
+    assert!(world.has_ended());
+    assert_eq!(world.left(), [Left::UnpaidFlight]);
+}
+
+#[test]
+fn a_delivery_that_flies_before_its_payment_was_taken_back_keeps_it_unless_nobody_knows() {
+    for (before, left) in [
+        (Bill::Unavailable, vec![]),
+        (Bill::Unreachable, vec![]),
+        (Bill::Refuses, vec![]),
+        (Bill::ActsUnheard, vec![Left::UnpaidFlight]),
+        (Bill::Hangs, vec![Left::UnpaidFlight]),
+    ] {
+        let (mut world, mission) = cancelled();
+        world.bill(before);
+        world.load(mission);
+        world.run();
+        assert_eq!(world.status(), Status::Returning);
+        assert_eq!((world.claimed, world.left()), (None, left), "{before:?}");
+    }
+    // Whoever was at it answers when the package is in the air.
+    let (mut world, mission) = cancelled();
+    world.load(mission);
+    world.run();
+    assert_eq!(world.left(), []);
+    let mut gone = world.clone();
+    world.bill(Bill::Answers);
+    assert_eq!(world.left(), [Left::UnpaidFlight]);
+    // Or is never heard of again.
+    gone.claimed = None;
+    gone.pass_to(at(15));
+    assert_eq!(gone.left(), [Left::UnpaidFlight]);
+}
