@@ -110,6 +110,9 @@ async fn an_authorization_that_the_billing_service_does_not_take_back_is_left_to
     let cancelled = client.delete(delivery).send().await;
     assert!(cancelled.status() < 300, "{cancelled}");
     let refused = task(&client, "void_refused").await;
+    let voids = billing.asked();
+    let voids = voids.iter().filter(|asked| asked.method == "DELETE");
+    assert_eq!(voids.count(), 10, "a refusal may pass");
     let [charge] = billing.charges().try_into().expect("one was authorized");
     assert_eq!(text(&refused, "/authorization_id"), charge.authorization);
     assert_eq!(text(&refused, "/operation_id"), charge.operation);

@@ -37,6 +37,10 @@ pub enum Bills {
     Declining,
     /// It does not understand the request: 400.
     Refusing,
+    /// It does what is asked, and says that it is still at it: 409.
+    Busy,
+    /// It does nothing, and answers with this status.
+    Says(u16),
 }
 
 /// One payment: every key is good for one.
@@ -60,10 +64,24 @@ impl Charge {
     }
 }
 
+/// A request that came in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Asked {
+    /// POST or DELETE.
+    pub method: String,
+    /// What its address ends with.
+    pub path: String,
+    /// The key that it was made under.
+    pub key: String,
+}
+
 #[derive(Debug)]
 struct Books {
     charges: BTreeMap<String, Charge>,
-    requests: u64,
+    /// What each key stands for once something was done under it.
+    keys: BTreeMap<String, Asked>,
+    asked: Vec<Asked>,
+    hanging: usize,
     planned: VecDeque<Bills>,
     then: Bills,
 }
@@ -119,7 +137,9 @@ impl Billing {
         let address = listener.local_addr().expect("a bound port has an address");
         let books = Arc::new(Mutex::new(Books {
             charges: BTreeMap::new(),
-            requests: 0,
+            keys: BTreeMap::new(),
+            asked: Vec::new(),
+            hanging: 0,
             planned,
             then,
         }));
@@ -140,8 +160,13 @@ impl Billing {
 
     /// From now on it does this with every request.
     pub fn now(&self, then: Bills) {
+        self.plan([], then);
+    }
+
+    /// From now on it does what is planned, and then `then`, as after [`start`](Self::start).
+    pub fn plan(&self, planned: impl IntoIterator<Item = Bills>, then: Bills) {
         let mut books = books(&self.books);
-        books.planned.clear();
+        books.planned = planned.into_iter().collect();
         books.then = then;
     }
 
@@ -153,8 +178,20 @@ impl Billing {
 
     /// Requests so far.
     #[must_use]
-    pub fn requests(&self) -> u64 {
-        books(&self.books).requests
+    pub fn requests(&self) -> usize {
+        books(&self.books).asked.len()
+    }
+
+    /// All of them, in the order in which they came in.
+    #[must_use]
+    pub fn asked(&self) -> Vec<Asked> {
+        books(&self.books).asked.clone()
+    }
+
+    /// How many wait for an answer that never comes.
+    #[must_use]
+    pub fn hanging(&self) -> usize {
+        books(&self.books).hanging
     }
 }
 
@@ -180,22 +217,14 @@ async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, books: Arc<Mutex
     }
 }
 
-/// A request as far as it matters here.
-struct Asked {
-    method: String,
-    path: String,
-    key: String,
-    body: Vec<u8>,
-}
-
 async fn converse(
     connection: impl AsyncRead + AsyncWrite + Unpin,
     books: Arc<Mutex<Books>>,
 ) -> Option<()> {
     let mut connection = BufReader::new(connection);
     loop {
-        let asked = read(&mut connection).await?;
-        let (bills, status, body) = answer(&books, &asked);
+        let (asked, body) = read(&mut connection).await?;
+        let (bills, status, body) = answer(&books, asked, &body);
         let text = if bills == Bills::Garbled {
             "{\"status\": \"autho".to_owned()
         } else {
@@ -213,9 +242,12 @@ async fn converse(
         match bills {
             Bills::Unheard | Bills::Gone => return None,
             Bills::Hanging => {
+                self::books(&books).hanging += 1;
                 // The client gives up and closes.
                 let mut rest = Vec::new();
-                connection.read_to_end(&mut rest).await.ok()?;
+                let closed = connection.read_to_end(&mut rest).await;
+                self::books(&books).hanging -= 1;
+                closed.ok()?;
                 return None;
             }
             Bills::Twice => {
@@ -227,12 +259,14 @@ async fn converse(
             | Bills::TooMany
             | Bills::Garbled
             | Bills::Declining
-            | Bills::Refusing => connection.write_all(answer.as_bytes()).await.ok()?,
+            | Bills::Refusing
+            | Bills::Busy
+            | Bills::Says(_) => connection.write_all(answer.as_bytes()).await.ok()?,
         }
     }
 }
 
-async fn read(connection: &mut BufReader<impl AsyncRead + Unpin>) -> Option<Asked> {
+async fn read(connection: &mut BufReader<impl AsyncRead + Unpin>) -> Option<(Asked, Vec<u8>)> {
     let mut line = String::new();
     connection.read_line(&mut line).await.ok()?;
     let mut words = line.split_whitespace();
@@ -252,22 +286,23 @@ async fn read(connection: &mut BufReader<impl AsyncRead + Unpin>) -> Option<Aske
     }
     let mut body = vec![0; length];
     connection.read_exact(&mut body).await.ok()?;
-    Some(Asked {
-        method,
-        path,
-        key,
-        body,
-    })
+    let asked = Asked { method, path, key };
+    Some((asked, body))
 }
 
-fn answer(shared: &Mutex<Books>, asked: &Asked) -> (Bills, u16, Value) {
+fn answer(shared: &Mutex<Books>, asked: Asked, order: &[u8]) -> (Bills, u16, Value) {
     let mut books = books(shared);
-    books.requests += 1;
+    books.asked.push(asked.clone());
     let bills = books.planned.pop_front().unwrap_or(books.then);
     let (status, body) = match bills {
         Bills::NotNow => (503, json!({ "error": "later" })),
         Bills::TooMany => (429, json!({ "error": "slower" })),
         Bills::Refusing => (400, json!({ "error": "what?" })),
+        Bills::Says(status) => (status, json!({ "error": "no" })),
+        Bills::Busy => {
+            books.act(asked, order);
+            (409, json!({ "error": "still at it" }))
+        }
         Bills::Gone => (500, json!(null)),
         Bills::Declining if asked.method == "POST" => (
             200,
@@ -278,35 +313,39 @@ fn answer(shared: &Mutex<Books>, asked: &Asked) -> (Bills, u16, Value) {
         | Bills::Unheard
         | Bills::Hanging
         | Bills::Twice
-        | Bills::Garbled => books.act(asked),
+        | Bills::Garbled => books.act(asked, order),
     };
     (bills, status, body)
 }
 
 impl Books {
-    fn act(&mut self, asked: &Asked) -> (u16, Value) {
+    fn act(&mut self, asked: Asked, order: &[u8]) -> (u16, Value) {
         if asked.key.is_empty() {
             return (400, json!({ "error": "an Idempotency-Key is missing" }));
+        }
+        let first = self.keys.entry(asked.key.clone()).or_insert(asked.clone());
+        if *first != asked {
+            return (422, json!({ "error": "this key is another request's" }));
         }
         if asked.method == "DELETE" {
             let name = asked.path.rsplit('/').next().unwrap_or_default();
             let mut charges = self.charges.values_mut();
             return match charges.find(|charge| charge.authorization == name) {
                 Some(charge) => {
-                    charge.voided_under.insert(asked.key.clone());
+                    charge.voided_under.insert(asked.key);
                     (200, json!({ "status": "voided" }))
                 }
                 None => (404, json!({ "error": "unknown" })),
             };
         }
-        let order: Value = serde_json::from_slice(&asked.body).unwrap_or_default();
+        let order: Value = serde_json::from_slice(order).unwrap_or_default();
         let named = |name: &str| {
             let text = order.get(name).and_then(Value::as_str);
             text.unwrap_or_default().to_owned()
         };
         let (operation, delivery) = (named("operation_id"), named("delivery_id"));
         let authorization = format!("auth-{}", self.charges.len() + 1);
-        let charge = self.charges.entry(asked.key.clone()).or_insert(Charge {
+        let charge = self.charges.entry(asked.key).or_insert(Charge {
             operation: operation.clone(),
             delivery: delivery.clone(),
             authorization,

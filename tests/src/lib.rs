@@ -26,7 +26,7 @@ mod power_disk;
 // How often what was tried, for whoever reads the end of a long run.
 mod tally;
 
-pub use billing::{Authority, Billing, Bills, Charge};
+pub use billing::{Asked, Authority, Billing, Bills, Charge};
 pub use chance::Chance;
 pub use client::{Answer, Client, Request, Unanswered};
 pub use flight::{Faults, Mission, Place, Plan, Recording};

@@ -1,0 +1,78 @@
+//! A payment for nothing is taken back once, whatever the billing service does wrong on the way.
+
+use tests::Asked;
+
+use super::*;
+
+/// How often a payment was taken back, as far as the service heard.
+const VOIDED: &str = "airpost_effects_total{effect=\"void_payment\",outcome=\"done\"}";
+
+/// What the billing service was asked to take back, in order.
+fn voids(billing: &Billing) -> Vec<Asked> {
+    let mut asked = billing.asked();
+    asked.retain(|asked| asked.method == "DELETE");
+    asked
+}
+
+#[tokio::test]
+async fn given_a_booking_that_stands_when_it_is_cancelled_then_its_payment_is_taken_back_once_whatever_goes_wrong()
+ {
+    let (mut chance, data) = (chance(), scratch_in_memory());
+    let billing = Billing::start([], Bills::Well).await;
+    let (server, client) = serve(&billing, data.path()).await;
+    let stories = [
+        vec![],
+        vec![Bills::NotNow],
+        vec![Bills::Unheard],
+        vec![Bills::Hanging],
+        vec![Bills::Busy, Bills::Says(425)],
+        vec![Bills::Gone, Bills::TooMany],
+        // A wrong address says so as well: it is no sign that nothing is left to be taken back.
+        vec![Bills::Says(404), Bills::Says(410), Bills::Says(401)],
+    ];
+    for (number, story) in stories.into_iter().enumerate() {
+        let booked = book(&client, &mut chance, "wait=20").await.expect(201);
+        let delivery = booked.required_header("location");
+        assert_eq!(text(&booked.json(), "/status"), "scheduled");
+        let (before, attempts) = (voids(&billing).len(), story.len() + 1);
+        billing.plan(story.clone(), Bills::Well);
+        let cancel = client.delete(delivery).header("prefer", "wait=20");
+        let cancelled = cancel.send().await.expect(200);
+        assert_eq!(text(&cancelled.json(), "/status"), "cancelled");
+        shows(&client, VOIDED, &(number + 1).to_string()).await;
+
+        let charges = billing.charges();
+        assert_eq!(charges.len(), number + 1, "{story:?}: {charges:?}");
+        let charge = charges.iter().find(|it| delivery.ends_with(&it.delivery));
+        let charge = charge.expect("the cancelled one was charged");
+        let asked = voids(&billing).split_off(before);
+        assert_eq!(asked.len(), attempts, "{story:?}: {asked:?}");
+        assert!(asked.iter().all(|it| *it == asked[0]), "{asked:?}");
+        assert!(
+            asked[0]
+                .path
+                .ends_with(&format!("/{}", charge.authorization))
+        );
+        assert_eq!(charge.voided_under, [asked[0].key.clone()].into());
+    }
+    let open = client.read("/v1/tasks").await;
+    assert_eq!(at(&open, "/items"), &json!([]), "nobody has to look at it");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn given_a_booking_that_stands_when_no_drone_comes_then_its_payment_is_taken_back_once() {
+    let (mut chance, data) = (chance(), scratch_in_memory());
+    let billing = Billing::start([], Bills::Well).await;
+    let (server, client) = serve(&billing, data.path()).await;
+    let booked = book(&client, &mut chance, "wait=20").await.expect(201);
+    let delivery = booked.required_header("location");
+    billing.plan([Bills::NotNow, Bills::Unheard], Bills::Well);
+    shows(&client, VOIDED, "1").await;
+    assert_eq!(text(&client.read(delivery).await, "/status"), "rejected");
+    assert_eq!(voids(&billing).len(), 3);
+    let charges = billing.charges();
+    assert_eq!(charges.len(), 1, "{charges:?}");
+    assert_eq!(charges[0].voided_under.len(), 1, "{charges:?}");
+    server.stop().await;
+}
