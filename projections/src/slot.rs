@@ -39,6 +39,12 @@ impl Build {
         }
     }
 
+    /// What the tree of a view is called that was never built anew.
+    #[cfg(test)]
+    pub(crate) fn first_tree(projection: &dyn Projection) -> String {
+        Self::first(projection.version()).tree_name(projection)
+    }
+
     /// What its tree is called.
     pub(crate) fn tree_name(self, projection: &dyn Projection) -> String {
         let (name, version) = (projection.name(), self.version);

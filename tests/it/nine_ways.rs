@@ -29,16 +29,14 @@ async fn one_cancelling_and_rescheduling_work_through_the_whole_path() {
     let changed = patch(&client, &order, &later).await;
     assert_eq!(text(&changed, "/deliver_by"), "2099-01-01T12:00:00.000000Z");
     let cancel = client.post(&format!("{}/cancel", order.path()));
-    let _ = cancel
-        .json(&json!({"reason": "mistake"}))
-        .send()
-        .await
-        .expect(202);
+    let cancelled = cancel.json(&json!({"reason": "mistake"})).send().await;
+    let cancelled = cancelled.expect(202);
+    let position = cancelled.required_header("stream-position");
     let cancelled = order.read(&client).await;
     assert_eq!(text(&cancelled, "/status"), "cancelled");
-    let listed = client
-        .read(&format!("/v1/users/{}/deliveries", order.user))
-        .await;
+    let list = client.get(&format!("/v1/users/{}/deliveries", order.user));
+    let listed = list.header("min-position", position).send().await;
+    let listed = listed.expect(200).json();
     assert_eq!(text(&listed, "/items/0/status"), "cancelled");
     server.stop().await;
 }

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use domain::delivery::{DeliveryEvent, Status};
 
 use super::*;
+use crate::projection::Projection;
 use crate::rebuild::{RebuildError, rebuild, rebuild_some};
 use crate::shared::ReaderState;
+use crate::slot::Build;
 use crate::test_log::{created, delivery, user};
 use crate::user_deliveries::UserDeliveries;
 use crate::verify::Difference;
@@ -181,7 +183,9 @@ impl Stopped {
     fn lose_an_entry(&self) {
         let mut folder = ViewFolder::disk(&self.views, OPTIONS.cache_bytes);
         let store = folder.open().unwrap().store;
-        let tree = store.open_tree("user_deliveries-v1").unwrap();
+        let tree = store
+            .open_tree(&Build::first_tree(&UserDeliveries))
+            .unwrap();
         let checkpoint = tree.checkpoint().unwrap().unwrap();
         let range = crate::key::KeyRange::all();
         let entries = tree.scan(&range, crate::view_store::Direction::Forward, 1);
@@ -223,7 +227,9 @@ fn a_verification_names_what_differs_and_a_rebuild_mends_it() {
     let stopped = Stopped::new();
     let mut folder = ViewFolder::disk(&stopped.views, OPTIONS.cache_bytes);
     let store = folder.open().unwrap().store;
-    let tree = store.open_tree("delivery_status-v2").unwrap();
+    let tree = store
+        .open_tree(&Build::first_tree(&DeliveryStatus))
+        .unwrap();
     let checkpoint = tree.checkpoint().unwrap().unwrap();
     let key = crate::key::Key::row().number(1).into_bytes();
     let writes = vec![(key, Some(vec![1]))];
@@ -283,10 +289,10 @@ fn what_is_asked_for_by_its_id_is_answered_while_damage_shows() {
 }
 
 /// Puts an entry into a view that no fold of the log has.
-fn plant(views: &Path, tree: &str) {
+fn plant(views: &Path, view: &dyn Projection) {
     let mut folder = ViewFolder::disk(views, OPTIONS.cache_bytes);
     let store = folder.open().unwrap().store;
-    let tree = store.open_tree(tree).unwrap();
+    let tree = store.open_tree(&Build::first_tree(view)).unwrap();
     let checkpoint = tree.checkpoint().unwrap().unwrap();
     let key = crate::key::Key::row().number(1).into_bytes();
     let writes = vec![(key, Some(vec![1]))];
@@ -299,8 +305,8 @@ fn plant(views: &Path, tree: &str) {
 #[test]
 fn a_rebuild_of_some_views_mends_those_and_leaves_the_others_as_they_are() {
     let stopped = Stopped::new();
-    plant(&stopped.views, "delivery_status-v2");
-    plant(&stopped.views, "user-v1");
+    plant(&stopped.views, &DeliveryStatus);
+    plant(&stopped.views, &User);
     let log = &*stopped.log.store;
     let mut told = Vec::new();
     let mut rebuild = |names: &[&'static str]| {

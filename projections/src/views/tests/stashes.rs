@@ -2,17 +2,21 @@
 
 use super::*;
 use crate::key::KeyRange;
+use crate::slot::Build;
 use crate::test_log::{created, delivery, user};
+use crate::user_deliveries::UserDeliveries;
 use crate::view_store::{Direction, Entry, ViewStore};
 
 /// The tree that is in the middle of a gathering when the machine goes down:
 /// views before it have all of theirs, views behind it nothing.
-const AMID: &str = "user_deliveries-v1";
+fn amid() -> String {
+    Build::first_tree(&UserDeliveries)
+}
 
 /// All entries of every view but that one.
 fn others(set: &ViewSet) -> Vec<(String, Position, Vec<Entry>)> {
     let views = set.views().into_iter();
-    let others = views.filter(|view| view.tree_name() != AMID);
+    let others = views.filter(|view| view.tree_name() != amid());
     let all = KeyRange::all();
     let entries = |view: &View| view.tree().scan(&all, Direction::Forward, usize::MAX);
     others
@@ -37,7 +41,7 @@ fn only_that_view_is_begun_anew(lose: impl Fn(&dyn ViewStore, &str)) {
     let store = Arc::<MemoryViewStore>::default();
     let mut folder = ViewFolder::Memory(Arc::clone(&store));
     let set = log.opened(&mut folder);
-    let tree = store.open_tree(AMID).unwrap();
+    let tree = store.open_tree(&amid()).unwrap();
     let is_amid = || {
         tree.checkpoint()
             .unwrap()
@@ -50,7 +54,7 @@ fn only_that_view_is_begun_anew(lose: impl Fn(&dyn ViewStore, &str)) {
     drop((set, tree));
 
     // When what was stashed for it is lost.
-    lose(&*store, AMID);
+    lose(&*store, &amid());
     let set = log.opened(&mut folder);
 
     // Then it is empty, and no other view is touched.
