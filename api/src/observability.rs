@@ -99,6 +99,9 @@ pub const HTTP_PANICS: &str = "airpost_http_panics_total";
 /// Counts drone events that were kept although their type means nothing to this release.
 pub const DRONE_EVENTS_UNKNOWN: &str = "airpost_drone_events_unknown_total";
 
+/// Counts anomalies for which a delivery's history had no room any more.
+pub const ANOMALIES_UNRECORDED: &str = "airpost_anomalies_unrecorded_total";
+
 /// How many streams of events are open.
 pub const FEED_STREAMS: &str = "airpost_feed_streams";
 /// Counts events that were handed to streams.
@@ -246,6 +249,11 @@ fn describe() {
         Unit::Count,
         "drone events kept whose type means nothing to this release"
     );
+    describe_counter!(
+        ANOMALIES_UNRECORDED,
+        Unit::Count,
+        "anomalies for which a delivery's history had no room any more"
+    );
     describe_gauge!(
         LOG_POSITION,
         Unit::Count,
@@ -271,6 +279,7 @@ fn begin_at_zero() {
         HTTP_OVERLOADED,
         HTTP_PANICS,
         DRONE_EVENTS_UNKNOWN,
+        ANOMALIES_UNRECORDED,
         FEED_EVENTS,
         FEED_SLOW,
         FEED_HALTED,

@@ -14,6 +14,7 @@ pub(crate) mod payload;
 #[cfg(test)]
 mod tests;
 
+use crate::decider::Occurrence;
 use crate::delivery::{
     Anomaly, AttemptFailure, Confirmation, Delivery, DeliveryEvent, FlightPlan, Phase, Plan,
     ReturnReason, Size, UnassignReason,
@@ -121,7 +122,18 @@ pub struct Dispatch {
     delivery: DeliveryId,
     requested: Option<FlightPlan>,
     is_refused: bool,
-    stood_down: Option<StandDownReason>,
+    stood_down: Option<StoodDown>,
+}
+
+/// How a mission was to be ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoodDown {
+    /// Why: the first reason.
+    pub reason: StandDownReason,
+    /// How often that was asked.
+    pub times: u8,
+    /// When last.
+    pub last: Timestamp,
 }
 
 impl Dispatch {
@@ -150,22 +162,22 @@ impl Dispatch {
         self.is_refused
     }
 
-    /// Why it was to be ended, if it was: the first reason.
+    /// How it was to be ended, if it was.
     #[must_use]
-    pub const fn stood_down(&self) -> Option<StandDownReason> {
+    pub const fn stood_down(&self) -> Option<StoodDown> {
         self.stood_down
     }
 
     /// The state after an event. Total: what makes no sense changes nothing.
     #[must_use]
-    pub fn evolve(state: Option<Self>, event: &DispatchEvent) -> Option<Self> {
+    pub fn evolve(state: Option<Self>, occurrence: &Occurrence<DispatchEvent>) -> Option<Self> {
         let begun = |delivery| Self {
             delivery,
             requested: None,
             is_refused: false,
             stood_down: None,
         };
-        match event {
+        match &occurrence.event {
             DispatchEvent::MissionRequested(request) => Some(Self {
                 requested: Some(FlightPlan {
                     pickup: request.pickup,
@@ -180,8 +192,13 @@ impl Dispatch {
             }),
             DispatchEvent::StandDownRequested { delivery, reason } => {
                 let dispatch = state.unwrap_or_else(|| begun(*delivery));
+                let before = dispatch.stood_down;
                 Some(Self {
-                    stood_down: dispatch.stood_down.or(Some(*reason)),
+                    stood_down: Some(StoodDown {
+                        reason: before.map_or(*reason, |before| before.reason),
+                        times: before.map_or(1, |before| before.times.saturating_add(1)),
+                        last: occurrence.event_time,
+                    }),
                     ..dispatch
                 })
             }

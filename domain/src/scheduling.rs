@@ -88,6 +88,8 @@ pub struct Around<'a> {
     pub asked: Option<&'a Dispatch>,
     /// The delivery's live mission, if it has one.
     pub live: Option<&'a Mission>,
+    /// What was asked about that one, if anything.
+    pub live_dispatch: Option<&'a Dispatch>,
     /// The clock.
     pub now: Timestamp,
     /// Deadlines up to then are over. Behind the clock for a while after a

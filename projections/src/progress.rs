@@ -201,7 +201,7 @@ impl Progress {
 
     fn strand(&mut self, place: Stranding) {
         self.need = match place {
-            Stranding::OnBoard => Need::Somebody,
+            Stranding::OnBoard | Stranding::WithSender => Need::Somebody,
             Stranding::AtHub => Need::SomebodyAtHub,
         };
     }

@@ -131,6 +131,7 @@ impl Task {
             Matter::Anomaly { .. } => TaskKind::Anomaly,
             Matter::LeftOnBoard
             | Matter::LeftAtHub
+            | Matter::NotStoodDown
             | Matter::EmergencyLanded
             | Matter::Unconfirmed
             | Matter::Failed(_) => TaskKind::ActionRequired,
@@ -166,6 +167,7 @@ struct Row {
 pub(crate) enum StoredMatter {
     LeftOnBoard,
     LeftAtHub,
+    NotStoodDown,
     EmergencyLanded,
     Unconfirmed,
     Failed(#[serde(with = "crate::stored")] Failure),
@@ -207,6 +209,7 @@ impl Stored for Matter {
         match self.clone() {
             Self::LeftOnBoard => StoredMatter::LeftOnBoard,
             Self::LeftAtHub => StoredMatter::LeftAtHub,
+            Self::NotStoodDown => StoredMatter::NotStoodDown,
             Self::EmergencyLanded => StoredMatter::EmergencyLanded,
             Self::Unconfirmed => StoredMatter::Unconfirmed,
             Self::Failed(failure) => StoredMatter::Failed(failure),
@@ -225,6 +228,7 @@ impl Stored for Matter {
         Some(match raw {
             StoredMatter::LeftOnBoard => Self::LeftOnBoard,
             StoredMatter::LeftAtHub => Self::LeftAtHub,
+            StoredMatter::NotStoodDown => Self::NotStoodDown,
             StoredMatter::EmergencyLanded => Self::EmergencyLanded,
             StoredMatter::Unconfirmed => Self::Unconfirmed,
             StoredMatter::Failed(failure) => Self::Failed(failure),
@@ -250,7 +254,7 @@ impl Projection for Tasks {
     }
 
     fn version(&self) -> u32 {
-        4
+        5
     }
 
     fn categories(&self) -> &'static [Category] {

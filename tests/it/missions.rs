@@ -246,6 +246,41 @@ async fn another_window_stands_the_drone_down_and_asks_for_another_mission() {
 }
 
 #[tokio::test]
+async fn a_drone_that_does_not_say_that_it_turned_round_is_asked_again_and_then_a_person_looks() {
+    let data = scratch_in_memory();
+    let fast = airpost().with_setting("AIRPOST_TIME_SCALE", "100");
+    let server = fast.serve(data.path()).await;
+    let mut fleet = Fleet::of(&server);
+    let (delivery, mission) = fleet.book_with_drone(&json!({})).await;
+    let path = format!("/v1/deliveries/{delivery}");
+    let _ = fleet.client.delete(&path).send().await.expect(202);
+    for _ in 0..3 {
+        let asked = fleet.asked("StandDownRequested", &delivery).await;
+        assert_eq!(
+            (mission_of(&asked), text(&asked, "/data/reason")),
+            (mission.clone(), "cancelled")
+        );
+    }
+    let look = || async {
+        let tasks = fleet.client.read("/v1/tasks").await;
+        list(&tasks, "/items").first().cloned()
+    };
+    let task = poll_until(SOON, "a person to be told", look).await;
+    assert_eq!(text(&task, "/reason"), "not_stood_down");
+    assert_eq!(
+        at(&fleet.client.read(&path).await, "/action_required"),
+        &json!(true)
+    );
+    fleet.say("stood_down", &mission, &json!({})).await;
+    fleet.becomes(&delivery, "cancelled").await;
+    assert_eq!(
+        at(&fleet.client.read(&path).await, "/action_required"),
+        &json!(false)
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_fleet_that_says_nothing_is_asked_again_for_the_same_and_then_nobody_comes() {
     let data = scratch_in_memory();
     let fast = airpost().with_setting("AIRPOST_TIME_SCALE", "100");

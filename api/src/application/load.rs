@@ -124,7 +124,7 @@ impl Folded for Option<Dispatch> {
     }
 
     fn evolve(self, occurrence: &Occurrence<Self::Event>) -> Self {
-        Dispatch::evolve(self, &occurrence.event)
+        Dispatch::evolve(self, occurrence)
     }
 }
 

@@ -246,7 +246,7 @@ impl<'a, 'd> Advancing<'a, 'd> {
                         answer_by: ask.answer_by,
                     });
                 }
-                Next::StandDown(mission, reason) => self.stand_down(mission, reason)?,
+                Next::StandDown(mission, reason) => self.ask_to_stand_down(mission, reason)?,
                 Next::Leave(left) => self.note(left.event()),
                 Next::FreePackage => {
                     if let Some(delivery) = &self.delivery.state {
@@ -277,9 +277,10 @@ impl<'a, 'd> Advancing<'a, 'd> {
         if let Some(asked) = asked {
             self.dispatch_of(asked)?;
         }
-        let live = self.live_mission();
-        let live = match live {
+        let flown = self.live_mission();
+        let live = match flown {
             Some(live) => {
+                self.dispatch_of(live)?;
                 self.draft
                     .load::<Option<Mission>>(StreamName::mission(live))?
                     .state
@@ -294,6 +295,7 @@ impl<'a, 'd> Advancing<'a, 'd> {
             delivery,
             asked,
             live: live.as_ref(),
+            live_dispatch: flown.and_then(|live| self.dispatches.get(&live)?.state.as_ref()),
             now: self.look.now,
             deadlines_to: self.look.deadlines_to,
             settings: &self.rules.settings,
@@ -397,11 +399,20 @@ impl<'a, 'd> Advancing<'a, 'd> {
         Ok(None)
     }
 
+    /// Asks that, unless it was asked before.
     fn stand_down(&mut self, mission: MissionId, reason: StandDownReason) -> Result<(), Failure> {
         let known = self.dispatch_of(mission)?.state;
         if known.is_some_and(|dispatch| dispatch.stood_down().is_some()) {
             return Ok(());
         }
+        self.ask_to_stand_down(mission, reason)
+    }
+
+    fn ask_to_stand_down(
+        &mut self,
+        mission: MissionId,
+        reason: StandDownReason,
+    ) -> Result<(), Failure> {
         let delivery = self.id;
         self.dispatch(
             mission,

@@ -17,6 +17,7 @@ use domain::translation::{Thresholds, translate};
 
 use super::wire;
 use crate::application::{Draft, LoadError, Loaded, record_consequences};
+use crate::observability::ANOMALIES_UNRECORDED;
 
 /// Most parked facts that one commit releases; see the limit of a chunk.
 pub(super) const RETRIES_MAX: usize = 16;
@@ -410,6 +411,7 @@ impl<'a, 'd> Applying<'a, 'd> {
             return Ok(());
         };
         let (cause, reporting) = (report.fact.clone(), report.mission);
+        let unrecorded = loaded.state.as_ref().and_then(|it| it.unrecorded(&report));
         let live = loaded.state.as_ref().and_then(Delivery::live_mission);
         let live = live.map(|mission| mission.assignment.mission);
         let events = match Delivery::decide(&DeliveryCommand::Report(report), &loaded.state) {
@@ -424,6 +426,11 @@ impl<'a, 'd> Applying<'a, 'd> {
         self.draft
             .record(loaded, Some(owner.uuid()), Some(&cause), &events);
         let missions = (live, Some(reporting));
+        // What there is no room for in the history is acted on all the same.
+        if unrecorded.is_some() {
+            metrics::counter!(ANOMALIES_UNRECORDED).increment(1);
+        }
+        let events: Vec<_> = events.into_iter().chain(unrecorded).collect();
         record_consequences(self.draft, (id, owner), &events, missions, self.now)
     }
 

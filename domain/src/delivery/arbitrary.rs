@@ -276,8 +276,12 @@ fn ending_event() -> impl Strategy<Value = DeliveryEvent> {
                 now
             }
         ),
-        (any_of::fact(), any_of::word(Anomaly::ALL))
-            .prop_map(|(fact, why)| E::AnomalyRecorded { fact, why }),
+        (
+            any_of::fact(),
+            any_of::mission(),
+            any_of::word(Anomaly::ALL)
+        )
+            .prop_map(|(fact, mission, why)| E::AnomalyRecorded { fact, mission, why }),
     ]
 }
 

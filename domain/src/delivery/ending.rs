@@ -101,7 +101,10 @@ pub(super) fn miss_deadline(now: Timestamp, delivery: &Delivery) -> Vec<Occurren
 pub(super) fn strand(now: Timestamp, delivery: &Delivery) -> Vec<Occurrence<DeliveryEvent>> {
     let on_board = delivery.left_on_board_since().map(|_| Stranding::OnBoard);
     let at_hub = delivery.is_left_at_hub().then_some(Stranding::AtHub);
-    let stranded = on_board.or(at_hub).map(|place| {
+    let with_sender = delivery
+        .is_left_cancelling()
+        .then_some(Stranding::WithSender);
+    let stranded = on_board.or(at_hub).or(with_sender).map(|place| {
         let stranded = DeliveryEvent::Stranded { place };
         Occurrence::new(stranded, now)
     });

@@ -135,8 +135,10 @@ pub enum DeliveryEvent {
     },
     /// A drone reported what cannot be: kept, visible, without effect.
     AnomalyRecorded {
-        /// The drone event.
+        /// The drone event. What it is called is unique per sender, as is its mission.
         fact: FactId,
+        /// Whose mission reported it.
+        mission: MissionId,
         /// What does not fit.
         why: Anomaly,
     },

@@ -106,7 +106,9 @@ impl Delivery {
             DeliveryEvent::MilestoneTimeCorrected { milestone, now, .. } => {
                 self.correct(*milestone, *now);
             }
-            DeliveryEvent::AnomalyRecorded { fact, why } => self.remember(fact, *why, at),
+            DeliveryEvent::AnomalyRecorded { fact, mission, why } => {
+                self.remember((fact, *mission), *why, at);
+            }
             DeliveryEvent::Confirmed { kind, proof } if self.may_be_confirmed() => {
                 let (kind, proof) = (*kind, proof.clone());
                 self.confirmed = Some(Confirmed { kind, proof, at });
@@ -201,7 +203,7 @@ impl Delivery {
 
     fn strand(&mut self, place: Stranding) {
         match place {
-            Stranding::OnBoard => self.want_somebody(),
+            Stranding::OnBoard | Stranding::WithSender => self.want_somebody(),
             Stranding::AtHub => {
                 if self.phase == Phase::AtHub && self.need == Need::Nobody {
                     self.need = Need::SomebodyAtHub;
@@ -273,13 +275,19 @@ impl Delivery {
         }
     }
 
-    fn remember(&mut self, anomaly: &FactId, why: Anomaly, at: Timestamp) {
-        let is_news = self.phase.has_live_mission() && self.need == Need::Nobody;
-        if why == Anomaly::EndedWithPackage && is_news {
+    /// Whether an anomaly is the first to say where the package was left.
+    pub(super) fn is_news(&self, why: Anomaly) -> bool {
+        let is_expected = self.phase.has_live_mission() && self.need == Need::Nobody;
+        is_expected && why == Anomaly::EndedWithPackage
+    }
+
+    fn remember(&mut self, (fact, mission): (&FactId, MissionId), why: Anomaly, at: Timestamp) {
+        if self.is_news(why) {
             self.need = Need::News(at);
         }
-        if self.anomalies.len() < ANOMALIES_MAX && !self.anomalies.contains(anomaly) {
-            self.anomalies.push(anomaly.clone());
+        let told = (fact.clone(), mission);
+        if self.anomalies.len() < ANOMALIES_MAX && !self.anomalies.contains(&told) {
+            self.anomalies.push(told);
         }
     }
 

@@ -107,6 +107,7 @@ struct MilestoneTimeCorrectedV1 {
 #[derive(Serialize, Deserialize)]
 struct AnomalyRecordedV1 {
     fact: String,
+    mission: [u8; 16],
     why: u8,
 }
 
@@ -311,12 +312,14 @@ stored_events! { DeliveryEvent {
             now: at("now_us", p.now_us)?,
         } }
     121 AnomalyRecorded AnomalyRecordedV1
-        { Self::AnomalyRecorded { fact, why } => AnomalyRecordedV1 {
+        { Self::AnomalyRecorded { fact, mission, why } => AnomalyRecordedV1 {
             fact: fact.to_string(),
+            mission: mission_bytes(*mission),
             why: number_of(Anomaly::ALL, why),
         } }
         { p => Self::AnomalyRecorded {
             fact: checked("fact", FactId::new(p.fact))?,
+            mission: mission_of(p.mission),
             why: word_of("why", Anomaly::ALL, p.why)?,
         } }
     122 Rejected RejectedV1

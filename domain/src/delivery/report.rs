@@ -89,6 +89,30 @@ pub(super) fn report(report: &Report, delivery: &Delivery) -> Events {
     }
 }
 
+impl Delivery {
+    /// What a report would have been recorded as, had there been room for another anomaly.
+    #[must_use]
+    pub fn unrecorded(&self, report: &Report) -> Option<Occurrence<DeliveryEvent>> {
+        if self.anomalies.len() < ANOMALIES_MAX {
+            return None;
+        }
+        let with_room = Self {
+            anomalies: Vec::new(),
+            ..self.clone()
+        };
+        let is_anomaly = |it: &Occurrence<DeliveryEvent>| {
+            matches!(it.event, DeliveryEvent::AnomalyRecorded { .. })
+        };
+        let is_recorded = self
+            .anomalies
+            .contains(&(report.fact.clone(), report.mission));
+        let told = self::report(report, &with_room)
+            .into_iter()
+            .find(is_anomaly);
+        told.filter(|_| !is_recorded)
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Case<'a> {
     report: &'a Report,
@@ -106,11 +130,15 @@ impl<'a> Case<'a> {
 
     fn anomaly(self, why: Anomaly) -> Events {
         let anomalies = &self.delivery.anomalies;
-        if anomalies.len() >= ANOMALIES_MAX || anomalies.contains(&self.report.fact) {
+        let (fact, mission) = (self.report.fact.clone(), self.report.mission);
+        // What somebody has to be told of is told also where there is no room for more.
+        let is_full = anomalies.len() >= ANOMALIES_MAX && !self.delivery.is_news(why);
+        let told = (fact, mission);
+        if is_full || anomalies.contains(&told) {
             return vec![];
         }
-        let fact = self.report.fact.clone();
-        vec![self.reported(DeliveryEvent::AnomalyRecorded { fact, why })]
+        let (fact, mission) = told;
+        vec![self.reported(DeliveryEvent::AnomalyRecorded { fact, mission, why })]
     }
 
     /// A mission claims to have the package that cannot have it.

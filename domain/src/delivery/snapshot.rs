@@ -41,7 +41,7 @@ pub(crate) struct KeptDelivery {
     reopenings: u8,
     corrections: Vec<(u8, String)>,
     milestones: Vec<KeptMilestone>,
-    anomalies: Vec<String>,
+    anomalies: Vec<(String, KeptId)>,
 }
 
 /// Which phase, and the numbers of what is in it.
@@ -127,7 +127,11 @@ impl Keep for Delivery {
                 .map(|(what, now)| (number_of(Correction::ALL, what), now.to_string()))
                 .collect(),
             milestones: self.milestones.iter().map(KeptMilestone::of).collect(),
-            anomalies: self.anomalies.iter().map(FactId::to_string).collect(),
+            anomalies: self
+                .anomalies
+                .iter()
+                .map(|(fact, mission)| (fact.to_string(), mission.uuid().into_bytes()))
+                .collect(),
         }
     }
 
@@ -155,7 +159,10 @@ impl Keep for Delivery {
             let what = word_of("what", Correction::ALL, what).ok()?;
             Some((what, Comment::new(now).ok()?))
         });
-        let anomalies = kept.anomalies.into_iter().map(FactId::new);
+        let anomalies = kept.anomalies.into_iter().map(|(fact, mission)| {
+            let fact = FactId::new(fact).ok()?;
+            Some((fact, MissionId::from_uuid(uuid(mission))))
+        });
         Some(Self {
             order: *order,
             phase: phase_of(kept.phase, kept.release)?,
@@ -180,7 +187,7 @@ impl Keep for Delivery {
             reopenings: kept.reopenings,
             corrections: corrections.collect::<Option<_>>()?,
             milestones: milestones.collect::<Option<_>>()?,
-            anomalies: anomalies.collect::<Result<_, _>>().ok()?,
+            anomalies: anomalies.collect::<Option<_>>()?,
         })
     }
 }

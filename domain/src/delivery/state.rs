@@ -63,8 +63,8 @@ pub struct Delivery {
     /// What operators put right about its end, oldest first.
     pub(super) corrections: Vec<(Correction, Comment)>,
     pub(super) milestones: Vec<Reached>,
-    /// The drone events that were recorded as anomalies.
-    pub(super) anomalies: Vec<FactId>,
+    /// The drone events that were recorded as anomalies, and whose missions reported them.
+    pub(super) anomalies: Vec<(FactId, MissionId)>,
 }
 
 /// Whether a package needs somebody.
@@ -239,6 +239,13 @@ impl Delivery {
         self.phase == Phase::AtHub && !self.wants_another_attempt() && !is_told_of
     }
 
+    /// Whether it is being cancelled, and that its drone does not say that it turned round is not
+    /// noted.
+    #[must_use]
+    pub fn is_left_cancelling(&self) -> bool {
+        matches!(self.phase, Phase::Cancelling { .. }) && self.need == Need::Nobody
+    }
+
     /// Whether what was asked for as a confirmation is there.
     pub(super) fn is_confirmed(&self) -> bool {
         self.order.confirmation == Confirmation::None || self.confirmed.is_some()
@@ -246,7 +253,7 @@ impl Delivery {
 
     /// Whether somebody has to look after it: the package lies where it should not, or nobody
     /// knows where, or with nobody who confirms it, or at a hub for nobody who comes; or the drone
-    /// had to come down with it, or ended its mission with it.
+    /// had to come down with it, or ended its mission with it, or does not say that it turned round.
     #[must_use]
     pub fn action_required(&self) -> bool {
         let lies_astray = match self.phase {

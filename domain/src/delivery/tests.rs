@@ -177,8 +177,8 @@ fn anomaly(command: &DeliveryCommand, why: Anomaly) -> DeliveryEvent {
     let DeliveryCommand::Report(report) = command else {
         panic!("only reports are anomalies")
     };
-    let fact = report.fact.clone();
-    DeliveryEvent::AnomalyRecorded { fact, why }
+    let (fact, mission) = (report.fact.clone(), report.mission);
+    DeliveryEvent::AnomalyRecorded { fact, mission, why }
 }
 
 fn assigned_to(drone: &str) -> Reported {

@@ -120,6 +120,8 @@ words! {
         OnBoard "on_board",
         /// At a hub, from where it is not tried once more.
         AtHub "at_hub",
+        /// With the sender, who cancelled; whether the drone comes all the same nobody says.
+        WithSender "with_sender",
     }
     /// What an operator puts right about a delivery's end.
     Correction {

@@ -28,7 +28,9 @@ const fn stood_down(reason: StandDownReason) -> DispatchEvent {
 const REFUSED: DispatchEvent = DispatchEvent::MissionRefused { detail: None };
 
 fn after(events: &[DispatchEvent]) -> Option<Dispatch> {
-    events.iter().fold(None, Dispatch::evolve)
+    events.iter().fold(None, |state, event| {
+        Dispatch::evolve(state, &Occurrence::new(event.clone(), Timestamp::MIN))
+    })
 }
 
 #[test]
@@ -61,7 +63,9 @@ fn the_first_reason_to_stand_a_mission_down_stays() {
         stood_down(StandDownReason::Cancelled),
     ]);
     let dispatch = twice.unwrap();
-    assert_eq!(dispatch.stood_down(), Some(StandDownReason::TwoDrones));
+    let stood_down = dispatch.stood_down().unwrap();
+    assert_eq!(stood_down.reason, StandDownReason::TwoDrones);
+    assert_eq!(stood_down.times, 2);
     assert!(!dispatch.is_requested(), "a fleet began it by itself");
 }
 
@@ -111,6 +115,7 @@ fn a_drone_with_a_bad_package_is_stood_down_and_not_one_that_turned_back_by_itse
 fn a_drone_that_reports_what_it_should_not_do_is_stood_down_unless_it_is_the_live_one() {
     let anomaly = |why| DeliveryEvent::AnomalyRecorded {
         fact: FactId::new("f").unwrap(),
+        mission: OTHER,
         why,
     };
     let events = [anomaly(Anomaly::TwoDrones)];

@@ -115,8 +115,8 @@ impl Case<'_> {
             | Phase::Fetching { .. }
             | Phase::Carrying(_)
             | Phase::Released(_)
-            | Phase::Returning
-            | Phase::Cancelling { .. } => self.unneeded_mission().unwrap_or_else(|| self.watch()),
+            | Phase::Returning => self.unneeded_mission().unwrap_or_else(|| self.watch()),
+            Phase::Cancelling { .. } => self.unneeded_mission().unwrap_or_else(|| self.insist()),
             Phase::Complete | Phase::Returned => self.wind_up(false),
             Phase::Failed(reason) => self.wind_up(reason == Failure::NoDrone),
             Phase::Cancelled | Phase::Rejected(_) => self.wind_up(true),
@@ -430,6 +430,28 @@ impl Case<'_> {
             Some((at, command)) if self.is_over(at) => Next::Decide(command),
             Some((at, _)) => Next::Wait(Some(at)),
             None => Next::Wait(None),
+        }
+    }
+
+    /// A cancelled delivery waits for its drone to say that it turned round. That may have been
+    /// lost, the request or the answer: it is asked again, as for a drone, and then a person looks.
+    fn insist(self) -> Next {
+        let (delivery, settings) = (self.around.delivery, self.around.settings);
+        let mission = delivery.live_mission().map(|it| it.assignment.mission);
+        let asked = self.around.live_dispatch.and_then(Dispatch::stood_down);
+        let (Some(mission), Some(asked)) = (mission, asked) else {
+            return self.watch();
+        };
+        let answer_by = asked.last.plus(settings.answer_wait);
+        if !self.is_over(answer_by) {
+            self.wait(answer_by)
+        } else if asked.times < settings.asks_max {
+            Next::StandDown(mission, asked.reason)
+        } else if delivery.is_left_cancelling() {
+            let now = self.around.now;
+            Next::Decide(DeliveryCommand::NoteStranded { now })
+        } else {
+            self.watch()
         }
     }
 

@@ -22,6 +22,9 @@ pub enum Matter {
     /// A package waits at a hub, and nobody comes for it by themselves. It stands until a drone
     /// comes, or the delivery comes to an end.
     LeftAtHub,
+    /// A delivery is cancelled, and its drone, asked again and again, does not say that it turned
+    /// round. It stands until the package comes to a hub or the delivery to an end.
+    NotStoodDown,
     /// A drone had to come down with the package. It stands until the package comes to a hub or
     /// the delivery to an end.
     EmergencyLanded,
@@ -105,10 +108,10 @@ impl TaskTurn {
         match event {
             // Where the package went may be on its way; `Stranded` says when that was waited for.
             DeliveryEvent::AnomalyRecorded {
-                fact: _,
                 why: Anomaly::EndedWithPackage,
+                ..
             } => None,
-            DeliveryEvent::AnomalyRecorded { fact, why } => Some(Self::Odd {
+            DeliveryEvent::AnomalyRecorded { fact, why, .. } => Some(Self::Odd {
                 fact: fact.clone(),
                 why: *why,
             }),
@@ -120,6 +123,7 @@ impl TaskTurn {
             DeliveryEvent::Stranded { place } => Some(Self::LookAfter(match place {
                 Stranding::OnBoard => Matter::LeftOnBoard,
                 Stranding::AtHub => Matter::LeftAtHub,
+                Stranding::WithSender => Matter::NotStoodDown,
             })),
             DeliveryEvent::DroneAssigned(_) => Some(Self::DroneComes),
             // The sender has the package still.

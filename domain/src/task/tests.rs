@@ -173,7 +173,11 @@ fn fact() -> FactId {
 }
 
 fn anomaly(why: Anomaly) -> DeliveryEvent {
-    DeliveryEvent::AnomalyRecorded { fact: fact(), why }
+    DeliveryEvent::AnomalyRecorded {
+        fact: fact(),
+        mission: MissionId::from_uuid(Uuid::from_u128(1)),
+        why,
+    }
 }
 
 fn failed(reason: Failure) -> DeliveryEvent {

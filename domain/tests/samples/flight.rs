@@ -88,6 +88,7 @@ fn full() -> Vec<DeliveryEvent> {
         },
         DeliveryEvent::AnomalyRecorded {
             fact: FactId::new("M100-07:0192f2c1:f9").unwrap(),
+            mission,
             why: Anomaly::NoAttemptsLeft,
         },
     ]

@@ -81,7 +81,7 @@ proptest! {
         let mut expected = BTreeSet::new();
         for number in 0..6 {
             for occurrence in service.occurrences(number) {
-                if let DeliveryEvent::AnomalyRecorded { fact, why } = occurrence.event
+                if let DeliveryEvent::AnomalyRecorded { fact, why, .. } = occurrence.event
                     && why != Anomaly::EndedWithPackage
                 {
                     expected.insert((stream_of(delivery(number)), fact));
@@ -94,6 +94,7 @@ proptest! {
                 Matter::Anomaly { fact, .. } => Some((task.id.subject(), fact)),
                 Matter::LeftOnBoard
                 | Matter::LeftAtHub
+                | Matter::NotStoodDown
                 | Matter::EmergencyLanded
                 | Matter::Unconfirmed
                 | Matter::Failed(_)
@@ -167,7 +168,11 @@ proptest! {
 
 fn anomaly(why: Anomaly) -> DeliveryEvent {
     let fact = FactId::new("fact-1").unwrap();
-    DeliveryEvent::AnomalyRecorded { fact, why }
+    DeliveryEvent::AnomalyRecorded {
+        fact,
+        mission: mission(1),
+        why,
+    }
 }
 
 fn failed(reason: Failure) -> DeliveryEvent {

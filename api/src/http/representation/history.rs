@@ -152,8 +152,8 @@ pub(crate) fn data(event: &DeliveryEvent) -> Value {
             was,
             now,
         } => json!({ "milestone": milestone.word(), "was": time(*was), "now": time(*now) }),
-        DeliveryEvent::AnomalyRecorded { fact, why } => {
-            json!({ "drone_event": fact.to_string(), "why": why.word() })
+        DeliveryEvent::AnomalyRecorded { fact, mission, why } => {
+            json!({ "drone_event": fact.to_string(), "mission_id": mission.to_string(), "why": why.word() })
         }
         DeliveryEvent::Rejected { reason } => json!({ "reason": reason.word() }),
         DeliveryEvent::DeadlineMissed { deliver_by } => json!({ "deliver_by": time(*deliver_by) }),

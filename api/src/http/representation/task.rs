@@ -85,6 +85,7 @@ impl<'a> Told<'a> {
         match matter {
             Matter::LeftOnBoard => of("ended_with_package"),
             Matter::LeftAtHub => of("left_at_hub"),
+            Matter::NotStoodDown => of("not_stood_down"),
             Matter::EmergencyLanded => of("emergency_landed"),
             Matter::Unconfirmed => of("unconfirmed"),
             Matter::Failed(failure) => of(failure.word()),

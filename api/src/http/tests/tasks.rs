@@ -21,7 +21,8 @@ async fn happened(scene: &Scene, delivery: &str, event: DeliveryEvent) {
 
 fn odd(why: Anomaly) -> DeliveryEvent {
     let fact = FactId::new("M100-07:1").unwrap();
-    DeliveryEvent::AnomalyRecorded { fact, why }
+    let mission = MissionId::from_uuid(Uuid::from_u128(1));
+    DeliveryEvent::AnomalyRecorded { fact, mission, why }
 }
 
 fn left_on_board() -> DeliveryEvent {

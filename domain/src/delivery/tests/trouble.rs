@@ -244,6 +244,34 @@ fn an_anomaly_is_recorded_once_and_at_most_twenty_are() {
 }
 
 #[test]
+fn what_two_drones_call_the_same_is_an_anomaly_of_each() {
+    let named = |mission| {
+        let DeliveryCommand::Report(report) = report(mission, 3, released_at(NEAR)) else {
+            panic!("it is a report")
+        };
+        let fact = FactId::new("f1").unwrap();
+        DeliveryCommand::Report(Report { fact, ..report })
+    };
+    let once = booked().after(named(M1));
+    once.clone().when(named(M1)).then_nothing();
+    let both = once.after(named(M2)).state().unwrap();
+    assert_eq!(both.anomalies.len(), 2);
+}
+
+#[test]
+fn a_package_that_was_left_on_board_is_told_of_however_odd_the_delivery_is() {
+    let odd = |given| {
+        (0..25).fold(given, |given: Given<Delivery>, minute| {
+            given.after(report(M2, minute, loaded()))
+        })
+    };
+    let ended = report(M1, 40, completed(Some(true)));
+    odd(at_dropoff())
+        .when(ended.clone())
+        .then_events([anomaly(&ended, Anomaly::EndedWithPackage)]);
+}
+
+#[test]
 fn what_is_misplaced_is_an_anomaly_in_any_status() {
     for given in [
         booked(),

@@ -116,6 +116,29 @@ fn a_drone_that_takes_what_is_no_longer_wanted_is_sent_back_and_another_is_asked
 }
 
 #[test]
+fn a_drone_that_does_not_say_that_it_turned_round_is_asked_again_and_then_a_person_looks() {
+    let mut world = scheduled();
+    let mission = world.asked[0].0;
+    world.assign(mission);
+    world.cancel();
+    let asked = |world: &World| world.stood_down.len();
+    assert_eq!((world.run(), asked(&world)), (Some(at(60)), 1));
+    for (second, times) in [(60, 2), (120, 3), (180, 3)] {
+        assert!(!world.delivery.as_ref().unwrap().action_required());
+        world.pass_to(at(second));
+        assert_eq!(asked(&world), times);
+    }
+    let because = (mission, StandDownReason::Cancelled);
+    assert_eq!(world.stood_down, [because; 3]);
+    assert!(world.delivery.as_ref().unwrap().action_required());
+    assert_eq!((world.run(), asked(&world)), (None, 3), "once");
+    world.end_mission(mission, Ending::StoodDown);
+    world.run();
+    assert_eq!(world.status(), Status::Cancelled);
+    assert!(!world.delivery.as_ref().unwrap().action_required() && world.has_ended());
+}
+
+#[test]
 fn a_delivery_that_loses_its_drone_gets_another_and_fails_if_none_comes() {
     let mut world = scheduled();
     let first = world.asked[0].0;

@@ -136,6 +136,7 @@ impl World {
             delivery,
             asked: asked.and_then(|asked| self.dispatches.get(&asked)),
             live: self.flown.as_ref(),
+            live_dispatch: self.live().and_then(|live| self.dispatches.get(&live)),
             now: self.now,
             deadlines_to: self.deadlines_to.unwrap_or(self.now),
             settings: &self.settings,
@@ -171,7 +172,7 @@ impl World {
                     assert!(self.command(&command), "{command:?} changes nothing");
                 }
                 Next::Ask(ask) => self.ask(ask),
-                Next::StandDown(mission, reason) => self.stand_down(mission, reason),
+                Next::StandDown(mission, reason) => self.ask_to_stand_down(mission, reason),
                 Next::Leave(left) => self.write(left.event()),
                 Next::FreePackage => {
                     assert!(self.is_package_held, "a package is freed that nobody holds");
@@ -219,17 +220,20 @@ impl World {
     fn stand_down(&mut self, mission: MissionId, reason: StandDownReason) {
         let known = self.dispatches.get(&mission);
         if known.is_none_or(|dispatch| dispatch.stood_down().is_none()) {
-            let delivery = DELIVERY;
-            self.tell(
-                mission,
-                &DispatchEvent::StandDownRequested { delivery, reason },
-            );
-            self.stood_down.push((mission, reason));
+            self.ask_to_stand_down(mission, reason);
         }
     }
 
+    fn ask_to_stand_down(&mut self, mission: MissionId, reason: StandDownReason) {
+        let delivery = DELIVERY;
+        let asked = DispatchEvent::StandDownRequested { delivery, reason };
+        self.tell(mission, &asked);
+        self.stood_down.push((mission, reason));
+    }
+
     fn tell(&mut self, mission: MissionId, event: &DispatchEvent) {
-        let dispatch = Dispatch::evolve(self.dispatches.remove(&mission), event);
+        let told = Occurrence::new(event.clone(), self.now);
+        let dispatch = Dispatch::evolve(self.dispatches.remove(&mission), &told);
         self.dispatches.extend(dispatch.map(|it| (mission, it)));
     }
 

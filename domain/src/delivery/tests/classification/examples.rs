@@ -152,6 +152,7 @@ pub(super) fn events(mission: MissionId) -> Vec<DeliveryEvent> {
         },
         DeliveryEvent::AnomalyRecorded {
             fact: FactId::new("odd").unwrap(),
+            mission,
             why: Anomaly::WrongStatus,
         },
     ]
