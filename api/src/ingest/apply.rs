@@ -352,8 +352,11 @@ impl<'a, 'd> Applying<'a, 'd> {
         let mut dispatch = self
             .draft
             .load::<Option<Dispatch>>(StreamName::dispatch(fact.mission))?;
-        let is_open = |dispatch: &Dispatch| dispatch.is_requested() && !dispatch.is_refused();
-        if dispatch.state.as_ref().is_some_and(is_open) {
+        let Some(asked) = dispatch.state else {
+            // Nobody asked for it: whose mission it is may be told yet.
+            return Ok(Some(Waits::Mission(fact.mission)));
+        };
+        if asked.is_requested() && !asked.is_refused() {
             let refused = DispatchEvent::MissionRefused { detail };
             let occurrence = Occurrence::new(refused, fact.event_time);
             self.draft

@@ -532,3 +532,13 @@ async fn what_a_drone_says_late_of_its_link_is_overtaken() {
     service.receive(&[link(6, "link_lost")]).await;
     assert!(!is_lost());
 }
+
+#[tokio::test]
+async fn a_refusal_of_a_mission_that_nobody_asked_for_waits_for_whom_it_concerns() {
+    let service = Service::with_a_booking().await;
+    let refused = event("0001", 1, "mission_rejected", &json!({"reason": "weather"}));
+    let verdicts = service.receive(std::slice::from_ref(&refused)).await;
+    assert_eq!(verdicts, [Verdict::Accepted]);
+    let session = service.load::<Session>(name_of(&refused));
+    assert_eq!(session.backlog().parked().len(), 1);
+}
