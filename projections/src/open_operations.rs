@@ -137,7 +137,7 @@ fn folded(
     let mut row = before;
     for event in events {
         if let OperationEvent::OperationStarted { kind, delivery, .. } = event {
-            row = row.or(Some(StoredRow {
+            row = row.filter(|row| !row.has_ended).or(Some(StoredRow {
                 kind: *kind,
                 delivery: *delivery,
                 next_at: None,

@@ -124,7 +124,9 @@ impl<'a, 'd> Advancing<'a, 'd> {
     ) -> Result<Self, Failure> {
         let operation = draft.load(StreamName::operation(id))?;
         let mut advancing = Self::new(draft, rules, operation, (delivery_id, delivery), look);
-        if advancing.operation.state.is_none()
+        // What came of the one before stays in the log: it is told of the newest.
+        let begun = advancing.operation.state.as_ref();
+        if begun.is_none_or(|operation| operation.has_ended() && kind != OperationKind::Schedule)
             && let Some(user) = advancing.user()
         {
             let sequence = advancing.delivery.version.get();

@@ -252,6 +252,11 @@ impl Operation {
         occurrence: &Occurrence<OperationEvent>,
     ) -> Option<Self> {
         let at = occurrence.event_time;
+        // One that is over may be begun anew: a delivery whose life goes on is brought back again.
+        let state = state.filter(|operation| {
+            let begins = matches!(occurrence.event, OperationEvent::OperationStarted { .. });
+            !(begins && operation.has_ended)
+        });
         match (state, &occurrence.event) {
             (
                 None,

@@ -4,6 +4,7 @@ mod world;
 mod booking;
 mod payment;
 mod drones;
+mod others;
 mod laws;
 
 use super::*;

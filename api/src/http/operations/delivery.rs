@@ -109,6 +109,7 @@ fn operation_of(api: &Api, id: OperationId) -> Result<Operation, Problem> {
 fn shown(id: OperationId, operation: &scheduling::Operation, status: Option<Status>) -> Operation {
     let step = operation.step().map(Step::word);
     let delivery = operation.delivery();
+    let is_booking = operation.kind() == OperationKind::Schedule;
     let progress = match operation.outcome() {
         Some(Outcome::Succeeded) => Progress::Succeeded {
             href: representation::path(delivery),
@@ -116,6 +117,13 @@ fn shown(id: OperationId, operation: &scheduling::Operation, status: Option<Stat
         Some(Outcome::Failed(problem)) => Progress::Failed(told(problem, delivery, status)),
         Some(Outcome::TimedOut(problem)) => Progress::TimedOut(told(problem, delivery, status)),
         Some(Outcome::Cancelled) => Progress::Cancelled(cancelled(delivery, status)),
+        // Its delivery is called off already: what is left is to undo what was done for it.
+        None if is_booking && matches!(status, Some(Status::Cancelled | Status::Rejected)) => {
+            Progress::Compensating {
+                step,
+                done: tried(operation),
+            }
+        }
         None => match operation.status() {
             OperationStatus::Pending => Progress::Pending,
             OperationStatus::Compensating => Progress::Compensating {
