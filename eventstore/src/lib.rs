@@ -11,8 +11,9 @@ mod event;
 mod error;
 mod history;
 
-// The contract.
+// The contract, and what leaves most of it to another store.
 mod store;
+mod layer;
 
 // Which schemas the log holds, written down in it.
 mod registry;
@@ -53,6 +54,7 @@ pub use journal::{
     DataLock, Finding, Journal, JournalOptions, JournalReader, LockHolder, Loss, RecoverError,
     VerifyReport, VisitRecord, Witness, assess_loss, recover_with_loss, verify,
 };
+pub use layer::StoreLayer;
 pub use memory::MemoryEventStore;
 pub use position::{LogIdentity, Position, StreamVersion};
 pub use record::CommitPlace;

@@ -16,17 +16,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 
 pub use entry::{KnownSchema, SCHEMA_CATEGORY, SCHEMA_STREAM, SchemaFingerprint};
 pub use named::{NamedSchemas, UnnamedSchema};
 
 use crate::error::{AppendError, ReadError};
 use crate::event::{Commit, Event, EventType, Record, SchemaVersion};
-use crate::history::LogHistory;
-use crate::position::{LogIdentity, Position, StreamVersion};
-use crate::store::{Appending, Budget, EventStore, Filter, Health, Page, StreamPage};
-use crate::stream::StreamId;
+use crate::layer::StoreLayer;
+use crate::position::StreamVersion;
+use crate::store::{Appending, Budget, EventStore};
 use entry::{EntryError, registration};
 
 /// How often a registration is tried anew when another one came first. Within
@@ -313,8 +312,12 @@ fn unavailable(why: impl fmt::Display) -> AppendError {
     }
 }
 
-impl EventStore for RegisteredStore {
-    fn append(&self, commit: Commit) -> Appending {
+impl StoreLayer for RegisteredStore {
+    fn beneath(&self) -> &dyn EventStore {
+        &*self.0.store
+    }
+
+    fn on_append(&self, commit: Commit) -> Appending {
         match self.0.judge(&commit) {
             Err(error) => Box::pin(std::future::ready(Err(error))),
             Ok(true) => self.0.store.append(commit),
@@ -326,40 +329,6 @@ impl EventStore for RegisteredStore {
                 })
             }
         }
-    }
-
-    fn read_stream(
-        &self,
-        stream: StreamId,
-        after: StreamVersion,
-        budget: Budget,
-    ) -> Result<StreamPage, ReadError> {
-        self.0.store.read_stream(stream, after, budget)
-    }
-
-    fn read_all(
-        &self,
-        after: Position,
-        filter: &Filter,
-        budget: Budget,
-    ) -> Result<Page, ReadError> {
-        self.0.store.read_all(after, filter, budget)
-    }
-
-    fn head(&self) -> watch::Receiver<Position> {
-        self.0.store.head()
-    }
-
-    fn identity(&self) -> LogIdentity {
-        self.0.store.identity()
-    }
-
-    fn history(&self) -> LogHistory {
-        self.0.store.history()
-    }
-
-    fn health(&self) -> Health {
-        self.0.store.health()
     }
 }
 

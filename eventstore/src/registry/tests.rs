@@ -12,8 +12,9 @@ use super::*;
 use crate::event::{CommitId, Label, Part};
 use crate::journal::{Journal, JournalOptions};
 use crate::memory::MemoryEventStore;
-use crate::store::{Appended, Outcome};
-use crate::stream::{Category, Expected};
+use crate::position::Position;
+use crate::store::{Appended, Budget, Filter, Outcome};
+use crate::stream::{Category, Expected, StreamId};
 
 mod following;
 
@@ -350,8 +351,12 @@ struct Unsure {
     writes: bool,
 }
 
-impl EventStore for Unsure {
-    fn append(&self, commit: Commit) -> Appending {
+impl StoreLayer for Unsure {
+    fn beneath(&self) -> &dyn EventStore {
+        &*self.store
+    }
+
+    fn on_append(&self, commit: Commit) -> Appending {
         let commit_id = commit.id;
         let written = self.writes.then(|| self.store.append(commit));
         Box::pin(async move {
@@ -360,36 +365,6 @@ impl EventStore for Unsure {
             }
             Err(AppendError::Indeterminate { commit_id })
         })
-    }
-
-    fn read_stream(
-        &self,
-        stream: StreamId,
-        after: StreamVersion,
-        budget: Budget,
-    ) -> Result<StreamPage, ReadError> {
-        self.store.read_stream(stream, after, budget)
-    }
-
-    fn read_all(
-        &self,
-        after: Position,
-        filter: &Filter,
-        budget: Budget,
-    ) -> Result<Page, ReadError> {
-        self.store.read_all(after, filter, budget)
-    }
-
-    fn head(&self) -> watch::Receiver<Position> {
-        self.store.head()
-    }
-
-    fn identity(&self) -> LogIdentity {
-        self.store.identity()
-    }
-
-    fn health(&self) -> Health {
-        self.store.health()
     }
 }
 

@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use eventstore::{Budget, EventStore, Filter, Position, StreamVersion};
+use eventstore::{Budget, EventStore, Filter, Position};
 use tokio::runtime::Runtime;
 
 use super::*;
@@ -86,21 +86,12 @@ impl Altered {
     }
 }
 
-impl EventStore for Altered {
-    fn append(&self, commit: eventstore::Commit) -> eventstore::Appending {
-        self.log.append(commit)
+impl eventstore::StoreLayer for Altered {
+    fn beneath(&self) -> &dyn EventStore {
+        &*self.log
     }
 
-    fn read_stream(
-        &self,
-        stream: StreamId,
-        after: StreamVersion,
-        budget: Budget,
-    ) -> Result<eventstore::StreamPage, ReadError> {
-        self.log.read_stream(stream, after, budget)
-    }
-
-    fn read_all(
+    fn on_read_all(
         &self,
         after: Position,
         filter: &Filter,
@@ -119,17 +110,5 @@ impl EventStore for Altered {
         let mut page = self.log.read_all(after, filter, budget)?;
         (self.alter)(&mut page);
         Ok(page)
-    }
-
-    fn head(&self) -> watch::Receiver<Position> {
-        self.log.head()
-    }
-
-    fn identity(&self) -> eventstore::LogIdentity {
-        self.log.identity()
-    }
-
-    fn health(&self) -> eventstore::Health {
-        self.log.health()
     }
 }

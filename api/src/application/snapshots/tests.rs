@@ -13,15 +13,13 @@ use domain::text::Comment;
 use domain::time::Timestamp;
 use domain::user::{User, UserEvent};
 use eventstore::{
-    Appending, Budget, Commit, CommitId, Event, EventType, Expected, Filter, Health, Label,
-    LogHistory, MemoryEventStore, Page, Part, Position, SchemaVersion, StreamId, StreamPage,
-    StreamVersion,
+    Budget, Commit, CommitId, Event, EventType, Expected, Filter, Label, MemoryEventStore, Part,
+    Position, SchemaVersion, StoreLayer, StreamId, StreamPage, StreamVersion,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use tempfile::TempDir;
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::*;
@@ -148,12 +146,12 @@ impl Counting {
     }
 }
 
-impl EventStore for Counting {
-    fn append(&self, commit: Commit) -> Appending {
-        self.log.append(commit)
+impl StoreLayer for Counting {
+    fn beneath(&self) -> &dyn EventStore {
+        &*self.log
     }
 
-    fn read_stream(
+    fn on_read_stream(
         &self,
         stream: StreamId,
         after: StreamVersion,
@@ -162,31 +160,6 @@ impl EventStore for Counting {
         let page = self.log.read_stream(stream, after, budget)?;
         *self.records.lock().unwrap() += page.records.len();
         Ok(page)
-    }
-
-    fn read_all(
-        &self,
-        after: Position,
-        filter: &Filter,
-        budget: Budget,
-    ) -> Result<Page, ReadError> {
-        self.log.read_all(after, filter, budget)
-    }
-
-    fn head(&self) -> watch::Receiver<Position> {
-        self.log.head()
-    }
-
-    fn identity(&self) -> LogIdentity {
-        self.log.identity()
-    }
-
-    fn history(&self) -> LogHistory {
-        self.log.history()
-    }
-
-    fn health(&self) -> Health {
-        self.log.health()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
-use eventstore::{Appending, Budget, Filter, LogIdentity, Page, Position, ReadError, StreamPage};
+use eventstore::{Budget, EventStore, Filter, Page, Position, ReadError, StoreLayer};
 
 use super::*;
 
@@ -26,21 +26,12 @@ impl Gated {
     }
 }
 
-impl eventstore::EventStore for Gated {
-    fn append(&self, commit: Commit) -> Appending {
-        self.log.append(commit)
+impl StoreLayer for Gated {
+    fn beneath(&self) -> &dyn EventStore {
+        &*self.log
     }
 
-    fn read_stream(
-        &self,
-        stream: StreamId,
-        after: StreamVersion,
-        budget: Budget,
-    ) -> Result<StreamPage, ReadError> {
-        self.log.read_stream(stream, after, budget)
-    }
-
-    fn read_all(
+    fn on_read_all(
         &self,
         after: Position,
         filter: &Filter,
@@ -51,18 +42,6 @@ impl eventstore::EventStore for Gated {
             drop(self.opened.wait_while(closed, |closed| *closed).unwrap());
         }
         self.log.read_all(after, filter, budget)
-    }
-
-    fn head(&self) -> watch::Receiver<Position> {
-        self.log.head()
-    }
-
-    fn identity(&self) -> LogIdentity {
-        self.log.identity()
-    }
-
-    fn health(&self) -> eventstore::Health {
-        self.log.health()
     }
 }
 

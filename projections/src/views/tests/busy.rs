@@ -28,21 +28,12 @@ impl Growing {
     }
 }
 
-impl EventStore for Growing {
-    fn append(&self, commit: eventstore::Commit) -> eventstore::Appending {
-        self.store.append(commit)
+impl eventstore::StoreLayer for Growing {
+    fn beneath(&self) -> &dyn EventStore {
+        &*self.store
     }
 
-    fn read_stream(
-        &self,
-        stream: StreamId,
-        after: StreamVersion,
-        budget: Budget,
-    ) -> Result<eventstore::StreamPage, ReadError> {
-        self.store.read_stream(stream, after, budget)
-    }
-
-    fn read_all(
+    fn on_read_all(
         &self,
         after: Position,
         filter: &Filter,
@@ -53,18 +44,6 @@ impl EventStore for Growing {
             self.grow();
         }
         page
-    }
-
-    fn head(&self) -> watch::Receiver<Position> {
-        self.store.head()
-    }
-
-    fn identity(&self) -> eventstore::LogIdentity {
-        self.store.identity()
-    }
-
-    fn health(&self) -> eventstore::Health {
-        self.store.health()
     }
 }
 

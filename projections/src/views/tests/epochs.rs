@@ -2,7 +2,7 @@
 //! built anew where they have seen what was given up.
 
 use domain::delivery::{DeliveryEvent, Status};
-use eventstore::{EpochStart, LogHistory, StreamVersion};
+use eventstore::{EpochStart, LogHistory};
 
 use super::*;
 use crate::test_log::{created, delivery, user};
@@ -15,43 +15,17 @@ struct InEpochs {
     history: LogHistory,
 }
 
-impl EventStore for InEpochs {
-    fn append(&self, commit: eventstore::Commit) -> eventstore::Appending {
-        self.log.append(commit)
+impl eventstore::StoreLayer for InEpochs {
+    fn beneath(&self) -> &dyn EventStore {
+        &*self.log
     }
 
-    fn read_stream(
-        &self,
-        stream: eventstore::StreamId,
-        after: StreamVersion,
-        budget: eventstore::Budget,
-    ) -> Result<eventstore::StreamPage, ReadError> {
-        self.log.read_stream(stream, after, budget)
-    }
-
-    fn read_all(
-        &self,
-        after: Position,
-        filter: &eventstore::Filter,
-        budget: eventstore::Budget,
-    ) -> Result<eventstore::Page, ReadError> {
-        self.log.read_all(after, filter, budget)
-    }
-
-    fn head(&self) -> tokio::sync::watch::Receiver<Position> {
-        self.log.head()
-    }
-
-    fn identity(&self) -> eventstore::LogIdentity {
+    fn on_identity(&self) -> eventstore::LogIdentity {
         self.history.identity()
     }
 
-    fn history(&self) -> LogHistory {
+    fn on_history(&self) -> LogHistory {
         self.history.clone()
-    }
-
-    fn health(&self) -> eventstore::Health {
-        self.log.health()
     }
 }
 

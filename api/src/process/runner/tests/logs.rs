@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex as StdMutex};
 use domain::codec::StoredEvent as _;
 use domain::scheduling::OperationEvent;
 use eventstore::{
-    Appending, Budget, Commit, EventStore, Filter, Health, LogHistory, LogIdentity,
-    MemoryEventStore, Page, Position, ReadError, StreamId, StreamPage, StreamVersion,
+    Appending, Budget, Commit, EventStore, MemoryEventStore, ReadError, StoreLayer, StreamId,
+    StreamPage, StreamVersion,
 };
 use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
@@ -44,8 +44,12 @@ impl OneAtATime {
     }
 }
 
-impl EventStore for OneAtATime {
-    fn append(&self, commit: Commit) -> Appending {
+impl StoreLayer for OneAtATime {
+    fn beneath(&self) -> &dyn EventStore {
+        &*self.log
+    }
+
+    fn on_append(&self, commit: Commit) -> Appending {
         let waits = Self::is_payment(&commit) && !self.has_waited.swap(true, Ordering::Relaxed);
         self.wanted.send_modify(|wanted| *wanted += 1);
         let mut wanted = self.wanted.subscribe();
@@ -59,40 +63,6 @@ impl EventStore for OneAtATime {
             }
             log.append(commit).await
         })
-    }
-
-    fn read_stream(
-        &self,
-        stream: StreamId,
-        after: StreamVersion,
-        budget: Budget,
-    ) -> Result<StreamPage, ReadError> {
-        self.log.read_stream(stream, after, budget)
-    }
-
-    fn read_all(
-        &self,
-        after: Position,
-        filter: &Filter,
-        budget: Budget,
-    ) -> Result<Page, ReadError> {
-        self.log.read_all(after, filter, budget)
-    }
-
-    fn head(&self) -> watch::Receiver<Position> {
-        self.log.head()
-    }
-
-    fn identity(&self) -> LogIdentity {
-        self.log.identity()
-    }
-
-    fn history(&self) -> LogHistory {
-        self.log.history()
-    }
-
-    fn health(&self) -> Health {
-        self.log.health()
     }
 }
 
@@ -122,12 +92,12 @@ impl Unreadable {
     }
 }
 
-impl EventStore for Unreadable {
-    fn append(&self, commit: Commit) -> Appending {
-        self.log.append(commit)
+impl StoreLayer for Unreadable {
+    fn beneath(&self) -> &dyn EventStore {
+        &*self.log
     }
 
-    fn read_stream(
+    fn on_read_stream(
         &self,
         stream: StreamId,
         after: StreamVersion,
@@ -141,30 +111,5 @@ impl EventStore for Unreadable {
             }),
             Some(Damage::Panics) => panic!("a test wants it so"),
         }
-    }
-
-    fn read_all(
-        &self,
-        after: Position,
-        filter: &Filter,
-        budget: Budget,
-    ) -> Result<Page, ReadError> {
-        self.log.read_all(after, filter, budget)
-    }
-
-    fn head(&self) -> watch::Receiver<Position> {
-        self.log.head()
-    }
-
-    fn identity(&self) -> LogIdentity {
-        self.log.identity()
-    }
-
-    fn history(&self) -> LogHistory {
-        self.log.history()
-    }
-
-    fn health(&self) -> Health {
-        self.log.health()
     }
 }
