@@ -242,7 +242,6 @@ impl Run {
     }
 }
 
-/// What a record says, as the domain reads it.
 /// The events of a record.
 pub(crate) fn occurrences<E: StoredEvent>(record: &Record) -> impl Iterator<Item = Occurrence<E>> {
     record.events.iter().map(|event| {
