@@ -207,7 +207,7 @@ impl Projection for DeliveryStatus {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn poison(&self) -> Poison {

@@ -40,6 +40,8 @@ enum Need {
     Somebody,
     /// At a hub, where nobody comes for it by themselves.
     SomebodyAtHub,
+    /// For a drone that does not say that it turned round.
+    SomebodyForDrone,
 }
 
 /// When a delivery is expected, as last computed.
@@ -128,7 +130,7 @@ impl Progress {
                 self.resumed = self.status;
                 self.status = Status::Cancelling;
             }
-            DeliveryEvent::CancellationRejected { .. } => self.status = self.resumed,
+            DeliveryEvent::CancellationRejected { .. } => self.resume(),
             DeliveryEvent::DeliveryComplete { .. } => self.end(Status::Complete),
             DeliveryEvent::Returned { .. } => self.end(Status::Returned),
             DeliveryEvent::Cancelled => self.end(Status::Cancelled),
@@ -192,18 +194,28 @@ impl Progress {
 
     fn assign(&mut self, assignment: &Assignment, event_time: Timestamp) {
         self.fetch(Status::Assigned);
-        // A drone comes for what waited at a hub.
-        if self.need == Need::SomebodyAtHub {
-            self.need = Need::Nobody;
-        }
+        // A drone comes for what waited there.
+        self.settle(Need::SomebodyAtHub);
         self.expect((assignment.eta_pickup, assignment.eta_dropoff), event_time);
+    }
+
+    fn resume(&mut self) {
+        self.status = self.resumed;
+        self.settle(Need::SomebodyForDrone);
     }
 
     fn strand(&mut self, place: Stranding) {
         self.need = match place {
-            Stranding::OnBoard | Stranding::WithSender => Need::Somebody,
+            Stranding::OnBoard => Need::Somebody,
             Stranding::AtHub => Need::SomebodyAtHub,
+            Stranding::WithSender => Need::SomebodyForDrone,
         };
+    }
+
+    fn settle(&mut self, need: Need) {
+        if self.need == need {
+            self.need = Need::Nobody;
+        }
     }
 
     /// For another drone.

@@ -254,7 +254,7 @@ impl Projection for Tasks {
     }
 
     fn version(&self) -> u32 {
-        5
+        6
     }
 
     fn categories(&self) -> &'static [Category] {
@@ -358,10 +358,14 @@ impl List<'_, '_> {
                     self.look_after(place, matter)?;
                     has_changed = true;
                 }
-                TaskTurn::DroneComes => has_changed |= self.close_at_hub()?,
-                TaskTurn::Settled => has_changed |= self.close_all()?,
+                TaskTurn::Over(matter) => {
+                    if self.own()?.as_ref() == Some(&matter) {
+                        has_changed |= self.close_own()?;
+                    }
+                }
+                TaskTurn::Settled => has_changed |= self.close_own()?,
                 TaskTurn::Failed(failure) => {
-                    self.close_all()?;
+                    self.close_own()?;
                     self.look_after(place, Matter::Failed(failure))?;
                     has_changed = true;
                 }
@@ -400,9 +404,10 @@ impl List<'_, '_> {
         row_key
     }
 
-    /// Opens a delivery's own task, unless it has one.
+    /// Opens a delivery's own task in place of one about something else.
     fn look_after(&mut self, place: u32, matter: Matter) -> Result<(), ViewStoreError> {
-        if self.of_delivery()?.is_empty() {
+        if self.own()?.as_ref() != Some(&matter) {
+            self.close_own()?;
             self.open(place, matter);
             let index = self.place(place).after(self.delivery_key());
             self.view.put(index, Vec::new());
@@ -411,7 +416,7 @@ impl List<'_, '_> {
     }
 
     /// Closes a delivery's own task, if it has one.
-    fn close_all(&mut self) -> Result<bool, ViewStoreError> {
+    fn close_own(&mut self) -> Result<bool, ViewStoreError> {
         let open = self.of_delivery()?;
         for (place, index) in &open {
             self.view.remove(place.after(Key::row()));
@@ -420,15 +425,14 @@ impl List<'_, '_> {
         Ok(!open.is_empty())
     }
 
-    /// Closes a delivery's own task, if that is a package that waits at a hub for nobody.
-    fn close_at_hub(&mut self) -> Result<bool, ViewStoreError> {
-        let mut waits = false;
-        for (place, _) in self.of_delivery()? {
-            let row = self.view.get(&place.after(Key::row()))?;
-            let row = row.map(|row| from_bytes::<Row>(&row)).transpose()?;
-            waits |= row.is_some_and(|row| row.matter == Matter::LeftAtHub);
-        }
-        if waits { self.close_all() } else { Ok(false) }
+    /// What a delivery's own task is about, if it has one.
+    fn own(&self) -> Result<Option<Matter>, ViewStoreError> {
+        let Some((place, _)) = self.of_delivery()?.into_iter().next() else {
+            return Ok(None);
+        };
+        let row = self.view.get(&place.after(Key::row()))?;
+        let row = row.map(|row| from_bytes::<Row>(&row)).transpose()?;
+        Ok(row.map(|row| row.matter))
     }
 
     /// A delivery's own task, of which there is one at most.

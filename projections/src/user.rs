@@ -107,7 +107,7 @@ impl Projection for User {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     /// A delivery that waits goes on contributing what it did before; a user whose

@@ -135,7 +135,7 @@ impl Projection for UserDeliveries {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn poison(&self) -> Poison {

@@ -180,8 +180,14 @@ impl Delivery {
         self.eta = self.eta.filter(|_| is_expected);
         let is_attended =
             matches!(event, DeliveryEvent::ArrivedAtHub { .. }) || self.status().is_terminal();
-        // Whatever comes next at a hub, somebody came.
-        if is_attended || self.need == Need::SomebodyAtHub {
+        let is_over = match self.need {
+            // Whatever comes next at a hub, somebody came.
+            Need::SomebodyAtHub => true,
+            // Its drone has the package, and does what is to be done with it.
+            Need::SomebodyForDrone => matches!(event, DeliveryEvent::CancellationRejected { .. }),
+            Need::Nobody | Need::News(_) | Need::Somebody => false,
+        };
+        if is_attended || is_over {
             self.need = Need::Nobody;
         }
     }
@@ -203,10 +209,15 @@ impl Delivery {
 
     fn strand(&mut self, place: Stranding) {
         match place {
-            Stranding::OnBoard | Stranding::WithSender => self.want_somebody(),
+            Stranding::OnBoard => self.want_somebody(),
             Stranding::AtHub => {
                 if self.phase == Phase::AtHub && self.need == Need::Nobody {
                     self.need = Need::SomebodyAtHub;
+                }
+            }
+            Stranding::WithSender => {
+                if self.is_left_cancelling() {
+                    self.need = Need::SomebodyForDrone;
                 }
             }
         }

@@ -306,6 +306,7 @@ const fn kept_need(need: Need) -> KeptNeed {
         Need::News(since) => (1, Some(since.micros())),
         Need::Somebody => (2, None),
         Need::SomebodyAtHub => (3, None),
+        Need::SomebodyForDrone => (4, None),
     }
 }
 
@@ -315,6 +316,7 @@ fn need_of(kept: KeptNeed) -> Option<Need> {
         (1, Some(since)) => Timestamp::from_micros(since).ok().map(Need::News),
         (2, None) => Some(Need::Somebody),
         (3, None) => Some(Need::SomebodyAtHub),
+        (4, None) => Some(Need::SomebodyForDrone),
         _ => None,
     }
 }

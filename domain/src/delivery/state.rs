@@ -79,6 +79,8 @@ pub(super) enum Need {
     Somebody,
     /// It waits at a hub, and nobody comes for it by themselves.
     SomebodyAtHub,
+    /// It is being cancelled, and its drone does not say that it turned round.
+    SomebodyForDrone,
 }
 
 /// The newest mission of a delivery.
@@ -227,7 +229,7 @@ impl Delivery {
     pub const fn left_on_board_since(&self) -> Option<Timestamp> {
         match self.need {
             Need::News(since) => Some(since),
-            Need::Nobody | Need::Somebody | Need::SomebodyAtHub => None,
+            Need::Nobody | Need::Somebody | Need::SomebodyAtHub | Need::SomebodyForDrone => None,
         }
     }
 
@@ -273,7 +275,7 @@ impl Delivery {
         };
         let is_needed = match self.need {
             Need::Nobody | Need::News(_) => false,
-            Need::Somebody | Need::SomebodyAtHub => true,
+            Need::Somebody | Need::SomebodyAtHub | Need::SomebodyForDrone => true,
         };
         lies_astray || is_needed
     }

@@ -23,7 +23,7 @@ pub enum Matter {
     /// comes, or the delivery comes to an end.
     LeftAtHub,
     /// A delivery is cancelled, and its drone, asked again and again, does not say that it turned
-    /// round. It stands until the package comes to a hub or the delivery to an end.
+    /// round. It stands until its drone has the package, or the delivery comes to an end.
     NotStoodDown,
     /// A drone had to come down with the package. It stands until the package comes to a hub or
     /// the delivery to an end.
@@ -69,10 +69,11 @@ pub enum TaskTurn {
         /// What does not fit.
         why: Anomaly,
     },
-    /// Somebody has to look after the delivery: a task of its own, unless it has one.
+    /// Somebody has to look after the delivery: a task of its own, in place of one about something
+    /// else, unless it has this one.
     LookAfter(Matter),
-    /// A drone comes for the package: what waited for one at a hub does so no more.
-    DroneComes,
+    /// Nobody has to look after this any more: the delivery's own task goes, if it is that.
+    Over(Matter),
     /// The delivery came to a hub or to an end, or its life goes on after that: its own task
     /// goes.
     Settled,
@@ -125,7 +126,9 @@ impl TaskTurn {
                 Stranding::AtHub => Matter::LeftAtHub,
                 Stranding::WithSender => Matter::NotStoodDown,
             })),
-            DeliveryEvent::DroneAssigned(_) => Some(Self::DroneComes),
+            DeliveryEvent::DroneAssigned(_) => Some(Self::Over(Matter::LeftAtHub)),
+            // Its drone has the package, and is not to turn round without it any more.
+            DeliveryEvent::CancellationRejected { .. } => Some(Self::Over(Matter::NotStoodDown)),
             // The sender has the package still.
             DeliveryEvent::Failed {
                 mission: _,
@@ -150,7 +153,6 @@ impl TaskTurn {
             | DeliveryEvent::AttemptFailed { .. }
             | DeliveryEvent::ReturnStarted { .. }
             | DeliveryEvent::CancellationRequested { .. }
-            | DeliveryEvent::CancellationRejected { .. }
             | DeliveryEvent::MilestoneTimeCorrected { .. }
             | DeliveryEvent::DeadlineMissed { .. }
             | DeliveryEvent::Confirmed { .. }
@@ -236,9 +238,8 @@ impl StandingTasks {
                 self.matters.insert(version, Matter::Anomaly { fact, why });
             }
             TaskTurn::LookAfter(matter) => self.look_after(version, matter),
-            TaskTurn::DroneComes => {
-                let own = self.own.and_then(|own| self.matters.get(&own));
-                if own == Some(&Matter::LeftAtHub) {
+            TaskTurn::Over(matter) => {
+                if self.is_own(&matter) {
                     self.settle();
                 }
             }
@@ -285,10 +286,17 @@ impl StandingTasks {
     }
 
     fn look_after(&mut self, version: u64, matter: Matter) {
-        if self.own.is_none() {
+        if !self.is_own(&matter) {
+            // Whoever has seen to the one before has not seen to this.
+            self.settle();
             self.own = Some(version);
             self.matters.insert(version, matter);
         }
+    }
+
+    fn is_own(&self, matter: &Matter) -> bool {
+        let own = self.own.and_then(|own| self.matters.get(&own));
+        own == Some(matter)
     }
 
     fn settle(&mut self) {

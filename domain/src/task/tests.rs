@@ -7,8 +7,8 @@ use super::*;
 use crate::arbitrary as any_of;
 use crate::codec::StoredEvent;
 use crate::delivery::{
-    Anomaly, Assignment, Condition, DeliveryEvent, Failure, RejectReason, ReopenCause, ReopenedAs,
-    Stranding,
+    Anomaly, Assignment, CancellationRefusal, Condition, DeliveryEvent, Failure, RejectReason,
+    ReopenCause, ReopenedAs, Stranding,
 };
 use crate::id::{DeliveryId, FactId, MissionId};
 use crate::scheduling::{Authorization, Deferral, Effect, Left, OperationEvent, Step};
@@ -211,6 +211,43 @@ fn a_delivery_has_one_task_of_its_own_until_it_comes_to_an_end() {
     assert_eq!(
         of_delivery([left(), misdelivered, failed(Failure::NoDrone)]),
         []
+    );
+}
+
+#[test]
+fn a_matter_of_another_kind_takes_the_place_of_the_one_that_stands() {
+    let mission = MissionId::from_uuid(Uuid::nil());
+    let down = || DeliveryEvent::ConditionChanged {
+        mission,
+        condition: Condition::Emergency,
+    };
+    let landed = [(1, Matter::EmergencyLanded)];
+    assert_eq!(of_delivery([down(), down()]), landed, "the same once more");
+    let overdue = DeliveryEvent::ConfirmationOverdue;
+    assert_eq!(
+        of_delivery([down(), overdue.clone()]),
+        [(2, Matter::Unconfirmed)],
+        "a task of its own, which nobody has acknowledged"
+    );
+    assert_eq!(of_delivery([down(), overdue, DeliveryEvent::Cancelled]), []);
+}
+
+#[test]
+fn a_drone_that_was_asked_to_turn_round_is_no_task_once_it_has_the_package_and_others_are() {
+    let stranded = |place| DeliveryEvent::Stranded { place };
+    let too_late = || DeliveryEvent::CancellationRejected {
+        why: CancellationRefusal::AlreadyPickedUp,
+    };
+    let not_stood_down = stranded(Stranding::WithSender);
+    assert_eq!(
+        of_delivery([not_stood_down.clone()]),
+        [(1, Matter::NotStoodDown)]
+    );
+    assert_eq!(of_delivery([not_stood_down, too_late()]), []);
+    let on_board = stranded(Stranding::OnBoard);
+    assert_eq!(
+        of_delivery([on_board, too_late()]),
+        [(1, Matter::LeftOnBoard)]
     );
 }
 

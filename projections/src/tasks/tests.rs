@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::decider::Occurrence;
-use domain::delivery::{DeliveryEvent, Failure, Stranding};
+use domain::delivery::{Condition, DeliveryEvent, Failure, Stranding};
 use domain::id::{DeliveryId, OperationId};
 use domain::scheduling::{Authorization, Effect, Left, OperationEvent};
 use domain::session::SessionEvent;
@@ -282,6 +282,29 @@ fn a_task_that_somebody_has_seen_to_goes_when_its_reason_does_and_a_new_one_is_o
     assert_eq!(standing.len(), 1);
     assert_eq!(standing[0].status(), TaskStatus::Open);
     assert_eq!(task(&*log.store, id), Ok(None));
+}
+
+#[test]
+fn a_matter_of_another_kind_is_open_although_the_one_before_was_seen_to() {
+    let mut log = TestLog::new();
+    let down = || DeliveryEvent::ConditionChanged {
+        mission: mission(1),
+        condition: Condition::Emergency,
+    };
+    log.delivery(delivery(1), user(1), [created(user(1)), down()]);
+    let landed = open_in(&log)[0].id;
+    acknowledge(&mut log, landed, "it took off again");
+    log.delivery(delivery(1), user(1), [down()]);
+    assert_eq!(open_in(&log), [], "the same once more");
+    let overdue = DeliveryEvent::ConfirmationOverdue;
+    log.delivery(delivery(1), user(1), [overdue]);
+    let standing = standing_in(&log);
+    assert_eq!(standing.len(), 1);
+    assert_eq!(standing[0].matter, Matter::Unconfirmed);
+    assert_eq!(standing[0].status(), TaskStatus::Open);
+    assert_eq!(task(&*log.store, landed), Ok(None));
+    log.delivery(delivery(1), user(1), [failed(Failure::NoDrone)]);
+    assert_eq!(standing_in(&log), []);
 }
 
 #[test]

@@ -139,6 +139,42 @@ fn a_package_that_a_drone_did_not_fetch_from_its_hub_after_all_is_left_there_aga
         .then_events([stranded(Stranding::AtHub)]);
 }
 
+/// Its drone does not say that it turned round.
+fn not_stood_down(order: Order) -> Given<Delivery> {
+    let asked = flown_as(order, [assigned()]).after(cancel(at(9)));
+    assert!(asked.state().unwrap().is_left_cancelling());
+    let noted = asked
+        .when(note(12))
+        .then_events([stranded(Stranding::WithSender)]);
+    assert!(needs_somebody(&noted));
+    noted.clone().when(note(13)).then_nothing();
+    noted
+}
+
+#[test]
+fn a_drone_that_did_not_turn_round_is_nobodys_matter_once_it_has_the_package() {
+    let goes_on = Order {
+        on_cancel_after_pickup: OnCancelAfterPickup::Continue,
+        ..order()
+    };
+    for order in [order(), goes_on] {
+        let silent = not_stood_down(order);
+        let headed = silent.after(report(M1, 14, Reported::DepartedToPickup));
+        assert!(needs_somebody(&headed), "it does not turn round yet");
+        let late = headed.after(report(M1, 15, loaded()));
+        assert!(!needs_somebody(&late), "{:?}", status(&late));
+    }
+}
+
+#[test]
+fn a_drone_that_came_down_needs_somebody_whatever_became_of_a_cancellation() {
+    let down = Reported::EmergencyLanded { detail: None };
+    let late = not_stood_down(order())
+        .after(report(M1, 14, loaded()))
+        .after(report(M1, 15, down));
+    assert!(needs_somebody(&late));
+}
+
 #[test]
 fn a_package_that_is_to_be_tried_again_from_its_hub_is_not_left_there() {
     let mut order = order();

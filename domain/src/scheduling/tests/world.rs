@@ -410,7 +410,7 @@ impl World {
             TaskTurn::Left(left) => Some(left),
             TaskTurn::Odd { .. }
             | TaskTurn::LookAfter(_)
-            | TaskTurn::DroneComes
+            | TaskTurn::Over(_)
             | TaskTurn::Settled
             | TaskTurn::Failed(_)
             | TaskTurn::GivenUp { .. }
