@@ -195,6 +195,15 @@ impl Delivery {
         self.condition
     }
 
+    /// Whether it would do so if that were reported: its drone is on its way, does not do so
+    /// already, and did not have to come down; until the mission gets on that is what counts.
+    #[must_use]
+    pub(crate) fn may_turn(&self, condition: Condition) -> bool {
+        let is_on_its_way =
+            self.phase.has_live_mission() && !matches!(self.phase, Phase::Released(_));
+        is_on_its_way && self.condition != condition && self.condition != Condition::Emergency
+    }
+
     /// What confirmed that the recipient took it, if that was confirmed.
     #[must_use]
     pub const fn confirmed(&self) -> Option<&Confirmed> {

@@ -459,7 +459,8 @@ impl Case<'_> {
     fn link_to_lose(self) -> Option<(Timestamp, DeliveryCommand)> {
         let delivery = self.around.delivery;
         let (since, fact) = self.around.live?.link_lost()?;
-        if delivery.condition() == Condition::LinkLost {
+        // Nothing would come of it, and it would keep what time brings about later from coming.
+        if !delivery.may_turn(Condition::LinkLost) {
             return None;
         }
         let report = Report {

@@ -9,11 +9,6 @@ use crate::drone::Leg;
 use crate::text::Comment;
 
 impl Case<'_> {
-    /// Whether what the mission does beside its course still concerns the delivery.
-    fn is_on_its_way(self) -> bool {
-        self.is_live() && self.standing() != Standing::Awaits
-    }
-
     fn changed(self, condition: Condition) -> Events {
         let mission = self.report.mission;
         vec![self.reported(DeliveryEvent::ConditionChanged { mission, condition })]
@@ -21,11 +16,11 @@ impl Case<'_> {
 
     /// It does so from now on. Whoever had to come down stays down until the mission gets on.
     pub(super) fn does(self, condition: Condition) -> Events {
-        let is = self.delivery.condition;
-        if !self.is_on_its_way() || is == condition || is == Condition::Emergency {
-            return vec![];
+        if self.is_live() && self.delivery.may_turn(condition) {
+            self.changed(condition)
+        } else {
+            vec![]
         }
-        self.changed(condition)
     }
 
     /// A hold ends also while nothing is heard of the drone that says so.

@@ -5,8 +5,6 @@ use crate::delivery::{
     Condition, Confirmation, Ending, Failure, HubPlace, Nearness, OnUndeliverable, Phase,
     ReleaseMethod, Reported, ReturnedTo, Status,
 };
-use crate::drone::Sender;
-use crate::mission::MissionEvent;
 use crate::quantity::DistanceM;
 use crate::time::Window;
 
@@ -243,23 +241,8 @@ fn under_way() -> (World, MissionId) {
 #[test]
 fn a_drone_that_is_silent_for_half_a_minute_is_lost_to_sight_and_not_before() {
     let (mut world, mission) = under_way();
-    let sender = Sender {
-        fleet: "pgh".parse().unwrap(),
-        drone: "M100-07".parse().unwrap(),
-        session: "1".parse().unwrap(),
-    };
-    let events = [
-        MissionEvent::MissionBound {
-            delivery: world::DELIVERY,
-            epoch: 1,
-            sender,
-        },
-        MissionEvent::LinkLost {
-            fact: "lost-1".parse().unwrap(),
-        },
-    ];
-    let happened = events.map(|event| Occurrence::new(event, at(100)));
-    world.flown = happened.iter().fold(None, Mission::evolve);
+    world.now = at(100);
+    world.lose_link();
     world.pass_to(at(129));
     let condition = |world: &World| world.delivery.as_ref().unwrap().condition();
     assert_eq!(condition(&world), Condition::Nominal);
@@ -271,8 +254,8 @@ fn a_drone_that_is_silent_for_half_a_minute_is_lost_to_sight_and_not_before() {
     assert_eq!(condition(&world), Condition::Nominal);
 }
 
-#[test]
-fn a_confirmation_that_does_not_come_is_a_matter_for_a_person_after_five_minutes() {
+/// A delivery whose package is let go at second 100, to be confirmed.
+fn released() -> World {
     let mut order = crate::delivery::tests::order();
     order.confirmation = Confirmation::Pin;
     let mut world = World::ordering(order, SchedulingSettings::default());
@@ -289,6 +272,34 @@ fn a_confirmation_that_does_not_come_is_a_matter_for_a_person_after_five_minutes
             nearness: NEAR,
         },
     );
+    world
+}
+
+#[test]
+fn given_a_drone_that_came_down_when_it_is_not_heard_any_more_then_it_stays_an_emergency() {
+    let (mut world, mission) = under_way();
+    world.now = at(100);
+    world.report(mission, Reported::EmergencyLanded { detail: None });
+    world.lose_link();
+    assert_eq!(world.run(), None);
+    assert_eq!(world.pass_to(at(131)), None);
+    let condition = world.delivery.as_ref().unwrap().condition();
+    assert_eq!(condition, Condition::Emergency);
+}
+
+#[test]
+fn given_a_drone_that_is_not_heard_after_the_release_then_its_confirmation_is_waited_for_all_the_same()
+ {
+    let mut world = released();
+    world.lose_link();
+    assert_eq!(world.pass_to(at(131)), Some(at(400)));
+    world.pass_to(at(400));
+    assert!(needs_somebody(&world));
+}
+
+#[test]
+fn a_confirmation_that_does_not_come_is_a_matter_for_a_person_after_five_minutes() {
+    let mut world = released();
     assert_eq!(world.pass_to(at(101)), Some(at(400)));
     assert!(!needs_somebody(&world));
     world.pass_to(at(400));

@@ -21,11 +21,29 @@ enum Happening {
     AssignsItsOwn(u8),
     Refuses,
     Ends(Ending),
+    Does(Deed),
+    HasItAfterAll,
+}
+
+/// Something that the live mission's drone does.
+#[derive(Clone, Copy, Debug)]
+enum Deed {
     Loads,
     Departs,
     ComesBack,
-    HasItAfterAll,
+    ComesDown,
+    LosesLink,
+    IsHeardAgain,
 }
+
+const DEEDS: [Deed; 6] = [
+    Deed::Loads,
+    Deed::Departs,
+    Deed::ComesBack,
+    Deed::ComesDown,
+    Deed::LosesLink,
+    Deed::IsHeardAgain,
+];
 
 const BILLS: [Bill; 7] = [
     Bill::Unreachable,
@@ -48,9 +66,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (1..4_u8).prop_map(Happening::AssignsItsOwn),
         2 => Just(Happening::Refuses),
         2 => select(&Ending::ALL[..]).prop_map(Happening::Ends),
-        1 => Just(Happening::Loads),
-        1 => Just(Happening::Departs),
-        1 => Just(Happening::ComesBack),
+        6 => select(&DEEDS[..]).prop_map(Happening::Does),
         2 => Just(Happening::HasItAfterAll),
     ]
 }
@@ -97,22 +113,9 @@ fn happen(world: &mut World, happening: Happening) {
                 world.end_mission(mission, how);
             }
         }
-        Happening::Loads => {
+        Happening::Does(deed) => {
             if let Some(mission) = live {
-                world.load(mission);
-            }
-        }
-        Happening::Departs => {
-            if let Some(mission) = live {
-                world.report(mission, Reported::DepartedToDropoff);
-            }
-        }
-        Happening::ComesBack => {
-            if let Some(mission) = live {
-                world.report(
-                    mission,
-                    Reported::Returned(crate::delivery::ReturnedTo::Sender),
-                );
+                does(world, mission, deed);
             }
         }
         Happening::HasItAfterAll => {
@@ -123,6 +126,21 @@ fn happen(world: &mut World, happening: Happening) {
     }
     // A claim that nobody answered is still the old one's until it is over.
     world.run();
+}
+
+fn does(world: &mut World, mission: MissionId, deed: Deed) {
+    let reported = match deed {
+        Deed::Loads => return world.load(mission),
+        Deed::Departs => Reported::DepartedToDropoff,
+        Deed::ComesBack => Reported::Returned(crate::delivery::ReturnedTo::Sender),
+        Deed::ComesDown => Reported::EmergencyLanded { detail: None },
+        Deed::LosesLink => return world.lose_link(),
+        Deed::IsHeardAgain => {
+            world.flown = None;
+            Reported::LinkRestored
+        }
+    };
+    world.report(mission, reported);
 }
 
 /// From now on everything works, nobody asks for anything new, and drones that fly come back.

@@ -14,7 +14,9 @@ use crate::delivery::{
     CancelReason, DeliveryEvent, Ending, LoadVerdict, Order, Plan, Report, Reported, Status,
 };
 use crate::dispatch::{DispatchEvent, MissionRequest, stand_downs};
+use crate::drone::Sender;
 use crate::id::{DroneId, FactId, FleetId};
+use crate::mission::MissionEvent;
 use crate::task::TaskTurn;
 
 pub(super) const DELIVERY: DeliveryId = DeliveryId::from_uuid(Uuid::from_u128(1));
@@ -135,7 +137,10 @@ impl World {
         let around = Around {
             delivery,
             asked: asked.and_then(|asked| self.dispatches.get(&asked)),
-            live: self.flown.as_ref(),
+            live: self
+                .flown
+                .as_ref()
+                .filter(|it| it.epoch() == delivery.epoch()),
             live_dispatch: self.live().and_then(|live| self.dispatches.get(&live)),
             now: self.now,
             deadlines_to: self.deadlines_to.unwrap_or(self.now),
@@ -321,6 +326,27 @@ impl World {
 
     pub(super) fn refuse(&mut self, mission: MissionId) {
         self.tell(mission, &DispatchEvent::MissionRefused { detail: None });
+    }
+
+    /// Nobody hears the live mission's drone from now on.
+    pub(super) fn lose_link(&mut self) {
+        let Some(live) = self.delivery.as_ref().unwrap().live_mission() else {
+            return;
+        };
+        let sender = Sender {
+            fleet: live.assignment.fleet.clone(),
+            drone: live.assignment.drone.clone(),
+            session: "1".parse().unwrap(),
+        };
+        let bound = MissionEvent::MissionBound {
+            delivery: DELIVERY,
+            epoch: live.assignment.epoch,
+            sender,
+        };
+        let fact = "lost-1".parse().unwrap();
+        let happened = [bound, MissionEvent::LinkLost { fact }];
+        let happened = happened.map(|event| Occurrence::new(event, self.now));
+        self.flown = happened.iter().fold(None, Mission::evolve);
     }
 
     pub(super) fn live(&self) -> Option<MissionId> {
