@@ -7,6 +7,7 @@
 mod source;
 mod manifest;
 mod rules;
+mod routes;
 
 use std::fs;
 
@@ -131,6 +132,13 @@ fn no_test_waits_for_time_to_pass() {
 #[test]
 fn nothing_outside_transact_appends_to_the_log() {
     assert_everywhere(rules::stray_appends);
+}
+
+#[test]
+fn all_that_can_be_asked_is_listed_in_the_readme() {
+    let readme = read(&root().join("README.md"));
+    let list = routes::list_in(&readme);
+    assert_everywhere(|source| routes::unnamed(source, list));
 }
 
 #[test]
