@@ -13,7 +13,7 @@ use domain::quantity::MassG;
 use domain::scheduling::{Outcome, Step};
 use domain::stream::StreamName;
 use domain::text::{Comment, Email, Name};
-use domain::time::{Timestamp, Window};
+use domain::time::{DurationMs, Timestamp, Window};
 use domain::translation::Thresholds;
 use domain::user::Contact;
 use eventstore::{EventStore, MemoryEventStore, Position};
@@ -361,4 +361,37 @@ async fn given_two_who_change_a_delivery_at_once_then_both_changes_are_made_one_
         .loader()
         .load::<Option<domain::delivery::Delivery>>(StreamName::delivery(id));
     assert_eq!(delivery.unwrap().state.unwrap().revision(), 3);
+}
+
+#[tokio::test]
+async fn given_a_step_that_the_delivery_does_not_take_then_it_is_said_why_and_nothing_is_written_until_it_does()
+ {
+    let application = application();
+    let id = DeliveryId::from_uuid(Uuid::from_u128(1));
+    let now = application.now().unwrap();
+    let second = |second| now.plus(DurationMs::from_seconds(second));
+    let mut order = order(user(&application, 1).await, id);
+    order.plan.deliver_by = Some(second(30));
+    let booked = application.book(request(), id, order, false);
+    booked.await.unwrap();
+    let head = application.head();
+    let look = |now, deadlines_to| Look {
+        now,
+        deadlines_to,
+        claims: Claiming::Never,
+        is_quota_used_up: false,
+    };
+
+    // A deadline that counts as over before the delivery sees that it is.
+    let booking = OperationId::of_booking(id);
+    let refused = application.look_at(booking, look(now, second(40))).await;
+    let why = "nothing comes of it".to_owned();
+    assert_eq!(refused.unwrap(), Advanced::Refused(why));
+    assert_eq!(application.head(), head);
+
+    let later = look(second(40), second(40));
+    let taken = application.look_at(booking, later).await;
+    assert_eq!(taken.unwrap(), Advanced::Waits);
+    let delivery = application.delivery_state(id).unwrap().unwrap();
+    assert!(delivery.is_deadline_missed());
 }

@@ -16,11 +16,22 @@ use std::time::Duration;
 use domain::id::{MissionId, OperationId};
 use domain::time::{DurationMs, TimeScale};
 
-/// Most that is remembered as failing. Some 150 bytes each.
-const FAILING_MAX: usize = 10_000;
+/// How much is kept in mind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AgendaLimits {
+    /// Most that is remembered as failing. Some 150 bytes each.
+    pub(super) failing: usize,
+    /// Most operations that wait for a place. Some 100 bytes each.
+    pub(super) crowd: usize,
+}
 
-/// Most operations that wait for a place. Some 100 bytes each.
-const CROWD_MAX: usize = 100_000;
+impl AgendaLimits {
+    /// A dozen megabytes at the most.
+    pub(super) const USUAL: Self = Self {
+        failing: 10_000,
+        crowd: 100_000,
+    };
+}
 
 /// How long what fails is left alone at first, seconds.
 const AGAIN_S: u32 = 1;
@@ -68,6 +79,7 @@ pub(super) enum Sweep {
 #[derive(Debug)]
 pub(super) struct Agenda {
     time_scale: TimeScale,
+    limits: AgendaLimits,
     /// Emptied by each round, so it holds no more than one round hears of.
     noted: BTreeSet<Subject>,
     failing: HashMap<Subject, Failing>,
@@ -91,9 +103,10 @@ struct Failing {
 
 impl Agenda {
     /// An agenda that begins with a sweep. What is waited for passes at this scale.
-    pub(super) fn new(time_scale: TimeScale) -> Self {
+    pub(super) fn new(time_scale: TimeScale, limits: AgendaLimits) -> Self {
         Self {
             time_scale,
+            limits,
             noted: BTreeSet::new(),
             failing: HashMap::new(),
             again: BTreeSet::new(),
@@ -145,7 +158,7 @@ impl Agenda {
         let before = self.failing.get(&subject).copied();
         if let Some(before) = before {
             self.again.remove(&(before.again_at, subject));
-        } else if self.failing.len() >= FAILING_MAX {
+        } else if self.failing.len() >= self.limits.failing {
             self.sweep_later(now);
             return None;
         }
@@ -161,7 +174,7 @@ impl Agenda {
     /// keeps its turn. If it failed before: as [`Agenda::looked_at`].
     pub(super) fn crowded(&mut self, id: OperationId, now: Duration) -> Option<usize> {
         if !self.tickets.contains_key(&id) {
-            if self.tickets.len() >= CROWD_MAX {
+            if self.tickets.len() >= self.limits.crowd {
                 self.sweep_later(now);
             } else {
                 self.crowd.insert(self.next_ticket, id);

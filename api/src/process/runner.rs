@@ -17,7 +17,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
-use super::agenda::{Agenda, Subject, Sweep};
+use super::agenda::{Agenda, AgendaLimits, Subject, Sweep};
 use super::billing::{Billing, BillingError};
 use super::hearing::{self, Hearing};
 use super::underway::{self, Underway};
@@ -34,17 +34,30 @@ const TICK: Duration = Duration::from_millis(250);
 /// Operations that are looked at together, so that they share the disk's syncs.
 const LOOKS_AT_ONCE: usize = 64;
 
-/// Most operations that are taken from one place for one round.
-const ROUND_MAX: usize = 500;
-
-/// Most things that are done outside at once.
-const EFFECTS_AT_ONCE: usize = 64;
-
 /// How long after a start no deadline is over, so that what was sent meanwhile comes in first.
 const SETTLING: DurationMs = DurationMs::from_seconds(30);
 
 /// Most operations that are named in the log as failing at the same time.
 const NAMED_MAX: usize = 16;
+
+/// How much is taken on.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Most operations that are taken from one place for one round.
+    round: usize,
+    /// Most things that are done outside at once.
+    effects: usize,
+    /// What is kept in mind.
+    agenda: AgendaLimits,
+}
+
+impl Limits {
+    const USUAL: Self = Self {
+        round: 500,
+        effects: 64,
+        agenda: AgendaLimits::USUAL,
+    };
+}
 
 /// What the runner works with.
 #[derive(Clone, Debug)]
@@ -55,6 +68,7 @@ pub struct RunnerSettings {
     pub tick: Duration,
     /// Where payments are authorized, if they are.
     pub billing: Option<Billing>,
+    limits: Limits,
 }
 
 impl RunnerSettings {
@@ -72,6 +86,7 @@ impl RunnerSettings {
             billing: billing
                 .map(|url| Billing::new(url, authorities))
                 .transpose()?,
+            limits: Limits::USUAL,
         })
     }
 }
@@ -125,7 +140,7 @@ impl Runner {
         Ok(Self {
             settled_at: application.now()?.plus(settling),
             node: application.environment().new_id(),
-            places: Arc::new(Semaphore::new(EFFECTS_AT_ONCE)),
+            places: Arc::new(Semaphore::new(settings.limits.effects)),
             head: *application.log().head().borrow(),
             application,
             views,
@@ -143,7 +158,7 @@ impl Runner {
         let mut mind = Mind {
             tail: Subscription::new(log, self.head, hearing::heard(), Budget::PAGE),
             hearing: Hearing::new(),
-            agenda: Agenda::new(self.settings.time_scale),
+            agenda: Agenda::new(self.settings.time_scale, self.settings.limits.agenda),
             due_after: None,
             underway: Underway::default(),
             unbilled: Some(BTreeSet::new()),
@@ -220,12 +235,13 @@ impl Runner {
         if mind.agenda.has_swept() {
             mind.underway.show(now);
         }
-        let due = self.views.due_operations(mind.due_after, now, ROUND_MAX);
+        let limit = self.settings.limits.round;
+        let due = self.views.due_operations(mind.due_after, now, limit);
         let Some(due) = unless_they_follow(due)? else {
             return Ok(());
         };
         // Those that stay here although they are looked at must not hide the later ones.
-        let is_full = due.len() >= ROUND_MAX;
+        let is_full = due.len() >= limit;
         mind.due_after = due.last().copied().filter(|_| is_full);
         for due in due {
             mind.agenda.found(due.id);
@@ -242,7 +258,9 @@ impl Runner {
             Sweep::Begins => None,
             Sweep::After(last) => Some(last),
         };
-        let open = self.views.open_operations(after, ROUND_MAX);
+        let open = self
+            .views
+            .open_operations(after, self.settings.limits.round);
         let Some(open) = unless_they_follow(open)? else {
             return Ok(());
         };
@@ -302,7 +320,8 @@ impl Runner {
     /// Looks at all whose turn it is, and gives what they have claimed.
     async fn round(&self, mind: &mut Mind) -> Vec<Effective> {
         let places = self.places.available_permits();
-        let subjects = mind.agenda.take(self.elapsed(), places, ROUND_MAX);
+        let limit = self.settings.limits.round;
+        let subjects = mind.agenda.take(self.elapsed(), places, limit);
         let mut operations = BTreeSet::new();
         for subject in subjects {
             match self.operation_of(subject) {

@@ -19,8 +19,14 @@ fn second(second: u64) -> Duration {
     Duration::from_secs(second)
 }
 
+/// Little, so that a test can go beyond it.
+const LIMITS: AgendaLimits = AgendaLimits {
+    failing: 5,
+    crowd: 7,
+};
+
 fn agenda() -> Agenda {
-    Agenda::new(TimeScale::REAL)
+    Agenda::new(TimeScale::REAL, LIMITS)
 }
 
 fn taken(agenda: &mut Agenda, at: u64, places: usize) -> Vec<Subject> {
@@ -73,7 +79,7 @@ fn given_one_that_fails_then_it_is_left_alone_for_a_second_doubled_up_to_sixty()
 
 #[test]
 fn given_time_that_passes_faster_then_what_fails_is_looked_at_sooner() {
-    let mut agenda = Agenda::new(TimeScale::new(1_000).unwrap());
+    let mut agenda = Agenda::new(TimeScale::new(1_000).unwrap(), LIMITS);
     agenda.failed(operation(1), second(0));
     let after = |agenda: &mut Agenda, ms| agenda.take(Duration::from_millis(ms), 0, ALL).len();
     assert_eq!((after(&mut agenda, 0), after(&mut agenda, 1)), (0, 1));
@@ -102,10 +108,10 @@ fn given_a_crowd_then_the_first_of_it_are_looked_at_as_places_come_free_and_keep
 fn given_more_than_finds_a_place_then_all_that_is_open_is_looked_at_again_after_a_minute() {
     type Add = fn(&mut Agenda, usize);
     let overflow: [(usize, Add); 2] = [
-        (CROWD_MAX, |agenda, number| {
+        (LIMITS.crowd, |agenda, number| {
             agenda.crowded(id(number), second(0));
         }),
-        (FAILING_MAX, |agenda, number| {
+        (LIMITS.failing, |agenda, number| {
             agenda.failed(operation(number), second(0));
         }),
     ];

@@ -16,6 +16,7 @@ use crate::application::tests::{booked, request};
 use crate::application::{Precondition, SchedulingRules};
 use crate::environment::Environment;
 
+mod crowds;
 mod logs;
 
 use logs::{Damage, OneAtATime, Unreadable};
@@ -94,6 +95,7 @@ fn settings() -> RunnerSettings {
         time_scale: TimeScale::new(1_000).unwrap(),
         tick: Duration::from_millis(2),
         billing: None,
+        limits: Limits::USUAL,
     }
 }
 
@@ -103,7 +105,18 @@ async fn running<T>(
     settings: RunnerSettings,
     story: impl Future<Output = T>,
 ) -> T {
-    let views = Views::in_memory(Arc::clone(application.log())).unwrap();
+    let log = Arc::clone(application.log());
+    running_beside(log, application, settings, story).await
+}
+
+/// The same with the views of another log than the application's.
+async fn running_beside<T>(
+    viewed: Arc<dyn EventStore>,
+    application: Application,
+    settings: RunnerSettings,
+    story: impl Future<Output = T>,
+) -> T {
+    let views = Views::in_memory(viewed).unwrap();
     let runner = Runner::new(application, Arc::new(views), settings).unwrap();
     let (_stop, stopping) = watch::channel(false);
     tokio::select! {
@@ -220,11 +233,11 @@ async fn given_more_payments_than_places_while_billing_hangs_then_nothing_is_wri
     let customers = application(Arc::clone(&log) as _, Environment::system(), true);
     let story = async {
         let mut deliveries = Vec::new();
-        for number in 1..=u128::try_from(EFFECTS_AT_ONCE).unwrap() + 3 {
+        for number in 1..=u128::try_from(Limits::USUAL.effects).unwrap() + 3 {
             deliveries.push(booked(&customers, number).await);
         }
         let mut head = customers.log().head();
-        while events(&log).get("EffectClaimed") < Some(&EFFECTS_AT_ONCE) {
+        while events(&log).get("EffectClaimed") < Some(&Limits::USUAL.effects) {
             head.changed().await.unwrap();
         }
         let waits = |delivery: &DeliveryId| {
@@ -236,7 +249,7 @@ async fn given_more_payments_than_places_while_billing_hangs_then_nothing_is_wri
         cancelled(&customers, waiting[1]).await;
         until(&customers, waiting[1], Operation::has_ended).await;
         let written = events(&log);
-        assert_eq!(written["EffectClaimed"], EFFECTS_AT_ONCE);
+        assert_eq!(written["EffectClaimed"], Limits::USUAL.effects);
         assert_eq!(written.get("DeadlineSet"), None, "{written:?}");
 
         bills.answer.send_replace(Some(AUTHORIZED.to_owned()));

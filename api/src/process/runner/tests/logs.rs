@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex as StdMutex};
 use domain::codec::StoredEvent as _;
 use domain::scheduling::OperationEvent;
 use eventstore::{
-    Appending, Budget, Commit, EventStore, MemoryEventStore, ReadError, StoreLayer, StreamId,
-    StreamPage, StreamVersion,
+    Appending, Budget, Commit, EventStore, Filter, MemoryEventStore, Page, Position, ReadError,
+    StoreLayer, StreamId, StreamPage, StreamVersion,
 };
 use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
@@ -66,12 +66,16 @@ impl StoreLayer for OneAtATime {
     }
 }
 
-/// A log of which some streams cannot be read.
+/// A log of which some streams cannot be read, or what is heard of it.
 #[derive(Debug)]
 pub(super) struct Unreadable {
     log: Arc<MemoryEventStore>,
     /// How, by what it is of.
     pub(super) streams: StdMutex<HashMap<Uuid, Damage>>,
+    /// Pages of all of it cannot be read.
+    pub(super) is_mute: AtomicBool,
+    /// How many could not be.
+    pub(super) unheard: watch::Sender<u64>,
 }
 
 /// What comes of reading.
@@ -88,6 +92,8 @@ impl Unreadable {
         Arc::new(Self {
             log: Arc::clone(log),
             streams: StdMutex::default(),
+            is_mute: AtomicBool::new(false),
+            unheard: watch::Sender::new(0),
         })
     }
 }
@@ -106,10 +112,27 @@ impl StoreLayer for Unreadable {
         let damage = self.streams.lock().unwrap().get(&stream.key).copied();
         match damage {
             None => self.log.read_stream(stream, after, budget),
-            Some(Damage::Fails) => Err(ReadError::Unavailable {
-                why: "a test wants it so".to_owned(),
-            }),
+            Some(Damage::Fails) => Err(unavailable()),
             Some(Damage::Panics) => panic!("a test wants it so"),
         }
+    }
+
+    fn on_read_all(
+        &self,
+        after: Position,
+        filter: &Filter,
+        budget: Budget,
+    ) -> Result<Page, ReadError> {
+        if self.is_mute.load(Ordering::Relaxed) {
+            self.unheard.send_modify(|unheard| *unheard += 1);
+            return Err(unavailable());
+        }
+        self.log.read_all(after, filter, budget)
+    }
+}
+
+fn unavailable() -> ReadError {
+    ReadError::Unavailable {
+        why: "a test wants it so".to_owned(),
     }
 }
