@@ -4,6 +4,7 @@
 //! booking:  user → package → serviceability → payment (where one is asked for) → Scheduled
 //! a drone:  mission requested → assigned; refused or 60 s of silence: asked again, three times
 //! undone:   mission stood down → payment voided → package freed, then Rejected
+//! reopened: package kept again
 //! ```
 //! Each request that goes on after its answer is an *operation* with a stream of
 //! its own. That of a booking lives as long as its delivery: it finds the delivery
@@ -90,6 +91,9 @@ pub struct Around<'a> {
     pub live: Option<&'a Mission>,
     /// What was asked about that one, if anything.
     pub live_dispatch: Option<&'a Dispatch>,
+    /// The other delivery that has the package, or one with the same tag, if one has. It matters
+    /// only where [`Operation::has_freed_package`].
+    pub package_holder: Option<DeliveryId>,
     /// The clock.
     pub now: Timestamp,
     /// Deadlines up to then are over. Behind the clock for a while after a
@@ -125,6 +129,8 @@ pub enum Next {
     Leave(Left),
     /// Let the package be in another delivery.
     FreePackage,
+    /// Have the package for the delivery again, whatever was declared of it meanwhile.
+    KeepPackage,
     /// Write down what came of the operation.
     Conclude(Outcome),
     /// Write down that nothing is left.
@@ -142,6 +148,13 @@ pub enum Left {
     UnknownPayment,
     /// A delivery that flies, and that nobody is known to pay for.
     UnpaidFlight,
+    /// Two deliveries that are not over, and that have one package or packages of one tag.
+    SharedPackage {
+        /// The one whose life went on after its end.
+        delivery: DeliveryId,
+        /// The one that took the package meanwhile.
+        with: DeliveryId,
+    },
 }
 
 impl Left {
@@ -152,6 +165,9 @@ impl Left {
             Self::Authorization(authorization) => OperationEvent::VoidRefused { authorization },
             Self::UnknownPayment => OperationEvent::PaymentLeftUnknown,
             Self::UnpaidFlight => OperationEvent::FlightUnpaid,
+            Self::SharedPackage { delivery, with } => {
+                OperationEvent::PackageShared { delivery, with }
+            }
         }
     }
 }

@@ -14,7 +14,7 @@
 //! not matter which of the two streams is folded first.
 
 use domain::delivery::{Anomaly, Failure};
-use domain::id::FactId;
+use domain::id::{DeliveryId, FactId};
 use domain::scheduling::{Authorization, Effect, Left};
 use domain::session::ParkReason;
 use domain::stream::{Category, StreamName};
@@ -192,6 +192,12 @@ pub(crate) enum StoredMatter {
     },
     PaymentLeftUnknown,
     FlightUnpaid,
+    PackageShared {
+        #[serde(with = "crate::stored")]
+        delivery: DeliveryId,
+        #[serde(with = "crate::stored")]
+        with: DeliveryId,
+    },
 }
 
 /// How often an operation was put off in a row, and the key of its task's row, if that was too
@@ -221,6 +227,9 @@ impl Stored for Matter {
             }
             Self::Left(Left::UnknownPayment) => StoredMatter::PaymentLeftUnknown,
             Self::Left(Left::UnpaidFlight) => StoredMatter::FlightUnpaid,
+            Self::Left(Left::SharedPackage { delivery, with }) => {
+                StoredMatter::PackageShared { delivery, with }
+            }
         }
     }
 
@@ -240,6 +249,9 @@ impl Stored for Matter {
             }
             StoredMatter::PaymentLeftUnknown => Self::Left(Left::UnknownPayment),
             StoredMatter::FlightUnpaid => Self::Left(Left::UnpaidFlight),
+            StoredMatter::PackageShared { delivery, with } => {
+                Self::Left(Left::SharedPackage { delivery, with })
+            }
         })
     }
 }

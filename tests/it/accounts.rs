@@ -230,6 +230,8 @@ impl Run {
             | OperationEvent::FlightUnpaid
             | OperationEvent::MissionAsked { .. }
             | OperationEvent::PackageFreed
+            | OperationEvent::PackageKept
+            | OperationEvent::PackageShared { .. }
             | OperationEvent::DeadlineSet { .. }
             | OperationEvent::OperationSucceeded
             | OperationEvent::OperationFailed { .. }

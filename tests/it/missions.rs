@@ -397,3 +397,99 @@ async fn a_delivery_that_an_operator_reopens_at_the_hub_is_given_another_drone()
     );
     server.stop().await;
 }
+
+/// A registered package's declaration and its address.
+async fn registered(fleet: &Fleet, tag: &str) -> (Value, String) {
+    let declared = json!({"tag": tag, "size": "small", "mass_g": 500});
+    let post = fleet.client.post("/v1/packages").json(&declared);
+    let package = post.send().await.expect(201).json();
+    let id = text(&package, "/id");
+    (json!({"package": {"id": id}}), format!("/v1/packages/{id}"))
+}
+
+/// A drone that has the package of this order crashes, and nobody has the package any more: the
+/// delivery and the mission.
+async fn crashed(fleet: &mut Fleet, order: &Value, package: &str) -> (String, String) {
+    let (delivery, mission) = fleet.book_with_drone(order).await;
+    fleet.say("package_loaded", &mission, &json!({})).await;
+    fleet.say("crashed", &mission, &json!({})).await;
+    held_by(fleet, package, None).await;
+    (delivery, mission)
+}
+
+async fn held_by(fleet: &Fleet, package: &str, delivery: Option<&str>) {
+    let look = || async {
+        let package = fleet.client.read(package).await;
+        (at(&package, "/delivery_id") == &json!(delivery)).then_some(())
+    };
+    poll_until(SOON, &format!("the package to be {delivery:?}'s"), look).await;
+}
+
+async fn reopen(fleet: &Fleet, delivery: &str) {
+    let path = format!("/v1/deliveries/{delivery}/reopen");
+    let found = json!({"to": "returning", "reason": "somebody saw it fly home"});
+    let reopened = fleet.client.post(&path).json(&found).send().await;
+    assert_eq!(text(&reopened.expect(200).json(), "/status"), "returning");
+}
+
+#[tokio::test]
+async fn given_a_service_that_is_killed_when_a_delivery_is_reopened_then_it_has_its_package_until_its_next_end()
+ {
+    let data = scratch_in_memory();
+    let server = airpost().serve(data.path()).await;
+    let mut fleet = Fleet::of(&server);
+    let (order, package) = registered(&fleet, "CRATE-7").await;
+    let (delivery, mission) = crashed(&mut fleet, &order, &package).await;
+    reopen(&fleet, &delivery).await;
+    server.kill().await;
+    let server = airpost().serve(data.path()).await;
+    fleet.client = server.client();
+    held_by(&fleet, &package, Some(&delivery)).await;
+    let another = Recording::load(268);
+    let user = new_user(&fleet.client, &mut fleet.chance).await;
+    let mut another = Order::request(&user, &another, &mut fleet.chance);
+    with(
+        &mut another,
+        &json!({"package": {"tag": "CRATE-7", "size": "small", "mass_g": 500}}),
+    );
+    let post = fleet.client.post("/v1/deliveries").json(&another);
+    let refused = post.send().await.expect_problem(409);
+    assert_eq!(text(&refused, "/code"), "tag-in-use");
+    let back = json!({"to": "sender"});
+    fleet.say("returned", &mission, &back).await;
+    fleet.becomes(&delivery, "returned").await;
+    held_by(&fleet, &package, None).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn given_a_tag_that_another_delivery_took_when_one_is_reopened_then_it_goes_on_and_a_person_is_told_of_both()
+ {
+    let data = scratch_in_memory();
+    let server = airpost().serve(data.path()).await;
+    let mut fleet = Fleet::of(&server);
+    let (order, package) = registered(&fleet, "CRATE-8").await;
+    let (delivery, mission) = crashed(&mut fleet, &order, &package).await;
+    let other = fleet.book(&order).await;
+    held_by(&fleet, &package, Some(&other)).await;
+    reopen(&fleet, &delivery).await;
+    let look = || async {
+        let tasks = fleet.client.read("/v1/tasks?kind=operation").await;
+        list(&tasks, "/items").first().cloned()
+    };
+    let task = poll_until(SOON, "the task", look).await;
+    assert_eq!(text(&task, "/reason"), "package_shared");
+    assert_eq!(
+        (
+            text(&task, "/delivery_id"),
+            text(&task, "/other_delivery_id")
+        ),
+        (delivery.as_str(), other.as_str())
+    );
+    let back = json!({"to": "sender"});
+    fleet.say("returned", &mission, &back).await;
+    fleet.becomes(&delivery, "returned").await;
+    let _ = settled(&fleet.client).await;
+    held_by(&fleet, &package, Some(&other)).await;
+    server.stop().await;
+}

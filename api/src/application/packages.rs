@@ -3,10 +3,10 @@
 
 use domain::actor::{Actor, ActorKind};
 use domain::claim::{TagClaim, TagClaimCommand, TagClaimRejection};
-use domain::decider::Decider;
+use domain::decider::{Decider, Occurrence};
 use domain::delivery::Package as OrderedPackage;
-use domain::id::{DeliveryId, PackageId};
-use domain::package::{Declaration, Package, PackageCommand, PackageRejection};
+use domain::id::{DeliveryId, PackageId, Tag};
+use domain::package::{Declaration, Package, PackageCommand, PackageEvent, PackageRejection};
 use domain::stream::StreamName;
 use domain::time::Timestamp;
 use eventstore::StreamVersion;
@@ -202,22 +202,81 @@ pub(crate) fn reserve(
 ) -> Result<(), TransactError<ReservationRefusal>> {
     let id = package_of(package, delivery);
     let declared = Declaration::of_order(package);
-    let mut registered = draft.load::<Option<Package>>(StreamName::package(id))?;
-    let mut holder = draft.load::<Option<DeliveryId>>(StreamName::tag_claim(&package.tag))?;
+    let registered = draft.load::<Option<Package>>(StreamName::package(id))?;
     let mut events = Vec::new();
     if id == Package::described_in(delivery) && registered.state.is_none() {
         let declared = declared.clone();
         let register = PackageCommand::Register { declared, now };
         events = Package::decide(&register, &registered.state).map_err(refused)?;
     }
+    keep(
+        draft,
+        &package.tag,
+        (registered, events),
+        &PackageCommand::Reserve {
+            delivery,
+            declared,
+            now,
+        },
+        TagClaimCommand::Claim { delivery, now },
+    )
+}
+
+/// Keeps the package of a delivery whose life goes on after it was let go, as [`reserve`] does,
+/// but whatever was declared of it meanwhile: the package is on its way as it is.
+///
+/// # Errors
+/// [`ReservationRefusal`] if another delivery has it or the tag by now, or a failure to read.
+pub(crate) fn reserve_again(
+    draft: &mut Draft<'_>,
+    package: &OrderedPackage,
+    delivery: DeliveryId,
+    now: Timestamp,
+) -> Result<(), TransactError<ReservationRefusal>> {
+    let name = StreamName::package(package_of(package, delivery));
+    let registered = draft.load::<Option<Package>>(name)?;
+    let declared = registered.state.as_ref().map(Package::declared).cloned();
+    keep(
+        draft,
+        &package.tag,
+        (registered, Vec::new()),
+        &PackageCommand::Reserve {
+            delivery,
+            declared: declared.unwrap_or_else(|| Declaration::of_order(package)),
+            now,
+        },
+        TagClaimCommand::Claim { delivery, now },
+    )
+}
+
+/// The other delivery that has the package of a delivery, or one with the tag on it, if one has.
+///
+/// # Errors
+/// A failure to read.
+pub(crate) fn other_holder(
+    draft: &Draft<'_>,
+    package: &OrderedPackage,
+    delivery: DeliveryId,
+) -> Result<Option<DeliveryId>, LoadError> {
+    let name = StreamName::package(package_of(package, delivery));
+    let registered = draft.load::<Option<Package>>(name)?.state;
+    let holder = draft.load::<Option<DeliveryId>>(StreamName::tag_claim(&package.tag))?;
+    let reserved_for = registered.and_then(|package| package.reserved_for());
+    let mut holders = [reserved_for, holder.state].into_iter().flatten();
+    Ok(holders.find(|by| *by != delivery))
+}
+
+/// Records that a delivery has a package and its tag, or nothing.
+fn keep(
+    draft: &mut Draft<'_>,
+    tag: &Tag,
+    (mut registered, mut events): (Loaded<Option<Package>>, Vec<Occurrence<PackageEvent>>),
+    reserve: &PackageCommand,
+    claim: TagClaimCommand,
+) -> Result<(), TransactError<ReservationRefusal>> {
+    let mut holder = draft.load::<Option<DeliveryId>>(StreamName::tag_claim(tag))?;
     let known = Package::fold_from(registered.state.clone(), &events);
-    let reserve = PackageCommand::Reserve {
-        delivery,
-        declared,
-        now,
-    };
-    events.extend(Package::decide(&reserve, &known).map_err(refused)?);
-    let claim = TagClaimCommand::Claim { delivery, now };
+    events.extend(Package::decide(reserve, &known).map_err(refused)?);
     let claimed = TagClaim::decide(&claim, &holder.state).map_err(|rejection| {
         let TagClaimRejection::Taken { by } = rejection;
         TransactError::Rejected(ReservationRefusal::TagInUse { by })

@@ -257,6 +257,13 @@ impl<'a, 'd> Advancing<'a, 'd> {
                     }
                     self.note(OperationEvent::PackageFreed);
                 }
+                Next::KeepPackage => {
+                    if self.keep_package_again()? {
+                        self.note(OperationEvent::PackageKept);
+                    }
+                    // What was kept in this commit cannot be let go in it as well.
+                    return Ok(Advanced::Again);
+                }
                 Next::Conclude(outcome) => self.note(match outcome {
                     Outcome::Succeeded => OperationEvent::OperationSucceeded,
                     Outcome::Failed(problem) => OperationEvent::OperationFailed { problem },
@@ -292,12 +299,19 @@ impl<'a, 'd> Advancing<'a, 'd> {
         let Some(delivery) = &self.delivery.state else {
             return Ok(Next::Wait(None));
         };
+        let operation = self.operation.state.as_ref();
+        let package_holder = if operation.is_some_and(Operation::has_freed_package) {
+            packages::other_holder(self.draft, &delivery.order().package, self.id)?
+        } else {
+            None
+        };
         let asked = asked.and_then(|asked| self.dispatches.get(&asked)?.state.as_ref());
         let around = Around {
             delivery,
             asked,
             live: live.as_ref(),
             live_dispatch: flown.and_then(|live| self.dispatches.get(&live)?.state.as_ref()),
+            package_holder,
             now: self.look.now,
             deadlines_to: self.look.deadlines_to,
             settings: &self.rules.settings,
@@ -355,6 +369,19 @@ impl<'a, 'd> Advancing<'a, 'd> {
                 Ok((!faults.is_empty()).then_some(RejectReason::NotServiceable))
             }
             Step::Payment | Step::Dispatch | Step::Assignment => Ok(None),
+        }
+    }
+
+    /// Whether the delivery has its package again; not if another one was quicker.
+    fn keep_package_again(&mut self) -> Result<bool, Failure> {
+        let Some(delivery) = &self.delivery.state else {
+            return Ok(false);
+        };
+        let package = &delivery.order().package;
+        match packages::reserve_again(self.draft, package, self.id, self.look.now) {
+            Ok(()) => Ok(true),
+            Err(TransactError::Rejected(_)) => Ok(false),
+            Err(TransactError::Failed(error)) => Err(error),
         }
     }
 

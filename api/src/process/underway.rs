@@ -98,6 +98,8 @@ pub(super) fn count(kind: OperationKind, event: &OperationEvent) {
         | OperationEvent::PaymentLeftUnknown
         | OperationEvent::FlightUnpaid
         | OperationEvent::PackageFreed
+        | OperationEvent::PackageKept
+        | OperationEvent::PackageShared { .. }
         | OperationEvent::DeadlineSet { .. }
         | OperationEvent::ProcessEnded
         | OperationEvent::ProcessResumed => {}

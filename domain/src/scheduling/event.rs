@@ -96,6 +96,16 @@ pub enum OperationEvent {
     },
     /// The delivery's package may be in another delivery again.
     PackageFreed,
+    /// The delivery's life goes on, and it has its package for itself again.
+    PackageKept,
+    /// The delivery's life goes on, and another one that is not over has its package, or one with
+    /// the same tag, by now: that is left to a person.
+    PackageShared {
+        /// The delivery.
+        delivery: DeliveryId,
+        /// The other one.
+        with: DeliveryId,
+    },
     /// When the process is to be looked at again if nothing happens before.
     DeadlineSet {
         /// Then, or not at all.
@@ -155,6 +165,8 @@ impl OperationEvent {
             | Self::PaymentLeftUnknown
             | Self::FlightUnpaid
             | Self::PackageFreed
+            | Self::PackageKept
+            | Self::PackageShared { .. }
             | Self::OperationSucceeded
             | Self::OperationFailed { .. }
             | Self::OperationCancelled

@@ -49,6 +49,12 @@ struct EffectDeferredV1 {
     retry_at_us: i64,
 }
 
+#[derive(Debug, Serialize, Deserialize)]
+struct PackageSharedV1 {
+    delivery: [u8; 16],
+    with: [u8; 16],
+}
+
 /// `PaymentAuthorized`, `PaymentVoided` and `VoidRefused`.
 #[derive(Debug, Serialize, Deserialize)]
 struct AuthorizationV1 {
@@ -89,6 +95,7 @@ first_schema!(
     StepFailedV1,
     EffectClaimedV1,
     EffectDeferredV1,
+    PackageSharedV1,
     AuthorizationV1,
     PaymentDeniedV1,
     MissionAskedV1,
@@ -249,4 +256,18 @@ stored_events!(OperationEvent {
     820 FlightUnpaid BareV1
     { Self::FlightUnpaid => BareV1 {} }
     { BareV1 {} => OperationEvent::FlightUnpaid }
+
+    821 PackageKept BareV1
+    { Self::PackageKept => BareV1 {} }
+    { BareV1 {} => OperationEvent::PackageKept }
+
+    822 PackageShared PackageSharedV1
+    { Self::PackageShared { delivery, with } => PackageSharedV1 {
+        delivery: delivery.uuid().into_bytes(),
+        with: with.uuid().into_bytes(),
+    } }
+    { stored => OperationEvent::PackageShared {
+        delivery: DeliveryId::from_uuid(Uuid::from_bytes(stored.delivery)),
+        with: DeliveryId::from_uuid(Uuid::from_bytes(stored.with)),
+    } }
 });

@@ -96,6 +96,9 @@ impl Case<'_> {
         if self.flies_unpaid() {
             return Next::Leave(Left::UnpaidFlight);
         }
+        if let Some(next) = self.keep_again() {
+            return next;
+        }
         let delivery = self.around.delivery;
         match delivery.phase() {
             Phase::Pending => self.book(),
@@ -170,6 +173,7 @@ impl Case<'_> {
             | Next::StandDown(..)
             | Next::Leave(_)
             | Next::FreePackage
+            | Next::KeepPackage
             | Next::Conclude(_)
             | Next::End) => next,
         }
@@ -243,7 +247,28 @@ impl Case<'_> {
 
     /// The delivery's life goes on after what it was authorized was taken back, or may have been.
     fn flies_unpaid(self) -> bool {
-        let is_flown = match self.around.delivery.phase() {
+        let payment = &self.operation.payment;
+        self.is_flown() && payment.is_to_be_told_unpaid(self.around.now)
+    }
+
+    /// The delivery's life goes on after its package was let go. It goes on also where another
+    /// one took the package meanwhile: what a drone has cannot be refused.
+    fn keep_again(self) -> Option<Next> {
+        let is_under_way = self.is_flown() && !self.around.delivery.status().is_terminal();
+        if !is_under_way || !self.operation.has_freed_package() {
+            return None;
+        }
+        let Some(with) = self.around.package_holder else {
+            return Some(Next::KeepPackage);
+        };
+        let delivery = self.operation.delivery;
+        let is_told = self.operation.shares_with == Some(with);
+        (!is_told).then_some(Next::Leave(Left::SharedPackage { delivery, with }))
+    }
+
+    /// A drone has, or had, something to do with the package.
+    fn is_flown(self) -> bool {
+        match self.around.delivery.phase() {
             Phase::Fetching { .. }
             | Phase::Carrying(_)
             | Phase::Released(_)
@@ -257,9 +282,7 @@ impl Case<'_> {
             | Phase::Cancelled
             | Phase::Failed(_)
             | Phase::Rejected(_) => false,
-        };
-        let payment = &self.operation.payment;
-        is_flown && payment.is_to_be_told_unpaid(self.around.now)
+        }
     }
 
     /// The delivery's life is over: nothing of the booking stays, or only what was earned.
@@ -486,6 +509,7 @@ impl Case<'_> {
             | Next::StandDown(..)
             | Next::Leave(_)
             | Next::FreePackage
+            | Next::KeepPackage
             | Next::Conclude(_)
             | Next::End) => next,
         }

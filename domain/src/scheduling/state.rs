@@ -29,6 +29,8 @@ pub struct Operation {
     pub(super) payment: Payment,
     pub(super) asked: Option<Asked>,
     pub(super) holds_package: bool,
+    /// The other delivery with the same package that a person was told of last.
+    pub(super) shares_with: Option<DeliveryId>,
     pub(super) outcome: Option<Outcome>,
     pub(super) next_at: Option<Timestamp>,
     pub(super) has_ended: bool,
@@ -241,6 +243,12 @@ impl Operation {
         }
     }
 
+    /// Whether the delivery's package was kept for it, and is no more.
+    #[must_use]
+    pub fn has_freed_package(&self) -> bool {
+        self.has_passed(Step::Package) && !self.holds_package
+    }
+
     pub(super) fn has_passed(&self, step: Step) -> bool {
         self.passed >= Some(step)
     }
@@ -276,6 +284,7 @@ impl Operation {
                 payment: Payment::default(),
                 asked: None,
                 holds_package: false,
+                shares_with: None,
                 outcome: None,
                 next_at: None,
                 has_ended: false,
@@ -303,6 +312,8 @@ impl Operation {
                     | OperationEvent::FlightUnpaid
                     | OperationEvent::MissionAsked { .. }
                     | OperationEvent::PackageFreed
+                    | OperationEvent::PackageKept
+                    | OperationEvent::PackageShared { .. }
                     | OperationEvent::OperationSucceeded
                     | OperationEvent::OperationFailed { .. }
                     | OperationEvent::OperationCancelled
@@ -376,6 +387,8 @@ impl Operation {
                 });
             }
             OperationEvent::PackageFreed => self.holds_package = false,
+            OperationEvent::PackageKept => self.holds_package = true,
+            OperationEvent::PackageShared { delivery: _, with } => self.shares_with = Some(*with),
             OperationEvent::OperationSucceeded => self.conclude(Outcome::Succeeded),
             OperationEvent::OperationFailed { problem } => {
                 self.conclude(Outcome::Failed(*problem));

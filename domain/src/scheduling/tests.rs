@@ -3,6 +3,7 @@
 mod world;
 mod booking;
 mod payment;
+mod packages;
 mod drones;
 mod others;
 mod laws;

@@ -55,7 +55,7 @@ pub enum Matter {
         effect: Effect,
     },
     /// What an operation cannot see to itself. It stands for ever: nothing that the service does
-    /// afterwards brings the money back.
+    /// afterwards brings the money back, or tells two packages apart.
     Left(Left),
 }
 
@@ -197,11 +197,18 @@ impl TaskTurn {
             }
             OperationEvent::PaymentLeftUnknown => Some(Self::Left(Left::UnknownPayment)),
             OperationEvent::FlightUnpaid => Some(Self::Left(Left::UnpaidFlight)),
+            OperationEvent::PackageShared { delivery, with } => {
+                Some(Self::Left(Left::SharedPackage {
+                    delivery: *delivery,
+                    with: *with,
+                }))
+            }
             OperationEvent::OperationStarted { .. }
             | OperationEvent::StepPassed { .. }
             | OperationEvent::EffectClaimed { .. }
             | OperationEvent::MissionAsked { .. }
             | OperationEvent::PackageFreed
+            | OperationEvent::PackageKept
             | OperationEvent::DeadlineSet { .. }
             | OperationEvent::OperationSucceeded
             | OperationEvent::OperationFailed { .. }

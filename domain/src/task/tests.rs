@@ -392,9 +392,12 @@ fn an_authorization_that_is_not_taken_back_stays_a_task_whatever_comes() {
 
 #[test]
 fn what_an_operation_leaves_to_a_person_stays_a_task_whatever_comes() {
+    let [delivery, with] = [1, 2].map(|number| DeliveryId::from_uuid(Uuid::from_u128(number)));
+    let shared = Left::SharedPackage { delivery, with };
     for (event, left) in [
         (OperationEvent::PaymentLeftUnknown, Left::UnknownPayment),
         (OperationEvent::FlightUnpaid, Left::UnpaidFlight),
+        (shared.clone().event(), shared),
     ] {
         let mut life = put_off(Effect::AuthorizePayment, PUT_OFF_MAX);
         let authorization = authorization();

@@ -66,6 +66,11 @@ pub(crate) fn operation() -> Vec<(&'static str, u16, OperationEvent)> {
             answer_by: time(),
         },
         E::PackageFreed,
+        E::PackageKept,
+        E::PackageShared {
+            delivery: DELIVERY,
+            with: DeliveryId::from_uuid(Uuid::from_u128(NAME.as_u128() + 1)),
+        },
         E::DeadlineSet { at: Some(time()) },
         E::OperationSucceeded,
         E::OperationFailed {

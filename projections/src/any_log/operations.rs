@@ -24,6 +24,7 @@ pub(crate) fn operation_event() -> impl Strategy<Value = OperationEvent> {
         1 => Just(OperationEvent::VoidRefused { authorization: authorization() }),
         1 => Just(OperationEvent::PaymentLeftUnknown),
         1 => Just(OperationEvent::FlightUnpaid),
+        1 => Just(OperationEvent::PackageShared { delivery: delivery(7), with: delivery(8) }),
     ]
 }
 

@@ -191,3 +191,66 @@ async fn given_two_who_want_a_tag_at_once_then_one_gets_it() {
         "{one:?}, {other:?}"
     );
 }
+
+#[tokio::test]
+async fn given_a_package_that_was_let_go_and_declared_otherwise_then_it_is_kept_again_as_it_is() {
+    let application = application();
+    let package = registered(&application).await;
+    keep(&application, &package, ONE).await.unwrap();
+    let_go(&application, &package, ONE).await;
+    let heavier = Declaration {
+        mass: MassG::new(501).unwrap(),
+        ..Declaration::of_order(&package)
+    };
+    let now = application.now().unwrap();
+    let update = PackageCommand::Update {
+        declared: heavier,
+        now,
+    };
+    decided(&application, package.id.unwrap(), update).await;
+    keep_again(&application, &package, ONE).await.unwrap();
+    assert_eq!(holder(&application, &package, ONE), of(ONE));
+    let head = application.head();
+    keep_again(&application, &package, ONE).await.unwrap();
+    assert_eq!(application.head(), head, "it had it already");
+}
+
+#[tokio::test]
+async fn given_a_tag_that_another_delivery_took_then_nothing_is_kept_again_and_that_one_is_named() {
+    let application = application();
+    let package = described();
+    keep(&application, &package, ONE).await.unwrap();
+    let_go(&application, &package, ONE).await;
+    assert_eq!(other_than(&application, &package, ONE).await, None);
+    keep(&application, &package, OTHER).await.unwrap();
+    let head = application.head();
+    let refused = keep_again(&application, &package, ONE).await.unwrap_err();
+    let in_use = ReservationRefusal::TagInUse { by: OTHER };
+    assert_eq!(refused, TransactError::Rejected(in_use));
+    assert_eq!(application.head(), head, "a refusal wrote something");
+    assert_eq!(other_than(&application, &package, ONE).await, Some(OTHER));
+    assert_eq!(other_than(&application, &package, OTHER).await, None);
+}
+
+async fn keep_again(
+    application: &Application,
+    package: &OrderedPackage,
+    delivery: DeliveryId,
+) -> Result<Done<()>, TransactError<ReservationRefusal>> {
+    let now = application.now().unwrap();
+    let decide = |draft: &mut Draft<'_>| reserve_again(draft, package, delivery, now);
+    application.transact(&request(application), decide).await
+}
+
+async fn other_than(
+    application: &Application,
+    package: &OrderedPackage,
+    delivery: DeliveryId,
+) -> Option<DeliveryId> {
+    let decide = |draft: &mut Draft<'_>| {
+        other_holder(draft, package, delivery)
+            .map_err(|error| TransactError::<Infallible>::Failed(Failure::Load(error)))
+    };
+    let looked = application.transact(&request(application), decide).await;
+    looked.unwrap().value
+}

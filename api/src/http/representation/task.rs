@@ -15,7 +15,7 @@ use crate::http::conditional::EntityTag;
 use crate::ingest::wire;
 
 /// Grows when the bytes of a task change for the same events.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 /// The address of a task.
 fn path(id: TaskId) -> String {
@@ -36,6 +36,7 @@ pub(crate) fn task(task: &Task) -> Value {
     let delivery = is_of(Category::Delivery).then(|| DeliveryId::from_uuid(subject.key));
     let operation = is_of(Category::Operation).then(|| OperationId::from_uuid(subject.key));
     let told = Told::of(&task.matter);
+    let (first, other) = told.deliveries.unzip();
     let stream = StreamId::new(
         eventstore::Category::new(subject.category.number()),
         subject.key,
@@ -48,7 +49,8 @@ pub(crate) fn task(task: &Task) -> Value {
         "reason": told.reason,
         "status": status(task.status()),
         "since": time(task.since),
-        "delivery_id": delivery.map(|delivery| delivery.to_string()),
+        "delivery_id": delivery.or(first).map(|delivery| delivery.to_string()),
+        "other_delivery_id": other.map(|delivery| delivery.to_string()),
         "operation_id": operation.map(|operation| operation.to_string()),
         "fact_id": told.fact.map(ToString::to_string),
         "effect": told.effect.map(Effect::word),
@@ -74,6 +76,8 @@ struct Told<'a> {
     fact: Option<&'a FactId>,
     effect: Option<Effect>,
     authorization: Option<&'a Authorization>,
+    /// Two deliveries that get in each other's way.
+    deliveries: Option<(DeliveryId, DeliveryId)>,
 }
 
 impl<'a> Told<'a> {
@@ -104,6 +108,10 @@ impl<'a> Told<'a> {
             },
             Matter::Left(Left::UnknownPayment) => of("payment_unknown"),
             Matter::Left(Left::UnpaidFlight) => of("flight_unpaid"),
+            Matter::Left(Left::SharedPackage { delivery, with }) => Self {
+                deliveries: Some((*delivery, *with)),
+                ..of("package_shared")
+            },
         }
     }
 }

@@ -72,7 +72,7 @@ async fn a_task_that_somebody_has_seen_to_is_not_open_any_more() {
     let expected = json!({
         "id": id, "event_id": open.at("/event_id"), "kind": "anomaly", "reason": "two_drones",
         "status": "acknowledged", "since": open.at("/since"), "delivery_id": delivery, "fact_id": "M100-07:1",
-        "operation_id": null, "effect": null, "authorization_id": null,
+        "other_delivery_id": null, "operation_id": null, "effect": null, "authorization_id": null,
         "acknowledged_at": "2026-11-21T00:00:00.000000Z",
         "acknowledged_by": {"kind": "operator", "id": null}, "note": "both are back at the hub",
         "links": {"self": path, "subject": format!("/v1/deliveries/{delivery}")},
@@ -396,6 +396,27 @@ async fn what_may_be_paid_for_nothing_and_what_flies_for_nothing_are_tasks_under
         assert_eq!(task["authorization_id"], Value::Null, "{task}");
         assert_eq!(task["kind"], "operation", "{task}");
     }
+}
+
+#[tokio::test]
+async fn two_deliveries_that_have_one_package_are_both_named_by_their_task() {
+    let (scene, delivery, _) = scene_with_task().await;
+    let other = DeliveryId::from_uuid(Uuid::from_u128(7));
+    let shared = OperationEvent::PackageShared {
+        delivery: delivery.parse().unwrap(),
+        with: other,
+    };
+    left(&scene, &delivery, &shared).await;
+    let task = fresh(&scene, "/v1/tasks?kind=operation")
+        .await
+        .at("/items/0");
+    assert_eq!(task["reason"], "package_shared", "{task}");
+    assert_eq!(
+        (&task["delivery_id"], &task["other_delivery_id"]),
+        (&json!(delivery), &json!(other.to_string()))
+    );
+    let operation = scene.get(task["links"]["subject"].as_str().unwrap()).await;
+    assert_eq!(operation.at("/delivery_id"), delivery);
 }
 
 #[tokio::test]

@@ -23,6 +23,8 @@ enum Happening {
     Ends(Ending),
     Does(Deed),
     HasItAfterAll,
+    AnotherTakesThePackage(u8),
+    AnotherIsOver,
 }
 
 /// Something that the live mission's drone does.
@@ -68,6 +70,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => select(&Ending::ALL[..]).prop_map(Happening::Ends),
         6 => select(&DEEDS[..]).prop_map(Happening::Does),
         2 => Just(Happening::HasItAfterAll),
+        1 => (2..4_u8).prop_map(Happening::AnotherTakesThePackage),
+        1 => Just(Happening::AnotherIsOver),
     ]
 }
 
@@ -118,6 +122,10 @@ fn happen(world: &mut World, happening: Happening) {
                 does(world, mission, deed);
             }
         }
+        Happening::AnotherTakesThePackage(number) => {
+            world.let_another_take_the_package(u128::from(number));
+        }
+        Happening::AnotherIsOver => world.package_holder = None,
         Happening::HasItAfterAll => {
             if let Some((mission, _)) = world.asked.last().copied() {
                 world.load(mission);
@@ -223,8 +231,23 @@ proptest! {
             let is_told = left.contains(&Left::UnpaidFlight);
             prop_assert!(is_paid || is_told, "fetched for nothing: {:#?}", world.written);
         }
-        let told: std::collections::HashSet<_> = left.iter().map(|left| format!("{left:?}")).collect();
-        prop_assert_eq!(told.len(), left.len(), "told twice: {:?}", left);
+        // Its package may be another's in each of its lives.
+        let once: Vec<_> = left.iter().filter(|left| !is_shared(left)).collect();
+        let told: std::collections::HashSet<_> = once.iter().map(|left| format!("{left:?}")).collect();
+        prop_assert_eq!(told.len(), once.len(), "told twice: {:?}", left);
+    }
+
+    /// Law: a delivery whose package is on its way has it for itself, or a person is told who else
+    /// has it.
+    #[test]
+    fn no_package_is_in_two_deliveries_unseen(happenings in prop::collection::vec(happening(), 0..40)) {
+        let world = lived(&happenings, false);
+        let is_on_its_way = world.delivery.as_ref().unwrap().custody() == crate::delivery::Custody::Drone;
+        if is_on_its_way && !world.is_package_held {
+            let with = world.package_holder.expect("nobody else has it");
+            let shared = world.left().into_iter().rfind(is_shared);
+            prop_assert_eq!(shared, Some(Left::SharedPackage { delivery: world::DELIVERY, with }));
+        }
     }
 
     /// Law: a mission that was asked for is taken, refused or stood down by the end.
@@ -285,6 +308,10 @@ proptest! {
     }
 }
 
+fn is_shared(left: &Left) -> bool {
+    matches!(left, Left::SharedPackage { .. })
+}
+
 fn event() -> impl Strategy<Value = OperationEvent> {
     use OperationEvent as E;
     let reason = || any_of::word(RejectReason::ALL);
@@ -315,8 +342,12 @@ fn event() -> impl Strategy<Value = OperationEvent> {
         1 => any_of::word(OperationProblem::ALL).prop_map(|problem| E::OperationTimedOut { problem }),
         1 => select(vec![
             E::PackageFreed, E::OperationSucceeded, E::OperationCancelled, E::ProcessEnded, E::ProcessResumed,
-            E::PaymentLeftUnknown, E::FlightUnpaid,
+            E::PaymentLeftUnknown, E::FlightUnpaid, E::PackageKept,
         ]),
+        1 => (any_of::uuid(), any_of::uuid()).prop_map(|(delivery, with)| E::PackageShared {
+            delivery: DeliveryId::from_uuid(delivery),
+            with: DeliveryId::from_uuid(with),
+        }),
     ]
 }
 

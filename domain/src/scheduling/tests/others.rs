@@ -43,6 +43,7 @@ fn next(operation: Option<&Operation>, world: &World) -> Next {
         asked: None,
         live: None,
         live_dispatch: None,
+        package_holder: None,
         now: world.now,
         deadlines_to: world.now,
         settings: &world.settings,

@@ -70,6 +70,8 @@ pub(super) struct World {
     /// Steps that do not pass, and why.
     pub(super) faults: BTreeSet<(Step, RejectReason)>,
     pub(super) is_package_held: bool,
+    /// The other delivery that has the package, if one has.
+    pub(super) package_holder: Option<DeliveryId>,
     pub(super) billing: Billing,
     /// What was claimed and is not answered yet.
     pub(super) claimed: Option<(Effect, u32)>,
@@ -96,6 +98,7 @@ impl World {
             stood_down: Vec::new(),
             faults: BTreeSet::new(),
             is_package_held: false,
+            package_holder: None,
             billing: Billing::default(),
             claimed: None,
         };
@@ -142,6 +145,7 @@ impl World {
                 .as_ref()
                 .filter(|it| it.epoch() == delivery.epoch()),
             live_dispatch: self.live().and_then(|live| self.dispatches.get(&live)),
+            package_holder: self.package_holder,
             now: self.now,
             deadlines_to: self.deadlines_to.unwrap_or(self.now),
             settings: &self.settings,
@@ -183,6 +187,12 @@ impl World {
                     assert!(self.is_package_held, "a package is freed that nobody holds");
                     self.is_package_held = false;
                     self.write(OperationEvent::PackageFreed);
+                }
+                Next::KeepPackage => {
+                    let is_free = !self.is_package_held && self.package_holder.is_none();
+                    assert!(is_free, "a package is kept that somebody has");
+                    self.is_package_held = true;
+                    self.write(OperationEvent::PackageKept);
                 }
                 Next::Conclude(outcome) => self.write(match outcome {
                     Outcome::Succeeded => OperationEvent::OperationSucceeded,
@@ -426,6 +436,14 @@ impl World {
             if let Some(retry_at) = self.bill(bill) {
                 self.pass_to(retry_at);
             }
+        }
+    }
+
+    /// Another delivery has the package from now on, if it is free.
+    pub(super) fn let_another_take_the_package(&mut self, number: u128) {
+        let other = DeliveryId::from_uuid(Uuid::from_u128(number));
+        if !self.is_package_held {
+            self.package_holder = self.package_holder.or(Some(other));
         }
     }
 
