@@ -95,6 +95,9 @@ impl Decider for Delivery {
             DeliveryCommand::GiveUp { reason, now } => {
                 ending::give_up(reason.as_ref(), *now, existing?)
             }
+            DeliveryCommand::FindDamaged { reason, now } => {
+                ending::find_damaged(reason, *now, existing?)
+            }
             DeliveryCommand::MissDeadline { now } => Ok(ending::miss_deadline(*now, existing?)),
             DeliveryCommand::Confirm { kind, proof, now } => {
                 handing_over::confirm(*kind, proof, *now, existing?)

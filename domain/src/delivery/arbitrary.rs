@@ -395,6 +395,8 @@ fn operators_command() -> impl Strategy<Value = DeliveryCommand> {
     prop_oneof![
         (any_of::text(), any_of::time())
             .prop_map(|(reason, now)| DeliveryCommand::Vouch { reason, now }),
+        (any_of::text(), any_of::time())
+            .prop_map(|(reason, now)| DeliveryCommand::FindDamaged { reason, now }),
         (
             any_of::word(ReopenedAs::ALL),
             any_of::text(),

@@ -58,6 +58,13 @@ pub enum DeliveryCommand {
         /// The clock.
         now: Timestamp,
     },
+    /// End it at a hub, since the package is damaged, by an operator's word.
+    FindDamaged {
+        /// How the operator knows.
+        reason: Comment,
+        /// The clock.
+        now: Timestamp,
+    },
     /// Note that it did not come in time. Nothing follows while there is time, if there is no
     /// deadline, or if that was noted already.
     MissDeadline {

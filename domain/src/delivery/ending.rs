@@ -7,6 +7,7 @@ use super::phase::{Holder, Phase};
 use super::state::{CORRECTIONS_MAX, Delivery, REOPENINGS_MAX};
 use super::vocabulary::{Failure, RejectReason, ReopenCause, ReopenedAs, ReturnReason, Stranding};
 use crate::decider::Occurrence;
+use crate::id::MissionId;
 use crate::text::Comment;
 use crate::time::Timestamp;
 
@@ -41,18 +42,13 @@ pub(super) fn reject(reason: RejectReason, now: Timestamp, delivery: &Delivery) 
 /// operator's word if there is a reason.
 pub(super) fn give_up(reason: Option<&Comment>, now: Timestamp, delivery: &Delivery) -> Decision {
     let newest = delivery.mission.as_ref().map(|it| it.assignment.mission);
-    let failed = |mission, failure| {
-        let given_up = reason
-            .cloned()
-            .map(|reason| DeliveryEvent::GivenUp { reason });
-        let reason = failure;
-        let failed = DeliveryEvent::Failed { mission, reason };
-        let events = given_up.into_iter().chain([failed]);
-        Ok(events.map(|event| Occurrence::new(event, now)).collect())
-    };
     let possible = match (delivery.phase, newest) {
-        (Phase::Scheduled, Some(newest)) => return failed(newest, Failure::NoDrone),
-        (Phase::AtHub, Some(newest)) => return failed(newest, Failure::Undeliverable),
+        (Phase::Scheduled, Some(newest)) => {
+            return Ok(given_up(reason, (newest, Failure::NoDrone), now));
+        }
+        (Phase::AtHub, Some(newest)) => {
+            return Ok(given_up(reason, (newest, Failure::Undeliverable), now));
+        }
         (Phase::Failed(Failure::NoDrone | Failure::Undeliverable), _) => return Ok(vec![]),
         (Phase::Pending | Phase::Scheduled | Phase::AtHub, _) => "no drone ever had it; reject it",
         (
@@ -78,6 +74,70 @@ pub(super) fn give_up(reason: Option<&Comment>, now: Timestamp, delivery: &Deliv
         ) => "its life is over; read its outcome",
     };
     Err(wrong_status(delivery, "given up", possible))
+}
+
+/// Ends a delivery whose package lies damaged at a hub: no drone is to fetch it from there.
+pub(super) fn find_damaged(reason: &Comment, now: Timestamp, delivery: &Delivery) -> Decision {
+    let newest = delivery.mission.as_ref().map(|it| it.assignment.mission);
+    let possible = match (delivery.phase, newest) {
+        (Phase::AtHub, Some(newest)) => {
+            return Ok(given_up(Some(reason), (newest, Failure::Damaged), now));
+        }
+        (Phase::Failed(Failure::Damaged), _) => return Ok(vec![]),
+        (
+            Phase::Pending
+            | Phase::Scheduled
+            | Phase::Fetching {
+                holder: Holder::Sender,
+                ..
+            }
+            | Phase::Cancelling { .. }
+            | Phase::AtHub,
+            _,
+        ) => "the sender has the package still; cancel it",
+        (
+            Phase::Fetching {
+                holder: Holder::Hub,
+                ..
+            }
+            | Phase::Carrying(_)
+            | Phase::Returning,
+            _,
+        ) => "a drone is under way; wait until the package is at a hub",
+        (Phase::Released(_), _) => "the package was let go; confirm it",
+        (
+            Phase::Complete
+            | Phase::Returned
+            | Phase::Cancelled
+            | Phase::Rejected(_)
+            | Phase::Failed(
+                Failure::DroneLost
+                | Failure::PackageLost
+                | Failure::Misdelivered
+                | Failure::Undeliverable
+                | Failure::NoDrone,
+            ),
+            _,
+        ) => "its life is over; put right what is said of it",
+    };
+    Err(wrong_status(delivery, "given up as damaged", possible))
+}
+
+/// That it failed, and before that why, if an operator says so.
+fn given_up(
+    reason: Option<&Comment>,
+    (mission, failure): (MissionId, Failure),
+    now: Timestamp,
+) -> Vec<Occurrence<DeliveryEvent>> {
+    let given_up = reason
+        .cloned()
+        .map(|reason| DeliveryEvent::GivenUp { reason });
+    let failed = DeliveryEvent::Failed {
+        mission,
+        reason: failure,
+    };
+    let events = given_up.into_iter().chain([failed]);
+    events.map(|event| Occurrence::new(event, now)).collect()
 }
 
 /// Notes that a delivery did not come in time, once for each deadline. It happened at the

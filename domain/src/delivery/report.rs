@@ -308,18 +308,44 @@ impl<'a> Case<'a> {
             Standing::Over if self.delivery.phase == Phase::AtHub && to == ReturnedTo::Sender => {
                 vec![back]
             }
-            Standing::Finished if self.delivery.phase == Phase::Failed(Failure::DroneLost) => {
-                match self.reopened(ReopenCause::DroneReturned) {
-                    Some(reopened) => vec![reopened, back],
-                    None => self.anomaly(Anomaly::ContradictsOutcome),
-                }
-            }
+            Standing::Finished => self.returned_after_all(to, back),
             Standing::Fetches(_)
             | Standing::FetchesInVain(_)
             | Standing::Awaits
             | Standing::Over
-            | Standing::Finished
             | Standing::Foreign => vec![],
+        }
+    }
+
+    /// A package that comes back after the delivery's end: from a drone that was thought lost, or
+    /// from the hub where it was given up. That a damaged one comes back does not mend it.
+    fn returned_after_all(self, to: ReturnedTo, back: Occurrence<DeliveryEvent>) -> Events {
+        let from = match (self.delivery.phase, to) {
+            (Phase::Failed(Failure::DroneLost), _) => Some(ReopenedAs::Returning),
+            (Phase::Failed(Failure::Undeliverable), ReturnedTo::Sender) => Some(ReopenedAs::AtHub),
+            (Phase::Failed(Failure::Damaged), ReturnedTo::Sender) => None,
+            (Phase::Failed(Failure::Undeliverable | Failure::Damaged), ReturnedTo::Hub(_))
+            | (
+                Phase::Pending
+                | Phase::Scheduled
+                | Phase::Fetching { .. }
+                | Phase::Carrying(_)
+                | Phase::Released(_)
+                | Phase::Returning
+                | Phase::AtHub
+                | Phase::Cancelling { .. }
+                | Phase::Complete
+                | Phase::Returned
+                | Phase::Cancelled
+                | Phase::Rejected(_)
+                | Phase::Failed(Failure::PackageLost | Failure::Misdelivered | Failure::NoDrone),
+                _,
+            ) => return vec![],
+        };
+        let reopened = from.and_then(|from| self.reopened(ReopenCause::DroneReturned, from));
+        match reopened {
+            Some(reopened) => vec![reopened, back],
+            None => self.anomaly(Anomaly::ContradictsOutcome),
         }
     }
 
@@ -356,14 +382,14 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The life that the last mission ended goes on, on its way back: what it has in its hands
-    /// shows it. Nothing if that happened too often to be believed.
-    fn reopened(self, cause: ReopenCause) -> Option<Occurrence<DeliveryEvent>> {
+    /// The life that ended goes on, where the last mission shows that the package is. Nothing if
+    /// that happened too often to be believed.
+    fn reopened(self, cause: ReopenCause, to: ReopenedAs) -> Option<Occurrence<DeliveryEvent>> {
         let is_believed = self.delivery.reopenings < REOPENINGS_MAX;
         is_believed.then(|| {
             self.reported(DeliveryEvent::Reopened {
                 cause,
-                to: ReopenedAs::Returning,
+                to,
                 reason: None,
             })
         })

@@ -106,6 +106,20 @@ fn vouch(minute: i64) -> DeliveryCommand {
     DeliveryCommand::Vouch { reason, now }
 }
 
+fn give_up(minute: i64) -> DeliveryCommand {
+    DeliveryCommand::GiveUp {
+        reason: None,
+        now: at(minute),
+    }
+}
+
+fn find_damaged(minute: i64) -> DeliveryCommand {
+    DeliveryCommand::FindDamaged {
+        reason: words("it is wet and torn"),
+        now: at(minute),
+    }
+}
+
 fn reopen(to: ReopenedAs, minute: i64) -> DeliveryCommand {
     let (reason, now) = (words("it lay in the yard"), at(minute));
     DeliveryCommand::Reopen { to, reason, now }

@@ -38,6 +38,11 @@ pub enum OperatorsWord {
         /// Why.
         reason: Comment,
     },
+    /// The package lies damaged at its hub.
+    FindDamaged {
+        /// How they know.
+        reason: Comment,
+    },
     /// Its life goes on after its end.
     Reopen {
         /// Where.
@@ -97,6 +102,7 @@ impl Application {
                 reason: Some(reason),
                 now,
             },
+            OperatorsWord::FindDamaged { reason } => DeliveryCommand::FindDamaged { reason, now },
             OperatorsWord::Reopen { to, reason } => DeliveryCommand::Reopen { to, reason, now },
             OperatorsWord::Correct {
                 what,

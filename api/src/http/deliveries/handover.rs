@@ -15,7 +15,7 @@ use crate::application::deliveries::handover::{OperatorsWord, Proof};
 use crate::http::Api;
 use crate::http::body::JSON;
 use crate::http::conditional::Preconditions;
-use crate::http::fields::{self, Fields, known, parsed, text};
+use crate::http::fields::{self, Fields, boolean, known, parsed, text};
 use crate::http::front::RequestIdentity;
 use crate::http::path::PathId;
 use crate::http::prefer::Preferences;
@@ -147,8 +147,14 @@ fn read_vouching(body: &mut Fields<'_>) -> Option<OperatorsWord> {
 }
 
 fn read_giving_up(body: &mut Fields<'_>) -> Option<OperatorsWord> {
-    let reason = read_reason(body)?;
-    Some(OperatorsWord::GiveUp { reason })
+    let reason = read_reason(body);
+    let damaged = body.optional("damaged", boolean);
+    let reason = reason?;
+    Some(if damaged == Some(true) {
+        OperatorsWord::FindDamaged { reason }
+    } else {
+        OperatorsWord::GiveUp { reason }
+    })
 }
 
 fn read_reopening(body: &mut Fields<'_>) -> Option<OperatorsWord> {

@@ -198,6 +198,30 @@ async fn an_operator_vouches_reopens_and_puts_right_each_with_a_reason() {
 }
 
 #[tokio::test]
+async fn given_a_package_at_a_hub_when_an_operator_gives_it_up_as_damaged_then_it_failed_so() {
+    let scene = Scene::new();
+    let path = flown(&scene, 6).await;
+    tell(&scene, event("returned", 7, &json!({"to": "hub"}))).await;
+    let wrong = json!({"reason": "it is wet", "damaged": "yes"});
+    let give_up = format!("{path}/give-up");
+    let refused = scene.post(&give_up, wrong).await;
+    assert_eq!(refused.problem(422).1, ["/damaged"]);
+    let damaged = json!({"reason": "it is wet", "damaged": true});
+    let failed = scene.post(&give_up, damaged).await;
+    assert_eq!(
+        (
+            failed.status,
+            failed.text("/status"),
+            failed.text("/failure")
+        ),
+        (200, "failed".into(), "damaged".into())
+    );
+    let in_vain = json!({"reason": "nobody comes", "damaged": false});
+    let again = scene.post(&give_up, in_vain).await;
+    assert_eq!(again.problem(409).0, "state-conflict");
+}
+
+#[tokio::test]
 async fn whoever_says_nothing_of_why_is_told_what_is_missing() {
     let scene = Scene::new();
     let path = flown(&scene, 6).await;

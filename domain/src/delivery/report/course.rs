@@ -6,7 +6,7 @@ use crate::delivery::event::DeliveryEvent;
 use crate::delivery::phase::{CarryStage, FetchStage, Phase};
 use crate::delivery::state::Reached;
 use crate::delivery::vocabulary::{
-    CancellationRefusal, Milestone, OnCancelAfterPickup, ReopenCause, ReturnReason,
+    CancellationRefusal, Milestone, OnCancelAfterPickup, ReopenCause, ReopenedAs, ReturnReason,
 };
 
 /// The steps of a delivery that goes well, in their order. A later one implies the earlier.
@@ -194,7 +194,8 @@ impl Case<'_> {
         let is_taken_after_all = step == Step::PickedUp
             && self.standing() == Standing::Finished
             && self.delivery.phase == Phase::Cancelled;
-        if is_taken_after_all && let Some(reopened) = self.reopened(ReopenCause::PickedUp) {
+        let reopened = || self.reopened(ReopenCause::PickedUp, ReopenedAs::Returning);
+        if is_taken_after_all && let Some(reopened) = reopened() {
             return vec![reopened];
         }
         if step >= Step::PickedUp && never_had_it && !self.is_live() {

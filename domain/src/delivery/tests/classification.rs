@@ -23,7 +23,7 @@ use examples::{
 
 /// The columns: every phase, with a delivery in it whose newest mission is the first, or, where
 /// the package was fetched from a hub, the second.
-const COLUMNS: &str = "Pe Sc As He Ap As He Ap Lo It Ad Rt Hb Ca Ca Ca Co Rd Cd Fm Fl Rj Aw";
+const COLUMNS: &str = "Pe Sc As He Ap As He Ap Lo It Ad Rt Hb Ca Ca Ca Co Rd Cd Fm Fl Fu Fd Rj Aw";
 
 const fn column(phase: Phase) -> usize {
     match phase {
@@ -46,15 +46,11 @@ const fn column(phase: Phase) -> usize {
         Phase::Returned => 17,
         Phase::Cancelled => 18,
         Phase::Failed(Failure::Misdelivered) => 19,
-        Phase::Failed(
-            Failure::DroneLost
-            | Failure::PackageLost
-            | Failure::Damaged
-            | Failure::Undeliverable
-            | Failure::NoDrone,
-        ) => 20,
-        Phase::Rejected(_) => 21,
-        Phase::Released(_) => 22,
+        Phase::Failed(Failure::DroneLost | Failure::PackageLost | Failure::NoDrone) => 20,
+        Phase::Failed(Failure::Undeliverable) => 21,
+        Phase::Failed(Failure::Damaged) => 22,
+        Phase::Rejected(_) => 23,
+        Phase::Released(_) => 24,
     }
 }
 
@@ -117,6 +113,8 @@ fn situations() -> Vec<(Given<Delivery>, MissionId)> {
         (at_pickup().after(cancel(at(9))).after(stood_down), M1),
         (ending(released_at(FAR)), M1),
         (ending(ended(Ending::Lost)), M1),
+        (at_hub().after(give_up(12)), M1),
+        (at_hub().after(find_damaged(12)), M1),
         (booked().after(reject(at(9))), M1),
         (awaiting(), M1),
     ]);

@@ -6,13 +6,6 @@ const REJECTED: DeliveryEvent = DeliveryEvent::Rejected {
     reason: RejectReason::NoDrone,
 };
 
-fn give_up(minute: i64) -> DeliveryCommand {
-    DeliveryCommand::GiveUp {
-        reason: None,
-        now: at(minute),
-    }
-}
-
 fn failed(reason: Failure) -> DeliveryEvent {
     DeliveryEvent::Failed {
         mission: M1,

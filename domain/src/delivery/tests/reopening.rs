@@ -143,6 +143,40 @@ fn a_drone_that_was_thought_lost_and_comes_back_brings_the_package() {
 }
 
 #[test]
+fn given_a_package_that_was_given_up_at_its_hub_when_it_is_back_with_its_sender_then_it_is_returned()
+ {
+    let back = report(M1, 20, Reported::Returned(ReturnedTo::Sender));
+    let given_up = || at_hub().after(give_up(12));
+    let returned = given_up().when(back.clone()).then_events([
+        DeliveryEvent::Reopened {
+            cause: ReopenCause::DroneReturned,
+            to: ReopenedAs::AtHub,
+            reason: None,
+        },
+        DeliveryEvent::Returned { mission: M1 },
+    ]);
+    assert_eq!(status(&returned), Status::Returned);
+    assert!(!returned.state().unwrap().action_required());
+    returned.when(back).then_nothing();
+    // That it lies there was known.
+    let there = Reported::Returned(ReturnedTo::Hub(HubPlace::Hub));
+    given_up().when(report(M1, 20, there)).then_nothing();
+    given_up()
+        .when(report(M2, 20, Reported::Returned(ReturnedTo::Sender)))
+        .then_nothing();
+}
+
+#[test]
+fn a_damaged_package_that_is_back_with_its_sender_stays_damaged_and_is_an_anomaly() {
+    let back = report(M1, 20, Reported::Returned(ReturnedTo::Sender));
+    let damaged = at_hub()
+        .after(find_damaged(12))
+        .when(back.clone())
+        .then_events([anomaly(&back, Anomaly::ContradictsOutcome)]);
+    assert_eq!(status(&damaged), Status::Failed);
+}
+
+#[test]
 fn an_operator_lets_a_life_go_on_where_the_package_is() {
     for (to, goes_on) in [
         (ReopenedAs::InTransit, Status::InTransit),

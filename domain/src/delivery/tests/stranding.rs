@@ -130,6 +130,46 @@ fn an_operator_ends_what_waits_at_a_hub_and_says_why() {
 }
 
 #[test]
+fn given_a_package_that_an_operator_finds_damaged_at_its_hub_then_it_failed_so_and_is_not_tried_again()
+ {
+    let reason = || words("it is wet and torn");
+    let damaged = |now| DeliveryCommand::FindDamaged {
+        reason: reason(),
+        now: at(now),
+    };
+    let failed = DeliveryEvent::Failed {
+        mission: M1,
+        reason: Failure::Damaged,
+    };
+    let ended = left_at_hub()
+        .when(damaged(30))
+        .then_events([DeliveryEvent::GivenUp { reason: reason() }, failed]);
+    assert!(needs_somebody(&ended));
+    assert!(!ended.state().unwrap().wants_another_attempt());
+    ended.when(damaged(31)).then_nothing();
+    for (given, possible) in [
+        (
+            at_dropoff(),
+            "a drone is under way; wait until the package is at a hub",
+        ),
+        (booked(), "the sender has the package still; cancel it"),
+        (
+            left_at_hub().after(give_up(30)),
+            "its life is over; put right what is said of it",
+        ),
+    ] {
+        let status = status(&given);
+        given
+            .when(damaged(31))
+            .then_rejected(DeliveryRejection::WrongStatus {
+                status,
+                attempted: "given up as damaged",
+                possible,
+            });
+    }
+}
+
+#[test]
 fn a_package_that_a_drone_did_not_fetch_from_its_hub_after_all_is_left_there_again() {
     let back = left_at_hub()
         .after(report(M2, 20, assigned()))
