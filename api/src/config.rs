@@ -5,7 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use domain::delivery::EtaThresholds;
+use domain::quantity::{DistanceM, MassG};
 use domain::time::{DurationMs, TimeScale};
+use domain::translation::Thresholds;
 
 use crate::observability::LogFormat;
 
@@ -164,6 +167,33 @@ pub struct IngestSettings {
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub dropoff_radius_m: u32,
 
+    /// How much more than declared a package may weigh, percent, or by the next setting if that
+    /// is more; a drone that weighs more does not bring it.
+    #[arg(long, env = "AIRPOST_MASS_TOLERANCE_PERCENT", value_name = "PERCENT", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    pub mass_tolerance_percent: u32,
+
+    /// How much more a package may weigh in any case, grams: scales are not exact.
+    #[arg(long, env = "AIRPOST_MASS_TOLERANCE_G", value_name = "G", default_value_t = 5,
+          value_parser = clap::value_parser!(u32).range(0..=i64::from(MassG::MAX)))]
+    pub mass_tolerance_g: u32,
+
+    /// By how much the time has to move at which a drone is expected for that to be told,
+    /// seconds, or by the next setting if that is less.
+    #[arg(long, env = "AIRPOST_ETA_MOVED_S_MIN", value_name = "S", default_value_t = 60,
+          value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    pub eta_moved_s_min: u32,
+
+    /// By which part of the time left it has to move, percent.
+    #[arg(long, env = "AIRPOST_ETA_MOVED_PERCENT_MIN", value_name = "PERCENT", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    pub eta_moved_percent_min: u32,
+
+    /// How long nothing is told of it after it was told, seconds.
+    #[arg(long, env = "AIRPOST_ETA_REVISED_EVERY_S", value_name = "S", default_value_t = 15,
+          value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub eta_revised_every_s: u32,
+
     /// How long a fact waits for the ones before it, seconds.
     #[arg(long, env = "AIRPOST_GAP_WAIT_S", value_name = "S", default_value_t = 5,
           value_parser = clap::value_parser!(u32).range(0..=600))]
@@ -187,6 +217,21 @@ pub struct IngestSettings {
 }
 
 impl IngestSettings {
+    /// What is still accepted of drones, and what is news, where waits pass at this scale.
+    #[must_use]
+    pub fn thresholds(&self, scale: TimeScale) -> Thresholds {
+        Thresholds {
+            dropoff_radius: DistanceM::new(self.dropoff_radius_m),
+            overweight_permille: self.mass_tolerance_percent.saturating_mul(10),
+            overweight_g_min: self.mass_tolerance_g,
+            eta: EtaThresholds {
+                moved_min: DurationMs::from_seconds(self.eta_moved_s_min),
+                moved_percent_min: self.eta_moved_percent_min,
+                revised_every: scale.shorten(DurationMs::from_seconds(self.eta_revised_every_s)),
+            },
+        }
+    }
+
     /// How long a fact waits for the ones before it.
     #[must_use]
     pub fn gap_wait(&self) -> DurationMs {
@@ -290,6 +335,11 @@ impl Default for IngestSettings {
     fn default() -> Self {
         Self {
             dropoff_radius_m: 50,
+            mass_tolerance_percent: 10,
+            mass_tolerance_g: 5,
+            eta_moved_s_min: 60,
+            eta_moved_percent_min: 10,
+            eta_revised_every_s: 15,
             gap_wait_s: 5,
             park_wait_s: 900,
             held_facts_max: 64,
@@ -392,6 +442,12 @@ mod tests {
             ["--public-url", "https://x/?q"],
             ["--public-url", "https://"],
             ["--dropoff-radius-m", "-1"],
+            ["--mass-tolerance-percent", "1001"],
+            ["--mass-tolerance-g", "100001"],
+            ["--mass-tolerance-g", "0.5"],
+            ["--eta-moved-s-min", "86401"],
+            ["--eta-moved-percent-min", "-1"],
+            ["--eta-revised-every-s", "0"],
             ["--time-scale", "0"],
             ["--time-scale", "1001"],
             ["--time-scale", "0.5"],
@@ -408,6 +464,38 @@ mod tests {
             assert_eq!(config.scaled(gap), DurationMs::new(gap_ms));
             assert_eq!(config.scaled_tick(tick), Duration::from_millis(tick_ms));
         }
+    }
+
+    #[test]
+    fn given_no_word_about_them_then_the_thresholds_are_the_domains_own() {
+        let config = parse(&[]).unwrap();
+        let thresholds = config.ingest.thresholds(config.time_scale);
+        assert_eq!(thresholds, Thresholds::default());
+    }
+
+    #[test]
+    fn given_thresholds_then_they_are_in_force_and_only_the_wait_among_them_is_shortened() {
+        let config = parse(&[
+            "--dropoff-radius-m=20",
+            "--mass-tolerance-percent=3",
+            "--mass-tolerance-g=7",
+            "--eta-moved-s-min=90",
+            "--eta-moved-percent-min=25",
+            "--eta-revised-every-s=30",
+            "--time-scale=10",
+        ])
+        .unwrap();
+        let expected = Thresholds {
+            dropoff_radius: DistanceM::new(20),
+            overweight_permille: 30,
+            overweight_g_min: 7,
+            eta: EtaThresholds {
+                moved_min: DurationMs::from_seconds(90),
+                moved_percent_min: 25,
+                revised_every: DurationMs::from_seconds(3),
+            },
+        };
+        assert_eq!(config.ingest.thresholds(config.time_scale), expected);
     }
 
     #[test]

@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use domain::quantity::DistanceM;
-use domain::translation::Thresholds;
 use eventstore::{
     DataLock, EventStore, Journal, JournalOptions, OpenError, Position, RegisteredStore,
     SnapshotStore,
@@ -174,10 +172,7 @@ impl Opened {
         let views = Views::open(&folders.views, Arc::clone(&log), views_options)
             .with_context(|| folders.views.display().to_string())?;
 
-        let thresholds = Thresholds {
-            dropoff_radius: DistanceM::new(config.ingest.dropoff_radius_m),
-            ..Thresholds::default()
-        };
+        let thresholds = config.ingest.thresholds(config.time_scale);
         let application = Application::new(log, environment.clone(), thresholds);
         let application = application.with_scheduling(rules);
         let application = with_snapshots(application, &folders)?;

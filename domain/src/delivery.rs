@@ -50,7 +50,7 @@ pub use command::{
 
 pub use as_of::{effective_times, happened_by};
 pub use condition::Condition;
-pub use eta::{Estimate, Eta};
+pub use eta::{Estimate, Eta, EtaThresholds};
 pub use event::{
     Assignment, DeliveryEvent, FlightPlan, METADATA_ENTRIES_MAX, Order, Package, Place, Plan,
 };
@@ -115,9 +115,10 @@ impl Decider for Delivery {
             DeliveryCommand::ReviseEta {
                 mission,
                 estimate,
+                thresholds,
                 now,
             } => Ok(existing?
-                .revise_eta(*mission, *estimate, *now)
+                .revise_eta(*mission, *estimate, thresholds, *now)
                 .map(|revised| Occurrence::new(revised, *now))
                 .into_iter()
                 .collect()),

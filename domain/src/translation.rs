@@ -4,8 +4,8 @@
 //! and hands the verdict on. What follows from it, the delivery decides.
 
 use crate::delivery::{
-    Delivery, Diversion, Ending, HubPlace, LoadVerdict, Nearness, Phase, Report, Reported,
-    ReturnedTo,
+    Delivery, Diversion, Ending, EtaThresholds, HubPlace, LoadVerdict, Nearness, Phase, Report,
+    Reported, ReturnedTo,
 };
 use crate::drone::{
     BatteryLevel, DivertPlace, DroneFact, FactKind, Leg, ReturnPlace, Sender, Stop,
@@ -15,7 +15,7 @@ use crate::id::Tag;
 use crate::quantity::{DistanceM, MassG};
 use crate::text::Comment;
 
-/// What is still accepted.
+/// What is still accepted, and what is news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thresholds {
     /// How far from the agreed place a package may be handed over.
@@ -24,15 +24,18 @@ pub struct Thresholds {
     pub overweight_permille: u32,
     /// How much more it may always weigh, grams: scales are not exact.
     pub overweight_g_min: u32,
+    /// From when on another expected time is news.
+    pub eta: EtaThresholds,
 }
 
 impl Default for Thresholds {
-    /// 50 m; 10 %, but at least 5 g.
+    /// 50 m; 10 %, but at least 5 g; and for expected times their own.
     fn default() -> Self {
         Self {
             dropoff_radius: DistanceM::new(50),
             overweight_permille: 100,
             overweight_g_min: 5,
+            eta: EtaThresholds::default(),
         }
     }
 }

@@ -493,3 +493,46 @@ async fn given_a_tag_that_another_delivery_took_when_one_is_reopened_then_it_goe
     held_by(&fleet, &package, Some(&other)).await;
     server.stop().await;
 }
+
+#[tokio::test]
+async fn given_a_tolerance_of_the_mass_then_a_package_beyond_it_is_not_brought() {
+    let data = scratch_in_memory();
+    let strict = airpost()
+        .with_setting("AIRPOST_MASS_TOLERANCE_PERCENT", "1")
+        .with_setting("AIRPOST_MASS_TOLERANCE_G", "0");
+    let server = strict.serve(data.path()).await;
+    let mut fleet = Fleet::of(&server);
+    for (measured_g, status) in [(505, "loaded"), (506, "scheduled")] {
+        let tag = format!("CRATE-{measured_g}");
+        let (order, _) = registered(&fleet, &tag).await;
+        let (delivery, mission) = fleet.book_with_drone(&order).await;
+        let weighed = json!({"mass_g": measured_g});
+        fleet.say("package_loaded", &mission, &weighed).await;
+        fleet.becomes(&delivery, status).await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn given_a_threshold_of_expected_times_then_one_that_moved_by_less_than_usual_is_told() {
+    let data = scratch_in_memory();
+    let watchful = airpost()
+        .with_setting("AIRPOST_ETA_MOVED_S_MIN", "20")
+        .with_setting("AIRPOST_ETA_REVISED_EVERY_S", "1");
+    let server = watchful.serve(data.path()).await;
+    let mut fleet = Fleet::of(&server);
+    let (delivery, mission) = fleet.book_with_drone(&json!({})).await;
+    let expects = |next_s: u32| json!({"phase": "in_flight", "eta": {"next_s": next_s}});
+    fleet.say("telemetry", &mission, &expects(10_000)).await;
+    // As long as this is tried, neither a minute nor a tenth of what is left is reached.
+    let fleet = tokio::sync::Mutex::new(fleet);
+    let look = || async {
+        let mut fleet = fleet.lock().await;
+        fleet.say("telemetry", &mission, &expects(10_025)).await;
+        let history = History::of(&fleet.client, &delivery).await;
+        let told = history.types().into_iter().filter(|it| *it == "EtaRevised");
+        (told.count() == 2).then_some(())
+    };
+    poll_until(SOON, "the other time to be told", look).await;
+    server.stop().await;
+}

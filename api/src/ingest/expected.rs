@@ -28,18 +28,20 @@ impl Ingest {
         let Some(bound) = bound.state.filter(|it| it.is_flown_by(&telemetry.sender)) else {
             return Ok(());
         };
+        let thresholds = &self.application().thresholds().eta;
         let now = telemetry.received_at;
         let name = StreamName::delivery(bound.delivery());
         let command = |delivery: &Delivery| DeliveryCommand::ReviseEta {
             mission,
             estimate: estimate(delivery, next, now),
+            thresholds: *thresholds,
             now,
         };
         // Most telemetry is no news, and needs no turn of its own.
         let known = loader.load::<Option<Delivery>>(name)?.state;
         let news = known
             .as_ref()
-            .and_then(|it| it.revise_eta(mission, estimate(it, next, now), now));
+            .and_then(|it| it.revise_eta(mission, estimate(it, next, now), thresholds, now));
         if news.is_none() {
             return Ok(());
         }

@@ -426,6 +426,7 @@ fn handing_over_command() -> impl Strategy<Value = DeliveryCommand> {
                     pickup_at,
                     dropoff_at
                 },
+                thresholds: EtaThresholds::default(),
                 now
             }),
     ]

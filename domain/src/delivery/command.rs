@@ -1,6 +1,6 @@
 //! What is asked of a delivery, and what drones report of it.
 
-use super::eta::Estimate;
+use super::eta::{Estimate, EtaThresholds};
 use super::event::{Order, Plan};
 use super::phase::Status;
 use super::state::{CORRECTIONS_MAX, REOPENINGS_MAX, RESCHEDULES_MAX};
@@ -122,6 +122,8 @@ pub enum DeliveryCommand {
         mission: MissionId,
         /// What it expects.
         estimate: Estimate,
+        /// From when on that is news.
+        thresholds: EtaThresholds,
         /// The clock.
         now: Timestamp,
     },

@@ -6,14 +6,27 @@ use super::state::Delivery;
 use crate::id::MissionId;
 use crate::time::{DurationMs, Timestamp};
 
-/// An expected time that moved by less is told as it was, unless by [`MOVED_PERCENT_MIN`].
-const MOVED_MIN: DurationMs = DurationMs::from_seconds(60);
+/// From when on another expected time is news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EtaThresholds {
+    /// One that moved by less is told as it was, unless by `moved_percent_min`.
+    pub moved_min: DurationMs,
+    /// One that moved by this part of what was left is told in any case, 1/100.
+    pub moved_percent_min: u32,
+    /// It is told anew once in so long at most.
+    pub revised_every: DurationMs,
+}
 
-/// An expected time that moved by this part of what was left is told in any case, 1/100.
-const MOVED_PERCENT_MIN: i64 = 10;
-
-/// An expected time is told anew once in so long at most.
-const REVISED_EVERY: DurationMs = DurationMs::from_seconds(15);
+impl Default for EtaThresholds {
+    /// 60 s, or 10 %, every 15 s at most.
+    fn default() -> Self {
+        Self {
+            moved_min: DurationMs::from_seconds(60),
+            moved_percent_min: 10,
+            revised_every: DurationMs::from_seconds(15),
+        }
+    }
+}
 
 /// When a delivery is expected, as last told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,14 +50,15 @@ pub struct Estimate {
 
 impl Delivery {
     /// The event that tells that the newest mission now expects to be there at other times, if
-    /// it is the one under way and on its way out, if one of the times has moved by 60 s or by a
-    /// tenth of what was left, and if 15 s have passed since they were last told. A time that is
-    /// not known any more is no news.
+    /// it is the one under way and on its way out, if one of the times has moved far enough, and
+    /// if it is long enough since they were last told. A time that is not known any more is no
+    /// news.
     #[must_use]
     pub fn revise_eta(
         &self,
         mission: MissionId,
         estimate: Estimate,
+        thresholds: &EtaThresholds,
         at: Timestamp,
     ) -> Option<DeliveryEvent> {
         let is_loaded = match self.phase {
@@ -63,7 +77,8 @@ impl Delivery {
             | Phase::Failed(_) => return None,
         };
         let told = self.eta;
-        let is_recent = told.is_some_and(|told| at < told.computed_at.plus(REVISED_EVERY));
+        let every = thresholds.revised_every;
+        let is_recent = told.is_some_and(|told| at < told.computed_at.plus(every));
         if is_recent || !self.is_newest(mission) {
             return None;
         }
@@ -71,8 +86,8 @@ impl Delivery {
         let (pickup_was, dropoff_was) = (was(|eta| eta.pickup_at), was(|eta| eta.dropoff_at));
         let pickup_at = estimate.pickup_at.or(pickup_was).filter(|_| !is_loaded);
         let dropoff_at = estimate.dropoff_at.or(dropoff_was);
-        let moved = (!is_loaded && has_moved(pickup_was, pickup_at, at))
-            || has_moved(dropoff_was, dropoff_at, at);
+        let moved = (!is_loaded && thresholds.has_moved(pickup_was, pickup_at, at))
+            || thresholds.has_moved(dropoff_was, dropoff_at, at);
         moved.then_some(DeliveryEvent::EtaRevised {
             mission,
             pickup_at,
@@ -81,15 +96,17 @@ impl Delivery {
     }
 }
 
-fn has_moved(was: Option<Timestamp>, is: Option<Timestamp>, at: Timestamp) -> bool {
-    match (was, is) {
-        (Some(was), Some(is)) => {
-            let (moved, left) = (micros_between(was, is), micros_between(was, at));
-            moved >= i64::from(MOVED_MIN.get()) * 1_000
-                || (moved > 0 && moved >= left / 100 * MOVED_PERCENT_MIN)
+impl EtaThresholds {
+    fn has_moved(&self, was: Option<Timestamp>, is: Option<Timestamp>, at: Timestamp) -> bool {
+        match (was, is) {
+            (Some(was), Some(is)) => {
+                let (moved, left) = (micros_between(was, is), micros_between(was, at));
+                let part = left / 100 * i64::from(self.moved_percent_min);
+                moved > 0 && (moved >= i64::from(self.moved_min.get()) * 1_000 || moved >= part)
+            }
+            (None, Some(_)) => true,
+            (Some(_) | None, None) => false,
         }
-        (None, Some(_)) => true,
-        (Some(_) | None, None) => false,
     }
 }
 

@@ -12,6 +12,10 @@ use crate::text::Comment;
 use crate::time::Timestamp;
 
 /// Most attempts at delivering one package.
+///
+/// It is no setting, as the other limits here are none: whether another drone may come follows
+/// from the log alone. With a number of the service's own two of its nodes, or it before and
+/// after a start, would read different deliveries from the same events.
 pub const ATTEMPTS_MAX: u8 = 3;
 
 /// Most missions for one delivery. Far more than a fleet needs that refuses

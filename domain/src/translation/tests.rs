@@ -58,6 +58,25 @@ fn five_grams_are_always_forgiven() {
 }
 
 #[test]
+fn given_other_tolerances_then_a_package_is_overweight_beyond_the_greater_one() {
+    let weighed = |overweight_permille, overweight_g_min, measured| {
+        let thresholds = Thresholds {
+            overweight_permille,
+            overweight_g_min,
+            ..Thresholds::default()
+        };
+        let declared = (&Tag::new("QR-1").unwrap(), grams(DECLARED_G));
+        load_verdict((None, Some(grams(measured))), declared, &thresholds)
+    };
+    for (permille, g, accepted) in [(200, 5, 600), (0, 5, 505), (0, 0, 500), (10, 200, 700)] {
+        let verdict = weighed(permille, g, accepted);
+        assert_eq!(verdict, LoadVerdict::Matches, "{permille} {g}");
+        let verdict = weighed(permille, g, accepted + 1);
+        assert_eq!(verdict, LoadVerdict::Overweight, "{permille} {g}");
+    }
+}
+
+#[test]
 fn no_position_is_neither_near_nor_far() {
     let place = GeoPoint::from_e7(0, 0).unwrap();
     assert_eq!(

@@ -1,6 +1,8 @@
 //! What is asked of a delivery beside booking, changing and cancelling it.
 
-use domain::delivery::{Confirmation, DeliveryCommand, Estimate, RejectReason, ReopenedAs};
+use domain::delivery::{
+    Confirmation, DeliveryCommand, Estimate, EtaThresholds, RejectReason, ReopenedAs,
+};
 use domain::id::{MissionId, ProofHash};
 use domain::text::Comment;
 use domain::time::Timestamp;
@@ -43,6 +45,7 @@ impl Asked {
                     pickup_at: Some(at(second)),
                     dropoff_at: Some(at(second + 60)),
                 },
+                thresholds: EtaThresholds::default(),
                 now,
             },
             Self::GiveUp => DeliveryCommand::GiveUp {

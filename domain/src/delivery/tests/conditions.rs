@@ -1,6 +1,7 @@
 //! What a drone does beside its course, and when it is expected.
 
 use super::*;
+use crate::time::DurationMs;
 
 fn changed(condition: Condition) -> DeliveryEvent {
     DeliveryEvent::ConditionChanged {
@@ -182,6 +183,10 @@ fn nothing_beside_its_course_concerns_a_mission_that_is_over() {
 }
 
 fn revise(dropoff_s: i64, at_s: i64) -> DeliveryCommand {
+    revise_by(EtaThresholds::default(), dropoff_s, at_s)
+}
+
+fn revise_by(thresholds: EtaThresholds, dropoff_s: i64, at_s: i64) -> DeliveryCommand {
     let second = |s: i64| Timestamp::from_micros(s * 1_000_000).unwrap();
     DeliveryCommand::ReviseEta {
         mission: M1,
@@ -189,6 +194,7 @@ fn revise(dropoff_s: i64, at_s: i64) -> DeliveryCommand {
             pickup_at: None,
             dropoff_at: Some(second(dropoff_s)),
         },
+        thresholds,
         now: second(at_s),
     }
 }
@@ -222,6 +228,30 @@ fn an_expected_time_is_told_once_in_fifteen_seconds_at_most() {
     let revised = expected().after(revise(2_000, 100));
     assert_eq!(told(&revise(3_000, 114), &revised), 0);
     assert_eq!(told(&revise(3_000, 115), &revised), 1);
+}
+
+#[test]
+fn given_other_thresholds_then_another_expected_time_is_news_by_those() {
+    let thresholds = EtaThresholds {
+        moved_min: DurationMs::from_seconds(30),
+        moved_percent_min: 50,
+        revised_every: DurationMs::from_seconds(2),
+    };
+    let revise = |dropoff_s, at_s| revise_by(thresholds, dropoff_s, at_s);
+    assert_eq!(told(&revise(1_029, 100), &expected()), 0);
+    assert_eq!(told(&revise(1_030, 100), &expected()), 1);
+    // 20 s are left: a half are 10 s.
+    assert_eq!(told(&revise(1_009, 980), &expected()), 0);
+    assert_eq!(told(&revise(1_010, 980), &expected()), 1);
+    let revised = expected().after(revise(2_000, 100));
+    assert_eq!(told(&revise(3_000, 101), &revised), 0);
+    assert_eq!(told(&revise(3_000, 102), &revised), 1);
+    // A time that did not move is none, however little is news.
+    let any = EtaThresholds {
+        moved_min: DurationMs::from_seconds(0),
+        ..thresholds
+    };
+    assert_eq!(told(&revise_by(any, 1_000, 100), &expected()), 0);
 }
 
 #[test]

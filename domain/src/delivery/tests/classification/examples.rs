@@ -287,6 +287,7 @@ pub(super) fn commands(mission: MissionId) -> Vec<DeliveryCommand> {
                 pickup_at: Some(at(60)),
                 dropoff_at: Some(at(70)),
             },
+            thresholds: EtaThresholds::default(),
             now: at(50),
         },
     ]
