@@ -21,6 +21,8 @@ mod billing;
 mod missions;
 mod matters;
 mod nine_ways;
+// What whoever begins is told.
+mod readme;
 // Everything that happens, to whoever wants to know.
 mod feed;
 // What is refused, and how.
