@@ -39,7 +39,7 @@ pub use client::Client;
 pub use faults::{Fault, Faults};
 pub use recorded::{Outcome, fly, recordings_in};
 pub use recording::{Recording, RecordingError};
-pub use run::{Simulation, simulate};
+pub use run::{Simulation, comes_to_rest, simulate};
 pub use verdict::Report;
 
 /// How fast to fly.

@@ -11,7 +11,8 @@ use super::terminal::{Progress, Unit, say};
 use super::{FINDINGS, FolderOptions, SimulateOptions, maintain};
 use crate::environment::Environment;
 use crate::simulate::{
-    Client, Report, Simulation, Speed, fly, recordings_in, simulate as run_simulation,
+    Client, Report, Simulation, Speed, comes_to_rest, fly, recordings_in,
+    simulate as run_simulation,
 };
 
 /// Where a service is asked for unless told otherwise.
@@ -55,7 +56,12 @@ fn simulate_alone(options: &SimulateOptions) -> anyhow::Result<(Report, bool)> {
     let scratch = scratch.with_patience();
     let simulation = simulation(options, Speed::times(options.time_scale.get()));
     let report = scratch.serve_while(async |url, stopped| {
-        unless_stopped(stopped, simulate_at(url, &simulation)).await
+        unless_stopped(stopped, async {
+            let report = simulate_at(url, &simulation).await?;
+            let unrest = comes_to_rest(&Client::new(url)?).await?;
+            Ok(report.with_unrest(unrest))
+        })
+        .await
     })?;
     let folder = FolderOptions {
         data: scratch.config().data.clone(),

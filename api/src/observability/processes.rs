@@ -11,6 +11,11 @@ pub const OPERATIONS_ENDED: &str = "airpost_operations_ended_total";
 pub const OPERATIONS_OPEN: &str = "airpost_operations_open";
 /// How long the operation that has not got on for longest is at its step, seconds, by kind.
 pub const OPERATIONS_STEP_SECONDS: &str = "airpost_operations_oldest_step_seconds";
+/// How many operations may still have something to do, also after their clients' answers: a
+/// booking as long as its delivery goes on.
+pub const PROCESSES_OPEN: &str = "airpost_processes_open";
+/// How many of those do not go on, since what would be next fails.
+pub const PROCESSES_FAILING: &str = "airpost_processes_failing";
 /// Counts what is done elsewhere, by effect and by how it goes: one of [`EFFECT_OUTCOMES`].
 pub const EFFECTS: &str = "airpost_effects_total";
 /// How long requests to the billing service took, by effect.
@@ -31,6 +36,16 @@ pub(super) fn describe() {
         OPERATIONS_STEP_SECONDS,
         Unit::Seconds,
         "how long the one that has not got on for longest is at its step"
+    );
+    describe_gauge!(
+        PROCESSES_OPEN,
+        Unit::Count,
+        "operations that may still have something to do"
+    );
+    describe_gauge!(
+        PROCESSES_FAILING,
+        Unit::Count,
+        "operations that do not go on, since what would be next fails"
     );
     describe_counter!(
         EFFECTS,
@@ -53,6 +68,8 @@ pub(super) fn begin_at_zero() {
         metrics::gauge!(OPERATIONS_OPEN, "kind" => kind).set(0.0);
         metrics::gauge!(OPERATIONS_STEP_SECONDS, "kind" => kind).set(0.0);
     }
+    metrics::gauge!(PROCESSES_OPEN).set(0.0);
+    metrics::gauge!(PROCESSES_FAILING).set(0.0);
     for effect in Effect::ALL.iter().map(|effect| effect.word()) {
         for outcome in EFFECT_OUTCOMES {
             metrics::counter!(EFFECTS, "effect" => effect, "outcome" => outcome).absolute(0);

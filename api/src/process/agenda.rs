@@ -205,6 +205,11 @@ impl Agenda {
         self.has_swept
     }
 
+    /// How many could not be looked at, and are tried again.
+    pub(super) fn failing(&self) -> usize {
+        self.failing.len()
+    }
+
     fn recovered(&mut self, subject: Subject) -> Option<usize> {
         let failing = self.failing.len();
         let before = self.failing.remove(&subject)?;

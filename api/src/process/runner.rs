@@ -233,7 +233,7 @@ impl Runner {
     fn find_due(&self, mind: &mut Mind) -> Result<(), String> {
         let now = self.application.now().map_err(|error| error.to_string())?;
         if mind.agenda.has_swept() {
-            mind.underway.show(now);
+            mind.underway.show(now, mind.agenda.failing());
         }
         let limit = self.settings.limits.round;
         let due = self.views.due_operations(mind.due_after, now, limit);

@@ -1,6 +1,6 @@
 //! Which operations are not over, and since when they are at their step: for whoever watches.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use domain::id::OperationId;
 use domain::scheduling::{Deferral, Effect, Operation, OperationEvent, OperationKind};
@@ -8,15 +8,17 @@ use domain::time::Timestamp;
 
 use crate::observability::processes::{
     EFFECTS, OPERATIONS_BEGUN, OPERATIONS_ENDED, OPERATIONS_OPEN, OPERATIONS_STEP_SECONDS,
+    PROCESSES_FAILING, PROCESSES_OPEN,
 };
 
-/// Most operations that are counted as open. Some 100 bytes each.
+/// Most operations that are counted as open. Some 150 bytes each.
 const OPEN_MAX: usize = 1_000_000;
 
-/// The operations that are not over as their clients see it. Of a booking that stands nothing is
-/// waited for any more, although its process goes on as long as its delivery.
+/// The operations that are not over as their clients see it, and those that may still have
+/// something to do: a booking that stands is over, and goes on as long as its delivery.
 #[derive(Debug, Default)]
 pub(super) struct Underway {
+    going_on: HashSet<OperationId>,
     since: HashMap<OperationId, (OperationKind, Timestamp)>,
     by_age: HashMap<OperationKind, BTreeSet<(Timestamp, OperationId)>>,
 }
@@ -28,6 +30,11 @@ impl Underway {
             && let Some(ages) = self.by_age.get_mut(&kind)
         {
             ages.remove(&(since, id));
+        }
+        if operation.has_ended() {
+            self.going_on.remove(&id);
+        } else if self.going_on.len() < OPEN_MAX {
+            self.going_on.insert(id);
         }
         if operation.outcome().is_none() && self.since.len() < OPEN_MAX {
             let (kind, since) = (operation.kind(), operation.step_since());
@@ -47,12 +54,14 @@ impl Underway {
         (ages.len(), age_us)
     }
 
-    /// Shows them in the metrics.
+    /// Shows them in the metrics, and how many of them do not go on.
     #[expect(
         clippy::cast_precision_loss,
         reason = "gauges are floats; counts and microseconds are exact up to 2^53"
     )]
-    pub(super) fn show(&self, now: Timestamp) {
+    pub(super) fn show(&self, now: Timestamp, failing: usize) {
+        metrics::gauge!(PROCESSES_OPEN).set(self.going_on.len() as f64);
+        metrics::gauge!(PROCESSES_FAILING).set(failing as f64);
         for kind in OperationKind::ALL {
             let (open, oldest_us) = self.of(*kind, now);
             metrics::gauge!(OPERATIONS_OPEN, "kind" => kind.word()).set(open as f64);
@@ -163,5 +172,8 @@ mod tests {
         underway.take_in(id(1), &booking(&over));
         assert_eq!(schedule(&underway), (0, 0));
         assert!(underway.since.is_empty());
+        assert_eq!(underway.going_on, HashSet::from([id(1), id(2)]));
+        underway.take_in(id(1), &booking(&[(OperationEvent::ProcessEnded, 60)]));
+        assert_eq!(underway.going_on, HashSet::from([id(2)]));
     }
 }

@@ -224,6 +224,17 @@ impl Client {
         }
     }
 
+    /// What a gauge of the service's metrics shows, if it has that gauge.
+    pub(super) async fn gauge(&self, name: &str) -> anyhow::Result<Option<f64>> {
+        let metrics = self.http.get(self.base.join("/metrics")?);
+        let answer = metrics.timeout(ANSWER_WAIT).send().await;
+        let shown = answer.with_context(|| self.silence())?.text().await?;
+        let value = shown
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        Ok(value)
+    }
+
     /// Posts a JSON document and gives the JSON answer. Where no answer comes it is posted again,
     /// under the same key.
     ///

@@ -64,13 +64,13 @@ pub(super) struct Outlook {
 impl Outlook {
     /// What follows from these missions, in the order in which they were asked for.
     pub(super) fn of(flown: &[Flown]) -> Self {
-        let (mut attempts, mut was_assigned) = (0, false);
+        let (mut attempts, mut sought) = (0, Sought::Never);
         let (mut end, mut has_surplus) = (None, false);
         for mission in flown {
             has_surplus |= end.is_some();
             attempts += u8::from(mission.course.counts());
-            was_assigned |= mission.course != Course::Refused;
-            end = mission.end(attempts >= ATTEMPTS_MAX, was_assigned);
+            sought = sought.after(mission.course);
+            end = mission.end(attempts >= ATTEMPTS_MAX, sought);
         }
         let mut leaves: Vec<_> = flown
             .iter()
@@ -90,7 +90,7 @@ impl Outlook {
 
 impl Flown {
     /// The end that comes of it, if one does.
-    fn end(&self, are_attempts_used_up: bool, was_assigned: bool) -> Option<End> {
+    fn end(&self, are_attempts_used_up: bool, sought: Sought) -> Option<End> {
         let end = |status, reason| Some(End { status, reason });
         match self.course {
             Course::Delivered => end("complete", None),
@@ -98,12 +98,53 @@ impl Flown {
             Course::CalledOff => end("cancelled", None),
             Course::Wrecked => end("failed", Some("drone_lost")),
             Course::Refused if self.ask < ASKS_MIN => None,
-            Course::Refused if was_assigned => end("failed", Some("no_drone")),
-            Course::Refused => end("rejected", Some("no_drone")),
+            Course::Refused => Some(sought.in_vain()),
             Course::WrongPackage | Course::LeftAtHub if are_attempts_used_up => {
-                end("failed", Some("no_drone"))
+                Some(sought.in_vain())
             }
             Course::WrongPackage | Course::LeftAtHub | Course::NotFetched => None,
+        }
+    }
+}
+
+/// Where the package waits for its drone, and whether it ever had one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sought {
+    /// With its sender, and none ever took it on.
+    Never,
+    /// With its sender.
+    AtSender,
+    /// At a hub, which it does not leave but with a drone.
+    AtHub,
+}
+
+impl Sought {
+    const fn after(self, course: Course) -> Self {
+        match (self, course) {
+            (Self::AtHub, _) | (_, Course::LeftAtHub) => Self::AtHub,
+            (waits, Course::Refused) => waits,
+            (
+                Self::Never | Self::AtSender,
+                Course::Delivered
+                | Course::NotFetched
+                | Course::WrongPackage
+                | Course::BroughtBack
+                | Course::Wrecked
+                | Course::CalledOff,
+            ) => Self::AtSender,
+        }
+    }
+
+    /// What becomes of it if it finds no drone any more.
+    const fn in_vain(self) -> End {
+        let (status, reason) = match self {
+            Self::Never => ("rejected", "no_drone"),
+            Self::AtSender => ("failed", "no_drone"),
+            Self::AtHub => ("failed", "undeliverable"),
+        };
+        End {
+            status,
+            reason: Some(reason),
         }
     }
 }
@@ -190,7 +231,16 @@ mod tests {
             (&[WrongPackage, LeftAtHub], None),
             (
                 &[WrongPackage, LeftAtHub, LeftAtHub],
-                Some(("failed", Some("no_drone"))),
+                Some(("failed", Some("undeliverable"))),
+            ),
+            (
+                &[LeftAtHub, WrongPackage, WrongPackage],
+                Some(("failed", Some("undeliverable"))),
+            ),
+            (&[WrongPackage; 3], Some(("failed", Some("no_drone")))),
+            (
+                &[LeftAtHub, Refused, Refused, Refused],
+                Some(("failed", Some("undeliverable"))),
             ),
         ] {
             assert_eq!(end(courses), expected, "{courses:?}");

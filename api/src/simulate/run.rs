@@ -21,6 +21,7 @@ use super::life::{Lived, World, live};
 use super::order::Order;
 use super::verdict::{Report, judge};
 use crate::environment::Environment;
+use crate::observability::processes::{PROCESSES_FAILING, PROCESSES_OPEN};
 
 /// How long a service may be away: it may be stopped and started anew meanwhile.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -33,6 +34,13 @@ const OPEN_PER_DRONE: u32 = 2;
 
 /// Deliveries under way at once, however many drones there are.
 const OPEN_MAX: u32 = 400;
+
+/// How long the service may take to have done all that the deliveries still give it to do after
+/// their ends.
+const REST_WAIT: Duration = Duration::from_mins(2);
+
+/// How often it is looked at meanwhile.
+const REST_EVERY: Duration = Duration::from_millis(250);
 
 /// How many deliveries are asked about at once at the end.
 const JUDGED_AT_ONCE: usize = 16;
@@ -96,6 +104,34 @@ pub async fn simulate(
         .collect()
         .await;
     Ok(Report::of(judged))
+}
+
+/// Waits until a service that nobody else uses has nothing left to do, as it should once all
+/// deliveries are over; what is wrong otherwise.
+///
+/// # Errors
+/// If the service cannot be reached, or shows no metrics.
+pub async fn comes_to_rest(client: &Client) -> anyhow::Result<Option<String>> {
+    let gauge = async |name| {
+        let value = client.gauge(name).await?;
+        value.with_context(|| format!("the service has no metric {name}"))
+    };
+    let begun = tokio::time::Instant::now();
+    loop {
+        let (open, failing) = (
+            gauge(PROCESSES_OPEN).await?,
+            gauge(PROCESSES_FAILING).await?,
+        );
+        if open == 0.0 && failing == 0.0 {
+            return Ok(None);
+        }
+        if begun.elapsed() >= REST_WAIT {
+            return Ok(Some(format!(
+                "all deliveries are over, and {open} of their operations are not, {failing} of which fail"
+            )));
+        }
+        tokio::time::sleep(REST_EVERY).await;
+    }
 }
 
 /// Makes the customers, or finds them where they were made before.

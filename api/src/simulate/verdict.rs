@@ -46,6 +46,8 @@ struct Shown {
 #[derive(Clone, Debug)]
 pub struct Report {
     deliveries: Vec<Judged>,
+    /// What is wrong with the service after all of them.
+    unrest: Option<String>,
 }
 
 /// Asks the service what became of a delivery, and holds it against what was seen.
@@ -222,13 +224,23 @@ impl Report {
             let name = judged.lived.order.external_id.clone();
             (name.len(), name)
         });
-        Self { deliveries }
+        Self {
+            deliveries,
+            unrest: None,
+        }
+    }
+
+    /// The same with what is wrong with the service after all deliveries, if anything is.
+    #[must_use]
+    pub fn with_unrest(self, unrest: Option<String>) -> Self {
+        Self { unrest, ..self }
     }
 
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_in_order(&self) -> bool {
-        self.deliveries.iter().all(|it| it.findings.is_empty())
+        let mut deliveries = self.deliveries.iter();
+        deliveries.all(|it| it.findings.is_empty()) && self.unrest.is_none()
     }
 
     /// A line for each delivery: its name, its outcome, and the types of its events in order.
@@ -280,7 +292,11 @@ impl fmt::Display for Report {
         for (name, finding) in found.clone().take(FINDINGS_SHOWN_MAX) {
             writeln!(f, "{name}: {finding}")?;
         }
-        let (deliveries, findings) = (self.deliveries.len(), found.count());
+        if let Some(unrest) = &self.unrest {
+            writeln!(f, "the service: {unrest}")?;
+        }
+        let findings = found.count() + usize::from(self.unrest.is_some());
+        let deliveries = self.deliveries.len();
         let mark = blake3::hash(self.lives().as_bytes()).to_hex();
         let mark = mark.get(..16).unwrap_or_default();
         write!(
