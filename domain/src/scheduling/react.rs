@@ -161,22 +161,7 @@ impl Case<'_> {
         if self.is_over(latest) && self.operation.payment.claim.is_none() {
             return Next::Fail(Step::Payment, RejectReason::PaymentUnavailable);
         }
-        match self.attempt(Effect::AuthorizePayment) {
-            Next::Wait(Some(at)) => Next::Wait(Some(at.min(latest))),
-            next @ (Next::Wait(None)
-            | Next::Claim { .. }
-            | Next::Check(_)
-            | Next::Pass(_)
-            | Next::Fail(..)
-            | Next::Decide(_)
-            | Next::Ask(_)
-            | Next::StandDown(..)
-            | Next::Leave(_)
-            | Next::FreePackage
-            | Next::KeepPackage
-            | Next::Conclude(_)
-            | Next::End) => next,
-        }
+        self.attempt(Effect::AuthorizePayment).at_latest(latest)
     }
 
     /// Until when an answer about the payment is any good.
@@ -497,21 +482,27 @@ impl Case<'_> {
 
     /// Waits for a moment, or for what else time brings about before.
     fn wait(self, at: Timestamp) -> Next {
-        match self.watch() {
-            Next::Wait(Some(other)) => Next::Wait(Some(other.min(at))),
-            Next::Wait(None) => Next::Wait(Some(at)),
-            next @ (Next::Claim { .. }
-            | Next::Check(_)
-            | Next::Pass(_)
-            | Next::Fail(..)
-            | Next::Decide(_)
-            | Next::Ask(_)
-            | Next::StandDown(..)
-            | Next::Leave(_)
-            | Next::FreePackage
-            | Next::KeepPackage
-            | Next::Conclude(_)
-            | Next::End) => next,
+        self.watch().at_latest(at)
+    }
+}
+
+impl Next {
+    /// The same; where nothing is to be done, it is looked again then at the latest.
+    fn at_latest(self, at: Timestamp) -> Self {
+        match self {
+            Self::Wait(until) => Self::Wait(Some(until.map_or(at, |until| until.min(at)))),
+            next @ (Self::Claim { .. }
+            | Self::Check(_)
+            | Self::Pass(_)
+            | Self::Fail(..)
+            | Self::Decide(_)
+            | Self::Ask(_)
+            | Self::StandDown(..)
+            | Self::Leave(_)
+            | Self::FreePackage
+            | Self::KeepPackage
+            | Self::Conclude(_)
+            | Self::End) => next,
         }
     }
 }

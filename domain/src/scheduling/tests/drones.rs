@@ -288,6 +288,23 @@ fn given_a_drone_that_came_down_when_it_is_not_heard_any_more_then_it_stays_an_e
 }
 
 #[test]
+fn given_a_drone_that_came_down_when_it_is_not_heard_then_its_deadline_is_missed_all_the_same() {
+    let mut order = crate::delivery::tests::order();
+    order.plan.deliver_by = Some(at(500));
+    let mut world = World::ordering(order, SchedulingSettings::default());
+    world.run();
+    let mission = world.asked[0].0;
+    world.assign(mission);
+    world.now = at(100);
+    world.load(mission);
+    world.report(mission, Reported::EmergencyLanded { detail: None });
+    world.lose_link();
+    assert_eq!(world.pass_to(at(130)), Some(at(500)));
+    world.pass_to(at(500));
+    assert!(world.delivery.as_ref().unwrap().is_deadline_missed());
+}
+
+#[test]
 fn given_a_drone_that_is_not_heard_after_the_release_then_its_confirmation_is_waited_for_all_the_same()
  {
     let mut world = released();

@@ -6,7 +6,12 @@ use proptest::sample::select;
 use super::*;
 use crate::arbitrary as any_of;
 use crate::codec::StoredEvent as _;
-use crate::delivery::{Ending, Reported, Status};
+use crate::decider::Decider as _;
+use crate::delivery::{Confirmation, Ending, Reported, ReturnedTo, Status};
+use crate::dispatch::DispatchEvent;
+use crate::drone::Sender;
+use crate::mission::MissionEvent;
+use crate::spec;
 use crate::time::Window;
 
 /// Something that happens around an operation.
@@ -36,15 +41,19 @@ enum Deed {
     ComesDown,
     LosesLink,
     IsHeardAgain,
+    LetsGo,
+    SeesTheRecipient,
 }
 
-const DEEDS: [Deed; 6] = [
+const DEEDS: [Deed; 8] = [
     Deed::Loads,
     Deed::Departs,
     Deed::ComesBack,
     Deed::ComesDown,
     Deed::LosesLink,
     Deed::IsHeardAgain,
+    Deed::LetsGo,
+    Deed::SeesTheRecipient,
 ];
 
 const BILLS: [Bill; 7] = [
@@ -68,7 +77,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (1..4_u8).prop_map(Happening::AssignsItsOwn),
         2 => Just(Happening::Refuses),
         2 => select(&Ending::ALL[..]).prop_map(Happening::Ends),
-        6 => select(&DEEDS[..]).prop_map(Happening::Does),
+        8 => select(&DEEDS[..]).prop_map(Happening::Does),
         2 => Just(Happening::HasItAfterAll),
         1 => (2..4_u8).prop_map(Happening::AnotherTakesThePackage),
         1 => Just(Happening::AnotherIsOver),
@@ -140,9 +149,11 @@ fn does(world: &mut World, mission: MissionId, deed: Deed) {
     let reported = match deed {
         Deed::Loads => return world.load(mission),
         Deed::Departs => Reported::DepartedToDropoff,
-        Deed::ComesBack => Reported::Returned(crate::delivery::ReturnedTo::Sender),
+        Deed::ComesBack => Reported::Returned(ReturnedTo::Sender),
         Deed::ComesDown => Reported::EmergencyLanded { detail: None },
         Deed::LosesLink => return world.lose_link(),
+        Deed::LetsGo => return world.release(mission),
+        Deed::SeesTheRecipient => return world.verify(mission),
         Deed::IsHeardAgain => {
             world.flown = None;
             Reported::LinkRestored
@@ -151,7 +162,8 @@ fn does(world: &mut World, mission: MissionId, deed: Deed) {
     world.report(mission, reported);
 }
 
-/// From now on everything works, nobody asks for anything new, and drones that fly come back.
+/// From now on everything works, nobody asks for anything new, and drones that fly hand over or come
+/// back.
 fn heal(world: &mut World) {
     for _ in 0..500 {
         if world.claimed.is_some() {
@@ -181,10 +193,9 @@ fn heal(world: &mut World) {
                 | Status::Returned
                 | Status::Failed => {
                     world.report(mission, Reported::DepartedToDropoff);
-                    world.report(
-                        mission,
-                        Reported::Returned(crate::delivery::ReturnedTo::Sender),
-                    );
+                    // Whoever was waited for takes it, or else it comes back.
+                    world.verify(mission);
+                    world.report(mission, Reported::Returned(ReturnedTo::Sender));
                 }
             }
         }
@@ -195,10 +206,14 @@ fn heal(world: &mut World) {
 }
 
 fn lived(happenings: &[Happening], has_billing: bool) -> World {
-    let mut world = World::new(SchedulingSettings {
+    let mut order = crate::delivery::tests::order();
+    order.confirmation = Confirmation::Pin;
+    order.plan.deliver_by = Some(at(900));
+    let settings = SchedulingSettings {
         has_billing,
         ..SchedulingSettings::default()
-    });
+    };
+    let mut world = World::ordering(order, settings);
     world.run();
     for happening in happenings {
         happen(&mut world, *happening);
@@ -310,6 +325,83 @@ proptest! {
 
 fn is_shared(left: &Left) -> bool {
     matches!(left, Left::SharedPackage { .. })
+}
+
+proptest! {
+    // The lives are random, so that few come to where something is asked of them.
+    #![proptest_config(ProptestConfig::with_cases(4_096))]
+
+    /// Law: what the process has the delivery decide, the delivery takes, whatever was written down
+    /// before. Else it would be refused again and again, and keep what comes later waiting.
+    #[test]
+    fn what_the_delivery_is_to_decide_it_takes(
+        life in crate::delivery::arbitrary::life(),
+        events in prop::collection::vec(event(), 0..12),
+        is_settled: bool,
+        (mission, asked) in (mission_around(), dispatch_around()),
+        now in any_of::time(),
+    ) {
+        let delivery = Delivery::fold(&spec::lived::<Delivery>(&life));
+        prop_assume!(delivery.is_some());
+        let begun = OperationEvent::OperationStarted {
+            kind: OperationKind::Schedule,
+            delivery: world::DELIVERY,
+            user: crate::id::UserId::from_uuid(uuid::Uuid::nil()),
+            sequence: 1,
+        };
+        let checked = OperationEvent::StepPassed { step: Step::Payment };
+        let settled = is_settled.then_some([checked, OperationEvent::OperationSucceeded]);
+        let written = [begun].into_iter().chain(settled.into_iter().flatten()).chain(events);
+        let operation = written.fold(None, |state, event| {
+            Scheduling::evolve(state, &Occurrence::new(event, at(1)))
+        });
+        let around = Around {
+            delivery: delivery.as_ref().unwrap(),
+            asked: asked.as_ref(),
+            live: mission.as_ref(),
+            live_dispatch: asked.as_ref(),
+            package_holder: None,
+            now,
+            deadlines_to: now,
+            settings: &SchedulingSettings::default(),
+        };
+        if let Next::Decide(command) = Scheduling::react(&operation, &around) {
+            let decided = Delivery::decide(&command, &delivery);
+            prop_assert!(decided.is_ok_and(|events| !events.is_empty()), "{command:?}");
+        }
+    }
+}
+
+/// A mission whose drone may not be heard.
+fn mission_around() -> impl Strategy<Value = Option<Mission>> {
+    let sender = (any_of::fleet(), any_of::drone()).prop_map(|(fleet, drone)| Sender {
+        fleet,
+        drone,
+        session: "1".parse().unwrap(),
+    });
+    (sender, prop::option::of((any_of::fact(), any_of::time()))).prop_map(|(sender, lost)| {
+        let (delivery, epoch) = (world::DELIVERY, 1);
+        let bound = MissionEvent::MissionBound {
+            delivery,
+            epoch,
+            sender,
+        };
+        let lost = lost.map(|(fact, at)| Occurrence::new(MissionEvent::LinkLost { fact }, at));
+        let happened = [Occurrence::new(bound, at(1))].into_iter().chain(lost);
+        happened.fold(None, |state, event| Mission::evolve(state, &event))
+    })
+}
+
+/// What may have been asked about a mission.
+fn dispatch_around() -> impl Strategy<Value = Option<Dispatch>> {
+    let stand_down = (any_of::word(StandDownReason::ALL), any_of::time());
+    prop::collection::vec(stand_down, 0..5).prop_map(|asked| {
+        asked.into_iter().fold(None, |state, (reason, at)| {
+            let delivery = world::DELIVERY;
+            let asked = DispatchEvent::StandDownRequested { delivery, reason };
+            Dispatch::evolve(state, &Occurrence::new(asked, at))
+        })
+    })
 }
 
 fn event() -> impl Strategy<Value = OperationEvent> {

@@ -11,12 +11,14 @@ use super::*;
 use crate::decider::Decider as _;
 use crate::delivery::tests::order;
 use crate::delivery::{
-    CancelReason, DeliveryEvent, Ending, LoadVerdict, Order, Plan, Report, Reported, Status,
+    CancelReason, Confirmation, DeliveryEvent, Ending, LoadVerdict, Nearness, Order, Plan,
+    ReleaseMethod, Report, Reported, Status,
 };
 use crate::dispatch::{DispatchEvent, MissionRequest, stand_downs};
 use crate::drone::Sender;
-use crate::id::{DroneId, FactId, FleetId};
+use crate::id::{DroneId, FactId, FleetId, ProofHash};
 use crate::mission::MissionEvent;
+use crate::quantity::DistanceM;
 use crate::task::TaskTurn;
 
 pub(super) const DELIVERY: DeliveryId = DeliveryId::from_uuid(Uuid::from_u128(1));
@@ -357,6 +359,26 @@ impl World {
         let happened = [bound, MissionEvent::LinkLost { fact }];
         let happened = happened.map(|event| Occurrence::new(event, self.now));
         self.flown = happened.iter().fold(None, Mission::evolve);
+    }
+
+    /// A mission's drone lets the package go where it is wanted.
+    pub(super) fn release(&mut self, mission: MissionId) {
+        self.report(
+            mission,
+            Reported::Released {
+                method: ReleaseMethod::Winch,
+                evidence: None,
+                confirmed: true,
+                nearness: Nearness::Inside(DistanceM::new(3)),
+            },
+        );
+    }
+
+    /// The recipient shows a mission's drone who they are.
+    pub(super) fn verify(&mut self, mission: MissionId) {
+        let kind = Confirmation::Pin;
+        let proof = ProofHash::new("c0ffee").unwrap();
+        self.report(mission, Reported::Verified { kind, proof });
     }
 
     pub(super) fn live(&self) -> Option<MissionId> {
