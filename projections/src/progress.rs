@@ -6,7 +6,7 @@
 //! [`delivery_status`](crate::delivery_status).
 
 use domain::delivery::{
-    Assignment, Condition, DeliveryEvent, Failure, ReopenedAs, Status, Stranding,
+    Assignment, Condition, DeliveryEvent, Failure, Milestone, ReopenedAs, Status, Stranding,
 };
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -92,13 +92,13 @@ impl Progress {
             DeliveryEvent::Created(_)
             | DeliveryEvent::Rescheduled(_)
             | DeliveryEvent::AttemptFailed { .. }
-            | DeliveryEvent::MilestoneTimeCorrected { .. }
             | DeliveryEvent::AnomalyRecorded { .. }
             | DeliveryEvent::DeadlineMissed { .. }
             | DeliveryEvent::Confirmed { .. }
             | DeliveryEvent::Corrected { .. }
             | DeliveryEvent::GivenUp { .. }
             | DeliveryEvent::Vouched { .. } => {}
+            DeliveryEvent::MilestoneTimeCorrected { milestone, .. } => self.correct(*milestone),
             DeliveryEvent::Scheduled => self.status = Status::Scheduled,
             DeliveryEvent::DroneAssigned(assignment) => self.assign(assignment, event_time),
             DeliveryEvent::DroneUnassigned { .. } => self.wait(),
@@ -117,10 +117,7 @@ impl Progress {
                 self.status = Status::AtDropoff;
                 self.eta = None;
             }
-            DeliveryEvent::ReturnStarted { .. } => {
-                self.status = Status::Returning;
-                self.eta = None;
-            }
+            DeliveryEvent::ReturnStarted { .. } => self.turn_back(),
             DeliveryEvent::ArrivedAtHub { .. } => {
                 self.status = Status::AtHub;
                 self.at_hub = true;
@@ -208,7 +205,7 @@ impl Progress {
         self.need = match place {
             Stranding::OnBoard => Need::Somebody,
             Stranding::AtHub => Need::SomebodyAtHub,
-            Stranding::WithSender => Need::SomebodyForDrone,
+            Stranding::WithSender | Stranding::UnderWay => Need::SomebodyForDrone,
         };
     }
 
@@ -218,9 +215,23 @@ impl Progress {
         }
     }
 
+    fn turn_back(&mut self) {
+        self.status = Status::Returning;
+        self.eta = None;
+        self.settle(Need::SomebodyForDrone);
+    }
+
+    /// Whoever was asked to turn round says when they did.
+    fn correct(&mut self, milestone: Milestone) {
+        if milestone == Milestone::ReturnStarted {
+            self.settle(Need::SomebodyForDrone);
+        }
+    }
+
     /// For another drone.
     fn wait(&mut self) {
         self.eta = None;
+        self.settle(Need::SomebodyForDrone);
         let waiting = if self.at_hub {
             Status::AtHub
         } else {

@@ -3,7 +3,7 @@
 
 use super::command::{Correct, DeliveryRejection};
 use super::event::DeliveryEvent;
-use super::phase::{Holder, Phase};
+use super::phase::{Custody, Holder, Phase};
 use super::state::{CORRECTIONS_MAX, Delivery, REOPENINGS_MAX};
 use super::vocabulary::{Failure, RejectReason, ReopenCause, ReopenedAs, ReturnReason, Stranding};
 use crate::decider::Occurrence;
@@ -39,10 +39,18 @@ pub(super) fn reject(reason: RejectReason, now: Timestamp, delivery: &Delivery) 
 }
 
 /// Gives up a delivery that waits in vain, be the package still with the sender or at a hub; by an
-/// operator's word if there is a reason.
+/// operator's word if there is a reason. What is being cancelled is cancelled by that word, if it
+/// was waited for its drone as long as anybody waits.
 pub(super) fn give_up(reason: Option<&Comment>, now: Timestamp, delivery: &Delivery) -> Decision {
     let newest = delivery.mission.as_ref().map(|it| it.assignment.mission);
     let possible = match (delivery.phase, newest) {
+        (Phase::Cancelling { .. }, _) if delivery.needs_somebody() => {
+            let Some(reason) = reason.cloned() else {
+                return Err(wrong_status(delivery, "given up", "say why"));
+            };
+            let given_up = [DeliveryEvent::GivenUp { reason }, DeliveryEvent::Cancelled];
+            return Ok(given_up.map(|event| Occurrence::new(event, now)).to_vec());
+        }
         (Phase::Scheduled, Some(newest)) => {
             return Ok(given_up(reason, (newest, Failure::NoDrone), now));
         }
@@ -52,13 +60,10 @@ pub(super) fn give_up(reason: Option<&Comment>, now: Timestamp, delivery: &Deliv
         (Phase::Failed(Failure::NoDrone | Failure::Undeliverable), _) => return Ok(vec![]),
         (Phase::Pending | Phase::Scheduled | Phase::AtHub, _) => "no drone ever had it; reject it",
         (
-            Phase::Fetching { .. }
-            | Phase::Carrying(_)
-            | Phase::Released(_)
-            | Phase::Returning
-            | Phase::Cancelling { .. },
+            Phase::Fetching { .. } | Phase::Carrying(_) | Phase::Released(_) | Phase::Returning,
             _,
         ) => "a drone is under way; wait for the outcome",
+        (Phase::Cancelling { .. }, _) => "its drone is asked to turn round; wait for its answer",
         (
             Phase::Complete
             | Phase::Returned
@@ -161,10 +166,13 @@ pub(super) fn miss_deadline(now: Timestamp, delivery: &Delivery) -> Vec<Occurren
 pub(super) fn strand(now: Timestamp, delivery: &Delivery) -> Vec<Occurrence<DeliveryEvent>> {
     let on_board = delivery.left_on_board_since().map(|_| Stranding::OnBoard);
     let at_hub = delivery.is_left_at_hub().then_some(Stranding::AtHub);
-    let with_sender = delivery
-        .is_left_cancelling()
-        .then_some(Stranding::WithSender);
-    let stranded = on_board.or(at_hub).or(with_sender).map(|place| {
+    let is_with_sender = delivery.custody() == Custody::Sender;
+    let under_way = delivery.is_left_to_drone().then_some(if is_with_sender {
+        Stranding::WithSender
+    } else {
+        Stranding::UnderWay
+    });
+    let stranded = on_board.or(at_hub).or(under_way).map(|place| {
         let stranded = DeliveryEvent::Stranded { place };
         Occurrence::new(stranded, now)
     });
@@ -178,7 +186,8 @@ pub(super) fn request_return(now: Timestamp, delivery: &Delivery) -> Decision {
         (Phase::Carrying(_), Some(mission)) => {
             let reason = ReturnReason::Requested;
             let started = DeliveryEvent::ReturnStarted { mission, reason };
-            return Ok(vec![Occurrence::new(started, now)]);
+            // It is asked to: that it did, and when, its drone tells.
+            return Ok(vec![Occurrence::inferred(started, now)]);
         }
         (Phase::Returning | Phase::Returned, _) => return Ok(vec![]),
         (Phase::Released(_), _) => "the package was let go; confirm it",

@@ -12,7 +12,8 @@ use super::state::{
     ANOMALIES_MAX, ATTEMPTS_MAX, CORRECTIONS_MAX, Confirmed, Delivery, Mission, Need, Reached,
 };
 use super::vocabulary::{
-    Anomaly, AttemptFailure, Correction, Milestone, ReopenCause, ReturnReason, Stranding,
+    Anomaly, AttemptFailure, Correction, Milestone, ReopenCause, ReopenedAs, ReturnReason,
+    Stranding,
 };
 use crate::decider::Occurrence;
 use crate::id::{FactId, MissionId};
@@ -42,6 +43,7 @@ impl Delivery {
             mission: None,
             returned_for: None,
             misloaded: false,
+            kept_at_hub: false,
             deadline_missed: false,
             condition: Condition::Nominal,
             condition_before: Condition::Nominal,
@@ -67,8 +69,9 @@ impl Delivery {
             if let DeliveryEvent::DroneAssigned(assignment) = event {
                 self.take_mission(assignment, occurrence.event_time);
             }
-            if let DeliveryEvent::Reopened { cause, .. } = event {
-                self.reopen(*cause);
+            self.kept_at_hub = false;
+            if let DeliveryEvent::Reopened { cause, to, .. } = event {
+                self.reopen(*cause, *to);
             }
             self.phase = phase;
             self.reach(occurrence);
@@ -183,8 +186,13 @@ impl Delivery {
         let is_over = match self.need {
             // Whatever comes next at a hub, somebody came.
             Need::SomebodyAtHub => true,
-            // Its drone has the package, and does what is to be done with it.
-            Need::SomebodyForDrone => matches!(event, DeliveryEvent::CancellationRejected { .. }),
+            // Its drone turned round, or has the package and does what is to be done with it.
+            Need::SomebodyForDrone => matches!(
+                event,
+                DeliveryEvent::CancellationRejected { .. }
+                    | DeliveryEvent::DroneUnassigned { .. }
+                    | DeliveryEvent::ReturnStarted { .. }
+            ),
             Need::Nobody | Need::News(_) | Need::Somebody => false,
         };
         if is_attended || is_over {
@@ -215,8 +223,8 @@ impl Delivery {
                     self.need = Need::SomebodyAtHub;
                 }
             }
-            Stranding::WithSender => {
-                if self.is_left_cancelling() {
+            Stranding::WithSender | Stranding::UnderWay => {
+                if self.is_left_to_drone() {
                     self.need = Need::SomebodyForDrone;
                 }
             }
@@ -259,7 +267,8 @@ impl Delivery {
         in_hand && self.confirmed.is_none()
     }
 
-    fn reopen(&mut self, cause: ReopenCause) {
+    fn reopen(&mut self, cause: ReopenCause, to: ReopenedAs) {
+        self.kept_at_hub = cause == ReopenCause::Operator && to == ReopenedAs::AtHub;
         self.reopenings = self.reopenings.saturating_add(1);
         if self.phase == Phase::Cancelled {
             self.returned_for = Some(ReturnReason::Cancelled);
@@ -349,6 +358,10 @@ impl Delivery {
         if let Some(reached) = reached {
             reached.at = at;
             reached.inferred = false;
+            // It turned round by its own word.
+            if milestone == Milestone::ReturnStarted && self.need == Need::SomebodyForDrone {
+                self.need = Need::Nobody;
+            }
         }
     }
 }

@@ -234,11 +234,8 @@ impl<'a> Case<'a> {
                 self.failed(Failure::DroneLost)
             }
             Standing::Brings(_) => self.return_started(ReturnReason::MissionAborted),
-            Standing::BringsBack
-            | Standing::Awaits
-            | Standing::Over
-            | Standing::Finished
-            | Standing::Foreign => {
+            Standing::BringsBack => return self.turned(),
+            Standing::Awaits | Standing::Over | Standing::Finished | Standing::Foreign => {
                 return vec![];
             }
         };
@@ -268,8 +265,8 @@ impl<'a> Case<'a> {
     }
 
     fn departed_to_return(self) -> Events {
-        if let Some(reached) = self.reached(Milestone::ReturnStarted) {
-            return self.corrected(reached).into_iter().collect();
+        if self.reached(Milestone::ReturnStarted).is_some() {
+            return self.turned();
         }
         match self.standing() {
             // It was there, and flies home with the package: nobody took it.
@@ -291,6 +288,13 @@ impl<'a> Case<'a> {
             | Standing::Finished
             | Standing::Foreign => vec![],
         }
+    }
+
+    /// It turned round by its own word, if so far it was only asked to.
+    fn turned(self) -> Events {
+        let reached = self.reached(Milestone::ReturnStarted);
+        let corrected = reached.and_then(|reached| self.corrected(reached));
+        corrected.into_iter().collect()
     }
 
     fn returned(self, to: ReturnedTo) -> Events {

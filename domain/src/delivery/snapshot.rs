@@ -31,6 +31,7 @@ pub(crate) struct KeptDelivery {
     mission: Option<(Kept, bool)>,
     returned_for: Option<u8>,
     misloaded: bool,
+    kept_at_hub: bool,
     deadline_missed: bool,
     condition: KeptCondition,
     condition_before: KeptCondition,
@@ -106,6 +107,7 @@ impl Keep for Delivery {
                 .returned_for
                 .map(|reason| number_of(ReturnReason::ALL, &reason)),
             misloaded: self.misloaded,
+            kept_at_hub: self.kept_at_hub,
             deadline_missed: self.deadline_missed,
             condition: kept_condition(self.condition),
             condition_before: kept_condition(self.condition_before),
@@ -172,6 +174,7 @@ impl Keep for Delivery {
             mission,
             returned_for: returned_for.transpose().ok()?,
             misloaded: kept.misloaded,
+            kept_at_hub: kept.kept_at_hub,
             deadline_missed: kept.deadline_missed,
             condition: condition_of(kept.condition)?,
             condition_before: condition_of(kept.condition_before)?,

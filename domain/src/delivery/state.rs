@@ -52,6 +52,8 @@ pub struct Delivery {
     pub(super) returned_for: Option<ReturnReason>,
     /// What the newest mission took is not what was ordered.
     pub(super) misloaded: bool,
+    /// An operator found it at a hub, and nothing moved it since.
+    pub(super) kept_at_hub: bool,
     /// It did not come by the deadline that its plan has now.
     pub(super) deadline_missed: bool,
     pub(super) condition: Condition,
@@ -83,7 +85,7 @@ pub(super) enum Need {
     Somebody,
     /// It waits at a hub, and nobody comes for it by themselves.
     SomebodyAtHub,
-    /// It is being cancelled, and its drone does not say that it turned round.
+    /// Its drone is to turn round, and does not say that it did.
     SomebodyForDrone,
 }
 
@@ -248,17 +250,56 @@ impl Delivery {
 
     /// Whether the package waits at a hub from where it is not tried once more, and that is not
     /// noted: only its return, a mission that a fleet flies by itself, or an operator ends that.
+    /// Where an operator keeps it, a drone may be asked for from there, and none may come.
     #[must_use]
     pub fn is_left_at_hub(&self) -> bool {
-        let is_told_of = self.need != Need::Nobody;
-        self.phase == Phase::AtHub && !self.wants_another_attempt() && !is_told_of
+        let is_left = self.kept_at_hub || !self.wants_another_attempt();
+        self.phase == Phase::AtHub && is_left && self.need == Need::Nobody
     }
 
-    /// Whether it is being cancelled, and that its drone does not say that it turned round is not
-    /// noted.
+    /// Whether it waits at a hub where an operator found it after its end: it is not given up
+    /// without their word.
     #[must_use]
-    pub fn is_left_cancelling(&self) -> bool {
-        matches!(self.phase, Phase::Cancelling { .. }) && self.need == Need::Nobody
+    pub const fn is_kept_at_hub(&self) -> bool {
+        self.kept_at_hub
+    }
+
+    /// Whether its drone was asked to bring the package back and has not said that it does.
+    #[must_use]
+    pub fn is_to_turn_round(&self) -> bool {
+        let newest = self.mission.as_ref().map(|it| it.assignment.mission);
+        let turned = newest.and_then(|it| self.reached(it, Milestone::ReturnStarted));
+        self.phase == Phase::Returning && turned.is_some_and(|turned| turned.inferred)
+    }
+
+    /// Whether a drone is on its way that may have been asked to turn round, and that it does not
+    /// say so is not noted. Whether it was asked is not known here.
+    #[must_use]
+    pub fn is_left_to_drone(&self) -> bool {
+        let is_on_its_way = match self.phase {
+            Phase::Fetching { .. }
+            | Phase::Carrying(_)
+            | Phase::Returning
+            | Phase::Cancelling { .. } => true,
+            Phase::Pending
+            | Phase::Scheduled
+            | Phase::Released(_)
+            | Phase::AtHub
+            | Phase::Complete
+            | Phase::Returned
+            | Phase::Cancelled
+            | Phase::Rejected(_)
+            | Phase::Failed(_) => false,
+        };
+        is_on_its_way && self.need == Need::Nobody
+    }
+
+    /// Whether somebody has to look after it before its life comes to an end.
+    pub(super) const fn needs_somebody(&self) -> bool {
+        match self.need {
+            Need::Nobody | Need::News(_) => false,
+            Need::Somebody | Need::SomebodyAtHub | Need::SomebodyForDrone => true,
+        }
     }
 
     /// Whether what was asked for as a confirmation is there.
@@ -286,11 +327,7 @@ impl Delivery {
             | Phase::Cancelled
             | Phase::Rejected(_) => false,
         };
-        let is_needed = match self.need {
-            Need::Nobody | Need::News(_) => false,
-            Need::Somebody | Need::SomebodyAtHub | Need::SomebodyForDrone => true,
-        };
-        lies_astray || is_needed
+        lies_astray || self.needs_somebody()
     }
 
     /// When it is expected, while a drone is under way with a known time.

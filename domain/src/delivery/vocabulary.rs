@@ -120,8 +120,10 @@ words! {
         OnBoard "on_board",
         /// At a hub, from where it is not tried once more.
         AtHub "at_hub",
-        /// With the sender, who cancelled; whether the drone comes all the same nobody says.
+        /// With the sender; whether the drone comes that was asked to turn round nobody says.
         WithSender "with_sender",
+        /// Under way otherwise; whether the drone turns round that was asked to nobody says.
+        UnderWay "under_way",
     }
     /// What an operator puts right about a delivery's end.
     Correction {

@@ -109,17 +109,17 @@ impl Case<'_> {
                 self.find_drone()
             }
             Phase::AtHub if delivery.wants_another_attempt() => self.find_drone(),
-            Phase::AtHub if !delivery.may_be_assigned_again() => self.give_up(),
-            Phase::AtHub if delivery.is_left_at_hub() => {
-                let now = self.around.now;
-                Next::Decide(DeliveryCommand::NoteStranded { now })
+            Phase::AtHub if !delivery.may_be_assigned_again() && !delivery.is_kept_at_hub() => {
+                self.give_up()
             }
-            Phase::AtHub
-            | Phase::Fetching { .. }
+            Phase::AtHub if delivery.is_left_at_hub() => self.note_stranded(),
+            Phase::AtHub | Phase::Released(_) => {
+                self.unneeded_mission().unwrap_or_else(|| self.watch())
+            }
+            Phase::Fetching { .. }
             | Phase::Carrying(_)
-            | Phase::Released(_)
-            | Phase::Returning => self.unneeded_mission().unwrap_or_else(|| self.watch()),
-            Phase::Cancelling { .. } => self.unneeded_mission().unwrap_or_else(|| self.insist()),
+            | Phase::Returning
+            | Phase::Cancelling { .. } => self.unneeded_mission().unwrap_or_else(|| self.insist()),
             Phase::Complete | Phase::Returned => self.wind_up(false),
             Phase::Failed(reason) => self.wind_up(reason == Failure::NoDrone),
             Phase::Cancelled | Phase::Rejected(_) => self.wind_up(true),
@@ -380,16 +380,28 @@ impl Case<'_> {
     }
 
     /// No drone comes. The delivery's life ends first, so that none can be assigned while what
-    /// was done for it is being undone.
+    /// was done for it is being undone. One that somebody keeps at a hub is theirs to end.
     fn no_drone(self) -> Next {
         if let Some(next) = self.unneeded_mission() {
             return next;
         }
-        if self.around.delivery.epoch() == 0 {
+        let delivery = self.around.delivery;
+        if delivery.is_kept_at_hub() {
+            if delivery.is_left_at_hub() {
+                self.note_stranded()
+            } else {
+                self.watch()
+            }
+        } else if delivery.epoch() == 0 {
             self.decide_to_reject(RejectReason::NoDrone)
         } else {
             self.give_up()
         }
+    }
+
+    fn note_stranded(self) -> Next {
+        let now = self.around.now;
+        Next::Decide(DeliveryCommand::NoteStranded { now })
     }
 
     fn give_up(self) -> Next {
@@ -441,26 +453,57 @@ impl Case<'_> {
         }
     }
 
-    /// A cancelled delivery waits for its drone to say that it turned round. That may have been
-    /// lost, the request or the answer: it is asked again, as for a drone, and then a person looks.
+    /// A drone that is to turn round has to say that it did. That may have been lost, the request
+    /// or the answer: it is asked again, as for a drone, and then a person looks.
     fn insist(self) -> Next {
         let (delivery, settings) = (self.around.delivery, self.around.settings);
-        let mission = delivery.live_mission().map(|it| it.assignment.mission);
-        let asked = self.around.live_dispatch.and_then(Dispatch::stood_down);
-        let (Some(mission), Some(asked)) = (mission, asked) else {
+        let Some((mission, reason)) = self.mission_to_end() else {
             return self.watch();
+        };
+        let asked = self.around.live_dispatch.and_then(Dispatch::stood_down);
+        let Some(asked) = asked else {
+            return Next::StandDown(mission, reason);
         };
         let answer_by = asked.last.plus(settings.answer_wait);
         if !self.is_over(answer_by) {
             self.wait(answer_by)
         } else if asked.times < settings.asks_max {
             Next::StandDown(mission, asked.reason)
-        } else if delivery.is_left_cancelling() {
-            let now = self.around.now;
-            Next::Decide(DeliveryCommand::NoteStranded { now })
+        } else if delivery.is_left_to_drone() {
+            self.note_stranded()
         } else {
             self.watch()
         }
+    }
+
+    /// The live mission, if its drone is to turn round and did not say that it does, and why.
+    ///
+    /// Without the package it is to do so if it was ever told to: it may have been given the
+    /// mission before that was heard. With the package only if it would bring that to a place that
+    /// is none any more, or if it was asked to bring it back.
+    fn mission_to_end(self) -> Option<(MissionId, StandDownReason)> {
+        let delivery = self.around.delivery;
+        let mission = delivery.live_mission()?.assignment.mission;
+        let dispatch = self.around.live_dispatch?;
+        let asked = dispatch.stood_down().map(|asked| asked.reason);
+        let is_outdated = dispatch.is_outdated(&delivery.order().plan);
+        let replanned = is_outdated.then_some(StandDownReason::Replanned);
+        let reason = match delivery.phase() {
+            Phase::Cancelling { .. } => asked,
+            Phase::Fetching { .. } => asked.or(replanned),
+            Phase::Carrying(_) => replanned,
+            Phase::Returning => asked.filter(|_| delivery.is_to_turn_round()),
+            Phase::Pending
+            | Phase::Scheduled
+            | Phase::Released(_)
+            | Phase::AtHub
+            | Phase::Complete
+            | Phase::Returned
+            | Phase::Cancelled
+            | Phase::Rejected(_)
+            | Phase::Failed(_) => None,
+        };
+        reason.map(|reason| (mission, reason))
     }
 
     /// Since when the drone is not heard, if the delivery does not say so yet, and the report of it.

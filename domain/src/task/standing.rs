@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::delivery::{Anomaly, Condition, DeliveryEvent, Failure, Stranding};
+use crate::delivery::{Anomaly, Condition, DeliveryEvent, Failure, Milestone, Stranding};
 use crate::id::FactId;
 use crate::scheduling::{Effect, Left, OperationEvent};
 use crate::session::{ParkReason, SessionEvent};
@@ -22,8 +22,9 @@ pub enum Matter {
     /// A package waits at a hub, and nobody comes for it by themselves. It stands until a drone
     /// comes, or the delivery comes to an end.
     LeftAtHub,
-    /// A delivery is cancelled, and its drone, asked again and again, does not say that it turned
-    /// round. It stands until its drone has the package, or the delivery comes to an end.
+    /// A drone that was asked again and again to turn round does not say that it did: its delivery
+    /// is cancelled, wanted back, or was replanned. It stands until the drone says so, has the
+    /// package of a delivery that was cancelled, or the delivery comes to a hub or to an end.
     NotStoodDown,
     /// A drone had to come down with the package. It stands until the package comes to a hub or
     /// the delivery to an end.
@@ -124,11 +125,17 @@ impl TaskTurn {
             DeliveryEvent::Stranded { place } => Some(Self::LookAfter(match place {
                 Stranding::OnBoard => Matter::LeftOnBoard,
                 Stranding::AtHub => Matter::LeftAtHub,
-                Stranding::WithSender => Matter::NotStoodDown,
+                Stranding::WithSender | Stranding::UnderWay => Matter::NotStoodDown,
             })),
             DeliveryEvent::DroneAssigned(_) => Some(Self::Over(Matter::LeftAtHub)),
-            // Its drone has the package, and is not to turn round without it any more.
-            DeliveryEvent::CancellationRejected { .. } => Some(Self::Over(Matter::NotStoodDown)),
+            // Its drone has the package, and is not to turn round without it any more; or it did.
+            DeliveryEvent::CancellationRejected { .. }
+            | DeliveryEvent::DroneUnassigned { .. }
+            | DeliveryEvent::ReturnStarted { .. }
+            | DeliveryEvent::MilestoneTimeCorrected {
+                milestone: Milestone::ReturnStarted,
+                ..
+            } => Some(Self::Over(Matter::NotStoodDown)),
             // The sender has the package still.
             DeliveryEvent::Failed {
                 mission: _,
@@ -144,14 +151,12 @@ impl TaskTurn {
             DeliveryEvent::Created(_)
             | DeliveryEvent::Scheduled
             | DeliveryEvent::Rescheduled(_)
-            | DeliveryEvent::DroneUnassigned { .. }
             | DeliveryEvent::HeadedToPickup { .. }
             | DeliveryEvent::ArrivedAtPickup { .. }
             | DeliveryEvent::PickedUp { .. }
             | DeliveryEvent::InTransit { .. }
             | DeliveryEvent::ArrivedAtDropoff { .. }
             | DeliveryEvent::AttemptFailed { .. }
-            | DeliveryEvent::ReturnStarted { .. }
             | DeliveryEvent::CancellationRequested { .. }
             | DeliveryEvent::MilestoneTimeCorrected { .. }
             | DeliveryEvent::DeadlineMissed { .. }

@@ -94,9 +94,9 @@ impl Case<'_> {
             Standing::Brings(_) => {
                 vec![self.reported(self.return_started(ReturnReason::Diverted))]
             }
+            Standing::BringsBack => self.turned(),
             Standing::Fetches(_)
             | Standing::FetchesInVain(_)
-            | Standing::BringsBack
             | Standing::Awaits
             | Standing::Over
             | Standing::Finished

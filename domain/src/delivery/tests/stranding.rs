@@ -182,7 +182,7 @@ fn a_package_that_a_drone_did_not_fetch_from_its_hub_after_all_is_left_there_aga
 /// Its drone does not say that it turned round.
 fn not_stood_down(order: Order) -> Given<Delivery> {
     let asked = flown_as(order, [assigned()]).after(cancel(at(9)));
-    assert!(asked.state().unwrap().is_left_cancelling());
+    assert!(asked.state().unwrap().is_left_to_drone());
     let noted = asked
         .when(note(12))
         .then_events([stranded(Stranding::WithSender)]);
@@ -231,7 +231,91 @@ fn a_package_that_is_to_be_tried_again_from_its_hub_is_not_left_there() {
     );
     assert!(!held.state().unwrap().is_left_at_hub());
     held.when(note(12)).then_nothing();
-    for given in [booked(), at_pickup(), at_dropoff(), awaiting()] {
+    for given in [booked(), awaiting()] {
         given.when(note(12)).then_nothing();
     }
+}
+
+#[test]
+fn a_drone_that_was_asked_to_turn_round_and_says_so_is_nobodys_matter_any_more() {
+    let fetched_in_vain = at_pickup()
+        .when(note(12))
+        .then_events([stranded(Stranding::WithSender)]);
+    assert!(needs_somebody(&fetched_in_vain));
+    let stood_down = fetched_in_vain.after(report(M1, 13, ended(Ending::StoodDown)));
+    assert_eq!(status(&stood_down), Status::Scheduled);
+    assert!(!needs_somebody(&stood_down));
+
+    let asked = || {
+        let asked = at_dropoff().after(DeliveryCommand::RequestReturn { now: at(9) });
+        assert!(asked.state().unwrap().is_to_turn_round());
+        let noted = asked
+            .when(note(12))
+            .then_events([stranded(Stranding::UnderWay)]);
+        assert!(needs_somebody(&noted));
+        noted
+    };
+    let diverted = Reported::Diverted {
+        to: Diversion::Home,
+        detail: None,
+    };
+    for reported in [
+        Reported::DepartedToReturn,
+        ended(Ending::StoodDown),
+        ended(Ending::Aborted),
+        diverted,
+    ] {
+        let turned = asked().when(report(M1, 13, reported));
+        let corrected = DeliveryEvent::MilestoneTimeCorrected {
+            milestone: Milestone::ReturnStarted,
+            was: at(9),
+            now: at(13),
+        };
+        let turned = turned.then_events([corrected]);
+        assert!(!needs_somebody(&turned));
+        assert!(!turned.state().unwrap().is_to_turn_round());
+    }
+}
+
+#[test]
+fn an_operator_ends_a_cancellation_whose_drone_never_answers_and_says_why() {
+    let reason = || words("the fleet is gone");
+    let give_up = DeliveryCommand::GiveUp {
+        reason: Some(reason()),
+        now: at(30),
+    };
+    at_pickup()
+        .after(cancel(at(9)))
+        .when(give_up.clone())
+        .then_rejected(DeliveryRejection::WrongStatus {
+            status: Status::Cancelling,
+            attempted: "given up",
+            possible: "its drone is asked to turn round; wait for its answer",
+        });
+    let ended = not_stood_down(order()).when(give_up).then_events([
+        DeliveryEvent::GivenUp { reason: reason() },
+        DeliveryEvent::Cancelled,
+    ]);
+    assert_eq!(ended.state().unwrap().custody(), Custody::Sender);
+    assert!(!needs_somebody(&ended));
+    let late = ended.after(report(M1, 40, loaded()));
+    assert_eq!(status(&late), Status::Returning, "it is reopened");
+}
+
+#[test]
+fn what_an_operator_found_at_a_hub_is_left_there_until_something_moves_it() {
+    let found = at_dropoff()
+        .after(report(M1, 9, ended(Ending::Crashed)))
+        .after(DeliveryCommand::Reopen {
+            to: ReopenedAs::AtHub,
+            reason: words("it lies there"),
+            now: at(20),
+        });
+    assert!(found.state().unwrap().is_kept_at_hub());
+    let noted = found
+        .when(note(21))
+        .then_events([stranded(Stranding::AtHub)]);
+    noted.clone().when(note(22)).then_nothing();
+    let fetched = noted.after(report(M2, 30, assigned()));
+    assert!(!fetched.state().unwrap().is_kept_at_hub() && !needs_somebody(&fetched));
 }

@@ -114,6 +114,85 @@ fn a_drone_that_takes_what_is_no_longer_wanted_is_sent_back_and_another_is_asked
 }
 
 #[test]
+fn a_drone_that_took_what_is_no_longer_wanted_and_flies_on_is_asked_again_and_then_a_person_looks()
+{
+    let mut world = scheduled();
+    let first = world.asked[0].0;
+    world.reschedule(|plan| plan.dropoff = plan.pickup.clone());
+    world.run();
+    let right = world.asked.last().unwrap().0;
+    world.assign(first);
+    world.run();
+    let asked = |world: &World| {
+        let of_first = |it: &&(MissionId, StandDownReason)| it.0 == first;
+        world.stood_down.iter().filter(of_first).count()
+    };
+    assert_eq!(asked(&world), 1);
+    assert!(
+        world
+            .stood_down
+            .contains(&(right, StandDownReason::NotWanted))
+    );
+    for (second, times) in [(60, 2), (120, 3), (180, 3)] {
+        assert!(!needs_somebody(&world));
+        world.pass_to(at(second));
+        assert_eq!(asked(&world), times);
+    }
+    assert!(needs_somebody(&world));
+    assert_eq!(strandings(&world), 1);
+    world.end_mission(first, Ending::StoodDown);
+    world.run();
+    assert!(!needs_somebody(&world));
+    let last = world.asked.last().unwrap().0;
+    assert!(last != first && last != right);
+}
+
+#[test]
+fn a_drone_that_is_given_a_plan_of_yesterday_before_anybody_told_it_is_told_then() {
+    let mut world = scheduled();
+    let first = world.asked[0].0;
+    world.reschedule(|plan| plan.dropoff = plan.pickup.clone());
+    world.assign(first);
+    world.run();
+    let replanned = (first, StandDownReason::Replanned);
+    assert_eq!(world.stood_down, [replanned]);
+    // It took the package all the same, and would bring it to where it is not wanted.
+    world.load(first);
+    world.pass_to(at(60));
+    assert_eq!(world.stood_down, [replanned; 2]);
+    world.report(first, Reported::DepartedToReturn);
+    assert_eq!(world.pass_to(at(120)), None);
+}
+
+#[test]
+fn a_drone_that_is_asked_to_bring_a_package_back_has_to_say_that_it_does() {
+    let wanted_back = || {
+        let (mut world, mission) = under_way();
+        let now = world.now;
+        assert!(world.command(&DeliveryCommand::RequestReturn { now }));
+        assert_eq!(world.run(), Some(at(60)));
+        let because = (mission, StandDownReason::ReturnRequested);
+        assert_eq!(world.stood_down, [because]);
+        (world, mission)
+    };
+    let (mut world, mission) = wanted_back();
+    for (second, times) in [(60, 2), (120, 3), (180, 3)] {
+        assert!(!needs_somebody(&world));
+        world.pass_to(at(second));
+        assert_eq!(world.stood_down.len(), times);
+    }
+    assert!(needs_somebody(&world));
+    world.report(mission, Reported::DepartedToReturn);
+    assert_eq!(world.run(), None);
+    assert!(!needs_somebody(&world));
+
+    let (mut world, mission) = wanted_back();
+    world.report(mission, Reported::DepartedToReturn);
+    assert_eq!(world.pass_to(at(60)), None);
+    assert_eq!(world.stood_down.len(), 1);
+}
+
+#[test]
 fn a_drone_that_does_not_say_that_it_turned_round_is_asked_again_and_then_a_person_looks() {
     let mut world = scheduled();
     let mission = world.asked[0].0;
@@ -389,6 +468,42 @@ fn no_drone_is_asked_for_from_a_hub_once_the_window_is_over() {
     let failed = Phase::Failed(Failure::Undeliverable);
     assert_eq!(world.delivery.as_ref().unwrap().phase(), failed);
     assert!(needs_somebody(&world));
+}
+
+#[test]
+fn what_an_operator_found_at_a_hub_is_not_given_up_though_its_window_is_over() {
+    let mut order = crate::delivery::tests::order();
+    order.plan.pickup_window = Some(Window::new(at(10), at(70)).unwrap());
+    let mut world = World::ordering(order, SchedulingSettings::default());
+    world.run();
+    let mission = world.asked[0].0;
+    world.assign(mission);
+    world.load(mission);
+    world.end_mission(mission, Ending::Crashed);
+    world.now = at(100);
+    world.run();
+    assert_eq!(world.status(), Status::Failed);
+    assert!(world.find_at_hub());
+    assert_eq!(world.run(), None);
+    assert_eq!(world.status(), Status::AtHub);
+    assert!(needs_somebody(&world));
+    assert_eq!((strandings(&world), world.asked.len()), (1, 1));
+    world.report(mission, Reported::Returned(ReturnedTo::Sender));
+    world.run();
+    assert!(world.has_ended() && !needs_somebody(&world));
+}
+
+#[test]
+fn what_an_operator_found_at_a_hub_is_not_given_up_though_no_drone_comes() {
+    let (mut world, mission) = under_way();
+    world.end_mission(mission, Ending::Crashed);
+    assert!(world.find_at_hub());
+    for second in [0, 60, 120, 180] {
+        world.pass_to(at(second));
+    }
+    assert_eq!((world.status(), world.asked.len()), (Status::AtHub, 4));
+    assert!(needs_somebody(&world));
+    assert_eq!(world.run(), None);
 }
 
 fn needs_somebody(world: &World) -> bool {

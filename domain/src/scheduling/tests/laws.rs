@@ -30,6 +30,8 @@ enum Happening {
     HasItAfterAll,
     AnotherTakesThePackage(u8),
     AnotherIsOver,
+    IsWantedBack,
+    IsFoundAtHub,
 }
 
 /// Something that the live mission's drone does.
@@ -43,9 +45,10 @@ enum Deed {
     IsHeardAgain,
     LetsGo,
     SeesTheRecipient,
+    TurnsRound,
 }
 
-const DEEDS: [Deed; 8] = [
+const DEEDS: [Deed; 9] = [
     Deed::Loads,
     Deed::Departs,
     Deed::ComesBack,
@@ -54,6 +57,7 @@ const DEEDS: [Deed; 8] = [
     Deed::IsHeardAgain,
     Deed::LetsGo,
     Deed::SeesTheRecipient,
+    Deed::TurnsRound,
 ];
 
 const BILLS: [Bill; 7] = [
@@ -81,6 +85,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => Just(Happening::HasItAfterAll),
         1 => (2..4_u8).prop_map(Happening::AnotherTakesThePackage),
         1 => Just(Happening::AnotherIsOver),
+        1 => select(vec![Happening::IsWantedBack, Happening::IsFoundAtHub]),
     ]
 }
 
@@ -140,6 +145,13 @@ fn happen(world: &mut World, happening: Happening) {
                 world.load(mission);
             }
         }
+        Happening::IsWantedBack => {
+            let now = world.now;
+            world.command(&DeliveryCommand::RequestReturn { now });
+        }
+        Happening::IsFoundAtHub => {
+            world.find_at_hub();
+        }
     }
     // A claim that nobody answered is still the old one's until it is over.
     world.run();
@@ -151,6 +163,7 @@ fn does(world: &mut World, mission: MissionId, deed: Deed) {
         Deed::Departs => Reported::DepartedToDropoff,
         Deed::ComesBack => Reported::Returned(ReturnedTo::Sender),
         Deed::ComesDown => Reported::EmergencyLanded { detail: None },
+        Deed::TurnsRound => Reported::DepartedToReturn,
         Deed::LosesLink => return world.lose_link(),
         Deed::LetsGo => return world.release(mission),
         Deed::SeesTheRecipient => return world.verify(mission),
@@ -201,6 +214,11 @@ fn heal(world: &mut World) {
         }
         if let Some(until) = world.run() {
             world.pass_to(until);
+        } else if world.status() == Status::AtHub {
+            // Somebody brings it.
+            let newest = world.delivery.as_ref().unwrap().mission();
+            let newest = newest.unwrap().assignment.mission;
+            world.report(newest, Reported::Returned(ReturnedTo::Sender));
         }
     }
 }
@@ -282,9 +300,11 @@ proptest! {
     #[test]
     fn nobody_is_left_asked_for_another_plan(happenings in prop::collection::vec(happening(), 0..40)) {
         let world = lived(&happenings, false);
-        let delivery = world.delivery.as_ref().unwrap();
+        let (delivery, live) = (world.delivery.as_ref().unwrap(), world.live());
         for (mission, dispatch) in &world.dispatches {
-            let was_taken = delivery.milestones().iter().any(|step| step.mission == *mission);
+            // The package of one that is live is brought where the mission says.
+            let was_taken = Some(*mission) != live
+                && delivery.milestones().iter().any(|step| step.mission == *mission);
             let is_settled = was_taken || dispatch.is_refused() || dispatch.stood_down().is_some();
             prop_assert!(is_settled || !dispatch.is_outdated(&delivery.order().plan), "{mission} {dispatch:?}");
         }

@@ -12,7 +12,7 @@ use crate::decider::Decider as _;
 use crate::delivery::tests::order;
 use crate::delivery::{
     CancelReason, Confirmation, DeliveryEvent, Ending, LoadVerdict, Nearness, Order, Plan,
-    ReleaseMethod, Report, Reported, Status,
+    ReleaseMethod, ReopenedAs, Report, Reported, Status,
 };
 use crate::dispatch::{DispatchEvent, MissionRequest, stand_downs};
 use crate::drone::Sender;
@@ -293,6 +293,16 @@ impl World {
         self.command(&DeliveryCommand::Cancel {
             reason: CancelReason::CustomerRequest,
             comment: None,
+            now,
+        })
+    }
+
+    /// An operator found the package of a delivery that is over at a hub; whether it goes on.
+    pub(super) fn find_at_hub(&mut self) -> bool {
+        let now = self.now;
+        self.command(&DeliveryCommand::Reopen {
+            to: ReopenedAs::AtHub,
+            reason: "it lies there".parse().unwrap(),
             now,
         })
     }
