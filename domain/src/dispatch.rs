@@ -206,6 +206,20 @@ impl Dispatch {
     }
 }
 
+/// Most times that a drone too many is asked to end its mission because of what it reports. A
+/// drone that does not obey so often will not: the anomalies say to a person what it does.
+pub const STAND_DOWNS_MAX: u8 = 10;
+
+/// Whether a mission is to be asked to end for a reason, by what was asked about it so far: once,
+/// and a drone too many each time that it shows itself, up to [`STAND_DOWNS_MAX`]. It did not do
+/// what it was asked before.
+#[must_use]
+pub fn is_to_be_asked(dispatch: Option<&Dispatch>, reason: StandDownReason) -> bool {
+    let before = dispatch.and_then(Dispatch::stood_down);
+    let is_again = reason == StandDownReason::TwoDrones;
+    before.is_none_or(|before| is_again && before.times < STAND_DOWNS_MAX)
+}
+
 /// The missions that some events of a delivery leave without a purpose, and why.
 ///
 /// `live` is the mission that was live before them; `reporting` the one whose drone

@@ -159,6 +159,15 @@ impl<S: Folded> Loaded<S> {
             kept: StreamVersion::EMPTY,
         }
     }
+
+    /// Brings the state up to an event that is not in the store yet, and leaves the version, which
+    /// is the store's.
+    pub(super) fn follow(&mut self, event: &Event) -> Result<(), LoadError> {
+        let occurrence = decoded(self.name, self.version, event)?;
+        let state = std::mem::replace(&mut self.state, S::empty());
+        self.state = state.evolve(&occurrence);
+        Ok(())
+    }
 }
 
 /// Why a stream could not be folded.

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 
 use domain::decider::{Decider, Occurrence};
 use domain::delivery::{Delivery, DeliveryCommand, DeliveryEvent, RejectReason};
-use domain::dispatch::{Dispatch, DispatchEvent, MissionRequest, StandDownReason, stand_downs};
+use domain::dispatch::{
+    Dispatch, DispatchEvent, MissionRequest, StandDownReason, is_to_be_asked, stand_downs,
+};
 use domain::id::{DeliveryId, MissionId, OperationId, UserId};
 use domain::mission::Mission;
 use domain::process::Process as _;
@@ -430,11 +432,10 @@ impl<'a, 'd> Advancing<'a, 'd> {
 
     /// Asks that, unless it was asked before.
     fn stand_down(&mut self, mission: MissionId, reason: StandDownReason) -> Result<(), Failure> {
-        let known = self.dispatch_of(mission)?.state;
-        if known.is_some_and(|dispatch| dispatch.stood_down().is_some()) {
-            return Ok(());
+        if is_to_be_asked(self.dispatch_of(mission)?.state.as_ref(), reason) {
+            self.ask_to_stand_down(mission, reason)?;
         }
-        self.ask_to_stand_down(mission, reason)
+        Ok(())
     }
 
     fn ask_to_stand_down(
@@ -500,8 +501,7 @@ pub(crate) fn record_consequences(
     let events: Vec<_> = events.iter().map(|it| it.event.clone()).collect();
     for (mission, reason) in stand_downs(&events, live, reporting) {
         let mut dispatch = draft.load::<Option<Dispatch>>(StreamName::dispatch(mission))?;
-        let is_asked = |dispatch: &Dispatch| dispatch.stood_down().is_some();
-        if !dispatch.state.as_ref().is_some_and(is_asked) {
+        if is_to_be_asked(dispatch.state.as_ref(), reason) {
             let event = DispatchEvent::StandDownRequested {
                 delivery: id,
                 reason,

@@ -326,9 +326,15 @@ pub(crate) struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    /// A stream's state as it is now.
+    /// A stream's state as it is now, and as what is to be appended leaves it.
     pub(crate) fn load<S: Folded>(&self, name: StreamName) -> Result<Loaded<S>, LoadError> {
-        self.loader.load(name)
+        let mut loaded = self.loader.load(name)?;
+        let stream = stream_id(name);
+        let part = self.parts.iter().find(|part| part.stream == stream);
+        for event in part.iter().flat_map(|part| &part.events) {
+            loaded.follow(event)?;
+        }
+        Ok(loaded)
     }
 
     /// Every event of a stream, oldest first.

@@ -20,6 +20,7 @@ use super::*;
 use crate::application::tests::{application_on, booked, tag_of};
 use crate::http::json::Document;
 
+mod asked;
 mod given_up;
 mod lives;
 

@@ -70,6 +70,31 @@ fn the_first_reason_to_stand_a_mission_down_stays() {
 }
 
 #[test]
+fn a_mission_is_asked_to_end_once_and_one_drone_too_many_each_time_that_it_shows_itself() {
+    let asked = |reasons: &[StandDownReason]| {
+        let events: Vec<_> = reasons.iter().map(|reason| stood_down(*reason)).collect();
+        after(&events)
+    };
+    for reason in StandDownReason::ALL {
+        assert!(is_to_be_asked(asked(&[]).as_ref(), *reason), "{reason}");
+        let before = asked(&[StandDownReason::Replanned]);
+        let is_again = *reason == StandDownReason::TwoDrones;
+        assert_eq!(
+            is_to_be_asked(before.as_ref(), *reason),
+            is_again,
+            "{reason}"
+        );
+    }
+    let too_many = StandDownReason::TwoDrones;
+    let often = vec![too_many; usize::from(STAND_DOWNS_MAX)];
+    let [once_less @ .., _] = often.as_slice() else {
+        panic!("it may be asked")
+    };
+    assert!(is_to_be_asked(asked(once_less).as_ref(), too_many));
+    assert!(!is_to_be_asked(asked(&often).as_ref(), too_many));
+}
+
+#[test]
 fn a_cancelled_delivery_stands_its_live_mission_down_if_it_has_one() {
     let cancelled = [DeliveryEvent::CancellationRequested {
         reason: CancelReason::Mistake,

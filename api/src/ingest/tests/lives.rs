@@ -63,6 +63,7 @@ fn facts(delivery: DeliveryId) -> Vec<(&'static str, Value)> {
         ("stood_down", json!({})),
         ("returned", json!({"to": "sender"})),
         ("returned", json!({"to": "hub"})),
+        ("returned", json!({"to": "hub", "tag": tag.as_str()})),
         ("mission_completed", json!({"outcome": "landed_home"})),
         (
             "mission_completed",
@@ -71,7 +72,7 @@ fn facts(delivery: DeliveryId) -> Vec<(&'static str, Value)> {
     ]
 }
 
-const KINDS: usize = 35;
+const KINDS: usize = 36;
 
 /// A life as it happened: which facts, each of which mission; somewhere at its beginning a drone
 /// gets the first one.
@@ -105,20 +106,28 @@ impl Life {
         let told = self.facts.iter().zip(1..);
         told.map(|((kind, of), seq)| {
             let (kind, mut own) = kinds[*kind].clone();
-            let mission = MissionId::from_uuid(Uuid::from_u128(77 + u128::from(*of)));
-            own["mission_id"] = json!(mission.to_string());
+            own["mission_id"] = json!(mission_of(*of).to_string());
             event("0001", seq, kind, &own)
         })
         .collect()
     }
 }
 
+fn mission_of(number: u8) -> MissionId {
+    MissionId::from_uuid(Uuid::from_u128(77 + u128::from(number)))
+}
+
 fn life() -> impl Strategy<Value = Life> {
     let fact = (0..KINDS, prop_oneof![6 => Just(0u8), 1 => Just(1u8)]);
     let confirmation = prop::sample::select(vec![Confirmation::None, Confirmation::Photo]);
-    (prop::collection::vec(fact, 3..20), 0..3usize, confirmation).prop_map(
-        |(mut facts, at, confirmation)| {
+    // In every second life the fleet assigns a mission too many as well.
+    let assigned = (0..3usize, prop::option::of(0..3usize));
+    (prop::collection::vec(fact, 3..20), assigned, confirmation).prop_map(
+        |(mut facts, (at, too_many), confirmation)| {
             facts.insert(at, (0, 0));
+            if let Some(at) = too_many {
+                facts.insert(at, (0, 1));
+            }
             Life {
                 confirmation,
                 facts,
@@ -159,7 +168,7 @@ fn there_is_a_fact_of_every_kind_that_is_understood() {
 }
 
 proptest! {
-    /// I11 over random lives.
+    /// I11 over random lives; and the fleet is asked for the same.
     #[test]
     fn any_life_told_in_any_order_with_echoes_splits_and_restarts_is_the_same_delivery((life, requests) in telling()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -177,6 +186,8 @@ proptest! {
             }
             // The whole state: status, custody, condition, confirmation, milestones, anomalies.
             prop_assert_eq!(service.delivery(), in_order.delivery());
+            let missions = [0, 1].map(mission_of);
+            prop_assert_eq!(service.asked(&missions), in_order.asked(&missions));
             Ok(())
         })?;
     }

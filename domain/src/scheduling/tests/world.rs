@@ -14,7 +14,7 @@ use crate::delivery::{
     CancelReason, Confirmation, DeliveryEvent, Ending, LoadVerdict, Nearness, Order, Plan,
     ReleaseMethod, ReopenedAs, Report, Reported, Status,
 };
-use crate::dispatch::{DispatchEvent, MissionRequest, stand_downs};
+use crate::dispatch::{DispatchEvent, MissionRequest, is_to_be_asked, stand_downs};
 use crate::drone::Sender;
 use crate::id::{DroneId, FactId, FleetId, ProofHash};
 use crate::mission::MissionEvent;
@@ -235,8 +235,7 @@ impl World {
     }
 
     fn stand_down(&mut self, mission: MissionId, reason: StandDownReason) {
-        let known = self.dispatches.get(&mission);
-        if known.is_none_or(|dispatch| dispatch.stood_down().is_none()) {
+        if is_to_be_asked(self.dispatches.get(&mission), reason) {
             self.ask_to_stand_down(mission, reason);
         }
     }

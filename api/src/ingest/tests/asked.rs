@@ -1,0 +1,121 @@
+//! What a fleet is asked for because of what its drones report.
+
+use std::convert::Infallible;
+
+use domain::actor::{Actor, ActorKind};
+use domain::decider::Occurrence;
+use domain::dispatch::{Dispatch, DispatchEvent, MissionRequest, STAND_DOWNS_MAX, StandDownReason};
+
+use super::*;
+use crate::application::{Request, TransactError};
+
+fn second() -> MissionId {
+    MissionId::from_uuid(Uuid::from_u128(78))
+}
+
+impl Service {
+    /// What was asked about some missions, in the order of each one's stream.
+    pub(super) fn asked(&self, missions: &[MissionId]) -> Vec<Vec<DispatchEvent>> {
+        let loader = self.ingest.application().loader();
+        let asked = missions
+            .iter()
+            .map(|mission| loader.events(StreamName::dispatch(*mission)).unwrap());
+        asked.collect()
+    }
+
+    /// Airpost asks for a mission.
+    async fn ask_for(&self, mission: MissionId) {
+        let delivery = self.delivery();
+        let asked = MissionRequest::of(self.delivery, &delivery, 1, 1);
+        let asked = DispatchEvent::MissionRequested(Box::new(asked));
+        let asked = [Occurrence::new(asked, receipt().at)];
+        let actor = Actor::named(ActorKind::Customer, delivery.order().user);
+        let request = Request::of_client(mission.uuid(), actor);
+        let written = self.ingest.application().transact(&request, |draft| {
+            let mut dispatch = draft.load::<Option<Dispatch>>(StreamName::dispatch(mission))?;
+            draft.record(&mut dispatch, None, None, &asked);
+            Ok::<_, TransactError<Infallible>>(())
+        });
+        written.await.unwrap();
+    }
+
+    fn stand_downs(&self, mission: MissionId) -> Vec<StandDownReason> {
+        let asked = self.asked(&[mission]).into_iter().flatten();
+        asked
+            .filter_map(|event| match event {
+                DispatchEvent::StandDownRequested { reason, .. } => Some(reason),
+                DispatchEvent::MissionRequested(_) | DispatchEvent::MissionRefused { .. } => None,
+            })
+            .collect()
+    }
+}
+
+/// A drone is on its way, and says that it flies another mission for the delivery as well.
+async fn given_a_mission_too_many() -> Service {
+    let service = Service::with_a_booking().await;
+    let delivery = service.delivery.to_string();
+    let assigned = event(
+        "1",
+        1,
+        "mission_assigned",
+        &json!({"delivery_id": delivery}),
+    );
+    let again = json!({"delivery_id": delivery, "mission_id": second().to_string()});
+    let too_many = event("1", 2, "mission_assigned", &again);
+    service.receive(&[assigned, too_many]).await;
+    assert_eq!(
+        service.stand_downs(second()),
+        [StandDownReason::NotWanted],
+        "it was asked to end it"
+    );
+    service
+}
+
+/// So many times the second mission says that it has the package.
+fn loaded(times: u8) -> Vec<Value> {
+    let own = json!({"mission_id": second().to_string()});
+    (3..)
+        .take(usize::from(times))
+        .map(|seq| event("1", seq, "package_loaded", &own))
+        .collect()
+}
+
+#[tokio::test]
+async fn given_a_mission_that_was_stood_down_when_it_takes_the_package_then_it_is_stood_down_again()
+{
+    let service = given_a_mission_too_many().await;
+    service.receive(&loaded(1)).await;
+    assert_eq!(
+        service.stand_downs(second()),
+        [StandDownReason::NotWanted, StandDownReason::TwoDrones]
+    );
+}
+
+#[tokio::test]
+async fn given_a_drone_that_does_not_obey_then_it_is_asked_as_often_in_one_request_as_in_many() {
+    for in_one in [true, false] {
+        let service = given_a_mission_too_many().await;
+        let facts = loaded(STAND_DOWNS_MAX.saturating_mul(2));
+        let request = if in_one { facts.len() } else { 1 };
+        for request in facts.chunks(request) {
+            service.receive(request).await;
+        }
+        assert_eq!(
+            service.stand_downs(second()).len(),
+            usize::from(STAND_DOWNS_MAX),
+            "in one request: {in_one}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn given_a_refusal_of_what_was_asked_for_when_it_comes_twice_at_once_then_it_is_noted_once() {
+    let service = given_a_mission_too_many().await;
+    let asked = MissionId::from_uuid(Uuid::from_u128(79));
+    let own = json!({"mission_id": asked.to_string(), "reason": "weather"});
+    service.ask_for(asked).await;
+    let refused = [3, 4].map(|seq| event("1", seq, "mission_rejected", &own));
+    service.receive(&refused).await;
+    let noted = service.asked(&[asked]).remove(0);
+    assert_eq!(noted.len(), 2, "{noted:?}");
+}
