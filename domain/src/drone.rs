@@ -87,7 +87,12 @@ pub enum FactKind {
         evidence: Option<ReleaseEvidence>,
     },
     /// The drone is back.
-    Returned(ReturnPlace),
+    Returned {
+        /// Where.
+        place: ReturnPlace,
+        /// What it read on the package that it brought, if it says that it brought one.
+        tag: Option<Tag>,
+    },
     /// The mission was stood down, as asked.
     StoodDown,
     /// The drone crashed.

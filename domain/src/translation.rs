@@ -98,11 +98,9 @@ pub fn translate(
             confirmed: *confirmed,
             nearness: nearness(fact.position, order.plan.dropoff.point, thresholds),
         },
-        FactKind::Returned(place) => Reported::Returned(match place {
-            ReturnPlace::Sender => ReturnedTo::Sender,
-            ReturnPlace::Hub => ReturnedTo::Hub(HubPlace::Hub),
-            ReturnPlace::Base => ReturnedTo::Hub(HubPlace::Base),
-        }),
+        FactKind::Returned { place, tag } => {
+            returned(*place, tag.as_ref() == Some(&order.package.tag))
+        }
         FactKind::MissionCompleted { payload_on_board } => Reported::Completed {
             payload_on_board: *payload_on_board,
         },
@@ -122,6 +120,19 @@ pub fn translate(
         event_time: fact.event_time,
         reported,
     })
+}
+
+const fn returned(place: ReturnPlace, is_package_named: bool) -> Reported {
+    let to = match place {
+        ReturnPlace::Sender => ReturnedTo::Sender,
+        ReturnPlace::Hub => ReturnedTo::Hub(HubPlace::Hub),
+        ReturnPlace::Base => ReturnedTo::Hub(HubPlace::Base),
+    };
+    if is_package_named {
+        Reported::BroughtBack(to)
+    } else {
+        Reported::Returned(to)
+    }
 }
 
 /// What happens beside a drone's course. What is done with the package counts however late it
@@ -161,7 +172,7 @@ fn beside_its_course(kind: &FactKind, late: bool, phase: Phase) -> Option<Report
         | FactKind::Arrived(_)
         | FactKind::PackageLoaded { .. }
         | FactKind::PackageReleased { .. }
-        | FactKind::Returned(_)
+        | FactKind::Returned { .. }
         | FactKind::StoodDown
         | FactKind::Crashed { .. }
         | FactKind::Lost { .. }

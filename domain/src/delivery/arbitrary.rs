@@ -346,7 +346,8 @@ fn reported() -> impl Strategy<Value = Reported> {
                 nearness
             }),
         1 => Just(Reported::DepartedToReturn),
-        1 => to.prop_map(Reported::Returned),
+        1 => to.clone().prop_map(Reported::Returned),
+        1 => to.prop_map(Reported::BroughtBack),
         1 => any::<Option<bool>>()
             .prop_map(|payload_on_board| Reported::Completed { payload_on_board }),
         1 => any_of::word(&[

@@ -210,8 +210,10 @@ pub enum Reported {
     },
     /// It set out for home.
     DepartedToReturn,
-    /// It is back.
+    /// It is back; what it bears, it does not say.
     Returned(ReturnedTo),
+    /// It is back with the package, by what it read on it.
+    BroughtBack(ReturnedTo),
     /// Its mission is over.
     Completed {
         /// Whether the package is still on board, if it knows.

@@ -6,7 +6,7 @@
 use super::command::{Diversion, Ending, LoadVerdict, Nearness, Report, Reported, ReturnedTo};
 use super::condition::Condition;
 use super::event::{Assignment, DeliveryEvent};
-use super::phase::Phase;
+use super::phase::{Custody, Phase};
 use super::state::{ANOMALIES_MAX, Delivery, REOPENINGS_MAX, Reached};
 use super::vocabulary::{
     Anomaly, AttemptFailure, Failure, Milestone, ReopenCause, ReopenedAs, ReturnReason,
@@ -68,6 +68,7 @@ pub(super) fn report(report: &Report, delivery: &Delivery) -> Events {
         } => case.released(*method, *evidence, *confirmed, *nearness),
         Reported::DepartedToReturn => case.departed_to_return(),
         Reported::Returned(to) => case.returned(*to),
+        Reported::BroughtBack(to) => case.brought_back(*to),
         Reported::Completed { payload_on_board } => case.completed(*payload_on_board),
         Reported::Verified { kind, proof } => case.verified(*kind, proof),
         Reported::HoldStarted(reason) => case.does(Condition::Holding(*reason)),
@@ -350,6 +351,30 @@ impl<'a> Case<'a> {
         match reopened {
             Some(reopened) => vec![reopened, back],
             None => self.anomaly(Anomaly::ContradictsOutcome),
+        }
+    }
+
+    /// It says that it has the package. Where a return leads to nothing, that is known already, or
+    /// cannot be.
+    fn brought_back(self, to: ReturnedTo) -> Events {
+        let events = self.returned(to);
+        let (lies_with, told) = match to {
+            ReturnedTo::Sender => (Custody::Sender, Milestone::Returned),
+            ReturnedTo::Hub(_) => (Custody::Hub, Milestone::ArrivedAtHub),
+        };
+        let is_known = self.delivery.phase.custody() == lies_with || self.reached(told).is_some();
+        if !events.is_empty() || is_known {
+            return events;
+        }
+        match self.standing() {
+            Standing::Fetches(_) | Standing::FetchesInVain(_) | Standing::Awaits => {
+                self.anomaly(Anomaly::WrongStatus)
+            }
+            Standing::Brings(_)
+            | Standing::BringsBack
+            | Standing::Over
+            | Standing::Finished
+            | Standing::Foreign => self.impossible_custody(),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::spec::{Given, given};
 use crate::time::Timestamp;
 
 mod booking;
+mod bringing_back;
 mod ending;
 mod flight;
 mod trouble;

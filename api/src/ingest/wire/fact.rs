@@ -98,8 +98,8 @@ pub(super) fn read_kind(kind: &str, data: &mut Fields<'_>) -> Option<Meaning> {
         "package_released" => read_released(data)?,
         "returned" => {
             let place = data.required("to", known(ReturnPlace::ALL, ReturnPlace::word));
-            data.optional("tag", parsed(str::parse::<Tag>));
-            FactKind::Returned(place?)
+            let tag = data.optional("tag", parsed(str::parse::<Tag>));
+            FactKind::Returned { place: place?, tag }
         }
         "stood_down" => {
             read_detail(data);

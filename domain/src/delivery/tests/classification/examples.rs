@@ -61,6 +61,8 @@ rows! { report_name REPORTS: Reported {
     Reported::DepartedToReturn => "DepartedToReturn",
     Reported::Returned(ReturnedTo::Sender) => "Returned to the sender",
     Reported::Returned(ReturnedTo::Hub(_)) => "Returned to a hub",
+    Reported::BroughtBack(ReturnedTo::Sender) => "Brought to the sender",
+    Reported::BroughtBack(ReturnedTo::Hub(_)) => "Brought to a hub",
     Reported::Completed { payload_on_board: None | Some(false) } => "Completed, empty",
     Reported::Completed { payload_on_board: Some(true) } => "Completed, loaded",
     Reported::Verified { kind: Confirmation::None, .. } => "Verified, too weak",
@@ -88,9 +90,12 @@ rows! { fact_name FACTS: FactKind {
     FactKind::Arrived(Stop::Dropoff) => "arrived dropoff",
     FactKind::PackageLoaded { .. } => "package_loaded",
     FactKind::PackageReleased { .. } => "package_released",
-    FactKind::Returned(ReturnPlace::Sender) => "returned sender",
-    FactKind::Returned(ReturnPlace::Hub) => "returned hub",
-    FactKind::Returned(ReturnPlace::Base) => "returned base",
+    FactKind::Returned { place: ReturnPlace::Sender, tag: None } => "returned sender",
+    FactKind::Returned { place: ReturnPlace::Hub, tag: None } => "returned hub",
+    FactKind::Returned { place: ReturnPlace::Base, tag: None } => "returned base",
+    FactKind::Returned { place: ReturnPlace::Sender, tag: Some(_) } => "returned sender, with tag",
+    FactKind::Returned { place: ReturnPlace::Hub, tag: Some(_) } => "returned hub, with tag",
+    FactKind::Returned { place: ReturnPlace::Base, tag: Some(_) } => "returned base, with tag",
     FactKind::StoodDown => "stood_down",
     FactKind::Crashed { .. } => "crashed",
     FactKind::Lost { .. } => "lost",
@@ -233,6 +238,8 @@ pub(super) fn reports() -> Vec<Reported> {
         Reported::DepartedToReturn,
         Reported::Returned(ReturnedTo::Sender),
         Reported::Returned(ReturnedTo::Hub(HubPlace::Hub)),
+        Reported::BroughtBack(ReturnedTo::Sender),
+        Reported::BroughtBack(ReturnedTo::Hub(HubPlace::Hub)),
         completed(None),
         completed(Some(false)),
         completed(Some(true)),
@@ -338,7 +345,12 @@ pub(super) fn facts() -> Vec<FactKind> {
     }));
     facts.extend(Leg::ALL.iter().map(|leg| FactKind::Departed(*leg)));
     facts.extend(Stop::ALL.iter().map(|stop| FactKind::Arrived(*stop)));
-    let places = ReturnPlace::ALL.iter();
-    facts.extend(places.map(|place| FactKind::Returned(*place)));
+    for tag in [None, Some(order().package.tag)] {
+        let places = ReturnPlace::ALL.iter();
+        facts.extend(places.map(|place| FactKind::Returned {
+            place: *place,
+            tag: tag.clone(),
+        }));
+    }
     facts
 }
