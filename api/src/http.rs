@@ -166,6 +166,7 @@ fn routes(api: Api, config: &Config) -> Router {
         .merge(packages::routes())
         .merge(deliveries::routes())
         .merge(tasks::routes())
+        .merge(redrive::routes())
         // Inside the admission, so that nothing is read for whom there is no place.
         .route_layer(once)
         .merge(user_deliveries::routes())
@@ -174,7 +175,6 @@ fn routes(api: Api, config: &Config) -> Router {
         .merge(drones::routes())
         .merge(statistics::routes())
         .merge(operations::cancelling())
-        .merge(redrive::routes())
         .route_layer(admission.clone())
         .merge(operations::routes().route_layer(admission.for_no_writes()))
         // What chooses its form by itself.

@@ -5,7 +5,7 @@
 //! repetition is answered with what that was about, as it was right after it.
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{FromRequestParts as _, MatchedPath, Request, State};
 use axum::http::header::HeaderName;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
@@ -18,10 +18,10 @@ use eventstore::{Position, StreamVersion};
 
 use super::answer::failed;
 use super::front::RequestIdentity;
-use super::path::{Thing, unknown};
+use super::path::{PathId, Thing, unknown};
 use super::prefer::Preferences;
 use super::problem::{Problem, ProblemKind};
-use super::{Api, deliveries, packages, tasks, users};
+use super::{Api, deliveries, packages, redrive, tasks, users};
 use crate::application::KeyedCommand;
 
 #[cfg(test)]
@@ -59,10 +59,12 @@ pub(super) async fn answer_once(
         return Ok(next.run(request).await);
     };
     let (mut parts, body) = request.into_parts();
+    let named = PathId::from_request_parts(&mut parts, &api).await;
     let whole = api.bodies.read(&parts.headers, body).await?;
     let asked = Asked {
         method: parts.method.clone(),
         route: parts.extensions.get::<MatchedPath>().cloned(),
+        named: named.ok(),
         headers: parts.headers.clone(),
     };
     let keyed = KeyedCommand {
@@ -90,6 +92,8 @@ pub(super) async fn answer_once(
 struct Asked {
     method: Method,
     route: Option<MatchedPath>,
+    /// The id in its path, if there is one.
+    named: Option<PathId>,
     headers: HeaderMap,
 }
 
@@ -143,10 +147,15 @@ impl Asked {
                 let task = task.map_err(|error| failed(&error.into()))?;
                 tasks::acknowledged(api, task.ok_or_else(|| unknown(Thing::Task))?, position)?
             }
+            // The same address was asked for, so it names the same fact.
+            Category::DroneSession => {
+                let named = self.named.as_ref().map(|id| id.parse(Thing::DeadLetter));
+                let letter = named.unwrap_or_else(|| Err(unknown(Thing::DeadLetter)));
+                redrive::applied(letter?, position)
+            }
             Category::EmailClaim
             | Category::ExternalIdClaim
             | Category::TagClaim
-            | Category::DroneSession
             | Category::Mission
             | Category::Command
             | Category::Operation

@@ -1,21 +1,21 @@
 //! `POST /v1/dead-letters/{id}/redrive`: a fact that was given up, once more.
-//!
-//! It needs no key: a fact is applied once, however often it is driven.
 
-use axum::Router;
 use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use axum::routing::post;
+use axum::{Extension, Router};
 use domain::task::TaskId;
+use eventstore::Position;
 use serde_json::json;
 
 use super::Api;
 use super::answer::{at, failed, json as json_answer};
 use super::body::JSON;
 use super::fields;
+use super::front::RequestIdentity;
 use super::path::{PathId, Thing, no_query, unknown};
 use super::prefer::Preferences;
 use super::problem::{Problem, ProblemKind};
@@ -28,6 +28,7 @@ pub(super) fn routes() -> Router<Api> {
 
 async fn redrive(
     State(api): State<Api>,
+    Extension(identity): Extension<RequestIdentity>,
     id: PathId,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -39,7 +40,9 @@ async fn redrive(
         let document = api.bodies.read_json(&parts.headers, body, &[JSON]).await?;
         fields::read(document, |_| Some(()))?;
     }
-    let done = api.ingest.redrive(id).await.map_err(|error| match error {
+    let keyed = identity.fresh().keyed;
+    let done = api.ingest.redrive(id, keyed).await;
+    let done = done.map_err(|error| match error {
         TransactError::Failed(failure) => failed(&failure),
         TransactError::Rejected(RedriveError::Unknown) => unknown(Thing::DeadLetter),
         TransactError::Rejected(RedriveError::StillWaits(why)) => Problem::new(
@@ -50,7 +53,12 @@ async fn redrive(
         )
         .with_member("reason", json!(why.word())),
     })?;
-    let body = json!({ "task_id": id.to_string(), "status": "applied" });
-    let response = at(done.position, json_answer(StatusCode::OK, &body));
+    let response = applied(id, done.position);
     Ok(Preferences::of(&parts.headers).apply_return(response))
+}
+
+/// That a fact which was given up is applied.
+pub(super) fn applied(id: TaskId, position: Position) -> Response {
+    let body = json!({ "task_id": id.to_string(), "status": "applied" });
+    at(position, json_answer(StatusCode::OK, &body))
 }

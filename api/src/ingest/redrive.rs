@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 
 use super::apply::{Applying, OnPanic};
 use super::receive::Ingest;
-use crate::application::{Done, Draft, LoadError, TransactError};
+use crate::application::{Done, Draft, KeyedCommand, LoadError, TransactError};
 
 /// Why a dead letter stays one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,20 +34,30 @@ enum Letter {
 impl Ingest {
     /// Applies a fact that was given up, as one that came late: it corrects what
     /// it can correct, and moves nothing back. One that was applied meanwhile is
-    /// left as it is, so it is safe to ask again, and to ask at the same moment.
+    /// left as it is, so it is safe to ask again, and to ask at the same moment. Under a key it
+    /// is noted with what it did.
     ///
     /// # Errors
     /// [`RedriveError`], after which nothing has changed, or a failure of the machine.
-    pub async fn redrive(&self, id: TaskId) -> Result<Done<()>, TransactError<RedriveError>> {
+    pub async fn redrive(
+        &self,
+        id: TaskId,
+        keyed: Option<KeyedCommand>,
+    ) -> Result<Done<()>, TransactError<RedriveError>> {
         let name = id.subject();
         if name.category != Category::DroneSession {
             return Err(TransactError::Rejected(RedriveError::Unknown));
         }
         let now = self.application().now()?;
-        let request = self.request("redrive", name, None, self.round());
+        let mut request = self.request("redrive", name, None, self.round());
+        if let Some(keyed) = keyed {
+            request.commit_id = keyed.id.commit_id();
+            request.keyed = Some(keyed);
+        }
         let driven = self.application().transact(&request, |draft| {
             // Before the letter is looked for: so what becomes of it meanwhile is a conflict.
             let session = draft.load::<Session>(name)?;
+            draft.shows(&session);
             let fact = match letter(draft, name, id.version())? {
                 None => return Err(TransactError::Rejected(RedriveError::Unknown)),
                 Some(Letter::Applied) => return Ok(()),

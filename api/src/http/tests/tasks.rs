@@ -235,6 +235,40 @@ async fn a_fact_that_was_given_up_is_driven_once_more_when_what_it_waited_for_is
 }
 
 #[tokio::test]
+async fn a_fact_that_is_driven_under_a_key_is_answered_as_the_first_time_and_no_other_under_it() {
+    let scene = Scene::new();
+    let ada = scene.user("ada@example.org").await;
+    let delivery = scene.delivery(&ada).await;
+    let departed = event("departed", 1, &json!({"leg": "pickup"}));
+    let arrived = event("arrived", 2, &json!({"at": "pickup"}));
+    for (fact, seq) in [(departed, 1), (arrived, 2)] {
+        assert_eq!(send(&scene, &ONE, fact).await.at("/accepted"), 1);
+        give_up(&scene, seq).await;
+    }
+    let letters = fresh(&scene, "/v1/dead-letters").await;
+    let [one, other] =
+        ["/items/0", "/items/1"].map(|item| letters.text(&format!("{item}/links/redrive")));
+    let assigned = event("mission_assigned", 3, &json!({"delivery_id": delivery}));
+    assert_eq!(send(&scene, &ONE, assigned).await.at("/accepted"), 1);
+
+    let key = [("idempotency-key", "k")];
+    let driven = scene.call("POST", &one, &key, None).await;
+    assert_eq!(driven.text("/status"), "applied");
+    assert!(!driven.headers.contains_key("idempotency-replayed"));
+    let head = scene.head();
+    let again = scene.call("POST", &one, &key, None).await;
+    assert_eq!(again.header("idempotency-replayed"), "?1");
+    assert_eq!(
+        again.header("stream-position"),
+        driven.header("stream-position")
+    );
+    assert_eq!((again.status, again.body), (driven.status, driven.body));
+    let reused = scene.call("POST", &other, &key, None).await;
+    assert_eq!(reused.problem(422).0, "idempotency-key-reused");
+    assert_eq!(scene.head(), head);
+}
+
+#[tokio::test]
 async fn the_feed_and_the_history_show_what_made_a_task_and_not_what_becomes_of_it() {
     let (scene, delivery, path) = scene_with_task().await;
     let before = scene.get("/v1/events").await;

@@ -45,7 +45,7 @@ impl Service {
     }
 
     async fn redrive(&self, letter: TaskId) -> Result<(), RedriveError> {
-        match self.ingest.redrive(letter).await {
+        match self.ingest.redrive(letter, None).await {
             Ok(_) => Ok(()),
             Err(TransactError::Rejected(error)) => Err(error),
             Err(TransactError::Failed(failure)) => panic!("{failure}"),
