@@ -21,6 +21,7 @@ mod event;
 mod state;
 mod react;
 pub(crate) mod payload;
+mod snapshot;
 
 #[cfg(test)]
 mod tests;

@@ -138,6 +138,14 @@ impl Folded for Option<Operation> {
     fn evolve(self, occurrence: &Occurrence<Self::Event>) -> Self {
         Scheduling::evolve(self, occurrence)
     }
+
+    fn kept(&self) -> Option<Vec<u8>> {
+        self.as_ref().map(Operation::to_snapshot)
+    }
+
+    fn restored(bytes: &[u8]) -> Option<Self> {
+        Operation::from_snapshot(bytes).map(Some)
+    }
 }
 
 /// A stream's state and the version it was folded to.

@@ -83,17 +83,17 @@ pub(super) struct Payment {
     /// Deferrals since something last worked.
     pub(super) deferrals: u32,
     /// How often a request was called wrong since something last worked.
-    refusals: u32,
+    pub(super) refusals: u32,
     /// Why it will not be paid, if that was said.
     pub(super) denied: Option<RejectReason>,
     /// An authorization may have been given that nobody heard of.
     pub(super) is_unknown: bool,
     /// Those that were given, and whether they were taken back.
-    authorizations: Vec<(Authorization, bool)>,
+    pub(super) authorizations: Vec<(Authorization, bool)>,
     /// The last one that stands may have been taken back, which nobody heard of.
-    may_be_voided: bool,
+    pub(super) may_be_voided: bool,
     /// A person was told that the delivery flies unpaid.
-    is_left_unpaid: bool,
+    pub(super) is_left_unpaid: bool,
 }
 
 /// The mission that Drone Management was asked for last.

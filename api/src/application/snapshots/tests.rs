@@ -7,7 +7,8 @@ use std::sync::Mutex;
 
 use domain::codec::StoredEvent;
 use domain::drone::Sender;
-use domain::id::{DroneId, FactId, FleetId, SessionId, UserId};
+use domain::id::{DeliveryId, DroneId, FactId, FleetId, OperationId, SessionId, UserId};
+use domain::scheduling::{Deferral, Effect, Operation, OperationEvent, OperationKind};
 use domain::session::{HELD_FACTS_MAX, ReceivedFact, Session};
 use domain::text::Comment;
 use domain::time::Timestamp;
@@ -203,6 +204,57 @@ fn given_a_short_stream_when_it_is_loaded_then_nothing_is_kept_of_it() {
     load::<Session>(&application, session(1));
     application.loader().settle();
     assert_eq!(files(folder.path()).len(), 1);
+}
+
+#[test]
+fn given_a_long_outage_when_its_operation_is_loaded_after_a_restart_then_only_what_is_new_is_read()
+{
+    let (folder, log) = (TempDir::new().unwrap(), memory(1));
+    let counting = Counting::new(Arc::clone(&log));
+    let store: Arc<dyn EventStore> = Arc::clone(&counting) as _;
+    let name = StreamName::operation(OperationId::from_uuid(Uuid::from_u128(7)));
+    let delivery = DeliveryId::from_uuid(Uuid::from_u128(8));
+    let begun = OperationEvent::OperationStarted {
+        kind: OperationKind::Schedule,
+        delivery,
+        user: UserId::from_uuid(Uuid::from_u128(1)),
+        sequence: 1,
+    };
+    append(log.as_ref(), name, 0, &[begun]);
+    for attempt in 1..=150 {
+        append(log.as_ref(), name, 0, &attempt_in_vain(attempt));
+    }
+    let application = started(&store, folder.path(), state_code());
+    load::<Option<Operation>>(&application, name);
+    application.loader().settle();
+    assert_eq!(counting.take(), 151);
+    append(log.as_ref(), name, 0, &attempt_in_vain(151));
+    drop(application);
+
+    let application = started(&store, folder.path(), state_code());
+    let loaded = load::<Option<Operation>>(&application, name);
+    // The record that confirms the snapshot, and the one after it.
+    assert_eq!(counting.take(), 2);
+    let all = load::<Option<Operation>>(&application_on(log), name);
+    assert_eq!((all.state, all.version), (loaded.state, loaded.version));
+}
+
+/// The billing service is asked, and is away.
+fn attempt_in_vain(attempt: u32) -> [OperationEvent; 2] {
+    let effect = Effect::AuthorizePayment;
+    let claimed = OperationEvent::EffectClaimed {
+        effect,
+        attempt,
+        node: Uuid::nil(),
+        until: Timestamp::MIN,
+    };
+    let deferred = OperationEvent::EffectDeferred {
+        effect,
+        attempt,
+        why: Deferral::Unavailable,
+        retry_at: Timestamp::MIN,
+    };
+    [claimed, deferred]
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::delivery::{Confirmation, Ending, Reported, ReturnedTo, Status};
 use crate::dispatch::DispatchEvent;
 use crate::drone::Sender;
 use crate::mission::MissionEvent;
+use crate::snapshot::Snapshot as _;
 use crate::spec;
 use crate::time::Window;
 
@@ -340,6 +341,29 @@ proptest! {
         let stored = event.encode();
         let read = OperationEvent::decode(stored.event_type, stored.schema, &stored.payload);
         prop_assert_eq!(read, Ok(event));
+    }
+
+    /// Law: what is kept of an operation is all of it, whatever events it had.
+    #[test]
+    fn an_operation_is_kept_as_it_was_folded(
+        events in prop::collection::vec((event(), any_of::time()), 0..40),
+    ) {
+        let started = OperationEvent::OperationStarted {
+            kind: OperationKind::Schedule,
+            delivery: DeliveryId::from_uuid(uuid::Uuid::nil()),
+            user: crate::id::UserId::from_uuid(uuid::Uuid::nil()),
+            sequence: 1,
+        };
+        let started = (started, Timestamp::MIN);
+        let mut operation = None;
+        for (event, at) in std::iter::once(started).chain(events) {
+            operation = Scheduling::evolve(operation, &Occurrence::new(event, at));
+        }
+        let operation = operation.unwrap();
+        let bytes = operation.to_snapshot();
+        prop_assert_eq!(Operation::from_snapshot(&bytes), Some(operation));
+        let longer = [bytes.as_slice(), &[0]].concat();
+        prop_assert_eq!(Operation::from_snapshot(&longer), None);
     }
 }
 
