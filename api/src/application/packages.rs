@@ -254,14 +254,17 @@ pub(crate) fn reserve_again(
 /// # Errors
 /// A failure to read.
 pub(crate) fn other_holder(
-    draft: &Draft<'_>,
+    draft: &mut Draft<'_>,
     package: &OrderedPackage,
     delivery: DeliveryId,
 ) -> Result<Option<DeliveryId>, LoadError> {
     let name = StreamName::package(package_of(package, delivery));
-    let registered = draft.load::<Option<Package>>(name)?.state;
+    let registered = draft.load::<Option<Package>>(name)?;
     let holder = draft.load::<Option<DeliveryId>>(StreamName::tag_claim(&package.tag))?;
-    let reserved_for = registered.and_then(|package| package.reserved_for());
+    // It must still be so when what follows from it is appended.
+    draft.guard(&registered);
+    draft.guard(&holder);
+    let reserved_for = registered.state.and_then(|package| package.reserved_for());
     let mut holders = [reserved_for, holder.state].into_iter().flatten();
     Ok(holders.find(|by| *by != delivery))
 }

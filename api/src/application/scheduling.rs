@@ -102,6 +102,9 @@ pub(crate) enum Advanced {
 }
 
 /// One operation and what it touches, within one commit.
+///
+/// What is next follows from several streams, so a commit is made only if none of those that were
+/// looked at has changed: else a process could end on a delivery whose life goes on just then.
 pub(crate) struct Advancing<'a, 'd> {
     draft: &'a mut Draft<'d>,
     rules: &'a SchedulingRules,
@@ -165,6 +168,7 @@ impl<'a, 'd> Advancing<'a, 'd> {
         (id, delivery): (DeliveryId, Loaded<Option<Delivery>>),
         look: Look,
     ) -> Self {
+        draft.guard(&delivery);
         Self {
             draft,
             rules,
@@ -292,9 +296,11 @@ impl<'a, 'd> Advancing<'a, 'd> {
         let live = match flown {
             Some(live) => {
                 self.dispatch_of(live)?;
-                self.draft
-                    .load::<Option<Mission>>(StreamName::mission(live))?
-                    .state
+                let mission = self
+                    .draft
+                    .load::<Option<Mission>>(StreamName::mission(live))?;
+                self.draft.guard(&mission);
+                mission.state
             }
             None => None,
         };
@@ -463,6 +469,7 @@ impl<'a, 'd> Advancing<'a, 'd> {
     fn dispatch_of(&mut self, mission: MissionId) -> Result<&Loaded<Option<Dispatch>>, Failure> {
         if !self.dispatches.contains_key(&mission) {
             let loaded = self.draft.load(StreamName::dispatch(mission))?;
+            self.draft.guard(&loaded);
             self.dispatches.insert(mission, loaded);
         }
         Ok(self.dispatches.get(&mission).expect("loaded just above"))
@@ -514,6 +521,8 @@ pub(crate) fn record_consequences(
     if events.iter().any(is_reopening) {
         let booking = StreamName::operation(OperationId::of_booking(id));
         let mut booking = draft.load::<Option<Operation>>(booking)?;
+        // It may be ending at this moment, seeing the life that was over.
+        draft.guard(&booking);
         if booking.state.as_ref().is_some_and(Operation::has_ended) {
             let resumed = Occurrence::new(OperationEvent::ProcessResumed, now);
             draft.record(&mut booking, Some(owner.uuid()), None, &[resumed]);

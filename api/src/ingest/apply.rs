@@ -26,7 +26,7 @@ pub(super) const RETRIES_MAX: usize = 16;
 /// exists, or a version that understands its kind. Or it waits for nothing, and is given up.
 #[derive(Clone, Copy)]
 enum Waits {
-    Mission(MissionId),
+    Mission,
     Delivery(DeliveryId),
     Understanding,
     InVain(ParkReason),
@@ -128,7 +128,7 @@ impl<'a, 'd> Applying<'a, 'd> {
                     self.parked_now.remove(&seq);
                     self.note(SessionEvent::DeadLettered { seq, why });
                 }
-                Some(Waits::Mission(_) | Waits::Delivery(_) | Waits::Understanding) => {
+                Some(Waits::Mission | Waits::Delivery(_) | Waits::Understanding) => {
                     self.retries_left += 1;
                 }
             }
@@ -181,18 +181,8 @@ impl<'a, 'd> Applying<'a, 'd> {
         let (why, delivery) = match waits {
             Waits::InVain(why) => return self.note(SessionEvent::DeadLettered { seq, why }),
             Waits::Understanding => (ParkReason::UnknownKind, None),
-            Waits::Mission(mission) => {
-                if let Some(mission) = self.missions.get(&mission) {
-                    self.draft.guard(mission);
-                }
-                (ParkReason::UnknownMission, None)
-            }
-            Waits::Delivery(delivery) => {
-                if let Some(delivery) = self.deliveries.get(&delivery) {
-                    self.draft.guard(delivery);
-                }
-                (ParkReason::UnknownDelivery, Some(delivery))
-            }
+            Waits::Mission => (ParkReason::UnknownMission, None),
+            Waits::Delivery(delivery) => (ParkReason::UnknownDelivery, Some(delivery)),
         };
         let (mission, since) = (fact.mission, fact.received_at);
         let parked = Parked {
@@ -233,7 +223,7 @@ impl<'a, 'd> Applying<'a, 'd> {
                 self.note(SessionEvent::FactUnparked { seq });
                 None
             }
-            Some(Waits::Mission(_)) => Some(ParkReason::UnknownMission),
+            Some(Waits::Mission) => Some(ParkReason::UnknownMission),
             Some(Waits::Delivery(_)) => Some(ParkReason::UnknownDelivery),
             Some(Waits::Understanding) => Some(ParkReason::UnknownKind),
             Some(Waits::InVain(why)) => Some(why),
@@ -278,14 +268,16 @@ impl<'a, 'd> Applying<'a, 'd> {
                 Waits::Understanding
             }));
         };
-        let mission = self.mission(fact.mission)?.state.clone();
-        match (mission, &fact.kind) {
+        let mission = self.mission(fact.mission)?.clone();
+        // What follows hangs on whose it is, and on which session spoke of it last.
+        self.draft.guard(&mission);
+        match (mission.state, &fact.kind) {
             (None, FactKind::MissionAssigned { delivery, .. }) => self.bind(&fact, *delivery),
             // A mission that never began: only whoever asked for it needs to know.
             (None, FactKind::MissionRejected { detail } | FactKind::MissionAborted { detail }) => {
                 self.refuse(&fact, detail.clone())
             }
-            (None, _) => Ok(Some(Waits::Mission(fact.mission))),
+            (None, _) => Ok(Some(Waits::Mission)),
             (Some(mission), FactKind::MissionAssigned { delivery, .. })
                 if *delivery != mission.delivery() =>
             {
@@ -300,7 +292,10 @@ impl<'a, 'd> Applying<'a, 'd> {
 
     /// Binds a mission to the delivery it is assigned for, then applies what waited for that.
     fn bind(&mut self, fact: &DroneFact, id: DeliveryId) -> Result<Option<Waits>, LoadError> {
-        let Some(delivery) = self.delivery(id)?.state.clone() else {
+        let loaded = self.delivery(id)?.clone();
+        // As the how-manieth it is bound hangs on the delivery, also where nothing comes of it there.
+        self.draft.guard(&loaded);
+        let Some(delivery) = loaded.state else {
             return Ok(Some(Waits::Delivery(id)));
         };
         let report = translate(fact, false, &self.sender, &delivery, self.thresholds);
@@ -354,7 +349,7 @@ impl<'a, 'd> Applying<'a, 'd> {
             .load::<Option<Dispatch>>(StreamName::dispatch(fact.mission))?;
         let Some(asked) = dispatch.state else {
             // Nobody asked for it: whose mission it is may be told yet.
-            return Ok(Some(Waits::Mission(fact.mission)));
+            return Ok(Some(Waits::Mission));
         };
         if asked.is_requested() && !asked.is_refused() {
             let refused = DispatchEvent::MissionRefused { detail };

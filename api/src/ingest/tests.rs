@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::codec::StoredEvent;
 use domain::delivery::{Delivery, Reached, Status};
 use domain::drone::Sender;
 use domain::id::{DeliveryId, MissionId};
@@ -21,6 +22,7 @@ use crate::application::tests::{application_on, booked, tag_of};
 use crate::http::json::Document;
 
 mod asked;
+mod at_once;
 mod given_up;
 mod lives;
 
