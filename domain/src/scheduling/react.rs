@@ -347,7 +347,8 @@ impl Case<'_> {
         };
         let is_refused = self.around.asked.is_some_and(Dispatch::is_refused);
         if !is_refused && !self.is_over(asked.answer_by) {
-            return self.wait(asked.answer_by);
+            let end = window.map_or(asked.answer_by, Window::not_after);
+            return self.wait(asked.answer_by.min(end));
         }
         let ask = asked.ask.saturating_add(1);
         if ask > self.around.settings.asks_max {

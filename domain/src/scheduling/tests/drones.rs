@@ -298,6 +298,18 @@ fn a_deadline_that_is_missed_is_noted_once_whatever_else_is_waited_for() {
 }
 
 #[test]
+fn the_end_of_the_window_is_waited_for_where_it_comes_before_the_end_of_a_silence() {
+    let mut order = crate::delivery::tests::order();
+    order.plan.pickup_window = Some(Window::new(at(0), at(20)).unwrap());
+    let mut world = World::ordering(order, SchedulingSettings::default());
+    assert_eq!(world.run(), Some(at(20)));
+    let (mission, _) = world.asked.last().copied().unwrap();
+    world.pass_to(at(20));
+    assert_eq!(world.status(), Status::Rejected);
+    assert_eq!(world.stood_down, [(mission, StandDownReason::NotWanted)]);
+}
+
+#[test]
 fn a_window_that_is_over_finds_no_drone_any_more() {
     let mut order = crate::delivery::tests::order();
     order.plan.pickup_window = Some(Window::new(at(10), at(70)).unwrap());
