@@ -103,7 +103,12 @@ async fn create(
     let mut preferences = Preferences::of(&parts.headers);
     let operation = OperationId::of_booking(done.value.id);
     let awaited = awaited(&api, operation, &mut preferences).await?;
-    let response = written(&api, done.value.id, status, done.position, &LOCATION)?;
+    let show = if preferences.wait.is_some() {
+        settled
+    } else {
+        written
+    };
+    let response = show(&api, done.value.id, status, done.position, &LOCATION)?;
     Ok(monitored(&awaited, Some(operation), response, preferences))
 }
 
@@ -242,8 +247,11 @@ async fn changed(
         None => Awaited::Thing,
     };
     let is_done = preferences.wait.is_some() && operation.is_some();
-    let status = if is_done { StatusCode::OK } else { status };
-    let response = written(api, id, status, done.position, &CONTENT_LOCATION)?;
+    let response = if is_done {
+        settled(api, id, StatusCode::OK, done.position, &CONTENT_LOCATION)?
+    } else {
+        written(api, id, status, done.position, &CONTENT_LOCATION)?
+    };
     Ok(monitored(&awaited, operation, response, preferences))
 }
 
@@ -349,9 +357,40 @@ fn live(api: &Api, row: &DeliveryRow) -> Option<Arc<Telemetry>> {
     (telemetry.mission == Some(mission.mission)).then_some(telemetry)
 }
 
-/// The delivery as it is after a change, with its address in `address`. The
-/// position is the change's, also where the answer cannot show it.
+/// The delivery as a change made it, whatever came after that, with its address in `address`:
+/// what the same request gets that is made again. The position is the change's, also where the
+/// answer cannot show it.
 fn written(
+    api: &Api,
+    id: DeliveryId,
+    status: StatusCode,
+    position: Position,
+    address: &HeaderName,
+) -> Result<Response, Problem> {
+    let (row, degraded_since) = as_known(api, id)?;
+    if row.position <= position {
+        let response = shown(&row, status, position, address);
+        return Ok(degraded(degraded_since, response));
+    }
+    let moment = Moment {
+        as_of: None,
+        known_at: Some(KnownAt::Position(position)),
+    };
+    match api.views.delivery_at(id, moment) {
+        Ok(Found::There(past)) => {
+            let response = shown(&past.shown, status, position, address);
+            Ok(degraded(past.degraded_since, response))
+        }
+        // It is done all the same, so what can be shown is.
+        Ok(_) | Err(_) => Ok(degraded(
+            degraded_since,
+            shown(&row, status, position, address),
+        )),
+    }
+}
+
+/// The delivery as it is now, for whoever waited for what comes of a change.
+fn settled(
     api: &Api,
     id: DeliveryId,
     status: StatusCode,
@@ -400,7 +439,7 @@ pub(super) async fn replayed(
         CONTENT_LOCATION
     };
     let response = if waits {
-        written(api, id, status, position, &address)?
+        settled(api, id, status, position, &address)?
     } else {
         let response = shown(&past.shown, status, position, &address);
         degraded(past.degraded_since, response)

@@ -8,8 +8,8 @@ use domain::stream::StreamName;
 use domain::time::DurationMs;
 use domain::translation::Thresholds;
 use eventstore::{
-    Category, Commit, CommitId, Event, EventStore as _, EventType, Expected, Label,
-    MemoryEventStore, Part, SchemaVersion, StreamId, StreamVersion,
+    Category, Commit, CommitId, Event, EventStore, EventType, Expected, Label, MemoryEventStore,
+    Part, SchemaVersion, StreamId, StreamVersion,
 };
 use http_body_util::BodyExt as _;
 use projections::Views;
@@ -28,6 +28,7 @@ mod holding;
 mod idempotency;
 mod lists;
 mod operators;
+mod overtaken;
 mod packages;
 mod serviceability;
 mod streams;
@@ -83,8 +84,19 @@ impl Scene {
     }
 
     fn with_views(log: Arc<MemoryEventStore>, views: Views, now_us: i64, config: &Config) -> Self {
+        Self::with_store(log.clone(), log, views, now_us, config)
+    }
+
+    /// One that writes to a store in front of the log.
+    fn with_store(
+        store: Arc<dyn EventStore>,
+        log: Arc<MemoryEventStore>,
+        views: Views,
+        now_us: i64,
+        config: &Config,
+    ) -> Self {
         let environment = Environment::fixed(now_us);
-        let application = Application::new(log.clone(), environment, Thresholds::default());
+        let application = Application::new(store, environment, Thresholds::default());
         let rules = config.scheduling.rules(config.time_scale).unwrap();
         let application = application.with_scheduling(rules);
         let services = Services {
