@@ -3,7 +3,7 @@
 //! ```text
 //! booking:  user → package → serviceability → payment (where one is asked for) → Scheduled
 //! a drone:  mission requested → assigned; refused or 60 s of silence: asked again, three times
-//! undone:   mission stood down → payment voided → package freed, then Rejected
+//! undone:   Rejected, then mission stood down → package freed → payment voided
 //! reopened: package kept again
 //! ```
 //! Each request that goes on after its answer is an *operation* with a stream of

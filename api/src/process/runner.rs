@@ -408,8 +408,8 @@ fn tell_of_unbilled(mind: &mut Mind) {
     mind.unbilled = None;
     tracing::warn!(
         operations = waiting,
-        "a payment has to be taken back, and no billing service is configured: these operations wait until the \
-         service is started with --billing-url again"
+        "a payment was asked for or has to be taken back, and no billing service is configured: these operations \
+         wait until the service is started with --billing-url again"
     );
 }
 

@@ -28,7 +28,7 @@ pub enum OperationEvent {
         /// Which.
         step: Step,
     },
-    /// A step of the booking came out badly: what was done is undone, then the booking refused.
+    /// A step of the booking came out badly: it is refused, and what was done is undone.
     StepFailed {
         /// Which.
         step: Step,
@@ -213,9 +213,10 @@ crate::delivery::words! {
     Deferral {
         /// No connection came about: nothing was done.
         Unreachable "unreachable",
-        /// The service said that it cannot now: nothing was done.
+        /// It was said that the service cannot now. Something in front of it may have said so
+        /// that gave up on the answer: it may have been done.
         Unavailable "unavailable",
-        /// The service was asked too often: nothing was done.
+        /// The service was asked too often, or something in front of it: it may have been done.
         Throttled "throttled",
         /// The answer was lost, came too late or is still to come: it may have been done.
         Unanswered "unanswered",

@@ -130,15 +130,16 @@ impl Case<'_> {
     fn book(self) -> Next {
         let operation = self.operation;
         if let Some((_, reason)) = operation.failed {
-            let reject = || self.decide_to_reject(reason);
-            return self.undo().unwrap_or_else(reject);
+            return self.decide_to_reject(reason);
         }
         let checks = [Step::User, Step::Package, Step::Serviceability];
         let unchecked = checks.into_iter().find(|step| !operation.has_passed(*step));
         if let Some(step) = unchecked {
             return Next::Check(step);
         }
-        if self.around.settings.has_billing && !operation.has_passed(Step::Payment) {
+        // Whoever was asked to pay is not forgotten where nobody can be asked any more.
+        let is_paid = self.around.settings.has_billing || operation.payment.was_tried();
+        if is_paid && !operation.has_passed(Step::Payment) {
             return self.pay();
         }
         let now = self.around.now;
@@ -195,19 +196,20 @@ impl Case<'_> {
         Next::Claim { effect, attempt }
     }
 
-    /// What is left to be undone, the last thing first; nothing if all is.
+    /// What is left to be undone; nothing if all is. The last thing comes first, but for the
+    /// payment: nobody waits for the billing service to have their package back.
     fn undo(self) -> Option<Next> {
         if let Some(next) = self.unneeded_mission() {
             return Some(next);
+        }
+        if self.operation.holds_package {
+            return Some(Next::FreePackage);
         }
         let payment = &self.operation.payment;
         if payment.is_unknown || payment.is_authorizing() {
             return Some(self.find_out());
         }
-        if payment.is_authorized() {
-            return Some(self.void());
-        }
-        self.operation.holds_package.then_some(Next::FreePackage)
+        payment.is_authorized().then(|| self.void())
     }
 
     /// Only the same request again tells whether there is something to take back. As long as
@@ -280,7 +282,7 @@ impl Case<'_> {
                 has_surplus.then(|| self.void())
             };
             let package = || self.operation.holds_package.then_some(Next::FreePackage);
-            self.unneeded_mission().or_else(surplus).or_else(package)
+            self.unneeded_mission().or_else(package).or_else(surplus)
         };
         left.unwrap_or_else(|| self.concluded(self.ending()))
     }

@@ -418,8 +418,13 @@ impl Payment {
 
     fn deferred(&mut self, effect: Effect, why: Deferral, retry_at: Timestamp) {
         match why {
-            Deferral::Unreachable | Deferral::Unavailable | Deferral::Throttled => {}
-            Deferral::Unanswered | Deferral::Unintelligible => self.may_be_done(effect),
+            Deferral::Unreachable => {}
+            // Who says that it is away, or asked too often, may be something in front of the
+            // service, which had done it by then.
+            Deferral::Unavailable
+            | Deferral::Throttled
+            | Deferral::Unanswered
+            | Deferral::Unintelligible => self.may_be_done(effect),
             Deferral::Refused => {
                 self.refusals = self.refusals.saturating_add(1);
                 // It says nothing about an earlier attempt.
@@ -470,6 +475,11 @@ impl Payment {
         for (it, is_voided) in &mut self.authorizations {
             *is_voided |= it == authorization;
         }
+    }
+
+    /// An authorization was asked for.
+    pub(super) const fn was_tried(&self) -> bool {
+        self.attempts > 0
     }
 
     /// An authorization is being asked for, as far as is known.

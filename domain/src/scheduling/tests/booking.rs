@@ -128,7 +128,7 @@ fn a_booking_that_is_cancelled_while_the_payment_is_unknown_asks_again_and_takes
 fn a_booking_that_is_cancelled_before_anybody_acted_takes_nothing_back() {
     let mut world = World::new(with_billing());
     world.run();
-    world.bill(Bill::Unavailable);
+    world.bill(Bill::Unreachable);
     assert!(world.cancel());
     world.run();
     assert!(world.has_ended() && world.claimed.is_none());
@@ -161,7 +161,7 @@ fn an_answer_that_comes_after_all_was_undone_is_undone_again() {
 fn a_billing_service_that_never_comes_back_ends_the_booking_after_a_day_or_with_its_window() {
     let mut world = World::new(with_billing());
     world.run();
-    world.bill(Bill::Unavailable);
+    world.bill(Bill::Unreachable);
     world.pass_to(at(86_400));
     assert_eq!(world.status(), Status::Rejected);
     assert_eq!(

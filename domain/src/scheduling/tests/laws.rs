@@ -61,10 +61,11 @@ const DEEDS: [Deed; 9] = [
     Deed::TurnsRound,
 ];
 
-const BILLS: [Bill; 7] = [
+const BILLS: [Bill; 8] = [
     Bill::Unreachable,
     Bill::Unavailable,
     Bill::ActsUnheard,
+    Bill::ActsUnavailable,
     Bill::Hangs,
     Bill::Answers,
     Bill::Declines,

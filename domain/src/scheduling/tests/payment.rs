@@ -32,7 +32,7 @@ fn cancelled() -> (World, MissionId) {
 
 #[test]
 fn a_request_that_is_called_wrong_before_anything_can_have_been_done_refuses_the_booking_at_once() {
-    for before in [None, Some(Bill::Unreachable), Some(Bill::Unavailable)] {
+    for before in [None, Some(Bill::Unreachable)] {
         let mut world = World::new(with_billing());
         world.run();
         if let Some(before) = before {
@@ -69,6 +69,65 @@ fn what_may_have_been_authorized_by_somebody_who_is_gone_is_unknown_as_well() {
 }
 
 #[test]
+fn what_may_have_been_authorized_behind_a_503_is_found_out_and_taken_back_when_it_is_cancelled() {
+    let mut world = World::new(with_billing());
+    world.run();
+    world.bill_times(Bill::ActsUnavailable, 1);
+    assert!(world.cancel());
+    world.run();
+    world.bill_times(Bill::Unavailable, 100);
+    // Neither is said to be undone before it is, nor does the package wait for that.
+    assert_eq!((world.status(), world.outcome()), (Status::Cancelled, None));
+    assert!(!world.is_package_held);
+    world.bill(Bill::Answers);
+    world.bill(Bill::Answers);
+    assert_eq!(world.outcome(), Some(Outcome::Cancelled));
+    assert!(world.billing.is_voided && world.has_ended());
+}
+
+#[test]
+fn given_a_payment_to_be_undone_and_nobody_to_do_it_then_the_package_and_the_place_are_free_at_once()
+ {
+    // What was booked and is cancelled, and what the billing service did not answer in time.
+    let (cancelled, _) = cancelled();
+    let mut overdue = unheard();
+    overdue.pass_to(at(86_400));
+    overdue.bill_times(Bill::Hangs, 1);
+    for mut world in [cancelled, overdue] {
+        assert!(world.status().is_terminal() && !world.is_package_held);
+        assert!(!world.has_ended());
+        world.bill_times(Bill::Unreachable, 3);
+        assert!(!world.has_ended());
+    }
+}
+
+#[test]
+fn a_payment_that_was_asked_for_is_waited_for_where_nobody_can_be_asked_any_more() {
+    let mut world = unheard();
+    world.settings.has_billing = false;
+    world.claimed = None;
+    // Whoever looks is told to claim it, and nobody may.
+    world.now = at(60);
+    for _ in 0..2 {
+        let next = world.next();
+        let asks = matches!(
+            next,
+            Next::Claim {
+                effect: Effect::AuthorizePayment,
+                ..
+            }
+        );
+        assert!(asks, "{next:?}");
+    }
+    assert_eq!(world.status(), Status::Pending);
+    world.settings.has_billing = true;
+    world.run();
+    world.bill(Bill::Answers);
+    assert_eq!(world.status(), Status::Scheduled);
+    assert_eq!(world.billing.requests, 2);
+}
+
+#[test]
 fn a_refusal_that_comes_after_another_attempt_was_claimed_says_nothing_about_that() {
     let mut world = unheard();
     let (claimed, next) = (world.claimed, world.next());
@@ -91,7 +150,7 @@ fn given_refusals_up_to_the_deadline_then_what_may_have_been_authorized_is_left_
     assert_eq!(world.outcome(), None, "it is not said to be undone");
     // Time alone is no reason: a service that is away comes back.
     world.bill_times(Bill::Unavailable, 100);
-    assert_eq!((world.left(), world.status()), (vec![], Status::Pending));
+    assert_eq!((world.left(), world.outcome()), (vec![], None));
 
     world.bill(Bill::Refuses);
     assert_eq!(world.left(), [Left::UnknownPayment]);
@@ -169,10 +228,10 @@ fn a_delivery_that_flies_after_its_payment_was_taken_back_is_left_to_a_person_on
 #[test]
 fn a_delivery_that_flies_before_its_payment_was_taken_back_keeps_it_unless_nobody_knows() {
     for (before, left) in [
-        (Bill::Unavailable, vec![]),
         (Bill::Unreachable, vec![]),
         (Bill::Refuses, vec![]),
         (Bill::ActsUnheard, vec![Left::UnpaidFlight]),
+        (Bill::ActsUnavailable, vec![Left::UnpaidFlight]),
         (Bill::Hangs, vec![Left::UnpaidFlight]),
     ] {
         let (mut world, mission) = cancelled();

@@ -35,6 +35,8 @@ pub(super) enum Bill {
     Unavailable,
     /// It does what is asked, and the answer is lost.
     ActsUnheard,
+    /// It does what is asked, and what is in front of it says that it cannot now.
+    ActsUnavailable,
     /// It does nothing, and does not answer.
     Hangs,
     /// It does what is asked.
@@ -400,13 +402,14 @@ impl World {
         let Some((effect, attempt)) = self.claimed.take() else {
             return self.run();
         };
-        let acts = matches!(bill, Bill::ActsUnheard | Bill::Answers | Bill::Declines);
+        let is_unheard = matches!(bill, Bill::ActsUnheard | Bill::ActsUnavailable);
+        let acts = is_unheard || matches!(bill, Bill::Answers | Bill::Declines);
         if acts {
             self.billing.requests += 1;
         }
         let authorization: Authorization = "auth-1".parse().unwrap();
         let event = match (effect, bill) {
-            (Effect::AuthorizePayment, Bill::ActsUnheard | Bill::Answers | Bill::Declines) => {
+            (Effect::AuthorizePayment, _) if acts => {
                 // Who was asked before under this key says the same again.
                 let is_first = !self.billing.is_authorized && !self.billing.is_declined;
                 if is_first && bill == Bill::Declines {
@@ -421,15 +424,15 @@ impl World {
                     OperationEvent::PaymentAuthorized { authorization }
                 }
             }
-            (Effect::VoidPayment, Bill::ActsUnheard | Bill::Answers | Bill::Declines) => {
+            (Effect::VoidPayment, _) if acts => {
                 self.billing.is_voided = true;
                 OperationEvent::PaymentVoided { authorization }
             }
-            (_, Bill::Unreachable | Bill::Unavailable | Bill::Hangs | Bill::Refuses) => {
+            (Effect::AuthorizePayment | Effect::VoidPayment, _) => {
                 return self.defer(effect, attempt, bill);
             }
         };
-        if bill == Bill::ActsUnheard {
+        if is_unheard {
             return self.defer(effect, attempt, bill);
         }
         self.write(event);
@@ -439,7 +442,7 @@ impl World {
     fn defer(&mut self, effect: Effect, attempt: u32, bill: Bill) -> Option<Timestamp> {
         let why = match bill {
             Bill::Unreachable => Deferral::Unreachable,
-            Bill::Unavailable => Deferral::Unavailable,
+            Bill::Unavailable | Bill::ActsUnavailable => Deferral::Unavailable,
             Bill::Refuses => Deferral::Refused,
             Bill::ActsUnheard | Bill::Hangs | Bill::Answers | Bill::Declines => {
                 Deferral::Unanswered
