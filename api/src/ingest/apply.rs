@@ -298,6 +298,14 @@ impl<'a, 'd> Applying<'a, 'd> {
         let Some(delivery) = loaded.state else {
             return Ok(Some(Waits::Delivery(id)));
         };
+        let dispatch = StreamName::dispatch(fact.mission);
+        let dispatch = self.draft.load::<Option<Dispatch>>(dispatch)?;
+        self.draft.guard(&dispatch);
+        // Whoever ended the mission of the one would end the other's flight.
+        let asked = dispatch.state.map(|asked| asked.delivery());
+        if asked.is_some_and(|asked| asked != id) {
+            return self.report_misplaced(fact, id, Anomaly::MissionAlreadyBound);
+        }
         let report = translate(fact, false, &self.sender, &delivery, self.thresholds);
         self.decide(id, report)?;
         let taken = self

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use domain::codec::StoredEvent;
-use domain::delivery::{Delivery, Reached, Status};
+use domain::delivery::{Delivery, DeliveryEvent, Reached, Status};
 use domain::drone::Sender;
-use domain::id::{DeliveryId, MissionId};
+use domain::id::{DeliveryId, MissionId, OperationId};
 use domain::mission::Mission;
+use domain::scheduling::Operation;
 use domain::session::{ReceivedFact, Session, SessionEvent, Verdict};
 use domain::stream::{Category, StreamName};
 use domain::time::{DurationMs, Timestamp};
@@ -196,6 +197,29 @@ async fn given_a_booking_when_a_drone_flies_it_then_it_is_complete() {
             .iter()
             .all(|reached| !reached.inferred)
     );
+}
+
+#[tokio::test]
+async fn given_a_mission_that_was_asked_for_when_another_delivery_is_assigned_to_it_then_it_stays_the_first_ones()
+ {
+    let service = Service::with_a_booking().await;
+    let other = booked(service.ingest.application(), 2).await;
+    let booking = StreamName::operation(OperationId::of_booking(service.delivery));
+    let booking = service.load::<Option<Operation>>(booking).unwrap();
+    let asked = booking.asked_mission().unwrap().to_string();
+    let assigned = |seq, delivery: DeliveryId| {
+        let own = json!({"mission_id": asked, "delivery_id": delivery.to_string()});
+        event("0001", seq, "mission_assigned", &own)
+    };
+    service.receive(&[assigned(1, other)]).await;
+    let misled = StreamName::delivery(other);
+    let told = service.ingest.application().loader().events(misled);
+    let is_told = |event: &DeliveryEvent| matches!(event, DeliveryEvent::AnomalyRecorded { .. });
+    assert_eq!(told.unwrap().iter().filter(|it| is_told(it)).count(), 1);
+    let misled = service.load::<Option<Delivery>>(misled).unwrap();
+    assert_eq!(misled.status(), Status::Scheduled);
+    service.receive(&[assigned(2, service.delivery)]).await;
+    assert_eq!(service.delivery().status(), Status::Assigned);
 }
 
 #[tokio::test]

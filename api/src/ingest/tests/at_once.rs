@@ -2,9 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use domain::delivery::{DeliveryEvent, ReopenedAs};
-use domain::id::OperationId;
-use domain::scheduling::{Operation, OperationEvent};
+use domain::delivery::ReopenedAs;
+use domain::scheduling::OperationEvent;
 use domain::text::Comment;
 use eventstore::{Appending, Commit, StoreLayer};
 use tokio::sync::Notify;
