@@ -116,7 +116,7 @@ pub async fn comes_to_rest(client: &Client) -> anyhow::Result<Option<String>> {
         let value = client.gauge(name).await?;
         value.with_context(|| format!("the service has no metric {name}"))
     };
-    let begun = tokio::time::Instant::now();
+    let mut waited = Duration::ZERO;
     loop {
         let (open, failing) = (
             gauge(PROCESSES_OPEN).await?,
@@ -125,12 +125,13 @@ pub async fn comes_to_rest(client: &Client) -> anyhow::Result<Option<String>> {
         if open == 0.0 && failing == 0.0 {
             return Ok(None);
         }
-        if begun.elapsed() >= REST_WAIT {
+        if waited >= REST_WAIT {
             return Ok(Some(format!(
                 "all deliveries are over, and {open} of their operations are not, {failing} of which fail"
             )));
         }
         tokio::time::sleep(REST_EVERY).await;
+        waited += REST_EVERY;
     }
 }
 

@@ -76,3 +76,54 @@ async fn given_a_booking_that_stands_when_no_drone_comes_then_its_payment_is_tak
     assert_eq!(charges[0].voided_under.len(), 1, "{charges:?}");
     server.stop().await;
 }
+
+/// What the log says of operations that wait for a billing service that is not there.
+fn unbilled(server: &Server) -> Vec<String> {
+    let log = server.log();
+    let lines = log.lines().filter(|line| line.contains("--billing-url"));
+    lines.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn given_a_payment_to_take_back_when_the_service_is_started_without_billing_then_it_says_how_many_wait_and_the_next_start_goes_on()
+ {
+    let (mut chance, data) = (chance(), scratch_in_memory());
+    let billing = Billing::start([], Bills::Well).await;
+    let (server, client) = serve(&billing, data.path()).await;
+    let mut booked = Vec::new();
+    for _ in 0..3 {
+        booked.push(book(&client, &mut chance, "wait=20").await.expect(201));
+    }
+    billing.now(Bills::NotNow);
+    for cancelled in &booked[..2] {
+        let delivery = cancelled.required_header("location");
+        let _ = client.delete(delivery).send().await.expect(202);
+    }
+    poll_until(SOON, "attempts at both", || async {
+        (voids(&billing).len() > 3).then_some(())
+    })
+    .await;
+    assert_eq!(unbilled(&server), [""; 0]);
+    server.stop().await;
+
+    let without = airpost().with_setting("AIRPOST_TIME_SCALE", TIME_SCALE);
+    let server = without.serve(data.path()).await;
+    let said = poll_until(SOON, "it to be said", || async {
+        Some(unbilled(&server)).filter(|lines| !lines.is_empty())
+    });
+    let said = said.await;
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("operations=2 "), "{said:?}");
+    assert!(said[0].contains("WARN"), "{said:?}");
+    server.stop().await;
+    assert!(!billing.charges().iter().any(Charge::is_voided));
+
+    billing.now(Bills::Well);
+    let (server, client) = serve(&billing, data.path()).await;
+    shows(&client, VOIDED, "2").await;
+    let charges = billing.charges();
+    let voided = charges.iter().filter(|charge| charge.is_voided());
+    assert_eq!((charges.len(), voided.count()), (3, 2), "{charges:?}");
+    assert_eq!(unbilled(&server), [""; 0]);
+    server.stop().await;
+}
