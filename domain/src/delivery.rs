@@ -27,6 +27,7 @@ mod phase;
 mod state;
 mod eta;
 mod command;
+mod possible;
 mod decide;
 mod ending;
 mod handing_over;
@@ -107,6 +108,9 @@ impl Decider for Delivery {
             }
             DeliveryCommand::NoteStranded { now } => Ok(ending::strand(*now, existing?)),
             DeliveryCommand::Vouch { reason, now } => handing_over::vouch(reason, *now, existing?),
+            DeliveryCommand::HandBack { reason, now } => {
+                handing_over::hand_back(reason, *now, existing?)
+            }
             DeliveryCommand::RequestReturn { now } => ending::request_return(*now, existing?),
             DeliveryCommand::Reopen { to, reason, now } => {
                 ending::reopen(*to, reason, *now, existing?)

@@ -44,6 +44,18 @@ pub enum DispatchEvent {
     },
 }
 
+impl DispatchEvent {
+    /// The delivery that something is asked for; an answer does not tell it.
+    #[must_use]
+    pub const fn delivery(&self) -> Option<DeliveryId> {
+        match self {
+            Self::MissionRequested(request) => Some(request.delivery),
+            Self::StandDownRequested { delivery, .. } => Some(*delivery),
+            Self::MissionRefused { .. } => None,
+        }
+    }
+}
+
 /// What Drone Management is asked to fly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissionRequest {
@@ -274,6 +286,7 @@ pub fn stand_downs(
         | DeliveryEvent::ConfirmationOverdue
         | DeliveryEvent::Stranded { .. }
         | DeliveryEvent::GivenUp { .. }
+        | DeliveryEvent::HandedBack { .. }
         | DeliveryEvent::Vouched { .. }
         | DeliveryEvent::MilestoneTimeCorrected { .. } => None,
     });

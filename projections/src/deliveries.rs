@@ -190,6 +190,7 @@ fn turn_of(event: &DeliveryEvent) -> Option<Turn> {
         | DeliveryEvent::ConfirmationOverdue
         | DeliveryEvent::Stranded { .. }
         | DeliveryEvent::GivenUp { .. }
+        | DeliveryEvent::HandedBack { .. }
         | DeliveryEvent::Vouched { .. } => None,
     }
 }

@@ -372,6 +372,7 @@ impl StoredRow {
             | DeliveryEvent::ConfirmationOverdue
             | DeliveryEvent::Stranded { .. }
             | DeliveryEvent::GivenUp { .. }
+            | DeliveryEvent::HandedBack { .. }
             | DeliveryEvent::Vouched { .. } => {}
         }
     }
@@ -446,6 +447,7 @@ fn milestone_of(event: &DeliveryEvent) -> Option<Milestone> {
         | DeliveryEvent::ConfirmationOverdue
         | DeliveryEvent::Stranded { .. }
         | DeliveryEvent::GivenUp { .. }
+        | DeliveryEvent::HandedBack { .. }
         | DeliveryEvent::Vouched { .. } => None,
     }
 }

@@ -381,6 +381,7 @@ fn step(event: &DeliveryEvent) -> Option<Step<'_>> {
         | DeliveryEvent::ConfirmationOverdue
         | DeliveryEvent::Stranded { .. }
         | DeliveryEvent::GivenUp { .. }
+        | DeliveryEvent::HandedBack { .. }
         | DeliveryEvent::Vouched { .. } => return None,
     })
 }

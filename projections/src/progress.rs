@@ -97,6 +97,7 @@ impl Progress {
             | DeliveryEvent::Confirmed { .. }
             | DeliveryEvent::Corrected { .. }
             | DeliveryEvent::GivenUp { .. }
+            | DeliveryEvent::HandedBack { .. }
             | DeliveryEvent::Vouched { .. } => {}
             DeliveryEvent::MilestoneTimeCorrected { milestone, .. } => self.correct(*milestone),
             DeliveryEvent::Scheduled => self.status = Status::Scheduled,

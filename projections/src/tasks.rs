@@ -7,13 +7,14 @@
 //! index 3 stream                          the last record that opened or closed one of the stream's
 //! index 4 (stream, version)               that somebody has seen to a task, by its own stream
 //! index 5 operation                       how often it was put off in a row, and the row key of the task
+//! index 6 (delivery, position, place)     a task about what was reported of the delivery and cannot be
 //! ```
 //! What makes a task and what ends it is the domain's to say: see
 //! [`StandingTasks`](domain::task::StandingTasks). Each entry comes from one
 //! stream: that a task was acknowledged lies beside it and not in it, so it does
 //! not matter which of the two streams is folded first.
 
-use domain::delivery::{Anomaly, Failure};
+use domain::delivery::{ANOMALIES_MAX, Anomaly, Failure};
 use domain::id::{DeliveryId, FactId};
 use domain::scheduling::{Authorization, Effect, Left};
 use domain::session::ParkReason;
@@ -45,6 +46,7 @@ const OF_LETTER: u8 = 2;
 const CHANGED: u8 = 3;
 const ACKNOWLEDGED: u8 = 4;
 const PUT_OFF: u8 = 5;
+const ANOMALY: u8 = 6;
 
 /// Most tasks on one page.
 pub const TASKS_PER_PAGE_MAX: usize = 200;
@@ -266,7 +268,7 @@ impl Projection for Tasks {
     }
 
     fn version(&self) -> u32 {
-        6
+        7
     }
 
     fn categories(&self) -> &'static [Category] {
@@ -365,19 +367,22 @@ impl List<'_, '_> {
             match turn {
                 TaskTurn::Odd { fact, why } => {
                     self.open(place, Matter::Anomaly { fact, why });
+                    let index = self.place(place).after(self.index_key(ANOMALY));
+                    self.view.put(index, Vec::new());
                 }
+                TaskTurn::LookedAt => has_changed |= self.close_all(ANOMALY)?,
                 TaskTurn::LookAfter(matter) => {
                     self.look_after(place, matter)?;
                     has_changed = true;
                 }
                 TaskTurn::Over(matter) => {
                     if self.own()?.as_ref() == Some(&matter) {
-                        has_changed |= self.close_own()?;
+                        has_changed |= self.close_all(OF_DELIVERY)?;
                     }
                 }
-                TaskTurn::Settled => has_changed |= self.close_own()?,
+                TaskTurn::Settled => has_changed |= self.close_all(OF_DELIVERY)?,
                 TaskTurn::Failed(failure) => {
-                    self.close_own()?;
+                    self.close_all(OF_DELIVERY)?;
                     self.look_after(place, Matter::Failed(failure))?;
                     has_changed = true;
                 }
@@ -419,17 +424,17 @@ impl List<'_, '_> {
     /// Opens a delivery's own task in place of one about something else.
     fn look_after(&mut self, place: u32, matter: Matter) -> Result<(), ViewStoreError> {
         if self.own()?.as_ref() != Some(&matter) {
-            self.close_own()?;
+            self.close_all(OF_DELIVERY)?;
             self.open(place, matter);
-            let index = self.place(place).after(self.delivery_key());
+            let index = self.place(place).after(self.index_key(OF_DELIVERY));
             self.view.put(index, Vec::new());
         }
         Ok(())
     }
 
-    /// Closes a delivery's own task, if it has one.
-    fn close_own(&mut self) -> Result<bool, ViewStoreError> {
-        let open = self.of_delivery()?;
+    /// Closes a delivery's tasks that an index tells of, if there are any.
+    fn close_all(&mut self, index: u8) -> Result<bool, ViewStoreError> {
+        let open = self.open_in(index)?;
         for (place, index) in &open {
             self.view.remove(place.after(Key::row()));
             self.view.remove(index.clone());
@@ -439,7 +444,7 @@ impl List<'_, '_> {
 
     /// What a delivery's own task is about, if it has one.
     fn own(&self) -> Result<Option<Matter>, ViewStoreError> {
-        let Some((place, _)) = self.of_delivery()?.into_iter().next() else {
+        let Some((place, _)) = self.open_in(OF_DELIVERY)?.into_iter().next() else {
             return Ok(None);
         };
         let row = self.view.get(&place.after(Key::row()))?;
@@ -447,12 +452,13 @@ impl List<'_, '_> {
         Ok(row.map(|row| row.matter))
     }
 
-    /// A delivery's own task, of which there is one at most.
-    fn of_delivery(&self) -> Result<Vec<(EventPlace, Key)>, ViewStoreError> {
-        let range = self.delivery_key().prefix();
-        let entries = self.view.scan(&range, Direction::Forward, 1)?;
+    /// A delivery's tasks that an index tells of: one of its own at most, and as many as it has
+    /// anomalies recorded.
+    fn open_in(&self, index: u8) -> Result<Vec<(EventPlace, Key)>, ViewStoreError> {
+        let range = self.index_key(index).prefix();
+        let entries = self.view.scan(&range, Direction::Forward, ANOMALIES_MAX)?;
         let open = entries.into_iter().map(|(key, _)| {
-            let prefix = self.delivery_key().into_bytes().len();
+            let prefix = self.index_key(index).into_bytes().len();
             let place = key.get(prefix..).and_then(EventPlace::from_bytes);
             let place = place.ok_or_else(|| ViewStoreError::unreadable("a key without a place"))?;
             Ok((place, Key::from_bytes(key)))
@@ -504,8 +510,8 @@ impl List<'_, '_> {
         Key::index(PUT_OFF).id(self.record.stream.key.as_bytes())
     }
 
-    fn delivery_key(&self) -> Key {
-        Key::index(OF_DELIVERY).id(self.record.stream.key.as_bytes())
+    fn index_key(&self, index: u8) -> Key {
+        Key::index(index).id(self.record.stream.key.as_bytes())
     }
 
     fn letter_key(&self, seq: u64) -> Key {

@@ -544,6 +544,7 @@ fn rejected(rejection: &DeliveryRejection) -> Problem {
         DeliveryRejection::Unknown => unknown(Thing::Delivery),
         DeliveryRejection::AlreadyExists
         | DeliveryRejection::RescheduledTooOften
+        | DeliveryRejection::ConfirmedOtherwise
         | DeliveryRejection::ReopenedTooOften
         | DeliveryRejection::CorrectedTooOften => {
             Problem::new(ProblemKind::StateConflict, rejection.to_string())

@@ -170,6 +170,7 @@ fn handing_over_event() -> impl Strategy<Value = DeliveryEvent> {
         any_of::text().prop_map(|reason| E::Vouched { reason }),
         any_of::word(Stranding::ALL).prop_map(|place| E::Stranded { place }),
         any_of::text().prop_map(|reason| E::GivenUp { reason }),
+        any_of::text().prop_map(|reason| E::HandedBack { reason }),
     ]
 }
 
@@ -398,6 +399,8 @@ fn operators_command() -> impl Strategy<Value = DeliveryCommand> {
             .prop_map(|(reason, now)| DeliveryCommand::Vouch { reason, now }),
         (any_of::text(), any_of::time())
             .prop_map(|(reason, now)| DeliveryCommand::FindDamaged { reason, now }),
+        (any_of::text(), any_of::time())
+            .prop_map(|(reason, now)| DeliveryCommand::HandBack { reason, now }),
         (
             any_of::word(ReopenedAs::ALL),
             any_of::text(),

@@ -51,7 +51,8 @@ pub enum DeliveryCommand {
         /// The clock.
         now: Timestamp,
     },
-    /// End it where it waits for another drone, or at a hub for somebody who comes.
+    /// End it where it waits for another drone, or at a hub for somebody who comes, or where no
+    /// drone brings it any more and somebody has to look for it.
     GiveUp {
         /// Why, if an operator says so.
         reason: Option<Comment>,
@@ -95,6 +96,13 @@ pub enum DeliveryCommand {
     },
     /// Complete it by an operator's word, whatever the drone said and nobody confirmed.
     Vouch {
+        /// How the operator knows.
+        reason: Comment,
+        /// The clock.
+        now: Timestamp,
+    },
+    /// End it by an operator's word that the sender has the package again.
+    HandBack {
         /// How the operator knows.
         reason: Comment,
         /// The clock.
@@ -349,8 +357,14 @@ pub enum DeliveryRejection {
         /// What was wanted, as in "rescheduled" or "cancelled".
         attempted: &'static str,
         /// What is possible now.
-        possible: &'static str,
+        possible: String,
     },
+    /// It was confirmed before, by another proof.
+    #[error(
+        "this delivery was confirmed by another proof before, and the first one counts: read it in the \
+         delivery"
+    )]
+    ConfirmedOtherwise,
     /// A proof of a weaker kind than was asked for.
     #[error("this delivery is confirmed by {required} or more: send a proof of that kind")]
     ConfirmationTooWeak {

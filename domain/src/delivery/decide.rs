@@ -3,6 +3,7 @@
 use super::command::DeliveryRejection;
 use super::event::{DeliveryEvent, Order, Plan};
 use super::phase::{FetchStage, Holder, Phase};
+use super::possible::wrong_status;
 use super::state::{Delivery, RESCHEDULES_MAX};
 use super::vocabulary::{CancelReason, UnassignReason};
 use crate::decider::Occurrence;
@@ -58,11 +59,7 @@ pub(super) fn schedule(now: Timestamp, delivery: &Delivery) -> Decision {
         | Phase::Returned
         | Phase::Cancelled
         | Phase::Rejected(_)
-        | Phase::Failed(_) => Err(DeliveryRejection::WrongStatus {
-            status: delivery.status(),
-            attempted: "scheduled",
-            possible: "order a new delivery",
-        }),
+        | Phase::Failed(_) => Err(wrong_status(delivery, "scheduled")),
     }
 }
 
@@ -98,37 +95,25 @@ pub(super) fn reschedule(plan: &Plan, now: Timestamp, delivery: &Delivery) -> De
 }
 
 fn may_be_rescheduled(delivery: &Delivery) -> Result<(), DeliveryRejection> {
-    let possible = match delivery.phase {
+    match delivery.phase {
         Phase::Pending
         | Phase::Scheduled
         | Phase::Fetching {
             stage: FetchStage::Assigned,
             holder: Holder::Sender,
-        } => return Ok(()),
-        Phase::Fetching {
-            stage: FetchStage::HeadedToPickup | FetchStage::AtPickup,
-            holder: Holder::Sender,
-        } => "the drone has set out for the package; cancel it, or wait",
-        Phase::Fetching {
-            holder: Holder::Hub,
-            ..
-        }
+        } => Ok(()),
+        Phase::Fetching { .. }
         | Phase::Carrying(_)
         | Phase::Released(_)
         | Phase::Returning
-        | Phase::AtHub => "the package has left the sender; wait for the outcome",
-        Phase::Cancelling { .. } => "it is being cancelled; order a new delivery",
-        Phase::Complete
+        | Phase::AtHub
+        | Phase::Cancelling { .. }
+        | Phase::Complete
         | Phase::Returned
         | Phase::Cancelled
         | Phase::Rejected(_)
-        | Phase::Failed(_) => "its life is over; order a new delivery",
-    };
-    Err(DeliveryRejection::WrongStatus {
-        status: delivery.status(),
-        attempted: "rescheduled",
-        possible,
-    })
+        | Phase::Failed(_) => Err(wrong_status(delivery, "rescheduled")),
+    }
 }
 
 /// Cancels while the sender has the package; at once if no drone has to be stood down.
@@ -145,33 +130,27 @@ pub(super) fn cancel(
         },
         now,
     );
-    let possible = match delivery.phase {
-        Phase::Pending | Phase::Scheduled => {
-            return Ok(vec![
-                requested,
-                Occurrence::new(DeliveryEvent::Cancelled, now),
-            ]);
-        }
+    match delivery.phase {
+        Phase::Pending | Phase::Scheduled => Ok(vec![
+            requested,
+            Occurrence::new(DeliveryEvent::Cancelled, now),
+        ]),
         Phase::Fetching {
             stage: FetchStage::Assigned | FetchStage::HeadedToPickup | FetchStage::AtPickup,
             holder: Holder::Sender,
-        } => return Ok(vec![requested]),
-        Phase::Cancelling { .. } | Phase::Cancelled => return Ok(vec![]),
+        } => Ok(vec![requested]),
+        Phase::Cancelling { .. } | Phase::Cancelled => Ok(vec![]),
         Phase::Fetching {
             holder: Holder::Hub,
             ..
         }
         | Phase::Carrying(_)
         | Phase::Released(_)
-        | Phase::AtHub => "the package has left the sender; wait for the outcome",
-        Phase::Returning => "the package is on its way back; wait for the outcome",
-        Phase::Complete | Phase::Returned | Phase::Rejected(_) | Phase::Failed(_) => {
-            "its life is over; read its outcome"
-        }
-    };
-    Err(DeliveryRejection::WrongStatus {
-        status: delivery.status(),
-        attempted: "cancelled",
-        possible,
-    })
+        | Phase::AtHub
+        | Phase::Returning
+        | Phase::Complete
+        | Phase::Returned
+        | Phase::Rejected(_)
+        | Phase::Failed(_) => Err(wrong_status(delivery, "cancelled")),
+    }
 }

@@ -25,13 +25,15 @@ pub(super) fn next_phase(phase: Phase, occurrence: &Occurrence<DeliveryEvent>) -
         }
         DeliveryEvent::InTransit { .. } => carried_further(phase, CarryStage::InTransit),
         DeliveryEvent::ArrivedAtDropoff { .. } => carried_further(phase, CarryStage::AtDropoff),
-        DeliveryEvent::DeliveryComplete { .. } => (phase.custody() == Custody::Drone
-            || release(phase).is_some())
-        .then_some(Phase::Complete),
+        DeliveryEvent::DeliveryComplete { .. } => {
+            (has_drone(phase) || release(phase).is_some()).then_some(Phase::Complete)
+        }
         DeliveryEvent::ReturnStarted { .. } => carrying(phase).map(|_| Phase::Returning),
         DeliveryEvent::ArrivedAtHub { .. } => (phase == Phase::Returning).then_some(Phase::AtHub),
         DeliveryEvent::Returned { .. } => {
-            (phase == Phase::Returning || phase == Phase::AtHub).then_some(Phase::Returned)
+            // A drone turns round before; by an operator's word it need not have.
+            (has_drone(phase) || release(phase).is_some() || phase == Phase::AtHub)
+                .then_some(Phase::Returned)
         }
         DeliveryEvent::CancellationRequested { .. } => {
             stage_to_cancel(phase).map(|stage| Phase::Cancelling { stage })
@@ -75,6 +77,7 @@ pub(super) fn next_phase(phase: Phase, occurrence: &Occurrence<DeliveryEvent>) -
         | DeliveryEvent::EtaRevised { .. }
         | DeliveryEvent::Stranded { .. }
         | DeliveryEvent::GivenUp { .. }
+        | DeliveryEvent::HandedBack { .. }
         | DeliveryEvent::Vouched { .. } => None,
     }
 }

@@ -3,7 +3,8 @@
 
 use super::command::{Correct, DeliveryRejection};
 use super::event::DeliveryEvent;
-use super::phase::{Custody, Holder, Phase};
+use super::phase::{Custody, Phase};
+use super::possible::wrong_status;
 use super::state::{CORRECTIONS_MAX, Delivery, REOPENINGS_MAX};
 use super::vocabulary::{Failure, RejectReason, ReopenCause, ReopenedAs, ReturnReason, Stranding};
 use crate::decider::Occurrence;
@@ -15,117 +16,65 @@ type Decision = Result<Vec<Occurrence<DeliveryEvent>>, DeliveryRejection>;
 
 /// Refuses a booking that no drone was ever given.
 pub(super) fn reject(reason: RejectReason, now: Timestamp, delivery: &Delivery) -> Decision {
-    let possible = match delivery.phase {
-        Phase::Pending => None,
-        Phase::Scheduled if delivery.epoch == 0 => None,
-        Phase::Rejected(_) => return Ok(vec![]),
-        Phase::Scheduled => Some("a drone had it once; give it up"),
-        Phase::Fetching { .. } => Some("a drone has it; cancel it, or wait"),
-        Phase::Carrying(_) | Phase::Released(_) | Phase::Returning | Phase::AtHub => {
-            Some("the package has left the sender; wait for the outcome")
-        }
-        Phase::Cancelling { .. } => Some("it is being cancelled; wait for the outcome"),
-        Phase::Complete | Phase::Returned | Phase::Cancelled | Phase::Failed(_) => {
-            Some("its life is over; read its outcome")
-        }
-    };
-    match possible {
-        None => Ok(vec![Occurrence::new(
-            DeliveryEvent::Rejected { reason },
-            now,
-        )]),
-        Some(possible) => Err(wrong_status(delivery, "rejected", possible)),
+    let waits = matches!(delivery.phase, Phase::Pending | Phase::Scheduled);
+    if waits && delivery.epoch == 0 {
+        let rejected = DeliveryEvent::Rejected { reason };
+        return Ok(vec![Occurrence::new(rejected, now)]);
     }
+    if matches!(delivery.phase, Phase::Rejected(_)) {
+        return Ok(vec![]);
+    }
+    Err(wrong_status(delivery, "rejected"))
 }
 
-/// Gives up a delivery that waits in vain, be the package still with the sender or at a hub; by an
-/// operator's word if there is a reason. What is being cancelled is cancelled by that word, if it
-/// was waited for its drone as long as anybody waits.
+/// Gives up a delivery that waits in vain, be the package still with the sender or at a hub, or
+/// that somebody looks for in vain; by an operator's word if there is a reason. What is being
+/// cancelled is cancelled by that word, if it was waited for its drone as long as anybody waits.
 pub(super) fn give_up(reason: Option<&Comment>, now: Timestamp, delivery: &Delivery) -> Decision {
-    let newest = delivery.mission.as_ref().map(|it| it.assignment.mission);
-    let possible = match (delivery.phase, newest) {
-        (Phase::Cancelling { .. }, _) if delivery.needs_somebody() => {
-            let Some(reason) = reason.cloned() else {
-                return Err(wrong_status(delivery, "given up", "say why"));
-            };
+    let failure = match (delivery.phase, reason.cloned()) {
+        (Phase::Cancelling { .. }, Some(reason)) if delivery.needs_somebody() => {
             let given_up = [DeliveryEvent::GivenUp { reason }, DeliveryEvent::Cancelled];
             return Ok(given_up.map(|event| Occurrence::new(event, now)).to_vec());
         }
-        (Phase::Scheduled, Some(newest)) => {
-            return Ok(given_up(reason, (newest, Failure::NoDrone), now));
+        (Phase::Scheduled, _) => Failure::NoDrone,
+        (Phase::AtHub, _) => Failure::Undeliverable,
+        (Phase::Carrying(_) | Phase::Returning, _) if delivery.is_looked_for() => {
+            Failure::PackageLost
         }
-        (Phase::AtHub, Some(newest)) => {
-            return Ok(given_up(reason, (newest, Failure::Undeliverable), now));
+        (Phase::Failed(Failure::NoDrone | Failure::Undeliverable | Failure::PackageLost), _) => {
+            return Ok(vec![]);
         }
-        (Phase::Failed(Failure::NoDrone | Failure::Undeliverable), _) => return Ok(vec![]),
-        (Phase::Pending | Phase::Scheduled | Phase::AtHub, _) => "no drone ever had it; reject it",
         (
-            Phase::Fetching { .. } | Phase::Carrying(_) | Phase::Released(_) | Phase::Returning,
-            _,
-        ) => "a drone is under way; wait for the outcome",
-        (Phase::Cancelling { .. }, _) => "its drone is asked to turn round; wait for its answer",
-        (
-            Phase::Complete
+            Phase::Pending
+            | Phase::Fetching { .. }
+            | Phase::Carrying(_)
+            | Phase::Released(_)
+            | Phase::Returning
+            | Phase::Cancelling { .. }
+            | Phase::Complete
             | Phase::Returned
             | Phase::Cancelled
             | Phase::Rejected(_)
-            | Phase::Failed(
-                Failure::DroneLost
-                | Failure::PackageLost
-                | Failure::Damaged
-                | Failure::Misdelivered,
-            ),
+            | Phase::Failed(Failure::DroneLost | Failure::Damaged | Failure::Misdelivered),
             _,
-        ) => "its life is over; read its outcome",
+        ) => return Err(wrong_status(delivery, "given up")),
     };
-    Err(wrong_status(delivery, "given up", possible))
+    // Without a mission there is nothing that failed: it can be cancelled.
+    let Some(mission) = delivery.newest() else {
+        return Err(wrong_status(delivery, "given up"));
+    };
+    Ok(given_up(reason, (mission, failure), now))
 }
 
 /// Ends a delivery whose package lies damaged at a hub: no drone is to fetch it from there.
 pub(super) fn find_damaged(reason: &Comment, now: Timestamp, delivery: &Delivery) -> Decision {
-    let newest = delivery.mission.as_ref().map(|it| it.assignment.mission);
-    let possible = match (delivery.phase, newest) {
-        (Phase::AtHub, Some(newest)) => {
-            return Ok(given_up(Some(reason), (newest, Failure::Damaged), now));
-        }
-        (Phase::Failed(Failure::Damaged), _) => return Ok(vec![]),
-        (
-            Phase::Pending
-            | Phase::Scheduled
-            | Phase::Fetching {
-                holder: Holder::Sender,
-                ..
-            }
-            | Phase::Cancelling { .. }
-            | Phase::AtHub,
-            _,
-        ) => "the sender has the package still; cancel it",
-        (
-            Phase::Fetching {
-                holder: Holder::Hub,
-                ..
-            }
-            | Phase::Carrying(_)
-            | Phase::Returning,
-            _,
-        ) => "a drone is under way; wait until the package is at a hub",
-        (Phase::Released(_), _) => "the package was let go; confirm it",
-        (
-            Phase::Complete
-            | Phase::Returned
-            | Phase::Cancelled
-            | Phase::Rejected(_)
-            | Phase::Failed(
-                Failure::DroneLost
-                | Failure::PackageLost
-                | Failure::Misdelivered
-                | Failure::Undeliverable
-                | Failure::NoDrone,
-            ),
-            _,
-        ) => "its life is over; put right what is said of it",
-    };
-    Err(wrong_status(delivery, "given up as damaged", possible))
+    if delivery.phase == Phase::Failed(Failure::Damaged) {
+        return Ok(vec![]);
+    }
+    let is_at_hub = delivery.phase == Phase::AtHub;
+    let mission = delivery.newest().filter(|_| is_at_hub);
+    let mission = mission.ok_or_else(|| wrong_status(delivery, "given up as damaged"))?;
+    Ok(given_up(Some(reason), (mission, Failure::Damaged), now))
 }
 
 /// That it failed, and before that why, if an operator says so.
@@ -181,82 +130,65 @@ pub(super) fn strand(now: Timestamp, delivery: &Delivery) -> Vec<Occurrence<Deli
 
 /// Turns a drone round that brings the package.
 pub(super) fn request_return(now: Timestamp, delivery: &Delivery) -> Decision {
-    let newest = delivery.mission.as_ref().map(|it| it.assignment.mission);
-    let possible = match (delivery.phase, newest) {
+    match (delivery.phase, delivery.newest()) {
         (Phase::Carrying(_), Some(mission)) => {
             let reason = ReturnReason::Requested;
             let started = DeliveryEvent::ReturnStarted { mission, reason };
             // It is asked to: that it did, and when, its drone tells.
-            return Ok(vec![Occurrence::inferred(started, now)]);
+            Ok(vec![Occurrence::inferred(started, now)])
         }
-        (Phase::Returning | Phase::Returned, _) => return Ok(vec![]),
-        (Phase::Released(_), _) => "the package was let go; confirm it",
+        (Phase::Returning | Phase::Returned, _) => Ok(vec![]),
         (
             Phase::Pending
             | Phase::Scheduled
-            | Phase::Fetching {
-                holder: Holder::Sender,
-                ..
-            }
-            | Phase::Carrying(_),
+            | Phase::Fetching { .. }
+            | Phase::Carrying(_)
+            | Phase::Released(_)
+            | Phase::AtHub
+            | Phase::Cancelling { .. }
+            | Phase::Complete
+            | Phase::Cancelled
+            | Phase::Rejected(_)
+            | Phase::Failed(_),
             _,
-        ) => "the sender has the package still; cancel it",
-        (
-            Phase::Fetching {
-                holder: Holder::Hub,
-                ..
-            }
-            | Phase::AtHub,
-            _,
-        ) => "the package is at a hub; wait for the outcome",
-        (Phase::Cancelling { .. }, _) => "it is being cancelled; wait for the outcome",
-        (Phase::Complete | Phase::Cancelled | Phase::Rejected(_) | Phase::Failed(_), _) => {
-            "its life is over; read its outcome"
-        }
-    };
-    Err(wrong_status(delivery, "returned", possible))
+        ) => Err(wrong_status(delivery, "returned")),
+    }
 }
 
-/// Lets a life go on that ended, if a drone was part of it.
+/// Lets a life go on that ended, if a drone was part of it. That drone's mission is over: unless
+/// the package is at a hub, where another one may be sent for it, somebody has to look after it.
 pub(super) fn reopen(
     to: ReopenedAs,
     reason: &Comment,
     now: Timestamp,
     delivery: &Delivery,
 ) -> Decision {
-    let possible = match delivery.phase {
-        Phase::Cancelled | Phase::Failed(_) if delivery.mission.is_some() => {
-            if delivery.reopenings >= REOPENINGS_MAX {
-                return Err(DeliveryRejection::ReopenedTooOften);
-            }
-            let reopened = DeliveryEvent::Reopened {
-                cause: ReopenCause::Operator,
-                to,
-                reason: Some(reason.clone()),
-            };
-            return Ok(vec![Occurrence::new(reopened, now)]);
-        }
-        Phase::Cancelled | Phase::Failed(_) | Phase::Rejected(_) => {
-            "no drone was ever part of it; order a new delivery"
-        }
-        Phase::Complete | Phase::Returned => "the package arrived; put right what is said of it",
-        Phase::Pending
-        | Phase::Scheduled
-        | Phase::Fetching { .. }
-        | Phase::Carrying(_)
-        | Phase::Released(_)
-        | Phase::Returning
-        | Phase::AtHub
-        | Phase::Cancelling { .. } => "its life is not over; wait for the outcome",
+    let is_over = matches!(delivery.phase, Phase::Cancelled | Phase::Failed(_));
+    if !is_over || delivery.mission.is_none() {
+        return Err(wrong_status(delivery, "reopened"));
+    }
+    if delivery.reopenings >= REOPENINGS_MAX {
+        return Err(DeliveryRejection::ReopenedTooOften);
+    }
+    let reopened = DeliveryEvent::Reopened {
+        cause: ReopenCause::Operator,
+        to,
+        reason: Some(reason.clone()),
     };
-    Err(wrong_status(delivery, "reopened", possible))
+    let stranded = match to {
+        ReopenedAs::InTransit | ReopenedAs::Returning => Some(DeliveryEvent::Stranded {
+            place: Stranding::OnBoard,
+        }),
+        ReopenedAs::AtHub => None,
+    };
+    let events = [reopened].into_iter().chain(stranded);
+    Ok(events.map(|event| Occurrence::new(event, now)).collect())
 }
 
 /// Puts right what is said of an end.
 pub(super) fn correct(correct: &Correct, delivery: &Delivery) -> Decision {
     if !delivery.status().is_terminal() {
-        let possible = "its life is not over; wait for the outcome";
-        return Err(wrong_status(delivery, "corrected", possible));
+        return Err(wrong_status(delivery, "corrected"));
     }
     let mut said = delivery.corrections.iter().rev();
     let newest = said.find(|(what, _)| *what == correct.what);
@@ -273,16 +205,4 @@ pub(super) fn correct(correct: &Correct, delivery: &Delivery) -> Decision {
         reason: correct.reason.clone(),
     };
     Ok(vec![Occurrence::new(corrected, correct.now)])
-}
-
-pub(super) const fn wrong_status(
-    delivery: &Delivery,
-    attempted: &'static str,
-    possible: &'static str,
-) -> DeliveryRejection {
-    DeliveryRejection::WrongStatus {
-        status: delivery.status(),
-        attempted,
-        possible,
-    }
 }

@@ -100,7 +100,7 @@ pub enum DeliveryEvent {
     },
     /// The sender has the package again.
     Returned {
-        /// The mission that brought it back.
+        /// The mission that brought it back, or had it last.
         mission: MissionId,
     },
     /// Somebody asked to cancel.
@@ -216,6 +216,11 @@ pub enum DeliveryEvent {
     /// An operator gives it up; what that comes to is the next event.
     GivenUp {
         /// Why.
+        reason: Comment,
+    },
+    /// An operator says that the sender has the package again; that it came back is the next event.
+    HandedBack {
+        /// How they know.
         reason: Comment,
     },
     /// It should have arrived by then, and had not.

@@ -151,6 +151,7 @@ impl Delivery {
             | DeliveryEvent::Released { .. }
             | DeliveryEvent::ConfirmationOverdue
             | DeliveryEvent::GivenUp { .. }
+            | DeliveryEvent::HandedBack { .. }
             | DeliveryEvent::Vouched { .. } => {}
         }
     }
@@ -401,6 +402,7 @@ const fn mission_of(event: &DeliveryEvent) -> Option<MissionId> {
         | DeliveryEvent::ConfirmationOverdue
         | DeliveryEvent::Stranded { .. }
         | DeliveryEvent::GivenUp { .. }
+        | DeliveryEvent::HandedBack { .. }
         | DeliveryEvent::Vouched { .. } => None,
     }
 }
@@ -444,6 +446,7 @@ const fn milestone_of(event: &DeliveryEvent) -> Option<Milestone> {
         | DeliveryEvent::ConfirmationOverdue
         | DeliveryEvent::Stranded { .. }
         | DeliveryEvent::GivenUp { .. }
+        | DeliveryEvent::HandedBack { .. }
         | DeliveryEvent::Vouched { .. } => None,
     }
 }

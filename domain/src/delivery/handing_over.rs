@@ -3,9 +3,9 @@
 
 use super::command::DeliveryRejection;
 use super::diagram::release;
-use super::ending::wrong_status;
 use super::event::DeliveryEvent;
-use super::phase::{CarryStage, Phase, Release};
+use super::phase::{Phase, Release};
+use super::possible::wrong_status;
 use super::state::Delivery;
 use super::vocabulary::{Confirmation, ReleaseEvidence};
 use crate::decider::Occurrence;
@@ -26,41 +26,23 @@ pub(super) fn confirm(
         return if (confirmed.kind, &confirmed.proof) == (kind, proof) {
             Ok(vec![])
         } else {
-            Err(wrong_status(
-                delivery,
-                "confirmed",
-                "it was confirmed otherwise before; read how",
-            ))
+            Err(DeliveryRejection::ConfirmedOtherwise)
         };
     }
-    let possible = match delivery.phase {
-        Phase::Carrying(CarryStage::InTransit | CarryStage::AtDropoff) | Phase::Released(_) => {
-            let required = delivery.order.confirmation;
-            if kind < required {
-                return Err(DeliveryRejection::ConfirmationTooWeak { required });
-            }
-            let proof = proof.clone();
-            let mut events = vec![Occurrence::new(
-                DeliveryEvent::Confirmed { kind, proof },
-                now,
-            )];
-            events.extend(completed_by(delivery, now));
-            return Ok(events);
-        }
-        Phase::Pending
-        | Phase::Scheduled
-        | Phase::Fetching { .. }
-        | Phase::Carrying(CarryStage::Loaded)
-        | Phase::AtHub => "it is confirmed when a drone brings the package; wait for it",
-        Phase::Returning => "the package is on its way back; wait for the outcome",
-        Phase::Cancelling { .. } => "it is being cancelled; wait for the outcome",
-        Phase::Complete
-        | Phase::Returned
-        | Phase::Cancelled
-        | Phase::Rejected(_)
-        | Phase::Failed(_) => "its life is over; read its outcome",
-    };
-    Err(wrong_status(delivery, "confirmed", possible))
+    if !delivery.is_confirmable() {
+        return Err(wrong_status(delivery, "confirmed"));
+    }
+    let required = delivery.order.confirmation;
+    if kind < required {
+        return Err(DeliveryRejection::ConfirmationTooWeak { required });
+    }
+    let proof = proof.clone();
+    let mut events = vec![Occurrence::new(
+        DeliveryEvent::Confirmed { kind, proof },
+        now,
+    )];
+    events.extend(completed_by(delivery, now));
+    Ok(events)
 }
 
 /// The end of a delivery whose package was let go, now that it is confirmed: as of the later of both.
@@ -69,7 +51,7 @@ pub(super) fn completed_by(
     confirmed_at: Timestamp,
 ) -> Option<Occurrence<DeliveryEvent>> {
     let release = release(delivery.phase)?;
-    let mission = newest(delivery)?;
+    let mission = delivery.newest()?;
     let complete = complete(mission, Some(release));
     Some(Occurrence::new(complete, release.at.max(confirmed_at)))
 }
@@ -91,10 +73,6 @@ const fn complete(mission: MissionId, release: Option<Release>) -> DeliveryEvent
     }
 }
 
-fn newest(delivery: &Delivery) -> Option<MissionId> {
-    delivery.mission.as_ref().map(|it| it.assignment.mission)
-}
-
 /// Notes that nobody confirmed in time.
 pub(super) fn overdue(now: Timestamp, delivery: &Delivery) -> Vec<Occurrence<DeliveryEvent>> {
     match delivery.released_unconfirmed_since() {
@@ -105,30 +83,26 @@ pub(super) fn overdue(now: Timestamp, delivery: &Delivery) -> Vec<Occurrence<Del
 
 /// Completes a delivery by an operator's word.
 pub(super) fn vouch(reason: &Comment, now: Timestamp, delivery: &Delivery) -> Decision {
-    let possible = match (delivery.phase, newest(delivery)) {
-        (Phase::Carrying(_) | Phase::Returning | Phase::Released(_), Some(mission)) => {
-            let reason = reason.clone();
-            let release = release(delivery.phase);
-            return Ok(vec![
-                Occurrence::new(DeliveryEvent::Vouched { reason }, now),
-                Occurrence::new(complete(mission, release), now),
-            ]);
-        }
-        (
-            Phase::Pending
-            | Phase::Scheduled
-            | Phase::Fetching { .. }
-            | Phase::AtHub
-            | Phase::Carrying(_)
-            | Phase::Returning
-            | Phase::Released(_)
-            | Phase::Cancelling { .. },
-            _,
-        ) => "no drone has the package; wait until one brings it",
-        (Phase::Cancelled | Phase::Failed(_), _) => "its life is over; reopen it first",
-        (Phase::Complete | Phase::Returned | Phase::Rejected(_), _) => {
-            "its life is over; read its outcome"
-        }
-    };
-    Err(wrong_status(delivery, "completed", possible))
+    let is_possible = delivery.has_left() && delivery.phase != Phase::AtHub;
+    let mission = delivery.newest().filter(|_| is_possible);
+    let mission = mission.ok_or_else(|| wrong_status(delivery, "completed"))?;
+    let reason = reason.clone();
+    Ok(vec![
+        Occurrence::new(DeliveryEvent::Vouched { reason }, now),
+        Occurrence::new(complete(mission, release(delivery.phase)), now),
+    ])
+}
+
+/// Ends a delivery by an operator's word that the sender has the package again.
+pub(super) fn hand_back(reason: &Comment, now: Timestamp, delivery: &Delivery) -> Decision {
+    if delivery.phase == Phase::Returned {
+        return Ok(vec![]);
+    }
+    let mission = delivery.newest().filter(|_| delivery.has_left());
+    let mission = mission.ok_or_else(|| wrong_status(delivery, "handed back"))?;
+    let reason = reason.clone();
+    Ok(vec![
+        Occurrence::new(DeliveryEvent::HandedBack { reason }, now),
+        Occurrence::new(DeliveryEvent::Returned { mission }, now),
+    ])
 }

@@ -182,12 +182,18 @@ struct GivenUpV1 {
     reason: String,
 }
 
+#[derive(Serialize, Deserialize)]
+struct HandedBackV1 {
+    reason: String,
+}
+
 first_schema! {
     CreatedV1, ScheduledV1, RescheduledV1, DroneAssignedV1, DroneUnassignedV1, MissionStepV1,
     PickedUpV1, ArrivedAtDropoffV1, DeliveryCompleteV1, MissionWordV1, CancellationRequestedV1,
     CancelledV1, CancellationRejectedV1, MilestoneTimeCorrectedV1, AnomalyRecordedV1, RejectedV1,
     DeadlineMissedV1, ConfirmedV1, ReopenedV1, CorrectedV1, ConditionChangedV1, EtaRevisedV1,
     ReleasedV1, ConfirmationOverdueV1, VouchedV1, StrandedV1, GivenUpV1,
+    HandedBackV1,
 }
 
 stored_events! { DeliveryEvent {
@@ -409,6 +415,9 @@ stored_events! { DeliveryEvent {
     133 GivenUp GivenUpV1
         { Self::GivenUp { reason } => GivenUpV1 { reason: reason.to_string() } }
         { p => Self::GivenUp { reason: checked("reason", Comment::new(p.reason))? } }
+    134 HandedBack HandedBackV1
+        { Self::HandedBack { reason } => HandedBackV1 { reason: reason.to_string() } }
+        { p => Self::HandedBack { reason: checked("reason", Comment::new(p.reason))? } }
 } }
 
 const fn mission_bytes(mission: MissionId) -> [u8; 16] {

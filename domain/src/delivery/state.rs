@@ -3,7 +3,7 @@
 use super::condition::Condition;
 use super::eta::Eta;
 use super::event::{Assignment, Order};
-use super::phase::{Custody, Phase, Status};
+use super::phase::{CarryStage, Custody, Phase, Status};
 use super::vocabulary::{
     Confirmation, Correction, Failure, Milestone, OnUndeliverable, ReturnReason,
 };
@@ -348,6 +348,55 @@ impl Delivery {
         self.mission
             .as_ref()
             .filter(|_| self.phase.has_live_mission())
+    }
+
+    /// The newest mission's id, live or over.
+    pub(super) fn newest(&self) -> Option<MissionId> {
+        self.mission.as_ref().map(|it| it.assignment.mission)
+    }
+
+    /// Whether the package is out of the sender's hands and nobody else's for good.
+    pub(super) const fn has_left(&self) -> bool {
+        match self.phase {
+            Phase::Carrying(_) | Phase::Released(_) | Phase::Returning | Phase::AtHub => true,
+            Phase::Pending
+            | Phase::Scheduled
+            | Phase::Fetching { .. }
+            | Phase::Cancelling { .. }
+            | Phase::Complete
+            | Phase::Returned
+            | Phase::Cancelled
+            | Phase::Rejected(_)
+            | Phase::Failed(_) => false,
+        }
+    }
+
+    /// Whether the package is said to be with a drone, and no drone brings it any more as far as
+    /// is known: somebody has to look for it.
+    pub(super) fn is_looked_for(&self) -> bool {
+        self.phase.custody() == Custody::Drone && self.need == Need::Somebody
+    }
+
+    /// Whether people may show that the recipient takes it, or took it.
+    pub(super) fn is_confirmable(&self) -> bool {
+        let is_there = match self.phase {
+            Phase::Carrying(CarryStage::InTransit | CarryStage::AtDropoff) | Phase::Released(_) => {
+                true
+            }
+            Phase::Pending
+            | Phase::Scheduled
+            | Phase::Fetching { .. }
+            | Phase::Carrying(CarryStage::Loaded)
+            | Phase::Returning
+            | Phase::AtHub
+            | Phase::Cancelling { .. }
+            | Phase::Complete
+            | Phase::Returned
+            | Phase::Cancelled
+            | Phase::Rejected(_)
+            | Phase::Failed(_) => false,
+        };
+        is_there && self.confirmed.is_none()
     }
 
     /// Whether a mission is the newest, live or over.

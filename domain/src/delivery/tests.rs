@@ -20,6 +20,8 @@ mod confirming;
 mod reopening;
 mod cancelling;
 mod stranding;
+mod handing_back;
+mod possible;
 mod late;
 mod as_of;
 mod classification;
@@ -118,6 +120,20 @@ fn find_damaged(minute: i64) -> DeliveryCommand {
     DeliveryCommand::FindDamaged {
         reason: words("it is wet and torn"),
         now: at(minute),
+    }
+}
+
+fn hand_back(minute: i64) -> DeliveryCommand {
+    let (reason, now) = (words("the sender rang"), at(minute));
+    DeliveryCommand::HandBack { reason, now }
+}
+
+fn refusal(status: Status, attempted: &'static str, possible: &str) -> DeliveryRejection {
+    let possible = possible.to_owned();
+    DeliveryRejection::WrongStatus {
+        status,
+        attempted,
+        possible,
     }
 }
 

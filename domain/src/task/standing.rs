@@ -35,7 +35,7 @@ pub enum Matter {
     /// A delivery came to a bad end, and the package is where it should not be. It stands until
     /// the delivery's life goes on.
     Failed(Failure),
-    /// A drone reported what cannot be. It stands for ever.
+    /// A drone reported what cannot be. It stands until an operator says how the delivery ended.
     Anomaly {
         /// The drone event.
         fact: FactId,
@@ -63,13 +63,16 @@ pub enum Matter {
 /// What an event means for the tasks of its stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TaskTurn {
-    /// There is something more to look at, which stands for ever.
+    /// There is something more to look at.
     Odd {
         /// The drone event.
         fact: FactId,
         /// What does not fit.
         why: Anomaly,
     },
+    /// An operator says how the delivery ends: what its drones reported that cannot be was looked
+    /// at.
+    LookedAt,
     /// Somebody has to look after the delivery: a task of its own, in place of one about something
     /// else, unless it has this one.
     LookAfter(Matter),
@@ -136,6 +139,9 @@ impl TaskTurn {
                 milestone: Milestone::ReturnStarted,
                 ..
             } => Some(Self::Over(Matter::NotStoodDown)),
+            DeliveryEvent::Vouched { .. }
+            | DeliveryEvent::HandedBack { .. }
+            | DeliveryEvent::GivenUp { .. } => Some(Self::LookedAt),
             // The sender has the package still.
             DeliveryEvent::Failed {
                 mission: _,
@@ -164,9 +170,7 @@ impl TaskTurn {
             | DeliveryEvent::Corrected { .. }
             | DeliveryEvent::ConditionChanged { .. }
             | DeliveryEvent::EtaRevised { .. }
-            | DeliveryEvent::Released { .. }
-            | DeliveryEvent::GivenUp { .. }
-            | DeliveryEvent::Vouched { .. } => None,
+            | DeliveryEvent::Released { .. } => None,
         }
     }
 
@@ -249,6 +253,9 @@ impl StandingTasks {
             TaskTurn::Odd { fact, why } => {
                 self.matters.insert(version, Matter::Anomaly { fact, why });
             }
+            TaskTurn::LookedAt => self
+                .matters
+                .retain(|_, matter| !matches!(matter, Matter::Anomaly { .. })),
             TaskTurn::LookAfter(matter) => self.look_after(version, matter),
             TaskTurn::Over(matter) => {
                 if self.is_own(&matter) {

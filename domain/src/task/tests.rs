@@ -186,7 +186,43 @@ fn failed(reason: Failure) -> DeliveryEvent {
 }
 
 #[test]
-fn what_cannot_be_stays_a_task_whatever_comes() {
+fn what_cannot_be_was_looked_at_once_an_operator_says_how_the_delivery_ends() {
+    let mission = MissionId::from_uuid(Uuid::nil());
+    let reason = || "they rang".parse().unwrap();
+    let complete = DeliveryEvent::DeliveryComplete {
+        mission,
+        method: None,
+        evidence: None,
+        distance: None,
+    };
+    let lost = Failure::PackageLost;
+    let still_lost = vec![(4, Matter::Failed(lost))];
+    for (word, end, stands) in [
+        (
+            DeliveryEvent::Vouched { reason: reason() },
+            complete,
+            vec![],
+        ),
+        (
+            DeliveryEvent::HandedBack { reason: reason() },
+            DeliveryEvent::Returned { mission },
+            vec![],
+        ),
+        (
+            DeliveryEvent::GivenUp { reason: reason() },
+            failed(lost),
+            still_lost,
+        ),
+    ] {
+        let place = Stranding::OnBoard;
+        let stranded = DeliveryEvent::Stranded { place };
+        let life = [anomaly(Anomaly::TwoDrones), stranded, word, end];
+        assert_eq!(of_delivery(life), stands);
+    }
+}
+
+#[test]
+fn what_cannot_be_stays_a_task_as_long_as_no_operator_ends_it() {
     let why = Anomaly::TwoDrones;
     let life = [
         DeliveryEvent::Scheduled,

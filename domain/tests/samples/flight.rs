@@ -139,6 +139,9 @@ fn full_afterwards(mission: MissionId) -> Vec<DeliveryEvent> {
         DeliveryEvent::GivenUp {
             reason: "the sender fetched it".parse().unwrap(),
         },
+        DeliveryEvent::HandedBack {
+            reason: "the sender rang".parse().unwrap(),
+        },
     ]
 }
 

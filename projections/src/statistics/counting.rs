@@ -180,6 +180,7 @@ const fn counts(event: &DeliveryEvent) -> bool {
         | DeliveryEvent::ConfirmationOverdue
         | DeliveryEvent::Stranded { .. }
         | DeliveryEvent::GivenUp { .. }
+        | DeliveryEvent::HandedBack { .. }
         | DeliveryEvent::Vouched { .. } => false,
     }
 }
@@ -251,6 +252,7 @@ fn step(
         | DeliveryEvent::ConfirmationOverdue
         | DeliveryEvent::Stranded { .. }
         | DeliveryEvent::GivenUp { .. }
+        | DeliveryEvent::HandedBack { .. }
         | DeliveryEvent::Vouched { .. }
         | DeliveryEvent::Reopened { .. } => {}
     }

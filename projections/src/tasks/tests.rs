@@ -73,14 +73,19 @@ proptest! {
         prop_assert_eq!(own, expected);
     }
 
-    /// Law: every anomaly is a task, once, but for that of a package left on board, which is waited
-    /// for first.
+    /// Law: every anomaly is a task, once, until an operator says how the delivery ends; but for
+    /// that of a package left on board, which is waited for first.
     #[test]
     fn every_anomaly_is_a_task(happenings in happenings(200)) {
         let service = Service::after(&happenings);
         let mut expected = BTreeSet::new();
         for number in 0..6 {
-            for occurrence in service.occurrences(number) {
+            let occurrences = service.occurrences(number);
+            let is_looked_at = |it: &Occurrence<DeliveryEvent>| {
+                TaskTurn::of_delivery(&it.event) == Some(TaskTurn::LookedAt)
+            };
+            let after = occurrences.iter().rposition(is_looked_at).map_or(0, |place| place + 1);
+            for occurrence in occurrences.into_iter().skip(after) {
                 if let DeliveryEvent::AnomalyRecorded { fact, why, .. } = occurrence.event
                     && why != Anomaly::EndedWithPackage
                 {
@@ -213,6 +218,32 @@ fn a_package_left_on_board_is_one_task_until_the_delivery_ends() {
     assert_eq!(open_in(&log).len(), 1);
     log.delivery(delivery(1), user(1), [failed(Failure::NoDrone)]);
     assert_eq!(open_in(&log), []);
+}
+
+#[test]
+fn an_operator_who_ends_a_delivery_closes_all_its_tasks_and_no_other_ones() {
+    let mut log = TestLog::new();
+    for number in [1, 2] {
+        let odd = [
+            created(user(1)),
+            anomaly(Anomaly::TwoDrones),
+            anomaly(Anomaly::WrongStatus),
+            DeliveryEvent::Stranded {
+                place: Stranding::OnBoard,
+            },
+        ];
+        log.delivery(delivery(number), user(1), odd);
+    }
+    let reason = "the sender has it".parse().unwrap();
+    let handed_back = [
+        DeliveryEvent::HandedBack { reason },
+        DeliveryEvent::Returned {
+            mission: mission(1),
+        },
+    ];
+    log.delivery(delivery(1), user(1), handed_back);
+    let of: Vec<_> = open_in(&log).iter().map(|task| task.id.subject()).collect();
+    assert_eq!(of, [stream_of(delivery(2)); 3]);
 }
 
 #[test]

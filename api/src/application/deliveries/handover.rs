@@ -33,6 +33,11 @@ pub enum OperatorsWord {
         /// How they know.
         reason: Comment,
     },
+    /// The sender has the package again.
+    HandBack {
+        /// How they know.
+        reason: Comment,
+    },
     /// Nobody comes for the package any more.
     GiveUp {
         /// Why.
@@ -98,6 +103,7 @@ impl Application {
         let now = self.now()?;
         let command = match word {
             OperatorsWord::Vouch { reason } => DeliveryCommand::Vouch { reason, now },
+            OperatorsWord::HandBack { reason } => DeliveryCommand::HandBack { reason, now },
             OperatorsWord::GiveUp { reason } => DeliveryCommand::GiveUp {
                 reason: Some(reason),
                 now,

@@ -36,6 +36,7 @@ pub(super) fn routes() -> Router<Api> {
     Router::new()
         .route("/v1/deliveries/{id}/confirmations", post(confirm))
         .route("/v1/deliveries/{id}/complete", post(vouch))
+        .route("/v1/deliveries/{id}/hand-back", post(hand_back))
         .route("/v1/deliveries/{id}/give-up", post(give_up))
         .route("/v1/deliveries/{id}/reopen", post(reopen))
         .route("/v1/deliveries/{id}/correct", post(correct))
@@ -65,6 +66,15 @@ async fn vouch(
     request: Request,
 ) -> Result<Response, Problem> {
     heed(&api, &identity, &id, request, read_vouching).await
+}
+
+async fn hand_back(
+    State(api): State<Api>,
+    Extension(identity): Extension<RequestIdentity>,
+    id: PathId,
+    request: Request,
+) -> Result<Response, Problem> {
+    heed(&api, &identity, &id, request, read_handing_back).await
 }
 
 async fn give_up(
@@ -144,6 +154,11 @@ fn read_proof(body: &mut Fields<'_>) -> Option<Proof> {
 fn read_vouching(body: &mut Fields<'_>) -> Option<OperatorsWord> {
     let reason = read_reason(body)?;
     Some(OperatorsWord::Vouch { reason })
+}
+
+fn read_handing_back(body: &mut Fields<'_>) -> Option<OperatorsWord> {
+    let reason = read_reason(body)?;
+    Some(OperatorsWord::HandBack { reason })
 }
 
 fn read_giving_up(body: &mut Fields<'_>) -> Option<OperatorsWord> {

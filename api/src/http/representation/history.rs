@@ -161,9 +161,9 @@ pub(crate) fn data(event: &DeliveryEvent) -> Value {
             json!({ "kind": kind.word(), "proof_hash": proof.as_str() })
         }
         DeliveryEvent::Stranded { place } => json!({ "place": place.word() }),
-        DeliveryEvent::Vouched { reason } | DeliveryEvent::GivenUp { reason } => {
-            json!({ "reason": reason.as_str() })
-        }
+        DeliveryEvent::Vouched { reason }
+        | DeliveryEvent::GivenUp { reason }
+        | DeliveryEvent::HandedBack { reason } => json!({ "reason": reason.as_str() }),
         DeliveryEvent::Reopened { cause, to, reason } => reopened(*cause, *to, reason.as_ref()),
         DeliveryEvent::Corrected {
             what,

@@ -191,7 +191,13 @@ async fn an_operator_vouches_reopens_and_puts_right_each_with_a_reason() {
         .collect();
     assert_eq!(
         by_operator,
-        ["Reopened", "Vouched", "DeliveryComplete", "Corrected"]
+        [
+            "Reopened",
+            "Stranded",
+            "Vouched",
+            "DeliveryComplete",
+            "Corrected"
+        ]
     );
     let again = scene.post(&format!("{path}/complete"), reason).await;
     assert_eq!(again.problem(409).0, "state-conflict");
@@ -222,11 +228,56 @@ async fn given_a_package_at_a_hub_when_an_operator_gives_it_up_as_damaged_then_i
 }
 
 #[tokio::test]
+async fn a_package_that_a_crashed_drone_had_is_handed_back_by_an_operator() {
+    let scene = Scene::new();
+    let path = flown(&scene, 6).await;
+    tell(&scene, event("crashed", 7, &json!({}))).await;
+    let reason = json!({"reason": "the sender fetched it from the yard"});
+    let hand_back = format!("{path}/hand-back");
+    let refused = scene.post(&hand_back, reason.clone()).await;
+    assert_eq!(refused.problem(409).0, "state-conflict");
+    assert!(refused.text("/detail").contains("reopen it"), "{refused:?}");
+
+    let why = json!({"to": "returning", "reason": "it lay in the yard, whole"});
+    let reopened = scene.post(&format!("{path}/reopen"), why).await;
+    assert_eq!(
+        (reopened.text("/status"), reopened.at("/action_required")),
+        ("returning".into(), json!(true)),
+        "no drone brings it"
+    );
+    let fresh = [("min-position", &*scene.head().to_string())];
+    let waits = "/v1/tasks?kind=action_required";
+    let task = scene.call("GET", waits, &fresh, None).await;
+    assert_eq!(task.text("/items/0/reason"), "ended_with_package");
+
+    let back = scene.post(&hand_back, reason.clone()).await;
+    assert_eq!(
+        (
+            back.status,
+            back.text("/status"),
+            back.at("/action_required")
+        ),
+        (200, "returned".into(), json!(false))
+    );
+    let again = scene.post(&hand_back, reason).await;
+    assert_eq!((again.status, again.json()), (200, back.json()));
+    let history = scene.get(&format!("{path}/history")).await;
+    let items = history.at("/items");
+    let said = items.as_array().unwrap().iter().rev().take(2);
+    let said: Vec<_> = said
+        .map(|item| (item["type"].clone(), item["actor"]["kind"].clone()))
+        .collect();
+    let by_operator = |what: &str| (json!(what), json!("operator"));
+    assert_eq!(said, [by_operator("Returned"), by_operator("HandedBack")]);
+}
+
+#[tokio::test]
 async fn whoever_says_nothing_of_why_is_told_what_is_missing() {
     let scene = Scene::new();
     let path = flown(&scene, 6).await;
     for (verb, pointers) in [
         ("complete", vec!["/reason"]),
+        ("hand-back", vec!["/reason"]),
         ("give-up", vec!["/reason"]),
         ("reopen", vec!["/to", "/reason"]),
         ("correct", vec!["/what", "/now", "/reason"]),

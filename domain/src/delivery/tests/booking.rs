@@ -98,11 +98,11 @@ fn booking_again_changes_nothing_and_booking_what_was_cancelled_is_refused() {
     booked()
         .after(cancel(at(1)))
         .when(schedule)
-        .then_rejected(DeliveryRejection::WrongStatus {
-            status: Status::Cancelled,
-            attempted: "scheduled",
-            possible: "order a new delivery",
-        });
+        .then_rejected(refusal(
+            Status::Cancelled,
+            "scheduled",
+            "its life is over; correct what is said of it, or order a new one",
+        ));
 }
 
 #[test]
@@ -174,26 +174,28 @@ fn another_deadline_or_wording_leaves_the_drone_its_mission() {
 fn nothing_is_rescheduled_once_a_drone_set_out() {
     flown([assigned(), Reported::DepartedToPickup])
         .when(reschedule(&later(), at(5)))
-        .then_rejected(DeliveryRejection::WrongStatus {
-            status: Status::HeadedToPickup,
-            attempted: "rescheduled",
-            possible: "the drone has set out for the package; cancel it, or wait",
-        });
+        .then_rejected(refusal(
+            Status::HeadedToPickup,
+            "rescheduled",
+            "the drone has set out for the package; wait for the drone, or cancel it",
+        ));
     at_hub()
         .after(report(M2, 20, assigned()))
         .when(reschedule(&later(), at(25)))
-        .then_rejected(DeliveryRejection::WrongStatus {
-            status: Status::Assigned,
-            attempted: "rescheduled",
-            possible: "the package has left the sender; wait for the outcome",
-        });
+        .then_rejected(refusal(
+            Status::Assigned,
+            "rescheduled",
+            "a drone is to fetch the package from a hub; wait for the drone",
+        ));
 }
 
 #[test]
 fn a_refusal_names_the_status_and_what_is_possible() {
-    let refused = Delivery::decide(&cancel(at(9)), &at_dropoff().state()).unwrap_err();
+    let given = flown([assigned(), loaded()]).state();
+    let refused = Delivery::decide(&cancel(at(9)), &given).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "a delivery that is at_dropoff cannot be cancelled: the package has left the sender; wait for the outcome"
+        "a delivery that is loaded cannot be cancelled: the package has left the sender; \
+         ask for its return, complete it, or hand it back"
     );
 }

@@ -162,28 +162,31 @@ fn nothing_is_cancelled_once_it_left_the_sender() {
         let status = status(&given);
         given
             .when(cancel(at(30)))
-            .then_rejected(DeliveryRejection::WrongStatus {
-                status,
-                attempted: "cancelled",
-                possible,
-            });
+            .then_rejected(refusal(status, "cancelled", possible));
     };
-    let ask = "the package has left the sender; wait for the outcome";
-    refused(flown([assigned(), loaded()]), ask);
-    refused(at_hub(), ask);
-    refused(at_hub().after(report(M2, 20, assigned())), ask);
+    refused(
+        flown([assigned(), loaded()]),
+        "the package has left the sender; ask for its return, complete it, or hand it back",
+    );
+    refused(
+        at_hub(),
+        "the package is at a hub; hand it back, or give it up",
+    );
+    refused(
+        at_hub().after(report(M2, 20, assigned())),
+        "a drone is to fetch the package from a hub; wait for the drone",
+    );
     refused(
         at_dropoff().after(report(M1, 9, Reported::DepartedToReturn)),
-        "the package is on its way back; wait for the outcome",
+        "the package is on its way back; wait for it, complete it, or hand it back",
     );
-    for ending in [
-        released_at(NEAR),
-        released_at(FAR),
-        Reported::Returned(ReturnedTo::Sender),
+    let correct = "its life is over; correct what is said of it, or order a new one";
+    let reopen = "its life is over; reopen it, or correct what is said of it";
+    for (ending, possible) in [
+        (released_at(NEAR), correct),
+        (released_at(FAR), reopen),
+        (Reported::Returned(ReturnedTo::Sender), correct),
     ] {
-        refused(
-            at_dropoff().after(report(M1, 9, ending)),
-            "its life is over; read its outcome",
-        );
+        refused(at_dropoff().after(report(M1, 9, ending)), possible);
     }
 }

@@ -63,7 +63,7 @@ const fn place_of(stage: FetchStage) -> usize {
 }
 
 /// A delivery in each phase, in the order of the columns, and its newest mission.
-fn situations() -> Vec<(Given<Delivery>, MissionId)> {
+pub(super) fn situations() -> Vec<(Given<Delivery>, MissionId)> {
     let fetching = |stage: usize| {
         let reports = [
             assigned(),

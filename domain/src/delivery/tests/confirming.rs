@@ -104,11 +104,7 @@ fn a_delivery_is_confirmed_once() {
         .when(report(M1, 10, verified(Confirmation::Photo)))
         .then_nothing();
     once.when(confirm(Confirmation::Photo, 10))
-        .then_rejected(DeliveryRejection::WrongStatus {
-            status: Status::AtDropoff,
-            attempted: "confirmed",
-            possible: "it was confirmed otherwise before; read how",
-        });
+        .then_rejected(DeliveryRejection::ConfirmedOtherwise);
 }
 
 #[test]
@@ -171,11 +167,9 @@ fn an_operator_may_vouch_for_it_that_the_recipient_has_the_package() {
     at_dropoff()
         .when(vouch(40))
         .then([now(vouched, 40), now(unseen, 40)]);
-    at_pickup()
-        .when(vouch(40))
-        .then_rejected(DeliveryRejection::WrongStatus {
-            status: Status::AtPickup,
-            attempted: "completed",
-            possible: "no drone has the package; wait until one brings it",
-        });
+    at_pickup().when(vouch(40)).then_rejected(refusal(
+        Status::AtPickup,
+        "completed",
+        "the drone has set out for the package; wait for the drone, or cancel it",
+    ));
 }

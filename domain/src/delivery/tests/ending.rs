@@ -13,14 +13,6 @@ fn failed(reason: Failure) -> DeliveryEvent {
     }
 }
 
-fn wrong_status(status: Status, possible: &'static str) -> DeliveryRejection {
-    DeliveryRejection::WrongStatus {
-        status,
-        attempted: "rejected",
-        possible,
-    }
-}
-
 #[test]
 fn a_booking_that_no_drone_was_given_is_refused_and_the_sender_keeps_the_package() {
     let pending = given([]).after(create(order(), at(0)));
@@ -36,12 +28,11 @@ fn a_booking_that_no_drone_was_given_is_refused_and_the_sender_keeps_the_package
 #[test]
 fn what_a_drone_once_had_is_not_refused_but_given_up() {
     let waits_again = || flown([assigned(), ended(Ending::Aborted)]);
-    waits_again()
-        .when(reject(at(5)))
-        .then_rejected(wrong_status(
-            Status::Scheduled,
-            "a drone had it once; give it up",
-        ));
+    waits_again().when(reject(at(5))).then_rejected(refusal(
+        Status::Scheduled,
+        "rejected",
+        "the sender has the package still; cancel it, reschedule it, or give it up",
+    ));
     let given_up = waits_again()
         .when(give_up(5))
         .then_events([failed(Failure::NoDrone)]);
@@ -62,11 +53,11 @@ fn what_no_drone_ever_had_is_not_given_up() {
     let rejected = Delivery::decide(&give_up(5), &booked().state());
     assert_eq!(
         rejected,
-        Err(DeliveryRejection::WrongStatus {
-            status: Status::Scheduled,
-            attempted: "given up",
-            possible: "no drone ever had it; reject it",
-        })
+        Err(refusal(
+            Status::Scheduled,
+            "given up",
+            "the sender has the package still; cancel it, or reschedule it"
+        ))
     );
 }
 

@@ -45,11 +45,10 @@ fn custody_may_move(from: Custody, to: Custody) -> bool {
     match from {
         // At a hub only by an operator's word, after a cancellation.
         Custody::Sender => [Custody::Sender, Custody::Drone, Custody::Hub].contains(&to),
-        Custody::Drone => true,
         Custody::Hub => to != Custody::Recipient,
         Custody::Recipient => to == Custody::Recipient,
-        // Somebody confirms, or the package turns up with a drone or at a hub.
-        Custody::Unknown => to != Custody::Sender,
+        // What nobody knows of is confirmed, or turns up: with the sender only by an operator's word.
+        Custody::Drone | Custody::Unknown => true,
     }
 }
 
@@ -139,6 +138,7 @@ proptest! {
                 DeliveryEvent::AttemptFailed { .. }
                     | DeliveryEvent::Vouched { .. }
                     | DeliveryEvent::GivenUp { .. }
+                    | DeliveryEvent::HandedBack { .. }
             );
             prop_assert!(may_be_counted || before.as_ref() != Some(&after), "{:?}", occurrence);
         }
@@ -169,9 +169,13 @@ proptest! {
 
     #[test]
     fn i3_the_package_goes_from_hand_to_hand(life in arbitrary::life()) {
+        let mut by_operator = false;
         for (before, occurrence, after) in steps(&life) {
             let from = before.map_or(Custody::Sender, |before| before.custody());
             prop_assert!(custody_may_move(from, after.custody()), "{:?}", occurrence);
+            let turned_up = from == Custody::Unknown && after.custody() == Custody::Sender;
+            prop_assert!(by_operator || !turned_up, "{:?}", occurrence);
+            by_operator = matches!(occurrence.event, DeliveryEvent::HandedBack { .. });
             if after.status() == Status::Complete {
                 prop_assert_eq!(after.custody(), Custody::Recipient);
             }

@@ -487,6 +487,7 @@ impl World {
         let left = turns.filter_map(|turn| match turn {
             TaskTurn::Left(left) => Some(left),
             TaskTurn::Odd { .. }
+            | TaskTurn::LookedAt
             | TaskTurn::LookAfter(_)
             | TaskTurn::Over(_)
             | TaskTurn::Settled

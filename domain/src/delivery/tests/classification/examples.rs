@@ -29,6 +29,7 @@ rows! { command_name COMMANDS: DeliveryCommand {
     DeliveryCommand::OverdueConfirmation { .. } => "OverdueConfirmation",
     DeliveryCommand::NoteStranded { .. } => "NoteStranded",
     DeliveryCommand::Vouch { .. } => "Vouch",
+    DeliveryCommand::HandBack { .. } => "HandBack",
     DeliveryCommand::RequestReturn { .. } => "RequestReturn",
     DeliveryCommand::Reopen { to: ReopenedAs::InTransit, .. } => "Reopen, in_transit",
     DeliveryCommand::Reopen { to: ReopenedAs::Returning, .. } => "Reopen, returning",
@@ -213,6 +214,9 @@ fn later_events(mission: MissionId) -> Vec<DeliveryEvent> {
         DeliveryEvent::GivenUp {
             reason: words("the sender fetched it"),
         },
+        DeliveryEvent::HandedBack {
+            reason: words("the sender has it"),
+        },
     ]
 }
 
@@ -283,6 +287,7 @@ pub(super) fn commands(mission: MissionId) -> Vec<DeliveryCommand> {
         DeliveryCommand::OverdueConfirmation { now: at(50) },
         DeliveryCommand::NoteStranded { now: at(50) },
         vouch(50),
+        hand_back(50),
         DeliveryCommand::RequestReturn { now: at(50) },
         reopen(ReopenedAs::InTransit, 50),
         reopen(ReopenedAs::Returning, 50),
