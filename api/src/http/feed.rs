@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use domain::id::{DeliveryId, UserId};
+use domain::stream::StreamName;
 use eventstore::{Budget, StreamVersion};
 use serde_json::{Value, json};
 
@@ -111,9 +112,10 @@ async fn of_delivery(
 
 /// Whether the log has an event of the one delivery that is wanted.
 fn exists(api: &Api, wanted: &Wanted) -> Result<bool, Problem> {
-    let Some(stream) = wanted.stream() else {
+    let Some(id) = wanted.delivery else {
         return Ok(true);
     };
+    let stream = source::stream_of(StreamName::delivery(id));
     let budget = Budget {
         records_max: 1,
         bytes_max: 1,

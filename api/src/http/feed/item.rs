@@ -10,7 +10,7 @@ use eventstore::{Event, LogIdentity, Position, Record, StreamVersion, event_id};
 use serde_json::{Map, Value, json};
 
 use super::place::Place;
-use super::wanted::{DISPATCH, Traits};
+use super::wanted::{DELIVERY, DISPATCH, Traits};
 use crate::http::representation::dispatch::asked;
 use crate::http::representation::history::{Frame, data};
 use crate::transfer::cloud_events;
@@ -51,7 +51,7 @@ pub(super) fn happenings(record: &Record) -> impl Iterator<Item = Happening<'_>>
 impl Happening<'_> {
     /// What filters ask about.
     pub(super) fn traits(&self) -> Traits {
-        Traits::of(self.record, self.event.event_type)
+        Traits::of(self.record, self.event)
     }
 
     /// Its name, and all of it as JSON. Of users there are ids and no more:
@@ -96,16 +96,16 @@ impl Happening<'_> {
             payload,
             ..
         } = self.event;
-        if let Some(delivery) = self.traits().delivery {
+        let stream = self.record.stream;
+        if stream.category == DELIVERY {
             let event = DeliveryEvent::decode(event_type.0, schema.0, payload)?;
-            let delivery = DeliveryId::from_uuid(delivery);
+            let delivery = DeliveryId::from_uuid(stream.key);
             return Ok((event.name(), Some(delivery), data(&event)));
         }
-        if self.record.stream.category == DISPATCH {
+        if stream.category == DISPATCH {
             let event = DispatchEvent::decode(event_type.0, schema.0, payload)?;
-            let mission = MissionId::from_uuid(self.record.stream.key);
-            let (delivery, data) = asked(mission, &event);
-            return Ok((event.name(), delivery, data));
+            let mission = MissionId::from_uuid(stream.key);
+            return Ok((event.name(), event.delivery(), asked(mission, &event)));
         }
         let known = UserEvent::TYPES
             .iter()

@@ -1,7 +1,14 @@
-//! Where the events come from: the log, or the one stream that holds them all.
+//! Where the events come from: the log, or the few streams that hold all of one delivery's.
 
+use std::collections::BTreeSet;
+
+use domain::codec::StoredEvent as _;
+use domain::delivery::DeliveryEvent;
+use domain::id::{DeliveryId, MissionId, OperationId};
+use domain::scheduling::OperationEvent;
+use domain::stream::StreamName;
 use eventstore::{
-    Budget, EventStore, Filter, Position, ReadError, Record, StreamId, StreamVersion,
+    Budget, Category, EventStore, Filter, Position, ReadError, Record, StreamId, StreamVersion,
 };
 
 use super::place::Place;
@@ -23,13 +30,20 @@ pub(super) struct Source(Kind);
 enum Kind {
     Log(Filter),
     /// A delivery's events are few and lie far apart in the log.
-    Stream {
-        stream: StreamId,
-        /// Read so far.
-        version: StreamVersion,
-        /// The place that lies behind it.
-        to: Place,
-    },
+    Delivery(OfDelivery),
+}
+
+/// Reads all that is about one delivery: its own stream, and what was asked of Drone Management
+/// about each of its missions.
+#[derive(Clone, Debug)]
+struct OfDelivery {
+    id: DeliveryId,
+    /// Read so far of its own stream.
+    version: StreamVersion,
+    /// The place that lies behind it.
+    to: Place,
+    /// The missions that its own stream tells of up to there.
+    missions: BTreeSet<MissionId>,
 }
 
 /// What was read.
@@ -47,13 +61,14 @@ pub(super) struct Stretch {
 impl Source {
     /// Of the events that are wanted.
     pub(super) fn of(wanted: &Wanted) -> Self {
-        Self(match wanted.stream() {
+        Self(match wanted.delivery {
             None => Kind::Log(wanted.filter()),
-            Some(stream) => Kind::Stream {
-                stream,
+            Some(id) => Kind::Delivery(OfDelivery {
+                id,
                 version: StreamVersion::EMPTY,
                 to: Place::START,
-            },
+                missions: BTreeSet::new(),
+            }),
         })
     }
 
@@ -80,52 +95,129 @@ impl Source {
                     head: page.head,
                 })
             }
-            Kind::Stream {
-                stream,
-                version,
-                to,
-            } => {
-                if from < *to {
-                    // Not all that was read was taken.
-                    *version = StreamVersion::EMPTY;
-                }
-                let stretch = read_stream(log, *stream, version, from, budget)?;
-                *to = stretch.to;
-                Ok(stretch)
-            }
+            Kind::Delivery(delivery) => delivery.read(log, from, budget),
         }
     }
 }
 
-/// Reads a stream on until there is something behind the place, or its end.
-fn read_stream(
-    log: &dyn EventStore,
-    stream: StreamId,
-    version: &mut StreamVersion,
-    from: Place,
-    budget: Budget,
-) -> Result<Stretch, ReadError> {
-    let budget = Budget {
-        records_max: budget.records_max.max(STREAM_RECORDS_MIN),
-        ..budget
-    };
-    // Before the stream, so that it promises no more than was read.
-    let head = *log.head().borrow();
-    loop {
-        let page = log.read_stream(stream, *version, budget)?;
-        *version = page.read_to;
-        let is_whole = page.read_to >= page.version;
-        let mut records = page.records;
-        records.retain(|record| record.position > from.after());
-        if records.is_empty() && !is_whole {
-            continue;
+impl OfDelivery {
+    fn read(
+        &mut self,
+        log: &dyn EventStore,
+        from: Place,
+        budget: Budget,
+    ) -> Result<Stretch, ReadError> {
+        if from < self.to {
+            // Not all that was read was taken.
+            self.version = StreamVersion::EMPTY;
         }
-        let last = records.last().map(|record| record.position);
-        let to = last.max(is_whole.then_some(head));
-        return Ok(Stretch {
-            records,
-            to: to.map_or(from, Place::behind).max(from),
-            head,
-        });
+        let mut stretch = self.read_own(log, from, budget)?;
+        // After its own stream, so that nothing is missing that was asked before it went on.
+        let mut missions = self.missions.clone();
+        let booking = StreamName::operation(OperationId::of_booking(self.id));
+        for record in read_all(log, booking)? {
+            missions.extend(missions_in(&record, |event_type, schema, payload| {
+                let event = OperationEvent::decode(event_type, schema, payload).ok()?;
+                asked_by(&event)
+            }));
+        }
+        for mission in missions {
+            let asked = read_all(log, StreamName::dispatch(mission))?;
+            stretch.records.extend(asked.into_iter().filter(|record| {
+                from.after() < record.position && record.position <= stretch.to.after()
+            }));
+        }
+        stretch.records.sort_by_key(|record| record.position);
+        self.to = stretch.to;
+        Ok(stretch)
+    }
+
+    /// Reads its own stream on until there is something behind the place, or its end.
+    fn read_own(
+        &mut self,
+        log: &dyn EventStore,
+        from: Place,
+        budget: Budget,
+    ) -> Result<Stretch, ReadError> {
+        let budget = Budget {
+            records_max: budget.records_max.max(STREAM_RECORDS_MIN),
+            ..budget
+        };
+        let stream = stream_of(StreamName::delivery(self.id));
+        // Before the stream, so that it promises no more than was read.
+        let head = *log.head().borrow();
+        loop {
+            let page = log.read_stream(stream, self.version, budget)?;
+            self.version = page.read_to;
+            let is_whole = page.read_to >= page.version;
+            let mut records = page.records;
+            for record in &records {
+                self.missions
+                    .extend(missions_in(record, |event_type, schema, payload| {
+                        let event = DeliveryEvent::decode(event_type, schema, payload).ok()?;
+                        told_by(&event)
+                    }));
+            }
+            records.retain(|record| record.position > from.after());
+            if records.is_empty() && !is_whole {
+                continue;
+            }
+            let last = records.last().map(|record| record.position);
+            let to = last.max(is_whole.then_some(head));
+            return Ok(Stretch {
+                records,
+                to: to.map_or(from, Place::behind).max(from),
+                head,
+            });
+        }
+    }
+}
+
+/// The stream of a name, as the store knows it.
+pub(super) fn stream_of(name: StreamName) -> StreamId {
+    StreamId::new(Category::new(name.category.number()), name.key)
+}
+
+/// The missions that the events of a record tell of.
+fn missions_in(
+    record: &Record,
+    mission: impl Fn(u16, u16, &[u8]) -> Option<MissionId>,
+) -> impl Iterator<Item = MissionId> {
+    let events = record.events.iter();
+    events.filter_map(move |event| mission(event.event_type.0, event.schema.0, &event.payload))
+}
+
+/// The mission that was asked for.
+fn asked_by(event: &OperationEvent) -> Option<MissionId> {
+    if let OperationEvent::MissionAsked { mission, .. } = event {
+        Some(*mission)
+    } else {
+        None
+    }
+}
+
+/// The mission that came to the delivery without being asked, or claimed to be for it.
+fn told_by(event: &DeliveryEvent) -> Option<MissionId> {
+    if let DeliveryEvent::DroneAssigned(assignment) = event {
+        Some(assignment.mission)
+    } else if let DeliveryEvent::AnomalyRecorded { mission, .. } = event {
+        Some(*mission)
+    } else {
+        None
+    }
+}
+
+/// All of a stream that is short whatever happens.
+fn read_all(log: &dyn EventStore, name: StreamName) -> Result<Vec<Record>, ReadError> {
+    let stream = stream_of(name);
+    let (mut records, mut version) = (Vec::new(), StreamVersion::EMPTY);
+    loop {
+        let page = log.read_stream(stream, version, Budget::PAGE)?;
+        let is_whole = page.records.is_empty() || page.read_to >= page.version;
+        records.extend(page.records);
+        version = page.read_to;
+        if is_whole {
+            return Ok(records);
+        }
     }
 }

@@ -4,9 +4,9 @@ use domain::codec::{self, StoredEvent as _};
 use domain::delivery::DeliveryEvent;
 use domain::dispatch::DispatchEvent;
 use domain::id::{DeliveryId, UserId};
-use domain::stream::{Category as Known, StreamName};
+use domain::stream::Category as Known;
 use domain::user::UserEvent;
-use eventstore::{Category, EventType, Filter, Record, StreamId};
+use eventstore::{Category, Event, EventType, Filter, Record};
 use uuid::Uuid;
 
 use crate::http::listing::read_some;
@@ -29,11 +29,11 @@ pub(super) struct Traits {
     pub(super) event_type: EventType,
     /// Whose it is.
     pub(super) user: Option<Uuid>,
-    /// The delivery it happened to.
+    /// The delivery it happened to, or that something is asked for.
     pub(super) delivery: Option<Uuid>,
 }
 
-const DELIVERY: Category = Category::new(Known::Delivery.number());
+pub(super) const DELIVERY: Category = Category::new(Known::Delivery.number());
 const USER: Category = Category::new(Known::User.number());
 pub(super) const DISPATCH: Category = Category::new(Known::Dispatch.number());
 
@@ -42,16 +42,35 @@ const REQUESTS: [&str; 2] = ["MissionRequested", "StandDownRequested"];
 
 impl Traits {
     /// Of an event of a record that the feed shows.
-    pub(super) fn of(record: &Record, event_type: EventType) -> Self {
-        let is_delivery = record.stream.category == DELIVERY;
-        let is_user = record.stream.category == USER;
+    pub(super) fn of(record: &Record, event: &Event) -> Self {
+        let category = record.stream.category;
+        let is_user = category == USER;
         let user = record.owner.or(is_user.then_some(record.stream.key));
+        let delivery = if category == DELIVERY {
+            Some(record.stream.key)
+        } else if category == DISPATCH {
+            asked_for(event).map(DeliveryId::uuid)
+        } else {
+            None
+        };
         Self {
-            event_type,
+            event_type: event.event_type,
             user,
-            delivery: is_delivery.then_some(record.stream.key),
+            delivery,
         }
     }
+}
+
+/// The delivery that something is asked for, if this release can read it.
+fn asked_for(event: &Event) -> Option<DeliveryId> {
+    let Event {
+        event_type,
+        schema,
+        payload,
+        ..
+    } = event;
+    let event = DispatchEvent::decode(event_type.0, schema.0, payload).ok()?;
+    event.delivery()
 }
 
 impl Wanted {
@@ -62,12 +81,6 @@ impl Wanted {
             event_types: self.types.clone(),
             owner: self.user.map(UserId::uuid),
         }
-    }
-
-    /// The stream that holds all events that are wanted, if it is one.
-    pub(super) fn stream(&self) -> Option<StreamId> {
-        let name = StreamName::delivery(self.delivery?);
-        Some(StreamId::new(DELIVERY, name.key))
     }
 
     /// Whether an event is wanted.

@@ -2,28 +2,23 @@
 
 use domain::dispatch::{DispatchEvent, MissionRequest};
 use domain::geo::GeoPoint;
-use domain::id::{DeliveryId, MissionId};
+use domain::id::MissionId;
 use serde_json::{Value, json};
 
 use super::{time, time_or_null};
 
-/// The delivery that a request is about, and what the request carries.
-pub(crate) fn asked(mission: MissionId, event: &DispatchEvent) -> (Option<DeliveryId>, Value) {
+/// What a request carries.
+pub(crate) fn asked(mission: MissionId, event: &DispatchEvent) -> Value {
     match event {
-        DispatchEvent::MissionRequested(request) => {
-            (Some(request.delivery), requested(mission, request))
-        }
-        DispatchEvent::StandDownRequested { delivery, reason } => (
-            Some(*delivery),
-            json!({
-                "delivery_id": delivery.to_string(),
-                "mission_id": mission.to_string(),
-                "reason": reason.word(),
-            }),
-        ),
+        DispatchEvent::MissionRequested(request) => requested(mission, request),
+        DispatchEvent::StandDownRequested { delivery, reason } => json!({
+            "delivery_id": delivery.to_string(),
+            "mission_id": mission.to_string(),
+            "reason": reason.word(),
+        }),
         // Only the feed's readers are told what is asked; the answer came from one of them.
         DispatchEvent::MissionRefused { detail: _ } => {
-            (None, json!({ "mission_id": mission.to_string() }))
+            json!({ "mission_id": mission.to_string() })
         }
     }
 }

@@ -74,6 +74,33 @@ async fn all_events_come_oldest_first_and_those_of_users_without_contacts() {
 }
 
 #[tokio::test]
+async fn what_is_asked_of_drone_management_about_a_delivery_is_among_its_events() {
+    let (scene, _, [first, _]) = scene().await;
+    let all = items(&scene.get("/v1/events").await);
+    let of_first: Vec<_> = all
+        .into_iter()
+        .filter(|item| item["delivery_id"] == json!(first))
+        .collect();
+    assert!(names(&of_first).contains(&"MissionRequested"));
+    let path = format!("/v1/events?delivery={first}");
+    assert_eq!(items(&scene.get(&path).await), of_first);
+    // One at a time it is the same, wherever the log is read on from.
+    let (mut one_by_one, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = scene.get(&format!("{path}&limit=1{after}")).await;
+        one_by_one.extend(items(&page));
+        if page.at("/more") == false {
+            break;
+        }
+        after = format!("&after={}", page.text("/next"));
+    }
+    assert_eq!(one_by_one, of_first);
+    let requests = format!("{path}&types=MissionRequested,StandDownRequested");
+    let asked = items(&scene.get(&requests).await);
+    assert_eq!(names(&asked), ["MissionRequested"]);
+}
+
+#[tokio::test]
 async fn a_reader_goes_on_from_a_page_from_an_event_and_from_an_empty_end() {
     let (scene, _, _) = scene().await;
     let all = items(&scene.get("/v1/events?limit=200").await);
@@ -133,7 +160,10 @@ async fn the_events_of_a_user_and_of_a_delivery_can_be_had_alone() {
     assert_eq!(path, format!("/v1/deliveries/{second}/events"));
     let alone = scene.call("GET", &path, &page, None).await;
     assert_eq!(items(&filtered), items(&alone));
-    assert_eq!(names(&items(&alone)), ["Created", "Scheduled"]);
+    assert_eq!(
+        names(&items(&alone)),
+        ["Created", "Scheduled", "MissionRequested"]
+    );
     let path = format!("/v1/deliveries/{first}/events?types=Cancelled");
     let cancelled = scene.call("GET", &path, &page, None).await;
     assert_eq!(names(&items(&cancelled)), ["Cancelled"]);
