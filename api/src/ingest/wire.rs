@@ -18,6 +18,7 @@ mod fact;
 mod telemetry;
 
 use fact::Meaning;
+use telemetry::Coordinates;
 
 /// Largest event, bytes.
 pub const EVENT_BYTES_MAX: usize = 64 * 1024;
@@ -119,7 +120,7 @@ pub fn interpret(fact: &ReceivedFact) -> Option<DroneFact> {
     let document = Document::parse(&fact.data).ok()?;
     let (position, kind) = fields::read(document, |data| {
         data.ignore_unknown();
-        let position = telemetry::read_position(data);
+        let position = telemetry::read_position(data, Coordinates::AsKept);
         Some((position, fact::read_kind(&fact.kind, data)))
     })
     .ok()?;
@@ -244,7 +245,7 @@ fn read_data(
     let telemetry = if kind == TELEMETRY {
         Some(telemetry::read_readings(data)?)
     } else {
-        telemetry::read_position(data);
+        telemetry::read_position(data, Coordinates::Named);
         if needs_mission {
             fact::read_kind(kind, data)?;
         }

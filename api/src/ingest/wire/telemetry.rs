@@ -48,7 +48,7 @@ impl Readings {
 
 pub(super) fn read_readings(data: &mut Fields<'_>) -> Option<Readings> {
     let phase = data.required("phase", known(FlightPhase::ALL, FlightPhase::word));
-    let position = read_position(data);
+    let position = read_position(data, Coordinates::Named);
     let velocity = data.optional("velocity", object(read_velocity));
     let heading = data.optional("heading_deg", number(0.0..=359.999_999));
     let battery = data.optional("battery", object(|battery| Some(read_battery(battery))));
@@ -78,13 +78,28 @@ pub(super) fn read_readings(data: &mut Fields<'_>) -> Option<Readings> {
     })
 }
 
+/// What is asked of a position that says nothing of where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coordinates {
+    /// They must be named, be it as `null`: under another name they would be lost without a word.
+    Named,
+    /// They may be missing: it was taken before that was asked.
+    AsKept,
+}
+
 /// Latitude and longitude that are both 0 are how receivers without a fix
 /// spell "no position".
-pub(super) fn read_position(data: &mut Fields<'_>) -> Option<Position> {
+pub(super) fn read_position(data: &mut Fields<'_>, asked: Coordinates) -> Option<Position> {
     data.optional(
         "position",
         object(|position| {
             position.ignore_unknown();
+            for name in ["lat_deg", "lon_deg"] {
+                if asked == Coordinates::Named && !position.has(name) {
+                    let detail = "this member is missing; a position has lat_deg and lon_deg, null without a fix";
+                    position.fault::<()>(name, "required", detail);
+                }
+            }
             let lat = position.optional("lat_deg", number(-90.0..=90.0));
             let lon = position.optional("lon_deg", number(-180.0..=180.0));
             let alt_msl = position.optional("alt_msl_m", number(HEIGHT_M));
