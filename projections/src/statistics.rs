@@ -12,7 +12,7 @@
 mod distribution;
 mod counting;
 
-use domain::delivery::Failure;
+use domain::delivery::{Failure, RejectReason};
 use domain::time::Timestamp;
 
 use crate::key::{Key, KeyParts, KeyRange};
@@ -98,8 +98,8 @@ pub struct Statistics {
     pub late: u64,
     /// Deliveries cancelled.
     pub cancelled: u64,
-    /// Deliveries whose booking was refused after all.
-    pub rejected: u64,
+    /// Deliveries whose booking was refused after all, for each reason that there was.
+    pub rejected: Vec<(RejectReason, u64)>,
     /// Deliveries whose life went on after its end. They count as what they ended as first.
     pub reopened: u64,
     /// Deliveries that went back to the sender.
@@ -207,9 +207,11 @@ impl Gathering {
             self.counts.completed += hour.completed;
             self.counts.late += hour.late;
             self.counts.cancelled += hour.cancelled;
-            self.counts.rejected += hour.rejected;
             self.counts.reopened += hour.reopened;
             self.counts.returned += hour.returned;
+            for (reason, count) in hour.rejected {
+                add(&mut self.counts.rejected, reason, count);
+            }
             for (reason, count) in hour.failed {
                 add(&mut self.counts.failed, reason, count);
             }

@@ -1,6 +1,6 @@
 //! The projection: what is counted and measured of each delivery, and when.
 
-use domain::delivery::{DeliveryEvent, Failure, Milestone, Order};
+use domain::delivery::{DeliveryEvent, Failure, Milestone, Order, RejectReason};
 use domain::stream::Category;
 use domain::time::Timestamp;
 use eventstore::{Position, Record};
@@ -51,7 +51,8 @@ pub(super) struct Counts {
     pub(super) completed: u64,
     pub(super) late: u64,
     pub(super) cancelled: u64,
-    pub(super) rejected: u64,
+    #[serde(with = "crate::stored")]
+    pub(super) rejected: Vec<(RejectReason, u64)>,
     pub(super) reopened: u64,
     pub(super) returned: u64,
     #[serde(with = "crate::stored")]
@@ -86,7 +87,7 @@ impl Projection for HourlyStatistics {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn poison(&self) -> Poison {
@@ -142,6 +143,7 @@ impl Row for UnderWay {
 impl Row for Counts {
     fn heap_bytes(&self) -> usize {
         self.failed.capacity() * size_of::<(Failure, u64)>()
+            + self.rejected.capacity() * size_of::<(RejectReason, u64)>()
     }
 }
 
@@ -222,8 +224,10 @@ fn step(
             count(view, record, at, |counts| counts.cancelled += 1)?;
             return Ok(None);
         }
-        DeliveryEvent::Rejected { .. } => {
-            count(view, record, at, |counts| counts.rejected += 1)?;
+        DeliveryEvent::Rejected { reason } => {
+            count(view, record, at, |counts| {
+                add(&mut counts.rejected, *reason, 1);
+            })?;
             return Ok(None);
         }
         DeliveryEvent::Failed { mission: _, reason } => {
@@ -376,14 +380,14 @@ const fn elapsed_ms(begin: Timestamp, end: Timestamp) -> i64 {
 }
 
 /// Adds to the count of a reason; they lie in the order of the stored numbers.
-pub(super) fn add(failed: &mut Vec<(Failure, u64)>, reason: Failure, more: u64) {
-    match failed.binary_search_by_key(&reason, |(known, _)| *known) {
+pub(super) fn add<R: Copy + Ord>(counts: &mut Vec<(R, u64)>, reason: R, more: u64) {
+    match counts.binary_search_by_key(&reason, |(known, _)| *known) {
         Ok(place) => {
-            if let Some((_, count)) = failed.get_mut(place) {
+            if let Some((_, count)) = counts.get_mut(place) {
                 *count += more;
             }
         }
-        Err(place) => failed.insert(place, (reason, more)),
+        Err(place) => counts.insert(place, (reason, more)),
     }
 }
 

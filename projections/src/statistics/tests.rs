@@ -138,7 +138,7 @@ proptest! {
         prop_assert_eq!(found.created, states.len() as u64);
         prop_assert_eq!(found.completed, ended(Status::Complete));
         prop_assert_eq!(found.cancelled, ended(Status::Cancelled));
-        prop_assert_eq!(found.rejected, ended(Status::Rejected));
+        prop_assert_eq!(found.rejected.iter().map(|(_, count)| count).sum::<u64>(), ended(Status::Rejected));
         prop_assert_eq!(found.returned, ended(Status::Returned));
         prop_assert_eq!(found.failed.iter().map(|(_, count)| count).sum::<u64>(), ended(Status::Failed));
         let total = found.stages.iter().find(|(stage, _)| *stage == Stage::Total).unwrap().1;

@@ -1,21 +1,13 @@
 //! How well it went in an hour or a day.
 
-use domain::delivery::Failure;
+use domain::delivery::{Failure, RejectReason};
 use projections::{Spread, Statistics};
 use serde_json::{Map, Value, json};
 
 use super::time;
 
-/// A period. Every reason of failure and every stage is always there.
+/// A period. Every reason of refusal and of failure and every stage is always there.
 pub(crate) fn statistics(period: &Statistics) -> Value {
-    let counted = |reason: &Failure| {
-        let mut failed = period.failed.iter();
-        failed.find_map(|(known, count)| (known == reason).then_some(*count))
-    };
-    let failed = Failure::ALL.iter().map(|reason| {
-        let count = counted(reason).unwrap_or(0);
-        (reason.word().to_owned(), json!(count))
-    });
     let stages = period.stages.iter();
     let stages = stages.map(|(stage, took)| (stage.word().to_owned(), json!(spread(*took))));
     let mut eta_error = spread(period.eta.error);
@@ -28,13 +20,32 @@ pub(crate) fn statistics(period: &Statistics) -> Value {
         "completed": period.completed,
         "late": period.late,
         "cancelled": period.cancelled,
-        "rejected": period.rejected,
+        "rejected": counted(RejectReason::ALL, RejectReason::word, &period.rejected),
         "reopened": period.reopened,
         "returned": period.returned,
-        "failed": failed.collect::<Map<_, _>>(),
+        "failed": counted(Failure::ALL, Failure::word, &period.failed),
         "stages": stages.collect::<Map<_, _>>(),
         "eta_error": eta_error,
     })
+}
+
+/// How often each reason of a closed set was one.
+fn counted<R: Copy + PartialEq>(
+    reasons: &[R],
+    word: fn(R) -> &'static str,
+    counts: &[(R, u64)],
+) -> Map<String, Value> {
+    let count_of = |reason: R| {
+        let mut counts = counts.iter();
+        counts.find_map(|(known, count)| (*known == reason).then_some(*count))
+    };
+    let reasons = reasons.iter().copied();
+    reasons
+        .map(|reason| {
+            let count = count_of(reason).unwrap_or(0);
+            (word(reason).to_owned(), json!(count))
+        })
+        .collect()
 }
 
 fn spread(spread: Spread) -> Map<String, Value> {

@@ -209,10 +209,15 @@ async fn a_fact_that_was_given_up_is_a_task_and_shown_as_it_came_in() {
     let id = format!("tsk_{}-7", session());
     let expected = json!({
         "id": id, "event_id": whole[0]["id"], "kind": "dead_letter", "reason": "unknown_mission",
+        "help": "have the fleet send what is missing, mission_assigned as a rule; then redrive the dead letter",
         "status": "open", "since": tasks.at("/items/0/since"), "delivery_id": null, "fact_id": null,
-        "operation_id": null, "effect": null, "authorization_id": null,
+        "other_delivery_id": null, "operation_id": null, "effect": null, "authorization_id": null,
         "acknowledged_at": null, "acknowledged_by": null, "note": null,
-        "links": {"self": format!("/v1/tasks/{id}"), "subject": format!("/v1/dead-letters?task_id={id}")},
+        "links": {
+            "self": format!("/v1/tasks/{id}"),
+            "subject": format!("/v1/dead-letters?task_id={id}"),
+            "redrive": format!("/v1/dead-letters/{id}/redrive"),
+        },
     });
     assert_eq!(tasks.at("/items/0"), expected);
     for (task, letter) in [(0, 0), (1, 1)] {
@@ -310,6 +315,7 @@ async fn statistics_are_told_by_the_hour_and_by_the_day() {
         "the flight is older than the order"
     );
     assert_eq!(by_hour.at("/items/0/failed/drone_lost"), 0);
+    assert_eq!(by_hour.at("/items/0/rejected/no_drone"), 0);
     assert_eq!(by_hour.at("/items/0/eta_error/p50_s"), Value::Null);
     let days = followed(&scene, "/v1/statistics?by=day&limit=1").await;
     let begins: Vec<_> = days.iter().map(|day| day["from"].clone()).collect();
