@@ -7,15 +7,19 @@ use domain::stream::{Category, StreamName};
 use domain::task::{Matter, TaskId};
 use eventstore::{StreamId, StreamVersion, event_id};
 use projections::{DeadLetter, Task, TaskKind, TaskStatus};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use self::advice::Advice;
 use super::history::actor;
 use super::{delivery, time, time_or_null};
 use crate::http::conditional::EntityTag;
 use crate::ingest::wire;
 
+// What helps.
+mod advice;
+
 /// Grows when the bytes of a task change for the same events.
-const VERSION: u16 = 3;
+const VERSION: u16 = 4;
 
 /// The address of a task.
 fn path(id: TaskId) -> String {
@@ -37,6 +41,22 @@ pub(crate) fn task(task: &Task) -> Value {
     let operation = is_of(Category::Operation).then(|| OperationId::from_uuid(subject.key));
     let told = Told::of(&task.matter);
     let (first, other) = told.deliveries.unzip();
+    let Advice { help, verbs } = advice::on(&task.matter);
+    let mut links = Map::new();
+    links.insert("self".to_owned(), json!(path(task.id)));
+    let address = match (delivery, operation) {
+        (Some(delivery), _) => delivery::path(delivery),
+        (None, Some(operation)) => format!("/v1/operations/{operation}"),
+        (None, None) => {
+            links.insert("redrive".to_owned(), json!(redrive_path(task.id)));
+            dead_letter_path(task.id)
+        }
+    };
+    for verb in verbs {
+        let verb_path = format!("{address}/{}", verb.segment());
+        links.insert(verb.name().to_owned(), json!(verb_path));
+    }
+    links.insert("subject".to_owned(), json!(address));
     let stream = StreamId::new(
         eventstore::Category::new(subject.category.number()),
         subject.key,
@@ -47,6 +67,7 @@ pub(crate) fn task(task: &Task) -> Value {
         "event_id": event(stream, StreamVersion::new(task.id.version())),
         "kind": kind(task.kind()),
         "reason": told.reason,
+        "help": help,
         "status": status(task.status()),
         "since": time(task.since),
         "delivery_id": delivery.or(first).map(|delivery| delivery.to_string()),
@@ -58,14 +79,7 @@ pub(crate) fn task(task: &Task) -> Value {
         "acknowledged_at": time_or_null(acknowledgement.map(|it| it.at)),
         "acknowledged_by": acknowledgement.map(|it| actor(&it.by)),
         "note": acknowledgement.and_then(|it| it.note.as_ref()).map(ToString::to_string),
-        "links": {
-            "self": path(task.id),
-            "subject": match (delivery, operation) {
-                (Some(delivery), _) => delivery::path(delivery),
-                (None, Some(operation)) => format!("/v1/operations/{operation}"),
-                (None, None) => dead_letter_path(task.id),
-            },
-        },
+        "links": links,
     })
 }
 
@@ -121,6 +135,11 @@ fn dead_letter_path(task: TaskId) -> String {
     format!("/v1/dead-letters?task_id={task}")
 }
 
+/// Where that is applied once more.
+fn redrive_path(task: TaskId) -> String {
+    format!("/v1/dead-letters/{task}/redrive")
+}
+
 /// The word for a kind of tasks.
 pub(crate) const fn kind(kind: TaskKind) -> &'static str {
     match kind {
@@ -161,7 +180,7 @@ pub(crate) fn dead_letter(letter: &DeadLetter) -> Value {
         "fact": letter.fact.as_ref().map(fact),
         "links": {
             "task": task.map(path),
-            "redrive": task.map(|task| format!("/v1/dead-letters/{task}/redrive")),
+            "redrive": task.map(redrive_path),
         },
     })
 }

@@ -249,6 +249,11 @@ async fn a_package_that_a_crashed_drone_had_is_handed_back_by_an_operator() {
     let waits = "/v1/tasks?kind=action_required";
     let task = scene.call("GET", waits, &fresh, None).await;
     assert_eq!(task.text("/items/0/reason"), "ended_with_package");
+    let id = path.rsplit('/').next().unwrap();
+    assert_eq!(
+        task.text("/items/0/links/hand_back"),
+        format!("/v1/deliveries/{id}/hand-back")
+    );
 
     let back = scene.post(&hand_back, reason.clone()).await;
     assert_eq!(
