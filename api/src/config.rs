@@ -33,7 +33,8 @@ pub struct Config {
     pub data: PathBuf,
 
     /// The address and port to listen on; port 0 takes any free one.
-    #[arg(long, env = "AIRPOST_LISTEN", value_name = "ADDR", default_value_t = LISTEN_DEFAULT)]
+    #[arg(long, env = "AIRPOST_LISTEN", value_name = "ADDR", default_value_t = LISTEN_DEFAULT,
+          value_parser = parse_listen)]
     pub listen: SocketAddr,
 
     /// Listen beyond this machine although nobody is asked who they are.
@@ -354,6 +355,15 @@ pub(crate) fn parse_time_scale(text: &str) -> Result<TimeScale, String> {
     times.ok_or_else(|| format!("expected 1 to {}", TimeScale::MAX))
 }
 
+/// An address and a port.
+///
+/// # Errors
+/// Says what is taken.
+pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let parsed = text.parse();
+    parsed.map_err(|_| format!("expected an address and a port, such as {LISTEN_DEFAULT}"))
+}
+
 /// Takes `http://host` or `https://host`, with a port and a path if need be.
 fn parse_public_url(text: &str) -> Result<String, String> {
     let rest = text
@@ -437,6 +447,7 @@ mod tests {
     fn what_makes_no_sense_is_refused_when_it_is_read() {
         for arguments in [
             ["--listen", "localhost"],
+            ["--listen", "18086"],
             ["--body-bytes-max", "0"],
             ["--public-url", "ftp://x"],
             ["--public-url", "https://x/?q"],
@@ -496,6 +507,12 @@ mod tests {
             },
         };
         assert_eq!(config.ingest.thresholds(config.time_scale), expected);
+    }
+
+    #[test]
+    fn who_names_a_port_alone_is_shown_an_address() {
+        let refused = parse_listen("18086").unwrap_err();
+        assert!(refused.contains("127.0.0.1:8080"), "{refused}");
     }
 
     #[test]

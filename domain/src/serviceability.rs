@@ -49,6 +49,9 @@ pub enum Unserviceable {
     /// Nobody flies there to bring it.
     #[error("the drop-off lies outside the area that is served")]
     DropoffOutsideArea,
+    /// There is nothing to be flown.
+    #[error("the drop-off is where the pick-up is: take another one")]
+    DropoffAtPickup,
     /// It is booked too early.
     #[error("the pick-up window begins at {not_before}, and bookings are taken up to {latest}")]
     TooFarAhead {
@@ -58,7 +61,9 @@ pub enum Unserviceable {
         latest: Timestamp,
     },
     /// It should arrive before it may be fetched.
-    #[error("deliver_by is {deliver_by}, and the package may be fetched from {not_before} on")]
+    #[error(
+        "deliver_by is {deliver_by}, and the package may be fetched from {not_before} on: take a later one"
+    )]
     DueBeforePickup {
         /// When it should arrive.
         deliver_by: Timestamp,
@@ -100,6 +105,7 @@ impl ServiceRules {
         [
             outside(pickup).then_some(Unserviceable::PickupOutsideArea),
             outside(dropoff).then_some(Unserviceable::DropoffOutsideArea),
+            (pickup == dropoff).then_some(Unserviceable::DropoffAtPickup),
             too_far,
             too_early,
             due_before,

@@ -178,5 +178,11 @@ pub(super) fn restore(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
         watch.rates(Some(restored.bytes), Some(restored.records)),
         restored.identity.epoch,
     ));
+    if let Some(to_position) = to_position.filter(|to| *to > restored.head) {
+        say(format_args!(
+            "restored: position {to_position} lies within the commit that begins at {}, and a commit is restored whole or not at all",
+            restored.head.next(),
+        ));
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -31,6 +31,9 @@ pub(super) fn serve(config: &Config) -> anyhow::Result<ExitCode> {
         if !config.insecure {
             say("anyone on this machine may do anything: there is no authentication yet");
         }
+        if config.scheduling.restricts_nothing() {
+            say("anything can be booked: no range, payload or area is set (--range-m-max, --payload-g-max, --service-area)");
+        }
         let served = opened.run(listener, config, shutdown).await;
         signals.abort();
         served
@@ -50,25 +53,66 @@ pub(super) async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Waits for SIGTERM or SIGINT, then tells everyone to stop. A second signal
-/// ends the process at once, as it would have without us.
+/// Waits for SIGTERM, SIGINT or SIGHUP, then tells everyone to stop. A second signal
+/// ends the process at once, as it would have without us. Whoever has SIGHUP ignored (`nohup`)
+/// wants to outlive the terminal.
 pub(super) fn wait_for_signal(
     stop: watch::Sender<bool>,
 ) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = if is_hangup_ignored() {
+        None
+    } else {
+        Some(signal(SignalKind::hangup())?)
+    };
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        let mut any = async || {
+            let hung_up = async {
+                match &mut hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+                _ = hung_up => {}
+            }
+        };
+        any().await;
         tracing::info!("stopping: what is under way is ended first");
         stop.send_replace(true);
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        any().await;
         tracing::warn!("stopping at once; what was acknowledged is on disk");
         std::process::exit(1);
     })
+}
+
+/// Whether the process was started so that SIGHUP does nothing to it, as far as the system says.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignores_hangup(&status)
+}
+
+/// Whether a process is said to ignore SIGHUP, the first signal (`SigIgn` of proc(5)).
+fn ignores_hangup(status: &str) -> bool {
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_nohup_a_hangup_is_ignored_and_otherwise_not() {
+        let status = |mask| format!("SigBlk:\t0000000000000001\nSigIgn:\t{mask}\n");
+        assert!(ignores_hangup(&status("0000000000001001")));
+        assert!(!ignores_hangup(&status("0000000000001000")));
+        assert!(!ignores_hangup(""));
+    }
 }

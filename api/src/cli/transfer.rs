@@ -28,8 +28,8 @@ pub(super) struct ExportOptions {
     #[arg(long, value_enum)]
     format: Format,
 
-    /// The file to write; one that an earlier export began is gone on with. If it is left out,
-    /// the lines go to standard output and the result to standard error.
+    /// The file to write; one that an earlier export began is gone on with. If it is left out or
+    /// -, the lines go to standard output and the result to standard error.
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
 
@@ -62,7 +62,8 @@ pub(super) fn export(options: &ExportOptions) -> anyhow::Result<ExitCode> {
     let progress = Progress::new("export", Unit::Things("records"));
     let mut tell = |done, all| progress.at(done, all);
     let after = Position::new(options.after);
-    let exported = match &options.to {
+    let to = options.to.as_ref().filter(|to| to.as_os_str() != "-");
+    let exported = match to {
         None => {
             let mut out = BufWriter::new(std::io::stdout().lock());
             export_log(&log, options.format, after, &mut out, &mut tell)
@@ -71,7 +72,7 @@ pub(super) fn export(options: &ExportOptions) -> anyhow::Result<ExitCode> {
     };
     progress.end();
     let exported = exported.map_err(|error| {
-        let named = match &options.to {
+        let named = match to {
             Some(file) => file.display().to_string(),
             None => "standard output".to_owned(),
         };
@@ -87,7 +88,7 @@ pub(super) fn export(options: &ExportOptions) -> anyhow::Result<ExitCode> {
         exported.bytes,
         watch.rates(Some(exported.bytes), Some(exported.records)),
     );
-    match options.to {
+    match to {
         Some(_) => say(result),
         // Standard output is the export.
         None => complain(result),

@@ -121,6 +121,12 @@ impl Default for SchedulingOptions {
 }
 
 impl SchedulingOptions {
+    /// Whether orders may be of any weight, and from anywhere to anywhere.
+    #[must_use]
+    pub const fn restricts_nothing(&self) -> bool {
+        self.range_m_max.is_none() && self.payload_g_max.is_none() && self.service_area.is_none()
+    }
+
     /// What they come to, with the area's file read.
     ///
     /// # Errors

@@ -508,6 +508,7 @@ fn unserviceable(fault: &Unserviceable) -> Fault {
         Unserviceable::TooHeavy { .. } => ("/package/mass_g", "too-heavy"),
         Unserviceable::PickupOutsideArea => ("/pickup", "outside-area"),
         Unserviceable::DropoffOutsideArea => ("/dropoff", "outside-area"),
+        Unserviceable::DropoffAtPickup => ("/dropoff", "range"),
         Unserviceable::TooFarAhead { .. } => ("/pickup_window/not_before", "too-far-ahead"),
         Unserviceable::DueBeforePickup { .. } => ("/deliver_by", "range"),
     };

@@ -38,7 +38,8 @@ impl Thing {
                 "there is no such user; ids of users begin with usr_, and GET /v1/users?email= finds one"
             }
             Self::Package => {
-                "there is no such package; ids of packages begin with pkg_, and POST /v1/packages registers one"
+                "there is no such package; POST /v1/packages registers one, and an id of your own is pkg_ and a UUID in \
+                 lower case with hyphens"
             }
             Self::Delivery => {
                 "there is no such delivery; ids of deliveries begin with dlv_, and GET /v1/deliveries lists all"

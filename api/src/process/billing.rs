@@ -50,6 +50,12 @@ pub enum BillingError {
         "the address of the billing service is none: give one such as https://billing.example.org/authorizations"
     )]
     NotAnAddress,
+    /// It is one of something else.
+    #[error(
+        "the address of the billing service is not an http or https address: give one such as \
+         https://billing.example.org/authorizations"
+    )]
+    NotHttp,
     /// Who asks would be told to everybody who reads the settings.
     #[error(
         "the address of the billing service bears a user name or a password, which are not sent: leave them out"
@@ -218,7 +224,7 @@ impl Billing {
 fn address(text: &str) -> Result<Url, BillingError> {
     let url = Url::parse(text).map_err(|_| BillingError::NotAnAddress)?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(BillingError::NotAnAddress);
+        return Err(BillingError::NotHttp);
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(BillingError::Credentials);

@@ -131,6 +131,10 @@ impl Client {
     pub fn new(url: &str) -> anyhow::Result<Self> {
         let base = Url::parse(url)
             .with_context(|| format!("{url} is no URL: give one such as http://127.0.0.1:8080"))?;
+        // What stands before a port reads as a scheme.
+        if !url.contains("://") {
+            bail!("{url} is no URL: write http://{url}");
+        }
         if base.scheme() != "http" {
             bail!("{url}: only http is spoken here");
         }

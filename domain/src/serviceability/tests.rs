@@ -37,6 +37,14 @@ fn what_is_not_configured_is_not_restricted() {
 }
 
 #[test]
+fn a_package_that_is_to_stay_where_it_is_is_not_flown() {
+    let mut order = order();
+    order.plan.dropoff = order.plan.pickup.clone();
+    let faults = ServiceRules::default().faults(&order, at(0));
+    assert_eq!(faults, [Unserviceable::DropoffAtPickup]);
+}
+
+#[test]
 fn the_range_is_kept_to_the_metre() {
     let plan = order().plan;
     let distance = plan.pickup.point.distance_to(plan.dropoff.point);

@@ -119,7 +119,7 @@ async fn a_stream_tells_what_the_pages_tell_and_goes_on_with_what_happens() {
         .oneshot(asked.body(Body::empty()).unwrap());
     assert_eq!(unsaid.await.unwrap().headers()["content-type"], STREAM.1);
     let mut alone = scene.stream(&path, &[]).await;
-    for name in ["Created", "Scheduled"] {
+    for name in ["Created", "Scheduled", "MissionRequested"] {
         assert_eq!(alone.item().await["type"], name);
     }
     let bob = scene.user("bob@example.org").await;

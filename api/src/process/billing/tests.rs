@@ -135,8 +135,14 @@ fn an_address_that_no_billing_service_can_have_is_refused_without_repeating_it()
     for (url, told) in [
         ("", "is none"),
         ("billing.example.org/x", "is none"),
-        ("ftp://billing.example.org/s3cret", "is none"),
-        ("mailto:s3cret@example.org", "is none"),
+        (
+            "ftp://billing.example.org/s3cret",
+            "is not an http or https address",
+        ),
+        (
+            "mailto:s3cret@example.org",
+            "is not an http or https address",
+        ),
         ("https://", "is none"),
         ("https://me:s3cret@billing.example.org/x", "leave them out"),
         ("http://s3cret@billing.example.org/x", "leave them out"),
