@@ -26,9 +26,9 @@ use clap::{Parser, Subcommand};
 use domain::time::TimeScale;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::config::{Config, parse_time_scale};
+use crate::config::{Config, parse_listen, parse_time_scale};
 use crate::observability::{LOG_VARIABLE, LogError, LogFormat, log_panics, start_logging};
-use crate::simulate::{Faults, Speed};
+use crate::simulate::{Fault, Faults, Speed};
 
 /// What the process ends with when something that was checked is not in order.
 const FINDINGS: u8 = 3;
@@ -61,6 +61,7 @@ enum Command {
     /// Order deliveries and play the fleet that flies them, through a service's public door, and
     /// check what became of each: of a generated city whose drones, customers and troubles follow
     /// from a seed, or of recorded flights
+    #[command(after_help = simulate_after_help())]
     Simulate(SimulateOptions),
     /// Check the journal, that this release can read all of it, and that every view is what the
     /// journal says. Mends nothing but what
@@ -86,6 +87,20 @@ enum Command {
     /// Make a data folder from an export; an interrupted import is gone on with. It takes about
     /// 110 bytes of memory for every stream, beside 80 MiB
     Import(transfer::ImportOptions),
+}
+
+/// What may go wrong in a simulation, how long one takes, and what it ends with.
+fn simulate_after_help() -> String {
+    let faults = Fault::ALL.map(|fault| format!("  {:17} {}\n", fault.name(), fault.means()));
+    format!(
+        "Faults:\n{}\n\
+         It takes as long as its flights and waits do: some minutes for the usual hundred deliveries. A line every five \
+         seconds tells how far it is. --speed max flies without waiting, and a larger --time-scale (of the service, where \
+         --url names one) shortens what is waited for.\n\
+         Exit codes: 0 nothing is wrong, 1 it failed (nobody answers at --url, or the seed's deliveries were ordered \
+         there before), 2 the command line was not understood, 3 a delivery came to what it should not have.",
+        faults.concat()
+    )
 }
 
 /// Where the data is.
@@ -168,9 +183,7 @@ struct CityOptions {
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
 
-    /// What goes wrong: none, all, or some of late, duplicated, reordered, lost-telemetry,
-    /// restarts, rejected, holds, low-battery, link-loss, crash, wrong-tag, recipient-absent,
-    /// cancel-races, two-drones, reschedules, missed-deadlines, returns between commas.
+    /// What goes wrong: none, all, or some of those below between commas.
     #[arg(long, value_name = "PROFILE", default_value = "none", value_parser = Faults::parse)]
     faults: Faults,
 }
@@ -179,7 +192,7 @@ struct CityOptions {
 #[derive(Debug, clap::Args)]
 struct DemoOptions {
     /// The address and port to listen on; port 0 takes any free one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = parse_listen)]
     listen: SocketAddr,
 
     /// How many times as fast as recorded; max does not wait at all.

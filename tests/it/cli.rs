@@ -211,3 +211,62 @@ async fn the_simulator_flies_recorded_flights_through_the_public_door() {
     assert!(!list(&drones, "/items").is_empty(), "{drones}");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_simulation_that_a_service_has_already_is_wrong_use_and_no_finding() {
+    let folder = scratch();
+    let hurried = airpost().with_setting("AIRPOST_TIME_SCALE", "60");
+    let server = hurried.serve(folder.path()).await;
+    let arguments = [
+        "simulate",
+        "--url",
+        server.base(),
+        "--speed",
+        "max",
+        "--drones",
+        "2",
+        "--deliveries",
+        "2",
+    ];
+    let first = airpost().run(arguments).await;
+    assert_eq!(first.code, Some(0), "{}{}", first.stdout, first.stderr);
+    let second = airpost().run(arguments).await;
+    assert_eq!(second.code, Some(1), "{}{}", second.stdout, second.stderr);
+    assert!(second.stderr.contains("--seed"), "{}", second.stderr);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_asks_the_simulator_for_help_learns_what_may_go_wrong_and_how_it_ends() {
+    let help = airpost().run(["simulate", "--help"]).await.stdout;
+    for told in ["nobody takes the package", "Exit codes", "--speed max"] {
+        assert!(help.contains(told), "{told} is missing in:\n{help}");
+    }
+    let bare = airpost()
+        .run(["simulate", "--url", "localhost:18080"])
+        .await;
+    assert_eq!(bare.code, Some(1));
+    assert!(
+        bare.stderr.contains("write http://localhost:18080"),
+        "{}",
+        bare.stderr
+    );
+}
+
+#[tokio::test]
+async fn an_export_to_a_dash_is_one_to_standard_output() {
+    let folder = scratch();
+    airpost().serve(folder.path()).await.stop().await;
+    let data = folder.path().to_string_lossy().into_owned();
+    let left_out = ["export", "--format", "ndjson", "--data", &data];
+    let dash = ["export", "--format", "ndjson", "--data", &data, "--to", "-"];
+    let (dash, left_out) = (airpost().run(dash).await, airpost().run(left_out).await);
+    assert_eq!(
+        (dash.code, left_out.code),
+        (Some(0), Some(0)),
+        "{}",
+        dash.stderr
+    );
+    assert_eq!(dash.stdout, left_out.stdout);
+    assert!(!Path::new("-").exists());
+}

@@ -82,13 +82,9 @@ async fn fly_bundled(url: &str, options: &DemoOptions) -> anyhow::Result<Outcome
     say("flying a recorded flight of a DJI Matrice 100 with a package of 500 g …");
     let progress = Progress::new("flight", Unit::Things("events"));
     let environment = Environment::system();
-    let outcome = fly(
-        &client,
-        &recording,
-        (&environment, options.speed),
-        progress.bar(),
-    )
-    .await;
+    let timing = (&environment, options.speed);
+    let flight = fly(&client, &recording, timing, progress.bar());
+    let outcome = progress.during(flight).await;
     progress.end();
     outcome
 }

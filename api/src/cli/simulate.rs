@@ -89,7 +89,9 @@ async fn simulate_at(url: &str, simulation: &Simulation) -> anyhow::Result<Repor
     ));
     let progress = Progress::new("simulation", Unit::Things("deliveries"));
     let client = Client::new(url)?;
-    let report = run_simulation(&client, simulation, &Environment::system(), progress.bar()).await;
+    let environment = Environment::system();
+    let run = run_simulation(&client, simulation, &environment, progress.bar());
+    let report = progress.during(run).await;
     progress.end();
     report
 }
@@ -103,12 +105,8 @@ fn fly_recorded(folder: &Path, options: &SimulateOptions) -> anyhow::Result<Exit
     let mut all_complete = true;
     for recording in &recordings {
         let progress = Progress::new("flight", Unit::Things("events"));
-        let flown = runtime.block_on(fly(
-            &client,
-            recording,
-            (&environment, speed),
-            progress.bar(),
-        ));
+        let flight = fly(&client, recording, (&environment, speed), progress.bar());
+        let flown = runtime.block_on(progress.during(flight));
         progress.end();
         let outcome = flown?;
         say(&outcome);

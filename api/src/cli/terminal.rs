@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::MissedTickBehavior;
 
 use crate::environment::Environment;
 
@@ -90,6 +91,7 @@ impl Pace {
 pub(super) struct Progress {
     bar: ProgressBar,
     what: &'static str,
+    unit: Unit,
     watch: Stopwatch,
     pace: Pace,
 }
@@ -123,16 +125,42 @@ impl Progress {
         Self {
             bar,
             what,
+            unit,
             watch: Stopwatch::start(),
             pace: Pace::new(),
         }
     }
 
-    /// The bar, for what counts by itself and always takes a while. Elsewhere
-    /// than on a terminal it says nothing.
-    pub(super) fn bar(&self) -> &ProgressBar {
-        self.show();
+    /// The bar, for what counts on it by itself.
+    pub(super) const fn bar(&self) -> &ProgressBar {
         &self.bar
+    }
+
+    /// Does what counts on the bar by itself and always takes a while.
+    pub(super) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        self.show();
+        let mut pace = tokio::time::interval(Duration::from_millis(LINE_EVERY_MS));
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        pace.reset();
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                _ = pace.tick() => if self.bar.is_hidden() {
+                    complain(self.line());
+                },
+            }
+        }
+    }
+
+    /// Such as `simulation: 12 of 100 deliveries`.
+    fn line(&self) -> String {
+        let things = match self.unit {
+            Unit::Things(things) => things,
+            Unit::Bytes => "bytes",
+        };
+        let (done, all) = (self.bar.position(), self.bar.length().unwrap_or(0));
+        format!("{}: {done} of {all} {things}", self.what)
     }
 
     fn show(&self) {
@@ -162,6 +190,14 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_tells_how_much_is_done_of_how_much() {
+        let progress = Progress::new("simulation", Unit::Things("deliveries"));
+        progress.bar().set_length(100);
+        progress.bar().inc(12);
+        assert_eq!(progress.line(), "simulation: 12 of 100 deliveries");
+    }
 
     #[test]
     fn given_something_short_nothing_is_said_and_of_something_long_a_line_every_few_seconds() {

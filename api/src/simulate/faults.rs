@@ -88,6 +88,30 @@ impl Fault {
         }
     }
 
+    /// What it is, in a phrase.
+    #[must_use]
+    pub const fn means(self) -> &'static str {
+        match self {
+            Self::Late => "a fact comes after those that follow it",
+            Self::Duplicated => "facts are told more than once",
+            Self::Reordered => "the facts of a request are in no order",
+            Self::LostTelemetry => "reports of positions do not arrive",
+            Self::Restarts => "a drone's sender begins anew amid a mission",
+            Self::Rejected => "the fleet refuses missions",
+            Self::Holds => "a drone waits for weather, airspace, traffic or its operator",
+            Self::LowBattery => "a battery runs low, and the drone charges or turns back",
+            Self::LinkLoss => "a drone is not heard of for a while",
+            Self::Crash => "a drone crashes or is lost",
+            Self::WrongTag => "another package lies at the pick-up",
+            Self::RecipientAbsent => "nobody takes the package",
+            Self::CancelRaces => "the customer cancels while the drone is under way",
+            Self::TwoDrones => "two drones fly for one delivery",
+            Self::Reschedules => "the customer changes time or place once a drone has it",
+            Self::MissedDeadlines => "the customer moves the deadline, and it passes",
+            Self::Returns => "the customer wants back what is on its way",
+        }
+    }
+
     /// Whether it only concerns how facts are told, not what happens.
     #[must_use]
     pub const fn is_of_transport(self) -> bool {

@@ -80,6 +80,7 @@ pub async fn simulate(
     let client = client.clone().with_patience(PATIENCE);
     let run = environment.new_id().simple().to_string();
     let users = register(&client, simulation, &run).await?;
+    refuse_second_run(&client, simulation, &users).await?;
     let city = City::of(simulation.seed);
     let world = Arc::new(World {
         ears: Ears::of_users(users.iter().cloned()),
@@ -133,6 +134,26 @@ pub async fn comes_to_rest(client: &Client) -> anyhow::Result<Option<String>> {
         tokio::time::sleep(REST_EVERY).await;
         waited += REST_EVERY;
     }
+}
+
+/// Deliveries of a seed are ordered once: a second run would find those of the first one.
+async fn refuse_second_run(
+    client: &Client,
+    simulation: &Simulation,
+    users: &[String],
+) -> anyhow::Result<()> {
+    let first = Order::draw(simulation.seed, 0);
+    let customer = usize::try_from(first.customer)?;
+    let user = users.get(customer).context("every order has a customer")?;
+    let path = format!("/v1/deliveries/ext:{}?user_id={user}", first.external_id);
+    let found = client.ask(&Question::get(path)).await?;
+    if found.status == StatusCode::OK {
+        bail!(
+            "the deliveries of seed {} were ordered here before: give another --seed, or a service without them",
+            simulation.seed
+        );
+    }
+    Ok(())
 }
 
 /// Makes the customers, or finds them where they were made before.
