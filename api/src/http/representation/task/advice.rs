@@ -167,7 +167,8 @@ const fn on_left(left: &Left) -> &'static str {
              the task"
         }
         Left::SharedPackage { .. } => {
-            "ask which of the two deliveries has the package, and end the other one; then acknowledge the task"
+            "find out which package each drone has, or is to fetch; put another tag on one, or cancel the delivery that \
+             should not be; then acknowledge the task"
         }
         Left::UnpaidFlight => {
             "decide whether the flight is to be paid, and have it paid by hand; then acknowledge the task"
