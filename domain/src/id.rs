@@ -4,7 +4,6 @@
 //! only values. In text each kind has its prefix, so an id of the wrong kind
 //! is found where it enters.
 
-use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -102,7 +101,7 @@ pub struct InvalidName {
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident $max:literal $alphabet:literal $accepts:expr;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(String);
 
         impl $name {
@@ -150,102 +149,25 @@ const URL_SAFE: fn(u8) -> bool =
 
 names! {
     /// The caller's own name of a delivery, unique per user; safe in a URL path.
-    #[derive(PartialOrd, Ord)]
     ExternalId 128 "A-Z a-z 0-9 . _ ~ -" URL_SAFE;
     /// A drone's name within its fleet.
-    #[derive(PartialOrd, Ord)]
     DroneId 64 "A-Z a-z 0-9 . _ ~ -" URL_SAFE;
     /// A fleet's name.
-    #[derive(PartialOrd, Ord)]
     FleetId 64 "A-Z a-z 0-9 . _ ~ -" URL_SAFE;
-    /// One life of a sender of drone events. Later sessions of a drone sort after earlier ones:
-    /// those of digits alone, boot counters, by their value and before all others; those, such
-    /// as version 7 UUIDs, as strings.
+    /// One life of a sender of drone events. Later sessions of a drone sort
+    /// after earlier ones, as strings: a boot counter of fixed width, or a version 7 UUID.
     SessionId 64 "A-Z a-z 0-9 . _ ~ -" URL_SAFE;
     /// What a drone event's sender named it; unique per sender.
-    #[derive(PartialOrd, Ord)]
     FactId 128 "printable ASCII without spaces" |b| b.is_ascii_graphic();
     /// The hash of what shows that the right person took a package, as whoever saw it made it.
-    #[derive(PartialOrd, Ord)]
     ProofHash 128 "printable ASCII without spaces" |b| b.is_ascii_graphic();
     /// What is printed on a package, so that the right one is taken.
-    #[derive(PartialOrd, Ord)]
     Tag 64 "printable ASCII without spaces" |b| b.is_ascii_graphic();
-}
-
-impl SessionId {
-    /// What decides which of two is later. Two counters of one value are told apart by their
-    /// zeros, so that what is equal is the same.
-    fn rank(&self) -> (bool, usize, &str, &str) {
-        let name = self.0.as_str();
-        if name.bytes().all(|byte| byte.is_ascii_digit()) {
-            let value = name.trim_start_matches('0');
-            (false, value.len(), value, name)
-        } else {
-            (true, 0, name, name)
-        }
-    }
-}
-
-impl Ord for SessionId {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.rank().cmp(&other.rank())
-    }
-}
-
-impl PartialOrd for SessionId {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    fn session(name: &str) -> SessionId {
-        SessionId::new(name).unwrap()
-    }
-
-    #[test]
-    fn a_later_boot_counter_is_a_later_session_however_many_digits_it_has() {
-        let uuid = "0192f2c4-91aa-7c3e-9b7e-6f2d1c0a8e55";
-        let ascending = [
-            "0",
-            "9",
-            "10",
-            "0099",
-            "100",
-            "18446744073709551616",
-            uuid,
-            "x",
-        ];
-        for pair in ascending.windows(2) {
-            assert!(session(pair[0]) < session(pair[1]), "{pair:?}");
-        }
-    }
-
-    proptest! {
-        /// Law: one of two sessions is the later one, by the value where both are counters, and
-        /// of three that follow each other the last is later than the first.
-        #[test]
-        fn sessions_are_in_one_order(
-            names in prop::array::uniform3("[0-9]{1,4}|[0-9a-c.-]{1,3}"), one: u64, other: u64,
-        ) {
-            let [a, b, c] = names.each_ref().map(|name| session(name));
-            prop_assert_eq!(a.cmp(&b), b.cmp(&a).reverse());
-            prop_assert_eq!(a.cmp(&b) == Ordering::Equal, a == b);
-            if a <= b && b <= c {
-                prop_assert!(a <= c, "{:?} {:?} {:?}", a, b, c);
-            }
-            let (earlier, later) = (format!("{one:025}"), other.to_string());
-            if one != other {
-                prop_assert_eq!(session(&earlier).cmp(&session(&later)), one.cmp(&other));
-            }
-        }
-    }
 
     #[test]
     fn an_id_reads_back_from_its_own_text_and_from_no_other() {
