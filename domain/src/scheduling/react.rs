@@ -213,10 +213,14 @@ impl Case<'_> {
     }
 
     /// Only the same request again tells whether there is something to take back. As long as
-    /// the billing service may come to itself it is asked.
+    /// the billing service may come to itself it is asked, and where every answer came no
+    /// longer than until it calls the request wrong.
     fn find_out(self) -> Next {
         let payment = &self.operation.payment;
-        if payment.is_refused_for_good() && self.is_over(self.payment_latest()) {
+        let is_refused = payment.refusals > 0 && payment.claim.is_none();
+        let is_answered = is_refused && !payment.was_lost;
+        let is_left = payment.is_refused_for_good() && self.is_over(self.payment_latest());
+        if is_answered || is_left {
             return Next::Leave(Left::UnknownPayment);
         }
         self.attempt(Effect::AuthorizePayment)

@@ -48,6 +48,7 @@ struct KeptPayment {
     refusals: u32,
     denied: Option<u8>,
     is_unknown: bool,
+    was_lost: bool,
     authorizations: Vec<(String, bool)>,
     may_be_voided: bool,
     is_left_unpaid: bool,
@@ -134,6 +135,7 @@ impl KeptPayment {
                 .denied
                 .map(|reason| number_of(RejectReason::ALL, &reason)),
             is_unknown: payment.is_unknown,
+            was_lost: payment.was_lost,
             authorizations: payment
                 .authorizations
                 .iter()
@@ -163,6 +165,7 @@ impl KeptPayment {
             refusals: self.refusals,
             denied: denied.transpose()?,
             is_unknown: self.is_unknown,
+            was_lost: self.was_lost,
             authorizations: authorizations.collect::<Result<_, _>>()?,
             may_be_voided: self.may_be_voided,
             is_left_unpaid: self.is_left_unpaid,

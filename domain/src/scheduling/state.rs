@@ -88,6 +88,8 @@ pub(super) struct Payment {
     pub(super) denied: Option<RejectReason>,
     /// An authorization may have been given that nobody heard of.
     pub(super) is_unknown: bool,
+    /// The answer to an attempt never came, so that what is said to another proves nothing.
+    pub(super) was_lost: bool,
     /// Those that were given, and whether they were taken back.
     pub(super) authorizations: Vec<(Authorization, bool)>,
     /// The last one that stands may have been taken back, which nobody heard of.
@@ -410,6 +412,7 @@ impl Payment {
         // Whoever claimed before never said what came of it.
         if let Some((effect, _)) = self.claim {
             self.may_be_done(effect);
+            self.lost(effect);
         }
         self.attempts = self.attempts.saturating_add(1);
         self.claim = Some((effect, until));
@@ -421,14 +424,14 @@ impl Payment {
             Deferral::Unreachable => {}
             // Who says that it is away, or asked too often, may be something in front of the
             // service, which had done it by then.
-            Deferral::Unavailable
-            | Deferral::Throttled
-            | Deferral::Unanswered
-            | Deferral::Unintelligible => self.may_be_done(effect),
+            Deferral::Unavailable | Deferral::Throttled => self.may_be_done(effect),
+            Deferral::Unanswered | Deferral::Unintelligible => {
+                self.may_be_done(effect);
+                self.lost(effect);
+            }
             Deferral::Refused => {
                 self.refusals = self.refusals.saturating_add(1);
-                // It says nothing about an earlier attempt.
-                if effect == Effect::AuthorizePayment && !self.is_unknown {
+                if effect == Effect::AuthorizePayment && !self.was_lost {
                     self.denied = self.denied.or(Some(RejectReason::PaymentRefused));
                 }
             }
@@ -445,6 +448,12 @@ impl Payment {
         }
     }
 
+    const fn lost(&mut self, effect: Effect) {
+        if matches!(effect, Effect::AuthorizePayment) {
+            self.was_lost = true;
+        }
+    }
+
     /// Something came of what was asked, and the next attempt begins anew.
     const fn went_on(&mut self) {
         self.claim = None;
@@ -456,6 +465,7 @@ impl Payment {
     const fn answered(&mut self) {
         self.went_on();
         self.is_unknown = false;
+        self.was_lost = false;
     }
 
     fn authorized(&mut self, authorization: &Authorization) {

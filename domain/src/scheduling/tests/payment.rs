@@ -47,6 +47,19 @@ fn a_request_that_is_called_wrong_before_anything_can_have_been_done_refuses_the
 }
 
 #[test]
+fn a_request_that_is_called_wrong_after_a_503_refuses_the_booking_at_once_and_a_person_looks() {
+    let mut world = World::new(with_billing());
+    world.run();
+    world.bill_times(Bill::Unavailable, 3);
+    world.bill(Bill::Refuses);
+    let refused = Outcome::Failed(OperationProblem::PaymentRefused);
+    assert_eq!(world.outcome(), Some(refused));
+    // What said 503 may have been in front of a service that did it.
+    assert_eq!(world.left(), [Left::UnknownPayment]);
+    assert!(world.has_ended() && !world.is_package_held);
+}
+
+#[test]
 fn a_request_that_is_called_wrong_after_one_that_may_have_been_done_is_made_again_and_nothing_is_forgotten()
  {
     let mut world = unheard();
