@@ -9,6 +9,10 @@ pub struct Occurrence<E> {
     pub event: E,
     /// When it happened; occurrences of a stream need not be in this order.
     pub event_time: Timestamp,
+    /// When the log took it in, by the service's own clock and never before what the log took in
+    /// earlier: waits count from then. Only the log knows it, so that what was merely decided bears
+    /// its event time until [`Self::as_recorded`] says otherwise; no decision depends on it.
+    pub recorded_at: Timestamp,
     /// Nobody reported it: a later fact implies it, whose time it carries.
     pub inferred: bool,
 }
@@ -20,6 +24,7 @@ impl<E> Occurrence<E> {
         Self {
             event,
             event_time,
+            recorded_at: event_time,
             inferred: false,
         }
     }
@@ -30,7 +35,17 @@ impl<E> Occurrence<E> {
         Self {
             event,
             event_time,
+            recorded_at: event_time,
             inferred: true,
+        }
+    }
+
+    /// The same, taken in by the log then.
+    #[must_use]
+    pub fn as_recorded(self, recorded_at: Timestamp) -> Self {
+        Self {
+            recorded_at,
+            ..self
         }
     }
 }

@@ -54,10 +54,10 @@ pub struct SchedulingSettings {
     pub asks_max: u8,
     /// How long the billing service may take to come back.
     pub payment_wait: DurationMs,
-    /// How long a confirmation may come after the package was let go.
+    /// How long a confirmation may come after we were told that the package was let go.
     pub confirmation_wait: DurationMs,
-    /// How long after a mission that ended with the package on board it may be told where that
-    /// went.
+    /// How long after we were told that a mission ended with the package on board it may be told
+    /// where that went.
     pub left_on_board_wait: DurationMs,
     /// How long a drone may be silent before its delivery says so.
     pub link_wait: DurationMs,

@@ -203,9 +203,11 @@ fn read(line: &str) -> Occurrence<DeliveryEvent> {
         .map(|pair| u8::from_str_radix(&String::from_iter(pair), 16).unwrap())
         .collect();
     let (event_type, schema) = (event_type.parse().unwrap(), schema.parse().unwrap());
+    let event_time = Timestamp::from_micros(at_us.parse().unwrap()).unwrap();
     Occurrence {
         event: DeliveryEvent::decode(event_type, schema, &payload).unwrap(),
-        event_time: Timestamp::from_micros(at_us.parse().unwrap()).unwrap(),
+        event_time,
+        recorded_at: event_time,
         inferred: inferred.parse().unwrap(),
     }
 }

@@ -344,11 +344,15 @@ impl Service {
             .unwrap();
         let stream = stream_id(StreamName::delivery(delivery(number)));
         let records = page.records.iter().filter(|record| record.stream == stream);
-        let events = records.flat_map(|record| &record.events);
-        let decoded = events.map(|event| Occurrence {
+        let events = records.flat_map(|record| {
+            let events = record.events.iter();
+            events.map(|event| (event, record.recorded_at_us))
+        });
+        let decoded = events.map(|(event, recorded_at_us)| Occurrence {
             event: DeliveryEvent::decode(event.event_type.0, event.schema.0, &event.payload)
                 .unwrap(),
             event_time: Timestamp::from_micros(event.event_time_us).unwrap(),
+            recorded_at: Timestamp::from_micros(recorded_at_us).unwrap(),
             inferred: event.inferred,
         });
         decoded.collect()
@@ -436,6 +440,8 @@ impl Service {
         let mut occurrences = Vec::new();
         for command in commands {
             let decided = Delivery::decide(&command, state).unwrap_or_default();
+            let decided = decided.into_iter().map(|it| it.as_recorded(now));
+            let decided: Vec<_> = decided.collect();
             *state = Delivery::fold_from(state.take(), &decided);
             occurrences.extend(decided);
         }

@@ -263,6 +263,7 @@ fn occurrences(records: &[Record]) -> Result<Vec<Occurrence<DeliveryEvent>>, Que
         occurrences.extend(recorded.map(|(event, recorded)| Occurrence {
             event,
             event_time: event_time(recorded),
+            recorded_at: instant(record.recorded_at_us),
             inferred: recorded.inferred,
         }));
     }

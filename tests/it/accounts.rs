@@ -249,9 +249,11 @@ pub(crate) fn occurrences<E: StoredEvent>(record: &Record) -> impl Iterator<Item
     record.events.iter().map(|event| {
         let decoded = E::decode(event.event_type.0, event.schema.0, &event.payload);
         let event_time = Timestamp::from_micros(event.event_time_us);
+        let recorded_at = Timestamp::from_micros(record.recorded_at_us);
         Occurrence {
             event: decoded.expect("what the service wrote can be read"),
             event_time: event_time.expect("what the service wrote can be read"),
+            recorded_at: recorded_at.expect("what the service wrote can be read"),
             inferred: event.inferred,
         }
     })

@@ -3,7 +3,6 @@
 use domain::decider::Decider as _;
 use domain::stream::StreamName;
 use domain::taken::{CommandId, TakenCommand, TakenCommandCommand};
-use domain::time::Timestamp;
 use eventstore::{Position, StreamVersion};
 use uuid::Uuid;
 
@@ -88,11 +87,7 @@ impl Draft<'_> {
 
     /// Notes a command in the commit of what it did. Of one that did nothing
     /// nothing is kept.
-    pub(super) fn take(
-        &mut self,
-        keyed: Option<KeyedCommand>,
-        now: Timestamp,
-    ) -> Result<(), Failure> {
+    pub(super) fn take(&mut self, keyed: Option<KeyedCommand>) -> Result<(), Failure> {
         let Some(keyed) = keyed.filter(|_| self.writes()) else {
             return Ok(());
         };
@@ -105,6 +100,7 @@ impl Draft<'_> {
             version: version.plus(self.appended_to(shown)).get(),
         };
         let mut command = self.load::<Option<TakenCommand>>(StreamName::command(keyed.id))?;
+        let now = self.now;
         let events =
             TakenCommand::decide(&TakenCommandCommand::Take { taken, now }, &command.state)
                 .map_err(|_taken_before| Failure::Repeated)?;

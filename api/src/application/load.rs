@@ -29,7 +29,7 @@ use super::snapshots::Snapshots;
 /// A state that is the fold of a stream.
 pub(crate) trait Folded: Clone + Send + Sync + 'static {
     /// The stream's events.
-    type Event: StoredEvent;
+    type Event: StoredEvent + Clone;
 
     /// Before the first event.
     fn empty() -> Self;
@@ -168,10 +168,14 @@ impl<S: Folded> Loaded<S> {
         }
     }
 
-    /// Brings the state up to an event that is not in the store yet, and leaves the version, which
-    /// is the store's.
-    pub(super) fn follow(&mut self, event: &Event) -> Result<(), LoadError> {
-        let occurrence = decoded(self.name, self.version, event)?;
+    /// Brings the state up to an event that is not in the store yet, as if it were recorded then,
+    /// and leaves the version, which is the store's.
+    pub(super) fn follow(
+        &mut self,
+        event: &Event,
+        recorded_at: Timestamp,
+    ) -> Result<(), LoadError> {
+        let occurrence = decoded(self.name, self.version, event, recorded_at.micros())?;
         let state = std::mem::replace(&mut self.state, S::empty());
         self.state = state.evolve(&occurrence);
         Ok(())
@@ -291,8 +295,11 @@ impl Loader {
         after: StreamVersion,
         mut each: impl FnMut(StreamVersion, Occurrence<E>),
     ) -> Result<Option<Record>, LoadError> {
-        self.walk(name, after, |_, version, event| {
-            each(version, decoded(name, version, event)?);
+        self.walk(name, after, |record, version, event| {
+            each(
+                version,
+                decoded(name, version, event, record.recorded_at_us)?,
+            );
             Ok(())
         })
     }
@@ -310,7 +317,8 @@ impl Loader {
         self.walk(name, StreamVersion::EMPTY, |record, version, event| {
             if version <= at {
                 let before = std::mem::replace(&mut state, S::empty());
-                state = before.evolve(&decoded(name, version, event)?);
+                let occurrence = decoded(name, version, event, record.recorded_at_us)?;
+                state = before.evolve(&occurrence);
             }
             if version == at {
                 let recorded = Timestamp::from_micros(record.recorded_at_us);
@@ -370,11 +378,12 @@ impl fmt::Debug for Loader {
     }
 }
 
-/// Decodes one stored event.
+/// Decodes one stored event, which was recorded then.
 fn decoded<E: StoredEvent>(
     stream: StreamName,
     version: StreamVersion,
     event: &Event,
+    recorded_at_us: i64,
 ) -> Result<Occurrence<E>, LoadError> {
     let decoded = E::decode(event.event_type.0, event.schema.0, &event.payload).map_err(|why| {
         LoadError::Undecodable {
@@ -383,11 +392,14 @@ fn decoded<E: StoredEvent>(
             why,
         }
     })?;
-    let event_time = Timestamp::from_micros(event.event_time_us)
-        .map_err(|_| LoadError::TimeOutOfRange { stream, version })?;
+    let time = |micros| {
+        let time = Timestamp::from_micros(micros);
+        time.map_err(|_| LoadError::TimeOutOfRange { stream, version })
+    };
     Ok(Occurrence {
         event: decoded,
-        event_time,
+        event_time: time(event.event_time_us)?,
+        recorded_at: time(recorded_at_us)?,
         inferred: event.inferred,
     })
 }

@@ -260,12 +260,13 @@ impl Application {
         for _ in 0..TRIES_MAX {
             let mut draft = Draft {
                 loader: &self.loader,
+                now: self.now()?,
                 parts: Vec::new(),
                 shown: None,
             };
             draft.refuse_taken(request.keyed)?;
             let value = decide(&mut draft)?;
-            draft.take(request.keyed, self.now()?)?;
+            draft.take(request.keyed)?;
             let Some(commit) = self.commit(request, draft.parts) else {
                 let position = self.head();
                 return Ok(Done { value, position });
@@ -320,6 +321,9 @@ fn label(text: &str) -> Label {
 #[derive(Clone, Debug)]
 pub(crate) struct Draft<'a> {
     loader: &'a Loader,
+    /// When the decision was begun: to whoever looks at it before the log has it, it was recorded
+    /// then.
+    pub(super) now: Timestamp,
     parts: Vec<Part>,
     /// The stream that the answer to a client shows.
     pub(super) shown: Option<(StreamName, StreamVersion)>,
@@ -332,7 +336,7 @@ impl Draft<'_> {
         let stream = stream_id(name);
         let part = self.parts.iter().find(|part| part.stream == stream);
         for event in part.iter().flat_map(|part| &part.events) {
-            loaded.follow(event)?;
+            loaded.follow(event, self.now)?;
         }
         Ok(loaded)
     }
@@ -390,7 +394,9 @@ impl Draft<'_> {
             }
         }));
         let state = std::mem::replace(&mut loaded.state, S::empty());
-        loaded.state = occurrences.iter().fold(state, Folded::evolve);
+        loaded.state = occurrences.iter().fold(state, |state, occurrence| {
+            state.evolve(&occurrence.clone().as_recorded(self.now))
+        });
     }
 
     fn part<S>(&mut self, loaded: &Loaded<S>, owner: Option<Uuid>) -> &mut Part {

@@ -55,14 +55,14 @@ pub struct SchedulingOptions {
           value_parser = clap::value_parser!(u8).range(1..=100))]
     pub mission_asks_max: u8,
 
-    /// How long a confirmation may come after the package was let go, seconds; then a person has
-    /// to look.
+    /// How long a confirmation may come after the drone told that it let the package go, seconds;
+    /// then a person has to look.
     #[arg(long, env = "AIRPOST_CONFIRMATION_WAIT_S", value_name = "S", default_value_t = 300,
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub confirmation_wait_s: u32,
 
-    /// How long after a mission that ended with the package on board it may be told where that
-    /// went, seconds; then a person has to look.
+    /// How long after a drone told that its mission ended with the package on board it may be told
+    /// where that went, seconds; then a person has to look.
     #[arg(long, env = "AIRPOST_LEFT_ON_BOARD_WAIT_S", value_name = "S", default_value_t = 120,
           value_parser = clap::value_parser!(u32).range(0..=86_400))]
     pub left_on_board_wait_s: u32,

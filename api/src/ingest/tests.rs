@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::codec::StoredEvent;
-use domain::delivery::{Delivery, DeliveryEvent, Reached, Status};
+use domain::delivery::{Confirmation, Delivery, DeliveryEvent, Reached, Status};
 use domain::drone::Sender;
 use domain::id::{DeliveryId, MissionId, OperationId};
 use domain::mission::Mission;
@@ -19,12 +19,13 @@ use uuid::Uuid;
 
 use super::wire::{DroneEvent, Receipt};
 use super::*;
-use crate::application::tests::{application_on, booked, tag_of};
+use crate::application::tests::{application_on, booked, order, request, tag_of, user};
 use crate::http::json::Document;
 
 mod asked;
 mod at_once;
 mod given_up;
+mod late;
 mod lives;
 mod positions;
 
@@ -46,9 +47,17 @@ struct Service {
 
 impl Service {
     async fn with_a_booking() -> Self {
+        Self::with_a_booking_to_confirm(Confirmation::None).await
+    }
+
+    async fn with_a_booking_to_confirm(confirmation: Confirmation) -> Self {
         let store: Arc<dyn EventStore> = Arc::new(MemoryEventStore::new(Uuid::nil()));
         let application = application_on(Arc::clone(&store));
-        let delivery = booked(&application, 1).await;
+        let delivery = DeliveryId::from_uuid(Uuid::from_u128(1));
+        let mut order = order(user(&application, 1).await, delivery);
+        order.confirmation = confirmation;
+        let booked = application.book(request(), delivery, order, false);
+        booked.await.unwrap();
         Self {
             store,
             ingest: Ingest::new(application, LIMITS),

@@ -288,10 +288,14 @@ fn ending_event() -> impl Strategy<Value = DeliveryEvent> {
 
 /// Any event with any time, implied or not.
 pub(crate) fn occurrence() -> impl Strategy<Value = Occurrence<DeliveryEvent>> {
-    (event(), any_of::time(), any::<bool>()).prop_map(|(event, event_time, inferred)| Occurrence {
-        event,
-        event_time,
-        inferred,
+    let times = (any_of::time(), any_of::time());
+    (event(), times, any::<bool>()).prop_map(|(event, (event_time, recorded_at), inferred)| {
+        Occurrence {
+            event,
+            event_time,
+            recorded_at,
+            inferred,
+        }
     })
 }
 

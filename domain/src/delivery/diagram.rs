@@ -25,15 +25,12 @@ pub(super) fn next_phase(phase: Phase, occurrence: &Occurrence<DeliveryEvent>) -
         }
         DeliveryEvent::InTransit { .. } => carried_further(phase, CarryStage::InTransit),
         DeliveryEvent::ArrivedAtDropoff { .. } => carried_further(phase, CarryStage::AtDropoff),
-        DeliveryEvent::DeliveryComplete { .. } => {
-            (has_drone(phase) || release(phase).is_some()).then_some(Phase::Complete)
-        }
+        DeliveryEvent::DeliveryComplete { .. } => is_out(phase).then_some(Phase::Complete),
         DeliveryEvent::ReturnStarted { .. } => carrying(phase).map(|_| Phase::Returning),
         DeliveryEvent::ArrivedAtHub { .. } => (phase == Phase::Returning).then_some(Phase::AtHub),
         DeliveryEvent::Returned { .. } => {
             // A drone turns round before; by an operator's word it need not have.
-            (has_drone(phase) || release(phase).is_some() || phase == Phase::AtHub)
-                .then_some(Phase::Returned)
+            (is_out(phase) || phase == Phase::AtHub).then_some(Phase::Returned)
         }
         DeliveryEvent::CancellationRequested { .. } => {
             stage_to_cancel(phase).map(|stage| Phase::Cancelling { stage })
@@ -61,6 +58,7 @@ pub(super) fn next_phase(phase: Phase, occurrence: &Occurrence<DeliveryEvent>) -
             evidence: *evidence,
             distance: *distance,
             at: occurrence.event_time,
+            told_at: occurrence.recorded_at,
             overdue: false,
         })),
         DeliveryEvent::ConfirmationOverdue => overdue(phase),
@@ -102,6 +100,11 @@ pub(super) const fn release(phase: Phase) -> Option<Release> {
 
 fn has_drone(phase: Phase) -> bool {
     phase.custody() == Custody::Drone
+}
+
+/// Whether a drone has the package, or let it go for somebody who has not confirmed it yet.
+fn is_out(phase: Phase) -> bool {
+    has_drone(phase) || release(phase).is_some()
 }
 
 fn overdue(phase: Phase) -> Option<Phase> {

@@ -110,7 +110,7 @@ impl Delivery {
                 self.correct(*milestone, *now);
             }
             DeliveryEvent::AnomalyRecorded { fact, mission, why } => {
-                self.remember((fact, *mission), *why, at);
+                self.remember((fact, *mission), *why, occurrence.recorded_at);
             }
             DeliveryEvent::Confirmed { kind, proof } if self.may_be_confirmed() => {
                 let (kind, proof) = (*kind, proof.clone());
@@ -302,9 +302,14 @@ impl Delivery {
         is_expected && why == Anomaly::EndedWithPackage
     }
 
-    fn remember(&mut self, (fact, mission): (&FactId, MissionId), why: Anomaly, at: Timestamp) {
+    fn remember(
+        &mut self,
+        (fact, mission): (&FactId, MissionId),
+        why: Anomaly,
+        told_at: Timestamp,
+    ) {
         if self.is_news(why) {
-            self.need = Need::News(at);
+            self.need = Need::News(told_at);
         }
         let told = (fact.clone(), mission);
         if self.anomalies.len() < ANOMALIES_MAX && !self.anomalies.contains(&told) {

@@ -58,6 +58,8 @@ pub struct Release {
     pub distance: DistanceM,
     /// When.
     pub at: Timestamp,
+    /// When we were told.
+    pub told_at: Timestamp,
     /// Whether it was waited for the confirmation as long as anybody waits.
     pub overdue: bool,
 }

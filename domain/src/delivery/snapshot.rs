@@ -63,6 +63,7 @@ struct KeptRelease {
     evidence: Option<u8>,
     distance_m: u32,
     at_us: i64,
+    told_at_us: i64,
     overdue: bool,
 }
 
@@ -256,6 +257,7 @@ impl KeptRelease {
                 .map(|evidence| number_of(ReleaseEvidence::ALL, &evidence)),
             distance_m: release.distance.get(),
             at_us: release.at.micros(),
+            told_at_us: release.told_at.micros(),
             overdue: release.overdue,
         }
     }
@@ -269,6 +271,7 @@ impl KeptRelease {
             evidence: evidence.transpose().ok()?,
             distance: DistanceM::new(self.distance_m),
             at: Timestamp::from_micros(self.at_us).ok()?,
+            told_at: Timestamp::from_micros(self.told_at_us).ok()?,
             overdue: self.overdue,
         })
     }

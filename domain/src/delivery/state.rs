@@ -78,8 +78,8 @@ pub struct Delivery {
 pub(super) enum Need {
     /// It does not, as far as is known.
     Nobody,
-    /// Since then its mission is over with the package on board, by the drone's word: whoever
-    /// tells where it went may be late.
+    /// Since then we know that its mission is over with the package on board, by the drone's word:
+    /// whoever tells where it went may be late.
     News(Timestamp),
     /// Somebody has to look after it before it comes to a hub.
     Somebody,
@@ -216,12 +216,13 @@ impl Delivery {
         self.confirmed.as_ref()
     }
 
-    /// Since when the package lies at the right place and nobody has confirmed that they took
-    /// it, as long as that is not noted as overdue.
+    /// Since when we know that the package lies at the right place and nobody has confirmed that
+    /// they took it, as long as that is not noted as overdue. A drone's clock may be wrong, and
+    /// what it tells may be old: nobody waited before we knew.
     #[must_use]
     pub const fn released_unconfirmed_since(&self) -> Option<Timestamp> {
         match self.phase {
-            Phase::Released(release) if !release.overdue => Some(release.at),
+            Phase::Released(release) if !release.overdue => Some(release.told_at),
             Phase::Released(_)
             | Phase::Pending
             | Phase::Scheduled
@@ -238,8 +239,8 @@ impl Delivery {
         }
     }
 
-    /// Since when its mission is over with the package on board, by the drone's word, and nothing
-    /// is told of where the package went, as long as that is not noted.
+    /// Since when we know that its mission is over with the package on board, by the drone's word,
+    /// and nothing is told of where the package went, as long as that is not noted.
     #[must_use]
     pub const fn left_on_board_since(&self) -> Option<Timestamp> {
         match self.need {

@@ -1,10 +1,6 @@
 //! Random lives: whatever a drone reports of one or two missions, told in any way.
 
-use domain::delivery::Confirmation;
-
 use super::*;
-use crate::application::tests::{order, user};
-use crate::environment::Environment;
 
 /// One of every kind of fact, and of those that mean different things several.
 fn facts(delivery: DeliveryId) -> Vec<(&'static str, Value)> {
@@ -84,21 +80,7 @@ struct Life {
 
 impl Life {
     async fn booked(&self) -> Service {
-        let store: Arc<dyn EventStore> = Arc::new(MemoryEventStore::new(Uuid::nil()));
-        let application = application_on(Arc::clone(&store));
-        let delivery = DeliveryId::from_uuid(Uuid::from_u128(1));
-        let mut order = order(user(&application, 1).await, delivery);
-        order.confirmation = self.confirmation;
-        let request = Environment::system().new_id().into();
-        application
-            .book(request, delivery, order, false)
-            .await
-            .unwrap();
-        Service {
-            store,
-            ingest: Ingest::new(application, LIMITS),
-            delivery,
-        }
+        Service::with_a_booking_to_confirm(self.confirmation).await
     }
 
     fn events(&self, delivery: DeliveryId) -> Vec<Value> {
@@ -184,6 +166,7 @@ proptest! {
                     service.restart();
                 }
             }
+            // The service's clock stands still, so that when it was told of what is the same too.
             // The whole state: status, custody, condition, confirmation, milestones, anomalies.
             prop_assert_eq!(service.delivery(), in_order.delivery());
             let missions = [0, 1].map(mission_of);

@@ -8,6 +8,7 @@ use proptest::test_runner::TestRunner;
 
 use super::super::arbitrary;
 use super::*;
+use crate::arbitrary as any_of;
 use crate::spec::lived;
 
 type Step = (Option<Delivery>, Occurrence<DeliveryEvent>, Delivery);
@@ -105,6 +106,32 @@ proptest! {
     ) {
         let (a, b) = all.split_at(cut.min(all.len()));
         prop_assert_eq!(Delivery::fold(&all), Delivery::fold_from(Delivery::fold(a), b));
+    }
+
+    /// Law: whatever the log took in when, the same is decided, and clients see the same. So how
+    /// facts were split over requests, and when these came, makes no difference.
+    #[test]
+    fn when_events_were_recorded_is_no_part_of_any_decision(
+        life in arbitrary::life(),
+        recorded_at in prop::collection::vec(any_of::time(), 1..40),
+        command in arbitrary::command(),
+    ) {
+        let events = lived::<Delivery>(&life);
+        let times = recorded_at.into_iter().cycle();
+        let told: Vec<_> = events
+            .iter()
+            .cloned()
+            .zip(times)
+            .map(|(event, at)| event.as_recorded(at))
+            .collect();
+        let (one, other) = (Delivery::fold(&events), Delivery::fold(&told));
+        prop_assert_eq!(Delivery::decide(&command, &one), Delivery::decide(&command, &other));
+        if let (Some(one), Some(other)) = (one, other) {
+            prop_assert_eq!(one.status(), other.status());
+            prop_assert_eq!(one.condition(), other.condition());
+            prop_assert_eq!(one.action_required(), other.action_required());
+            prop_assert_eq!(one.milestones(), other.milestones());
+        }
     }
 
     #[test]

@@ -347,14 +347,20 @@ fn a_drone_that_is_silent_for_half_a_minute_is_lost_to_sight_and_not_before() {
 
 /// A delivery whose package is let go at second 100, to be confirmed.
 fn released() -> World {
+    released_as_of(at(100), at(100))
+}
+
+/// By the drone's clock it was then, and then we were told.
+fn released_as_of(event_time: Timestamp, told_at: Timestamp) -> World {
     let mut order = crate::delivery::tests::order();
     order.confirmation = Confirmation::Pin;
     let mut world = World::ordering(order, SchedulingSettings::default());
     world.run();
     let mission = world.asked[0].0;
     world.assign(mission);
-    world.now = at(100);
-    world.report(
+    world.now = told_at;
+    world.report_as_of(
+        event_time,
         mission,
         Reported::Released {
             method: ReleaseMethod::Winch,
@@ -413,6 +419,36 @@ fn a_confirmation_that_does_not_come_is_a_matter_for_a_person_after_five_minutes
     world.pass_to(at(400));
     assert!(needs_somebody(&world));
     assert_eq!(world.run(), None, "it is said once");
+}
+
+#[test]
+fn given_a_release_that_is_told_an_hour_late_then_its_confirmation_is_waited_for_since_it_was_told()
+{
+    let mut world = released_as_of(at(100), at(3_700));
+    assert_eq!(world.run(), Some(at(4_000)));
+    assert!(!needs_somebody(&world));
+    world.pass_to(at(4_000));
+    assert!(needs_somebody(&world));
+}
+
+#[test]
+fn given_a_drone_whose_clock_is_ahead_then_nobody_is_waited_for_longer() {
+    let mut world = released_as_of(at(700), at(100));
+    assert_eq!(world.run(), Some(at(400)));
+}
+
+#[test]
+fn given_a_package_left_on_board_that_is_told_an_hour_late_then_news_is_waited_for_since_it_was_told()
+ {
+    let (mut world, mission) = under_way();
+    world.now = at(3_700);
+    let payload_on_board = Some(true);
+    let ended = Reported::Completed { payload_on_board };
+    world.report_as_of(at(100), mission, ended);
+    assert_eq!(world.run(), Some(at(3_820)));
+    assert!(!needs_somebody(&world));
+    world.pass_to(at(3_820));
+    assert!(needs_somebody(&world));
 }
 
 #[test]

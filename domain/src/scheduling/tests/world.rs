@@ -262,6 +262,8 @@ impl World {
         let Ok(events) = Delivery::decide(command, &self.delivery) else {
             return false;
         };
+        let events = events.into_iter().map(|it| it.as_recorded(self.now));
+        let events: Vec<_> = events.collect();
         self.delivery = Delivery::fold_from(self.delivery.take(), &events);
         let events: Vec<_> = events.into_iter().map(|it| it.event).collect();
         let reporting = if let DeliveryCommand::Report(report) = command {
@@ -310,11 +312,21 @@ impl World {
 
     /// A drone reports something of a mission.
     pub(super) fn report(&mut self, mission: MissionId, reported: Reported) {
+        self.report_as_of(self.now, mission, reported);
+    }
+
+    /// The same of a drone by whose clock it happened then.
+    pub(super) fn report_as_of(
+        &mut self,
+        event_time: Timestamp,
+        mission: MissionId,
+        reported: Reported,
+    ) {
         let number = self.history.len();
         self.command(&DeliveryCommand::Report(Report {
             fact: FactId::new(format!("fact-{number}")).unwrap(),
             mission,
-            event_time: self.now,
+            event_time,
             reported,
         }));
     }
