@@ -2,7 +2,7 @@
 //! undone when either comes to nothing.
 
 use super::event::{Effect, OperationKind, OperationProblem, Step};
-use super::state::{Operation, Outcome};
+use super::state::{Operation, Outcome, Unheard};
 use super::{Around, Ask, Left, Next, mission_id};
 use crate::delivery::{
     Condition, DeliveryCommand, Failure, Milestone, Phase, RejectReason, Report, Reported, Status,
@@ -206,7 +206,7 @@ impl Case<'_> {
             return Some(Next::FreePackage);
         }
         let payment = &self.operation.payment;
-        if payment.is_unknown || payment.is_authorizing() {
+        if payment.unheard.is_some() || payment.is_authorizing() {
             return Some(self.find_out());
         }
         payment.is_authorized().then(|| self.void())
@@ -218,7 +218,7 @@ impl Case<'_> {
     fn find_out(self) -> Next {
         let payment = &self.operation.payment;
         let is_refused = payment.refusals > 0 && payment.claim.is_none();
-        let is_answered = is_refused && !payment.was_lost;
+        let is_answered = is_refused && payment.unheard != Some(Unheard::Lost);
         let is_left = payment.is_refused_for_good() && self.is_over(self.payment_latest());
         if is_answered || is_left {
             return Next::Leave(Left::UnknownPayment);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::event::{Authorization, Effect, OperationEvent, OperationProblem, Step};
-use super::state::{Asked, Operation, Outcome, Payment};
+use super::state::{Asked, Operation, Outcome, Payment, Unheard};
 use crate::codec::{InvalidField, number_of, word_of};
 use crate::delivery::RejectReason;
 use crate::id::{DeliveryId, MissionId};
@@ -47,8 +47,7 @@ struct KeptPayment {
     deferrals: u32,
     refusals: u32,
     denied: Option<u8>,
-    is_unknown: bool,
-    was_lost: bool,
+    unheard: Option<u8>,
     authorizations: Vec<(String, bool)>,
     may_be_voided: bool,
     is_left_unpaid: bool,
@@ -134,8 +133,9 @@ impl KeptPayment {
             denied: payment
                 .denied
                 .map(|reason| number_of(RejectReason::ALL, &reason)),
-            is_unknown: payment.is_unknown,
-            was_lost: payment.was_lost,
+            unheard: payment
+                .unheard
+                .map(|unheard| number_of(Unheard::ALL, &unheard)),
             authorizations: payment
                 .authorizations
                 .iter()
@@ -153,6 +153,8 @@ impl KeptPayment {
         });
         let denied = self.denied;
         let denied = denied.map(|reason| word_of("reason", RejectReason::ALL, reason));
+        let unheard = self.unheard;
+        let unheard = unheard.map(|unheard| word_of("unheard", Unheard::ALL, unheard));
         let authorizations = self.authorizations.into_iter().map(|(name, is_voided)| {
             let name = Authorization::new(name).map_err(|_| InvalidField("authorization"))?;
             Ok((name, is_voided))
@@ -164,8 +166,7 @@ impl KeptPayment {
             deferrals: self.deferrals,
             refusals: self.refusals,
             denied: denied.transpose()?,
-            is_unknown: self.is_unknown,
-            was_lost: self.was_lost,
+            unheard: unheard.transpose()?,
             authorizations: authorizations.collect::<Result<_, _>>()?,
             may_be_voided: self.may_be_voided,
             is_left_unpaid: self.is_left_unpaid,

@@ -86,16 +86,28 @@ pub(super) struct Payment {
     pub(super) refusals: u32,
     /// Why it will not be paid, if that was said.
     pub(super) denied: Option<RejectReason>,
-    /// An authorization may have been given that nobody heard of.
-    pub(super) is_unknown: bool,
-    /// The answer to an attempt never came, so that what is said to another proves nothing.
-    pub(super) was_lost: bool,
+    /// An authorization may have been given that nobody heard of, and why.
+    pub(super) unheard: Option<Unheard>,
     /// Those that were given, and whether they were taken back.
     pub(super) authorizations: Vec<(Authorization, bool)>,
     /// The last one that stands may have been taken back, which nobody heard of.
     pub(super) may_be_voided: bool,
     /// A person was told that the delivery flies unpaid.
     pub(super) is_left_unpaid: bool,
+}
+
+/// Why nobody heard of an authorization that may have been given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Unheard {
+    /// Who said that the service is away, or asked too often, may be something in front of it.
+    Hidden,
+    /// No answer that can be understood ever came, so that what is said to another attempt
+    /// proves nothing.
+    Lost,
+}
+
+impl Unheard {
+    pub(super) const ALL: &[Self] = &[Self::Hidden, Self::Lost];
 }
 
 /// The mission that Drone Management was asked for last.
@@ -411,8 +423,7 @@ impl Payment {
     fn claimed(&mut self, effect: Effect, until: Timestamp) {
         // Whoever claimed before never said what came of it.
         if let Some((effect, _)) = self.claim {
-            self.may_be_done(effect);
-            self.lost(effect);
+            self.may_be_done(effect, Unheard::Lost);
         }
         self.attempts = self.attempts.saturating_add(1);
         self.claim = Some((effect, until));
@@ -422,16 +433,15 @@ impl Payment {
     fn deferred(&mut self, effect: Effect, why: Deferral, retry_at: Timestamp) {
         match why {
             Deferral::Unreachable => {}
-            // Who says that it is away, or asked too often, may be something in front of the
-            // service, which had done it by then.
-            Deferral::Unavailable | Deferral::Throttled => self.may_be_done(effect),
+            Deferral::Unavailable | Deferral::Throttled => {
+                self.may_be_done(effect, Unheard::Hidden);
+            }
             Deferral::Unanswered | Deferral::Unintelligible => {
-                self.may_be_done(effect);
-                self.lost(effect);
+                self.may_be_done(effect, Unheard::Lost);
             }
             Deferral::Refused => {
                 self.refusals = self.refusals.saturating_add(1);
-                if effect == Effect::AuthorizePayment && !self.was_lost {
+                if effect == Effect::AuthorizePayment && self.unheard != Some(Unheard::Lost) {
                     self.denied = self.denied.or(Some(RejectReason::PaymentRefused));
                 }
             }
@@ -441,16 +451,10 @@ impl Payment {
         self.deferrals = self.deferrals.saturating_add(1);
     }
 
-    const fn may_be_done(&mut self, effect: Effect) {
+    fn may_be_done(&mut self, effect: Effect, unheard: Unheard) {
         match effect {
-            Effect::AuthorizePayment => self.is_unknown = true,
+            Effect::AuthorizePayment => self.unheard = self.unheard.max(Some(unheard)),
             Effect::VoidPayment => self.may_be_voided = true,
-        }
-    }
-
-    const fn lost(&mut self, effect: Effect) {
-        if matches!(effect, Effect::AuthorizePayment) {
-            self.was_lost = true;
         }
     }
 
@@ -464,8 +468,7 @@ impl Payment {
 
     const fn answered(&mut self) {
         self.went_on();
-        self.is_unknown = false;
-        self.was_lost = false;
+        self.unheard = None;
     }
 
     fn authorized(&mut self, authorization: &Authorization) {

@@ -9,6 +9,7 @@ fn no_fix_means_no_position() {
         json!(null),
         json!({"lat_deg": 0.0, "lon_deg": 0}),
         json!({"lat_deg": null, "lon_deg": null, "height_above_home_m": 24.8}),
+        json!({"height_above_home_m": 24.8}),
     ] {
         event["data"]["position"] = position;
         match wire::read(Document::from_value(event.clone()), receipt()) {
@@ -19,7 +20,7 @@ fn no_fix_means_no_position() {
 }
 
 #[test]
-fn a_position_that_names_no_coordinates_is_refused_and_told_how_they_are_called() {
+fn a_position_whose_coordinates_have_other_names_is_refused_and_told_how_they_are_called() {
     for (kind, data) in [
         ("telemetry", json!({"phase": "in_flight"})),
         ("departed", json!({"leg": "pickup"})),

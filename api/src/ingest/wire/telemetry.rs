@@ -78,12 +78,12 @@ pub(super) fn read_readings(data: &mut Fields<'_>) -> Option<Readings> {
     })
 }
 
-/// What is asked of a position that says nothing of where it is.
+/// What is made of a position whose coordinates have other names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coordinates {
-    /// They must be named, be it as `null`: under another name they would be lost without a word.
+    /// It is refused: they would be lost without a word.
     Named,
-    /// They may be missing: it was taken before that was asked.
+    /// It has none: it was taken before that was asked.
     AsKept,
 }
 
@@ -94,9 +94,11 @@ pub(super) fn read_position(data: &mut Fields<'_>, asked: Coordinates) -> Option
         "position",
         object(|position| {
             position.ignore_unknown();
-            for name in ["lat_deg", "lon_deg"] {
-                if asked == Coordinates::Named && !position.has(name) {
-                    let detail = "this member is missing; a position has lat_deg and lon_deg, null without a fix";
+            for (name, other) in [("lat_deg", "lat"), ("lon_deg", "lon")] {
+                let has_other = position.has(other) && !position.has(name);
+                if asked == Coordinates::Named && has_other {
+                    let detail =
+                        "this member is missing; coordinates of a drone are lat_deg and lon_deg";
                     position.fault::<()>(name, "required", detail);
                 }
             }
