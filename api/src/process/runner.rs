@@ -115,9 +115,10 @@ struct Mind {
     due_after: Option<DueOperation>,
     /// All that are not over once the first sweep is done, and some of them before.
     underway: Underway,
-    /// Those found so far that wait for a billing service, where none is configured; nothing
-    /// once that was said.
-    unbilled: Option<BTreeSet<OperationId>>,
+    /// Those found so far that wait for a billing service, where none is configured.
+    unbilled: BTreeSet<OperationId>,
+    /// How many of them were told of.
+    unbilled_told: usize,
     /// The log could not be read, and was not since.
     is_deaf: bool,
     /// It is not tried again before the next tick.
@@ -161,7 +162,8 @@ impl Runner {
             agenda: Agenda::new(self.settings.time_scale, self.settings.limits.agenda),
             due_after: None,
             underway: Underway::default(),
-            unbilled: Some(BTreeSet::new()),
+            unbilled: BTreeSet::new(),
+            unbilled_told: 0,
             is_deaf: false,
             rests: false,
             is_blind: false,
@@ -344,9 +346,7 @@ impl Runner {
                 Ok(Looked::Crowded) => mind.agenda.crowded(id, self.elapsed()),
                 Ok(Looked::Waits) => mind.agenda.looked_at(subject),
                 Ok(Looked::Unbilled) => {
-                    mind.unbilled.iter_mut().for_each(|waiting| {
-                        waiting.insert(id);
-                    });
+                    mind.unbilled.insert(id);
                     mind.agenda.looked_at(subject)
                 }
                 Ok(Looked::Claimed(effective)) => {
@@ -399,13 +399,14 @@ fn unless_they_follow<T>(said: Result<T, QueryError>) -> Result<Option<T>, Strin
     }
 }
 
-/// Says how many wait for a billing service that is not configured, once, if any do.
+/// Says how many wait for a billing service that is not configured, if they are more than were told
+/// of.
 fn tell_of_unbilled(mind: &mut Mind) {
-    let waiting = mind.unbilled.as_ref().map_or(0, BTreeSet::len);
-    if waiting == 0 {
+    let waiting = mind.unbilled.len();
+    if waiting <= mind.unbilled_told {
         return;
     }
-    mind.unbilled = None;
+    mind.unbilled_told = waiting;
     tracing::warn!(
         operations = waiting,
         "a payment was asked for or has to be taken back, and no billing service is configured: these operations \
