@@ -190,7 +190,6 @@ pub(crate) fn package_of(package: &OrderedPackage, delivery: DeliveryId) -> Pack
 /// registered on the way. Saying so again adds nothing.
 ///
 /// A refusal adds nothing to the draft, so something else may be recorded in it.
-/// What is added shows in what the draft loads only once it is appended.
 ///
 /// # Errors
 /// [`ReservationRefusal`], or a failure to read.

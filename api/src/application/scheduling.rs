@@ -224,7 +224,7 @@ impl<'a, 'd> Advancing<'a, 'd> {
                 Next::Check(step) => {
                     if let Some(reason) = self.fault_of(step)? {
                         self.note(OperationEvent::StepFailed { step, reason });
-                        // What was kept in this commit cannot be let go in it as well.
+                        // What was kept in this commit is let go in one of its own.
                         return Ok(Advanced::Again);
                     }
                     self.note(OperationEvent::StepPassed { step });
@@ -267,7 +267,7 @@ impl<'a, 'd> Advancing<'a, 'd> {
                     if self.keep_package_again()? {
                         self.note(OperationEvent::PackageKept);
                     }
-                    // What was kept in this commit cannot be let go in it as well.
+                    // What was kept in this commit is let go in one of its own.
                     return Ok(Advanced::Again);
                 }
                 Next::Conclude(outcome) => self.note(match outcome {
