@@ -29,7 +29,7 @@ mod tests;
 pub use event::{
     Authorization, Deferral, Effect, OperationEvent, OperationKind, OperationProblem, Step, Turn,
 };
-pub use state::{AUTHORIZATIONS_MAX, Operation, OperationStatus, Outcome, REFUSALS_MAX};
+pub use state::{AUTHORIZATIONS_MAX, Operation, OperationStatus, Outcome};
 
 use crate::codec::StoredEvent as _;
 use crate::decider::Occurrence;

@@ -2,7 +2,7 @@
 //! undone when either comes to nothing.
 
 use super::event::{Effect, OperationKind, OperationProblem, Step};
-use super::state::{Operation, Outcome, Unheard};
+use super::state::{Operation, Outcome};
 use super::{Around, Ask, Left, Next, mission_id};
 use crate::delivery::{
     Condition, DeliveryCommand, Failure, Milestone, Phase, RejectReason, Report, Reported, Status,
@@ -206,21 +206,16 @@ impl Case<'_> {
             return Some(Next::FreePackage);
         }
         let payment = &self.operation.payment;
-        if payment.unheard.is_some() || payment.is_authorizing() {
+        if payment.is_unheard || payment.is_authorizing() {
             return Some(self.find_out());
         }
         payment.is_authorized().then(|| self.void())
     }
 
-    /// Only the same request again tells whether there is something to take back. As long as
-    /// the billing service may come to itself it is asked, and where every answer came no
-    /// longer than until it calls the request wrong.
+    /// Only the same request again tells whether there is something to take back. The billing
+    /// service is asked until it answers; if it calls the request wrong, a person has to ask.
     fn find_out(self) -> Next {
-        let payment = &self.operation.payment;
-        let is_refused = payment.refusals > 0 && payment.claim.is_none();
-        let is_answered = is_refused && payment.unheard != Some(Unheard::Lost);
-        let is_left = payment.is_refused_for_good() && self.is_over(self.payment_latest());
-        if is_answered || is_left {
+        if self.operation.payment.is_refused {
             return Next::Leave(Left::UnknownPayment);
         }
         self.attempt(Effect::AuthorizePayment)
@@ -228,7 +223,7 @@ impl Case<'_> {
 
     /// Has the last authorization that stands taken back.
     fn void(self) -> Next {
-        let is_refused = self.operation.payment.is_refused_for_good();
+        let is_refused = self.operation.payment.is_refused;
         let authorization = self.operation.authorization_to_void();
         match authorization.filter(|_| is_refused) {
             Some(authorization) => Next::Leave(Left::Authorization(authorization.clone())),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::event::{Authorization, Effect, OperationEvent, OperationProblem, Step};
-use super::state::{Asked, Operation, Outcome, Payment, Unheard};
+use super::state::{Asked, Operation, Outcome, Payment};
 use crate::codec::{InvalidField, number_of, word_of};
 use crate::delivery::RejectReason;
 use crate::id::{DeliveryId, MissionId};
@@ -45,9 +45,9 @@ struct KeptPayment {
     claim: Option<(u8, i64)>,
     retry_at_us: Option<i64>,
     deferrals: u32,
-    refusals: u32,
+    is_refused: bool,
     denied: Option<u8>,
-    unheard: Option<u8>,
+    is_unheard: bool,
     authorizations: Vec<(String, bool)>,
     may_be_voided: bool,
     is_left_unpaid: bool,
@@ -129,13 +129,11 @@ impl KeptPayment {
                 .map(|(effect, until)| (number_of(Effect::ALL, &effect), until.micros())),
             retry_at_us: payment.retry_at.map(Timestamp::micros),
             deferrals: payment.deferrals,
-            refusals: payment.refusals,
+            is_refused: payment.is_refused,
             denied: payment
                 .denied
                 .map(|reason| number_of(RejectReason::ALL, &reason)),
-            unheard: payment
-                .unheard
-                .map(|unheard| number_of(Unheard::ALL, &unheard)),
+            is_unheard: payment.is_unheard,
             authorizations: payment
                 .authorizations
                 .iter()
@@ -153,8 +151,6 @@ impl KeptPayment {
         });
         let denied = self.denied;
         let denied = denied.map(|reason| word_of("reason", RejectReason::ALL, reason));
-        let unheard = self.unheard;
-        let unheard = unheard.map(|unheard| word_of("unheard", Unheard::ALL, unheard));
         let authorizations = self.authorizations.into_iter().map(|(name, is_voided)| {
             let name = Authorization::new(name).map_err(|_| InvalidField("authorization"))?;
             Ok((name, is_voided))
@@ -164,9 +160,9 @@ impl KeptPayment {
             claim: claim.transpose()?,
             retry_at: self.retry_at_us.map(moment).transpose()?,
             deferrals: self.deferrals,
-            refusals: self.refusals,
+            is_refused: self.is_refused,
             denied: denied.transpose()?,
-            unheard: unheard.transpose()?,
+            is_unheard: self.is_unheard,
             authorizations: authorizations.collect::<Result<_, _>>()?,
             may_be_voided: self.may_be_voided,
             is_left_unpaid: self.is_left_unpaid,

@@ -12,10 +12,6 @@ use crate::time::Timestamp;
 /// only of a billing service that does not keep to its idempotency keys.
 pub const AUTHORIZATIONS_MAX: usize = 16;
 
-/// How often the billing service refuses a request that matters before it is left to a person.
-/// By the usual waits, [`backoff`](super::backoff), that is after a good minute.
-pub const REFUSALS_MAX: u32 = 10;
-
 /// An operation that was started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
@@ -82,32 +78,18 @@ pub(super) struct Payment {
     pub(super) retry_at: Option<Timestamp>,
     /// Deferrals since something last worked.
     pub(super) deferrals: u32,
-    /// How often a request was called wrong since something last worked.
-    pub(super) refusals: u32,
+    /// The last request was called wrong: it is not made again.
+    pub(super) is_refused: bool,
     /// Why it will not be paid, if that was said.
     pub(super) denied: Option<RejectReason>,
-    /// An authorization may have been given that nobody heard of, and why.
-    pub(super) unheard: Option<Unheard>,
+    /// An authorization may have been given that nobody heard of.
+    pub(super) is_unheard: bool,
     /// Those that were given, and whether they were taken back.
     pub(super) authorizations: Vec<(Authorization, bool)>,
     /// The last one that stands may have been taken back, which nobody heard of.
     pub(super) may_be_voided: bool,
     /// A person was told that the delivery flies unpaid.
     pub(super) is_left_unpaid: bool,
-}
-
-/// Why nobody heard of an authorization that may have been given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Unheard {
-    /// Who said that the service is away, or asked too often, may be something in front of it.
-    Hidden,
-    /// No answer that can be understood ever came, so that what is said to another attempt
-    /// proves nothing.
-    Lost,
-}
-
-impl Unheard {
-    pub(super) const ALL: &[Self] = &[Self::Hidden, Self::Lost];
 }
 
 /// The mission that Drone Management was asked for last.
@@ -423,7 +405,7 @@ impl Payment {
     fn claimed(&mut self, effect: Effect, until: Timestamp) {
         // Whoever claimed before never said what came of it.
         if let Some((effect, _)) = self.claim {
-            self.may_be_done(effect, Unheard::Lost);
+            self.may_be_done(effect);
         }
         self.attempts = self.attempts.saturating_add(1);
         self.claim = Some((effect, until));
@@ -433,15 +415,15 @@ impl Payment {
     fn deferred(&mut self, effect: Effect, why: Deferral, retry_at: Timestamp) {
         match why {
             Deferral::Unreachable => {}
-            Deferral::Unavailable | Deferral::Throttled => {
-                self.may_be_done(effect, Unheard::Hidden);
-            }
-            Deferral::Unanswered | Deferral::Unintelligible => {
-                self.may_be_done(effect, Unheard::Lost);
-            }
+            // Who said that the service is away, or asked too often, may be something in front of
+            // it, which gave up on the answer.
+            Deferral::Unavailable
+            | Deferral::Throttled
+            | Deferral::Unanswered
+            | Deferral::Unintelligible => self.may_be_done(effect),
             Deferral::Refused => {
-                self.refusals = self.refusals.saturating_add(1);
-                if effect == Effect::AuthorizePayment && self.unheard != Some(Unheard::Lost) {
+                self.is_refused = true;
+                if effect == Effect::AuthorizePayment {
                     self.denied = self.denied.or(Some(RejectReason::PaymentRefused));
                 }
             }
@@ -451,9 +433,9 @@ impl Payment {
         self.deferrals = self.deferrals.saturating_add(1);
     }
 
-    fn may_be_done(&mut self, effect: Effect, unheard: Unheard) {
+    const fn may_be_done(&mut self, effect: Effect) {
         match effect {
-            Effect::AuthorizePayment => self.unheard = self.unheard.max(Some(unheard)),
+            Effect::AuthorizePayment => self.is_unheard = true,
             Effect::VoidPayment => self.may_be_voided = true,
         }
     }
@@ -463,12 +445,12 @@ impl Payment {
         self.claim = None;
         self.retry_at = None;
         self.deferrals = 0;
-        self.refusals = 0;
+        self.is_refused = false;
     }
 
     const fn answered(&mut self) {
         self.went_on();
-        self.unheard = None;
+        self.is_unheard = false;
     }
 
     fn authorized(&mut self, authorization: &Authorization) {
@@ -508,11 +490,6 @@ impl Payment {
     /// More was authorized than is to be paid.
     pub(super) fn has_surplus(&self) -> bool {
         self.standing().nth(1).is_some()
-    }
-
-    /// The billing service calls wrong what is asked of it, and that does not pass.
-    pub(super) fn is_refused_for_good(&self) -> bool {
-        self.claim.is_none() && self.refusals >= REFUSALS_MAX
     }
 
     /// Somebody was asked to pay, nothing is known to stand of that, and nobody was told.

@@ -3,6 +3,7 @@
 use tests::Asked;
 
 use super::*;
+use crate::scene::list;
 
 /// How often a payment was taken back, as far as the service heard.
 const VOIDED: &str = "airpost_effects_total{effect=\"void_payment\",outcome=\"done\"}";
@@ -27,8 +28,6 @@ async fn given_a_booking_that_stands_when_it_is_cancelled_then_its_payment_is_ta
         vec![Bills::Hanging],
         vec![Bills::Busy, Bills::Says(425)],
         vec![Bills::Gone, Bills::TooMany],
-        // A wrong address says so as well: it is no sign that nothing is left to be taken back.
-        vec![Bills::Says(404), Bills::Says(410), Bills::Says(401)],
     ];
     for (number, story) in stories.into_iter().enumerate() {
         let booked = book(&client, &mut chance, "wait=20").await.expect(201);
@@ -57,6 +56,40 @@ async fn given_a_booking_that_stands_when_it_is_cancelled_then_its_payment_is_ta
     }
     let open = client.read("/v1/tasks").await;
     assert_eq!(at(&open, "/items"), &json!([]), "nobody has to look at it");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn given_a_payment_whose_voiding_is_called_wrong_then_it_is_not_asked_again_and_a_person_is_told()
+ {
+    let (mut chance, data) = (chance(), scratch_in_memory());
+    let billing = Billing::start([], Bills::Well).await;
+    let (server, client) = serve(&billing, data.path()).await;
+    // A wrong address says 404 and 410 as well: they are no sign that nothing is left to be undone.
+    let statuses = [401, 402, 404, 410, 422];
+    for (number, status) in statuses.into_iter().enumerate() {
+        let booked = book(&client, &mut chance, "wait=20").await.expect(201);
+        billing.plan([Bills::NotNow, Bills::Says(status)], Bills::Well);
+        let _ = client
+            .delete(booked.required_header("location"))
+            .send()
+            .await;
+        poll_until(SOON, "a task", || async {
+            let page = client.read("/v1/tasks?kind=operation").await;
+            let tasks = list(&page, "/items");
+            let told = tasks.iter().all(|it| text(it, "/reason") == "void_refused");
+            (told && tasks.len() == number + 1).then_some(())
+        })
+        .await;
+        assert_eq!(voids(&billing).len(), 2 * (number + 1), "after a {status}");
+    }
+    assert_eq!(
+        billing.requests(),
+        3 * statuses.len(),
+        "{:?}",
+        billing.asked()
+    );
+    assert!(!billing.charges().iter().any(Charge::is_voided));
     server.stop().await;
 }
 
