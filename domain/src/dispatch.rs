@@ -140,12 +140,33 @@ pub struct Dispatch {
 /// How a mission was to be ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoodDown {
-    /// Why: the first reason.
+    /// Why: the newest reason.
     pub reason: StandDownReason,
-    /// How often that was asked.
+    /// How often that was asked since it is for this reason.
     pub times: u8,
+    /// How often that was asked in all, for whatever reason.
+    pub in_all: u8,
     /// When last.
     pub last: Timestamp,
+}
+
+impl StoodDown {
+    /// Whether it was asked as often as anybody is asked.
+    #[must_use]
+    pub const fn is_enough(&self) -> bool {
+        self.in_all >= STAND_DOWNS_MAX
+    }
+
+    fn once_more(before: Option<Self>, reason: StandDownReason, last: Timestamp) -> Self {
+        let in_all = before.map_or(0, |before| before.in_all);
+        let since = before.filter(|before| before.reason == reason);
+        Self {
+            reason,
+            times: since.map_or(0, |since| since.times).saturating_add(1),
+            in_all: in_all.saturating_add(1),
+            last,
+        }
+    }
 }
 
 impl Dispatch {
@@ -204,13 +225,9 @@ impl Dispatch {
             }),
             DispatchEvent::StandDownRequested { delivery, reason } => {
                 let dispatch = state.unwrap_or_else(|| begun(*delivery));
-                let before = dispatch.stood_down;
+                let (before, last) = (dispatch.stood_down, occurrence.event_time);
                 Some(Self {
-                    stood_down: Some(StoodDown {
-                        reason: before.map_or(*reason, |before| before.reason),
-                        times: before.map_or(1, |before| before.times.saturating_add(1)),
-                        last: occurrence.event_time,
-                    }),
+                    stood_down: Some(StoodDown::once_more(before, *reason, last)),
                     ..dispatch
                 })
             }
@@ -218,21 +235,33 @@ impl Dispatch {
     }
 }
 
-/// Most times that a drone too many is asked to end its mission because of what it reports. A
-/// drone that does not obey so often will not: the anomalies say to a person what it does.
+/// Most times that a mission is asked to end, for whatever reasons. A drone that does not obey so
+/// often will not: the anomalies, or the delivery's task, say to a person what it does.
 pub const STAND_DOWNS_MAX: u8 = 10;
 
-/// Whether a mission is to be asked to end for a reason, by what was asked about it so far: once,
-/// and a drone too many each time that it shows itself, up to [`STAND_DOWNS_MAX`]. It did not do
-/// what it was asked before.
+/// Why a mission is to be asked to end now, if it is, by what was asked about it so far: once for
+/// each reason that is another one than the last, and a drone too many each time that it shows
+/// itself, since it did not do what it was asked before; up to [`STAND_DOWNS_MAX`] in all.
+///
+/// Without a reason it was just taken: who was to end it before may not have heard of that, and is
+/// asked again for the same.
 #[must_use]
-pub fn is_to_be_asked(dispatch: Option<&Dispatch>, reason: StandDownReason) -> bool {
-    let before = dispatch.and_then(Dispatch::stood_down);
-    let is_again = reason == StandDownReason::TwoDrones;
-    before.is_none_or(|before| is_again && before.times < STAND_DOWNS_MAX)
+pub fn reason_to_ask(
+    dispatch: Option<&Dispatch>,
+    wanted: Option<StandDownReason>,
+) -> Option<StandDownReason> {
+    let Some(before) = dispatch.and_then(Dispatch::stood_down) else {
+        return wanted;
+    };
+    let reason = wanted.unwrap_or(before.reason);
+    let is_again = wanted.is_none() || reason == StandDownReason::TwoDrones;
+    let is_due = is_again || reason != before.reason;
+    (is_due && !before.is_enough()).then_some(reason)
 }
 
-/// The missions that some events of a delivery leave without a purpose, and why.
+/// The missions that some events of a delivery leave without a purpose, and why; without a reason
+/// the one that was just taken, which may have been to be ended before. [`reason_to_ask`] says what
+/// is asked of each.
 ///
 /// `live` is the mission that was live before them; `reporting` the one whose drone
 /// event they follow from, if they do.
@@ -241,30 +270,31 @@ pub fn stand_downs(
     events: &[DeliveryEvent],
     live: Option<MissionId>,
     reporting: Option<MissionId>,
-) -> Vec<(MissionId, StandDownReason)> {
+) -> Vec<(MissionId, Option<StandDownReason>)> {
     let foreign = reporting.filter(|mission| Some(*mission) != live);
     let wanted = events.iter().filter_map(|event| match event {
-        DeliveryEvent::CancellationRequested { .. } => Some((live?, StandDownReason::Cancelled)),
+        DeliveryEvent::DroneAssigned(assignment) => Some((assignment.mission, None)),
+        DeliveryEvent::CancellationRequested { .. } => {
+            Some((live?, Some(StandDownReason::Cancelled)))
+        }
         DeliveryEvent::DroneUnassigned {
             mission, reason, ..
-        } => {
-            (*reason == UnassignReason::Replanned).then_some((*mission, StandDownReason::Replanned))
-        }
+        } => (*reason == UnassignReason::Replanned)
+            .then_some((*mission, Some(StandDownReason::Replanned))),
         DeliveryEvent::AttemptFailed { mission, reason } => match reason {
             AttemptFailure::WrongPackage | AttemptFailure::Overweight => {
-                Some((*mission, StandDownReason::AttemptFailed))
+                Some((*mission, Some(StandDownReason::AttemptFailed)))
             }
             // Its drone said so by turning back: it does already what it would be asked to do.
             AttemptFailure::Undeliverable => None,
         },
-        DeliveryEvent::AnomalyRecorded { why, .. } => Some((foreign?, unwanted_by(*why)?)),
+        DeliveryEvent::AnomalyRecorded { why, .. } => Some((foreign?, Some(unwanted_by(*why)?))),
         DeliveryEvent::ReturnStarted { mission, reason } => (*reason == ReturnReason::Requested)
-            .then_some((*mission, StandDownReason::ReturnRequested)),
+            .then_some((*mission, Some(StandDownReason::ReturnRequested))),
         DeliveryEvent::Created(_)
         | DeliveryEvent::Scheduled
         | DeliveryEvent::Rejected { .. }
         | DeliveryEvent::Rescheduled(_)
-        | DeliveryEvent::DroneAssigned(_)
         | DeliveryEvent::HeadedToPickup { .. }
         | DeliveryEvent::ArrivedAtPickup { .. }
         | DeliveryEvent::PickedUp { .. }

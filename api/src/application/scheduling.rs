@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use domain::decider::{Decider, Occurrence};
 use domain::delivery::{Delivery, DeliveryCommand, DeliveryEvent, RejectReason};
 use domain::dispatch::{
-    Dispatch, DispatchEvent, MissionRequest, StandDownReason, is_to_be_asked, stand_downs,
+    Dispatch, DispatchEvent, MissionRequest, StandDownReason, reason_to_ask, stand_downs,
 };
 use domain::id::{DeliveryId, MissionId, OperationId, UserId};
 use domain::mission::Mission;
@@ -430,18 +430,22 @@ impl<'a, 'd> Advancing<'a, 'd> {
             .into_iter()
             .map(|occurrence| occurrence.event)
             .collect();
-        for (mission, reason) in stand_downs(&events, live, None) {
-            self.stand_down(mission, reason)?;
+        for (mission, wanted) in stand_downs(&events, live, None) {
+            self.stand_down(mission, wanted)?;
         }
         Ok(None)
     }
 
     /// Asks that, unless it was asked before.
-    fn stand_down(&mut self, mission: MissionId, reason: StandDownReason) -> Result<(), Failure> {
-        if is_to_be_asked(self.dispatch_of(mission)?.state.as_ref(), reason) {
-            self.ask_to_stand_down(mission, reason)?;
+    fn stand_down(
+        &mut self,
+        mission: MissionId,
+        wanted: Option<StandDownReason>,
+    ) -> Result<(), Failure> {
+        match reason_to_ask(self.dispatch_of(mission)?.state.as_ref(), wanted) {
+            Some(reason) => self.ask_to_stand_down(mission, reason),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn ask_to_stand_down(
@@ -506,9 +510,9 @@ pub(crate) fn record_consequences(
     now: Timestamp,
 ) -> Result<(), LoadError> {
     let events: Vec<_> = events.iter().map(|it| it.event.clone()).collect();
-    for (mission, reason) in stand_downs(&events, live, reporting) {
+    for (mission, wanted) in stand_downs(&events, live, reporting) {
         let mut dispatch = draft.load::<Option<Dispatch>>(StreamName::dispatch(mission))?;
-        if is_to_be_asked(dispatch.state.as_ref(), reason) {
+        if let Some(reason) = reason_to_ask(dispatch.state.as_ref(), wanted) {
             let event = DispatchEvent::StandDownRequested {
                 delivery: id,
                 reason,

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::*;
 use crate::decider::{Decider as _, Occurrence};
 use crate::delivery::tests::order;
-use crate::delivery::{CancelReason, Delivery};
+use crate::delivery::{Assignment, CancelReason, Delivery};
 use crate::id::FactId;
 
 const DELIVERY: DeliveryId = DeliveryId::from_uuid(Uuid::from_u128(1));
@@ -57,41 +57,60 @@ fn what_was_asked_and_answered_is_remembered() {
 }
 
 #[test]
-fn the_first_reason_to_stand_a_mission_down_stays() {
-    let twice = after(&[
-        stood_down(StandDownReason::TwoDrones),
-        stood_down(StandDownReason::Cancelled),
-    ]);
-    let dispatch = twice.unwrap();
-    let stood_down = dispatch.stood_down().unwrap();
-    assert_eq!(stood_down.reason, StandDownReason::TwoDrones);
-    assert_eq!(stood_down.times, 2);
-    assert!(!dispatch.is_requested(), "a fleet began it by itself");
+fn the_newest_reason_to_stand_a_mission_down_counts_and_how_often_it_was_told() {
+    let [too_many, cancelled] = [StandDownReason::TwoDrones, StandDownReason::Cancelled];
+    let told = asked(&[too_many, too_many, cancelled]).unwrap();
+    let stood_down = told.stood_down().unwrap();
+    assert_eq!((stood_down.reason, stood_down.times), (cancelled, 1));
+    assert_eq!(stood_down.in_all, 3);
+    assert!(!told.is_requested(), "a fleet began it by itself");
+    let again = asked(&[too_many, cancelled, cancelled]).unwrap();
+    assert_eq!(again.stood_down().unwrap().times, 2);
+}
+
+fn asked(reasons: &[StandDownReason]) -> Option<Dispatch> {
+    let events: Vec<_> = reasons.iter().map(|reason| stood_down(*reason)).collect();
+    after(&events)
 }
 
 #[test]
-fn a_mission_is_asked_to_end_once_and_one_drone_too_many_each_time_that_it_shows_itself() {
-    let asked = |reasons: &[StandDownReason]| {
-        let events: Vec<_> = reasons.iter().map(|reason| stood_down(*reason)).collect();
-        after(&events)
-    };
-    for reason in StandDownReason::ALL {
-        assert!(is_to_be_asked(asked(&[]).as_ref(), *reason), "{reason}");
-        let before = asked(&[StandDownReason::Replanned]);
-        let is_again = *reason == StandDownReason::TwoDrones;
-        assert_eq!(
-            is_to_be_asked(before.as_ref(), *reason),
-            is_again,
-            "{reason}"
-        );
-    }
+fn each_new_reason_to_end_is_told_once_and_one_drone_too_many_each_time_that_it_shows_itself() {
     let too_many = StandDownReason::TwoDrones;
-    let often = vec![too_many; usize::from(STAND_DOWNS_MAX)];
-    let [once_less @ .., _] = often.as_slice() else {
-        panic!("it may be asked")
-    };
-    assert!(is_to_be_asked(asked(once_less).as_ref(), too_many));
-    assert!(!is_to_be_asked(asked(&often).as_ref(), too_many));
+    for reason in StandDownReason::ALL {
+        let wanted = Some(*reason);
+        let told = |before: &[_]| reason_to_ask(asked(before).as_ref(), wanted);
+        assert_eq!(told(&[]), wanted, "{reason}");
+        let is_again = *reason == too_many;
+        assert_eq!(told(&[*reason]), wanted.filter(|_| is_again), "{reason}");
+        for before in StandDownReason::ALL.iter().filter(|it| *it != reason) {
+            assert_eq!(told(&[*before]), wanted, "{before}, then {reason}");
+            let often = [*before; STAND_DOWNS_MAX as usize];
+            let [once_less @ .., _] = often.as_slice() else {
+                panic!("it may be asked")
+            };
+            assert_eq!(told(once_less), wanted, "{reason}");
+            assert_eq!(told(&often), None, "{reason}");
+        }
+    }
+}
+
+#[test]
+fn a_mission_that_is_taken_is_asked_to_end_once_more_if_it_was_asked_before() {
+    let taken = |before: &[_]| reason_to_ask(asked(before).as_ref(), None);
+    assert_eq!(taken(&[]), None);
+    for reason in StandDownReason::ALL {
+        assert_eq!(taken(&[StandDownReason::TwoDrones, *reason]), Some(*reason));
+        assert_eq!(taken(&[*reason; STAND_DOWNS_MAX as usize]), None);
+    }
+    let assigned = DeliveryEvent::DroneAssigned(Assignment {
+        mission: LIVE,
+        fleet: "pgh".parse().unwrap(),
+        drone: "M100-07".parse().unwrap(),
+        epoch: 1,
+        eta_pickup: None,
+        eta_dropoff: None,
+    });
+    assert_eq!(stand_downs(&[assigned], None, Some(LIVE)), [(LIVE, None)]);
 }
 
 #[test]
@@ -102,7 +121,7 @@ fn a_cancelled_delivery_stands_its_live_mission_down_if_it_has_one() {
     }];
     assert_eq!(
         stand_downs(&cancelled, Some(LIVE), None),
-        [(LIVE, StandDownReason::Cancelled)]
+        [(LIVE, Some(StandDownReason::Cancelled))]
     );
     assert_eq!(stand_downs(&cancelled, None, None), []);
 }
@@ -131,7 +150,7 @@ fn a_drone_with_a_bad_package_is_stood_down_and_not_one_that_turned_back_by_itse
         };
         let wanted = stand_downs(&[failed], Some(LIVE), Some(LIVE));
         let turned_back = *reason == AttemptFailure::Undeliverable;
-        let due = (!turned_back).then_some((LIVE, StandDownReason::AttemptFailed));
+        let due = (!turned_back).then_some((LIVE, Some(StandDownReason::AttemptFailed)));
         assert_eq!(wanted, Vec::from_iter(due), "{reason}");
     }
 }
@@ -146,13 +165,13 @@ fn a_drone_that_reports_what_it_should_not_do_is_stood_down_unless_it_is_the_liv
     let events = [anomaly(Anomaly::TwoDrones)];
     assert_eq!(
         stand_downs(&events, Some(LIVE), Some(OTHER)),
-        [(OTHER, StandDownReason::TwoDrones)]
+        [(OTHER, Some(StandDownReason::TwoDrones))]
     );
     assert_eq!(stand_downs(&events, Some(LIVE), Some(LIVE)), []);
     let assigned_in_vain = [anomaly(Anomaly::WrongStatus)];
     assert_eq!(
         stand_downs(&assigned_in_vain, None, Some(OTHER)),
-        [(OTHER, StandDownReason::NotWanted)]
+        [(OTHER, Some(StandDownReason::NotWanted))]
     );
     let outside = [anomaly(Anomaly::OutsideDropoffRadius)];
     assert_eq!(stand_downs(&outside, None, Some(OTHER)), []);

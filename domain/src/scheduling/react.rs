@@ -462,15 +462,17 @@ impl Case<'_> {
         let Some((mission, reason)) = self.mission_to_end() else {
             return self.watch();
         };
-        let asked = self.around.live_dispatch.and_then(Dispatch::stood_down);
-        let Some(asked) = asked else {
+        let told = self.around.live_dispatch.and_then(Dispatch::stood_down);
+        // What it was told last is not why it is to turn round now.
+        let told = told.filter(|told| told.reason == reason || told.is_enough());
+        let Some(told) = told else {
             return Next::StandDown(mission, reason);
         };
-        let answer_by = asked.last.plus(settings.answer_wait);
+        let answer_by = told.last.plus(settings.answer_wait);
         if !self.is_over(answer_by) {
             self.wait(answer_by)
-        } else if asked.times < settings.asks_max {
-            Next::StandDown(mission, asked.reason)
+        } else if told.times < settings.asks_max && !told.is_enough() {
+            Next::StandDown(mission, reason)
         } else if delivery.is_left_to_drone() {
             self.note_stranded()
         } else {
@@ -478,7 +480,8 @@ impl Case<'_> {
         }
     }
 
-    /// The live mission, if its drone is to turn round and did not say that it does, and why.
+    /// The live mission, if its drone is to turn round and did not say that it does, and why: for
+    /// the newest reason that it was told.
     ///
     /// Without the package it is to do so if it was ever told to: it may have been given the
     /// mission before that was heard. With the package only if it would bring that to a place that
@@ -486,15 +489,17 @@ impl Case<'_> {
     fn mission_to_end(self) -> Option<(MissionId, StandDownReason)> {
         let delivery = self.around.delivery;
         let mission = delivery.live_mission()?.assignment.mission;
-        let dispatch = self.around.live_dispatch?;
-        let asked = dispatch.stood_down().map(|asked| asked.reason);
-        let is_outdated = dispatch.is_outdated(&delivery.order().plan);
+        let dispatch = self.around.live_dispatch;
+        let told = dispatch.and_then(Dispatch::stood_down);
+        let told = told.map(|told| told.reason);
+        let plan = &delivery.order().plan;
+        let is_outdated = dispatch.is_some_and(|it| it.is_outdated(plan));
         let replanned = is_outdated.then_some(StandDownReason::Replanned);
         let reason = match delivery.phase() {
-            Phase::Cancelling { .. } => asked,
-            Phase::Fetching { .. } => asked.or(replanned),
+            Phase::Cancelling { .. } => told,
+            Phase::Fetching { .. } => told.or(replanned),
             Phase::Carrying(_) => replanned,
-            Phase::Returning => asked.filter(|_| delivery.is_to_turn_round()),
+            Phase::Returning => told.filter(|_| delivery.is_to_turn_round()),
             Phase::Pending
             | Phase::Scheduled
             | Phase::Released(_)

@@ -5,6 +5,7 @@ mod booking;
 mod payment;
 mod packages;
 mod drones;
+mod stood_down;
 mod others;
 mod laws;
 

@@ -14,7 +14,7 @@ use crate::delivery::{
     CancelReason, Confirmation, DeliveryEvent, Ending, LoadVerdict, Nearness, Order, Plan,
     ReleaseMethod, ReopenedAs, Report, Reported, Status,
 };
-use crate::dispatch::{DispatchEvent, MissionRequest, is_to_be_asked, stand_downs};
+use crate::dispatch::{DispatchEvent, MissionRequest, reason_to_ask, stand_downs};
 use crate::drone::Sender;
 use crate::id::{DroneId, FactId, FleetId, ProofHash};
 use crate::mission::MissionEvent;
@@ -236,8 +236,8 @@ impl World {
         });
     }
 
-    fn stand_down(&mut self, mission: MissionId, reason: StandDownReason) {
-        if is_to_be_asked(self.dispatches.get(&mission), reason) {
+    fn stand_down(&mut self, mission: MissionId, wanted: Option<StandDownReason>) {
+        if let Some(reason) = reason_to_ask(self.dispatches.get(&mission), wanted) {
             self.ask_to_stand_down(mission, reason);
         }
     }

@@ -1,0 +1,97 @@
+//! Who is asked to end a mission, why and how often, and that nobody waits for it any more.
+
+use super::drones::{needs_somebody, scheduled};
+use super::*;
+use crate::delivery::{Ending, OnCancelAfterPickup};
+
+const CANCELLED: StandDownReason = StandDownReason::Cancelled;
+const REPLANNED: StandDownReason = StandDownReason::Replanned;
+const RETURN_REQUESTED: StandDownReason = StandDownReason::ReturnRequested;
+
+/// Why a mission was asked to end, in order.
+fn reasons(world: &World, mission: MissionId) -> Vec<StandDownReason> {
+    let asked = world.stood_down.iter().filter(|it| it.0 == mission);
+    asked.map(|(_, reason)| *reason).collect()
+}
+
+#[test]
+fn given_a_drone_that_was_replanned_when_it_is_cancelled_then_it_is_told_so_and_asked_as_often() {
+    let mut world = scheduled();
+    let mission = world.asked[0].0;
+    world.reschedule(|plan| plan.dropoff = plan.pickup.clone());
+    world.assign(mission);
+    world.run();
+    assert!(world.cancel());
+    assert_eq!(world.run(), Some(at(60)));
+    assert_eq!(reasons(&world, mission), [REPLANNED, CANCELLED]);
+    for (second, times) in [(60, 2), (120, 3), (180, 3)] {
+        assert!(!needs_somebody(&world));
+        world.pass_to(at(second));
+        assert_eq!(reasons(&world, mission)[1..], vec![CANCELLED; times]);
+    }
+    assert!(needs_somebody(&world));
+}
+
+#[test]
+fn given_a_cancellation_that_came_too_late_when_the_package_is_wanted_back_then_its_drone_is_told()
+{
+    let mut order = crate::delivery::tests::order();
+    order.on_cancel_after_pickup = OnCancelAfterPickup::Continue;
+    let mut world = World::ordering(order, SchedulingSettings::default());
+    world.run();
+    let mission = world.asked[0].0;
+    world.assign(mission);
+    world.cancel();
+    world.load(mission);
+    assert_eq!(world.run(), None, "it brings it, as was ordered");
+    let now = world.now;
+    assert!(world.command(&DeliveryCommand::RequestReturn { now }));
+    world.pass_to(at(60));
+    assert_eq!(
+        reasons(&world, mission),
+        [CANCELLED, RETURN_REQUESTED, RETURN_REQUESTED]
+    );
+}
+
+#[test]
+fn given_a_drone_that_was_asked_to_end_as_often_as_anybody_then_a_person_looks_at_once() {
+    let settings = SchedulingSettings {
+        asks_max: u8::MAX,
+        ..SchedulingSettings::default()
+    };
+    let mut world = World::new(settings);
+    world.run();
+    let mission = world.asked[0].0;
+    world.assign(mission);
+    world.cancel();
+    for minute in 1..=10 {
+        assert!(!needs_somebody(&world));
+        world.pass_to(at(minute * 60));
+    }
+    assert_eq!(reasons(&world, mission).len(), 10);
+    assert!(needs_somebody(&world));
+}
+
+/// A mission that was stood down before any drone had it, and then is given one all the same.
+fn crossed() -> (World, MissionId) {
+    let mut world = scheduled();
+    let mission = world.asked[0].0;
+    world.reschedule(|plan| plan.dropoff = plan.pickup.clone());
+    world.run();
+    assert_eq!(reasons(&world, mission), [REPLANNED]);
+    world.now = at(10);
+    world.assign(mission);
+    (world, mission)
+}
+
+#[test]
+fn given_a_mission_that_was_stood_down_when_it_is_assigned_then_that_is_asked_again_at_once() {
+    let (mut world, mission) = crossed();
+    assert_eq!(reasons(&world, mission), [REPLANNED; 2]);
+    assert_eq!(world.run(), Some(at(70)));
+    assert_eq!(reasons(&world, mission), [REPLANNED; 2]);
+    let own = MissionId::from_uuid(uuid::Uuid::from_u128(99));
+    world.end_mission(mission, Ending::StoodDown);
+    world.assign(own);
+    assert_eq!(reasons(&world, own), [], "it was never to be ended");
+}
