@@ -277,6 +277,10 @@ pub fn stand_downs(
         DeliveryEvent::CancellationRequested { .. } => {
             Some((live?, Some(StandDownReason::Cancelled)))
         }
+        // Their word ends the delivery, whatever its drone does.
+        DeliveryEvent::GivenUp { .. }
+        | DeliveryEvent::HandedBack { .. }
+        | DeliveryEvent::Vouched { .. } => Some((live?, Some(StandDownReason::NotWanted))),
         DeliveryEvent::DroneUnassigned {
             mission, reason, ..
         } => (*reason == UnassignReason::Replanned)
@@ -315,9 +319,6 @@ pub fn stand_downs(
         | DeliveryEvent::Released { .. }
         | DeliveryEvent::ConfirmationOverdue
         | DeliveryEvent::Stranded { .. }
-        | DeliveryEvent::GivenUp { .. }
-        | DeliveryEvent::HandedBack { .. }
-        | DeliveryEvent::Vouched { .. }
         | DeliveryEvent::MilestoneTimeCorrected { .. } => None,
     });
     wanted.collect()

@@ -127,6 +127,22 @@ fn a_cancelled_delivery_stands_its_live_mission_down_if_it_has_one() {
 }
 
 #[test]
+fn a_delivery_that_ends_by_a_persons_word_stands_its_live_mission_down_if_it_has_one() {
+    let reason = || "they called".parse().unwrap();
+    let words = [
+        DeliveryEvent::GivenUp { reason: reason() },
+        DeliveryEvent::HandedBack { reason: reason() },
+        DeliveryEvent::Vouched { reason: reason() },
+    ];
+    for word in words {
+        let word = [word];
+        let not_wanted = [(LIVE, Some(StandDownReason::NotWanted))];
+        assert_eq!(stand_downs(&word, Some(LIVE), None), not_wanted);
+        assert_eq!(stand_downs(&word, None, None), []);
+    }
+}
+
+#[test]
 fn only_who_was_replanned_away_is_stood_down_and_not_who_ended_by_itself() {
     let unassigned = |reason| DeliveryEvent::DroneUnassigned {
         mission: LIVE,

@@ -320,7 +320,7 @@ fn a_window_that_is_over_finds_no_drone_any_more() {
 }
 
 /// A delivery that a drone brings.
-fn under_way() -> (World, MissionId) {
+pub(super) fn under_way() -> (World, MissionId) {
     let mut world = scheduled();
     let mission = world.asked[0].0;
     world.assign(mission);

@@ -1,17 +1,23 @@
 //! Who is asked to end a mission, why and how often, and that nobody waits for it any more.
 
-use super::drones::{needs_somebody, scheduled};
+use super::drones::{needs_somebody, scheduled, under_way};
 use super::*;
-use crate::delivery::{Ending, OnCancelAfterPickup};
+use crate::delivery::{Ending, OnCancelAfterPickup, Status};
 
 const CANCELLED: StandDownReason = StandDownReason::Cancelled;
 const REPLANNED: StandDownReason = StandDownReason::Replanned;
+const NOT_WANTED: StandDownReason = StandDownReason::NotWanted;
 const RETURN_REQUESTED: StandDownReason = StandDownReason::ReturnRequested;
 
 /// Why a mission was asked to end, in order.
 fn reasons(world: &World, mission: MissionId) -> Vec<StandDownReason> {
     let asked = world.stood_down.iter().filter(|it| it.0 == mission);
     asked.map(|(_, reason)| *reason).collect()
+}
+
+fn give_up(world: &mut World) {
+    let (reason, now) = ("nobody comes".parse().ok(), world.now);
+    assert!(world.command(&DeliveryCommand::GiveUp { reason, now }));
 }
 
 #[test]
@@ -94,4 +100,39 @@ fn given_a_mission_that_was_stood_down_when_it_is_assigned_then_that_is_asked_ag
     world.end_mission(mission, Ending::StoodDown);
     world.assign(own);
     assert_eq!(reasons(&world, own), [], "it was never to be ended");
+}
+
+#[test]
+fn given_a_drone_under_way_when_a_persons_word_ends_its_delivery_then_it_is_stood_down() {
+    let reason = || "they called".parse().unwrap();
+    let hand_back = |now| DeliveryCommand::HandBack {
+        reason: reason(),
+        now,
+    };
+    let vouch = |now| DeliveryCommand::Vouch {
+        reason: reason(),
+        now,
+    };
+    let words: [&dyn Fn(Timestamp) -> DeliveryCommand; 2] = [&hand_back, &vouch];
+    for word in words {
+        let (mut world, mission) = under_way();
+        assert!(world.command(&word(world.now)));
+        assert_eq!(reasons(&world, mission), [NOT_WANTED]);
+        world.run();
+        assert!(world.has_ended());
+    }
+
+    let mut world = scheduled();
+    let mission = world.asked[0].0;
+    world.assign(mission);
+    world.cancel();
+    for second in [60, 120, 180] {
+        world.pass_to(at(second));
+    }
+    give_up(&mut world);
+    assert_eq!(world.status(), Status::Cancelled);
+    assert_eq!(
+        reasons(&world, mission),
+        [CANCELLED, CANCELLED, CANCELLED, NOT_WANTED]
+    );
 }
