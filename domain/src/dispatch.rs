@@ -195,6 +195,12 @@ impl Dispatch {
         self.is_refused
     }
 
+    /// Whether nobody waits for its assignment any more: it was refused, or was to be ended.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        self.is_refused || self.stood_down.is_some()
+    }
+
     /// How it was to be ended, if it was.
     #[must_use]
     pub const fn stood_down(&self) -> Option<StoodDown> {

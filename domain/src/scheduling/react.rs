@@ -326,9 +326,9 @@ impl Case<'_> {
             return self.no_drone();
         }
         let epoch = delivery.epoch().saturating_add(1);
-        // What was asked for before the plan changed would be flown by the old one.
-        let plan = &delivery.order().plan;
-        let is_outdated = self.around.asked.is_some_and(|it| it.is_outdated(plan));
+        // What was asked for before the plan changed would be flown by the old one. Where it
+        // changed back the mission is stood down all the same, and another one begins anew.
+        let is_outdated = self.is_asked_by_another_plan();
         let asked = self.operation.asked;
         let Some(asked) = asked.filter(|asked| asked.epoch == epoch && !is_outdated) else {
             let reason = if is_outdated {
@@ -346,8 +346,8 @@ impl Case<'_> {
                 None => self.ask(1, self.mission(epoch, 1)),
             };
         };
-        let is_refused = self.around.asked.is_some_and(Dispatch::is_refused);
-        if !is_refused && !self.is_over(asked.answer_by) {
+        let is_settled = self.around.asked.is_some_and(Dispatch::is_settled);
+        if !is_settled && !self.is_over(asked.answer_by) {
             let end = window.map_or(asked.answer_by, Window::not_after);
             return self.wait(asked.answer_by.min(end));
         }
@@ -356,13 +356,23 @@ impl Case<'_> {
             return self.no_drone();
         }
         // Silence may be a request that was lost: the same mission is asked for once more. What
-        // was refused is not.
-        let mission = if is_refused {
+        // was refused or stood down is not.
+        let mission = if is_settled {
             self.mission(epoch, ask)
         } else {
             asked.mission
         };
         self.ask(ask, mission)
+    }
+
+    /// Whether the mission that was asked for last was so by a plan that is none any more, or was
+    /// stood down because it was.
+    fn is_asked_by_another_plan(self) -> bool {
+        let plan = &self.around.delivery.order().plan;
+        self.around.asked.is_some_and(|asked| {
+            let told = asked.stood_down().map(|told| told.reason);
+            asked.is_outdated(plan) || told == Some(StandDownReason::Replanned)
+        })
     }
 
     fn mission(self, epoch: u32, ask: u8) -> MissionId {
@@ -420,11 +430,10 @@ impl Case<'_> {
     /// A mission that was asked for, and that Drone Management may yet fly.
     fn open_mission(self) -> Option<MissionId> {
         let mission = self.operation.asked?.mission;
-        let is_answered = |asked: &Dispatch| asked.is_refused() || asked.stood_down().is_some();
         let mut reached = self.around.delivery.milestones().iter();
         let was_taken =
             reached.any(|step| step.milestone == Milestone::Assigned && step.mission == mission);
-        let is_open = !was_taken && !self.around.asked.is_some_and(is_answered);
+        let is_open = !was_taken && !self.around.asked.is_some_and(Dispatch::is_settled);
         is_open.then_some(mission)
     }
 

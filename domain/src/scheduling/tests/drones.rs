@@ -14,7 +14,7 @@ pub(super) fn scheduled() -> World {
     world
 }
 
-fn missions(world: &World) -> Vec<MissionId> {
+pub(super) fn missions(world: &World) -> Vec<MissionId> {
     world.asked.iter().map(|(mission, _)| *mission).collect()
 }
 

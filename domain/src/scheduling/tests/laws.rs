@@ -23,6 +23,7 @@ enum Happening {
     Passes(i64),
     Cancels,
     Replans(i64),
+    ReplansBack,
     Assigns,
     AssignsItsOwn(u8),
     Refuses,
@@ -79,6 +80,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         4 => (1..120_i64).prop_map(Happening::Passes),
         1 => Just(Happening::Cancels),
         1 => (1..120_i64).prop_map(Happening::Replans),
+        1 => Just(Happening::ReplansBack),
         3 => Just(Happening::Assigns),
         1 => (1..4_u8).prop_map(Happening::AssignsItsOwn),
         2 => Just(Happening::Refuses),
@@ -112,6 +114,9 @@ fn happen(world: &mut World, happening: Happening) {
             let begin = world.now.plus(wait);
             let window = Window::new(begin, begin.plus(DurationMs::from_seconds(3_600)));
             world.reschedule(|plan| plan.pickup_window = window.ok());
+        }
+        Happening::ReplansBack => {
+            world.reschedule(|plan| plan.pickup_window = None);
         }
         Happening::Assigns => {
             if let Some((mission, _)) = world.asked.last().copied() {
@@ -255,7 +260,9 @@ proptest! {
         prop_assert!(world.status().is_terminal(), "{:?}", world.status());
         prop_assert!(world.outcome().is_some());
         prop_assert!(!world.is_package_held);
-        let was_fetched = world.delivery.as_ref().unwrap().attempt() > 0;
+        // Whoever found it at a hub says that somebody fetched it.
+        let was_found = world.history.iter().any(|it| matches!(it, DeliveryEvent::Reopened { .. }));
+        let was_fetched = was_found || world.delivery.as_ref().unwrap().attempt() > 0;
         let is_paid = world.billing.is_authorized && !world.billing.is_voided;
         let left = world.left();
         if !was_fetched {
@@ -293,7 +300,7 @@ proptest! {
         let delivery = world.delivery.as_ref().unwrap();
         for (mission, dispatch) in &world.dispatches {
             let was_taken = delivery.milestones().iter().any(|step| step.mission == *mission);
-            let is_settled = was_taken || dispatch.is_refused() || dispatch.stood_down().is_some();
+            let is_settled = was_taken || dispatch.is_settled();
             prop_assert!(is_settled, "{mission} {dispatch:?}");
         }
     }
@@ -307,7 +314,7 @@ proptest! {
             // The package of one that is live is brought where the mission says.
             let was_taken = Some(*mission) != live
                 && delivery.milestones().iter().any(|step| step.mission == *mission);
-            let is_settled = was_taken || dispatch.is_refused() || dispatch.stood_down().is_some();
+            let is_settled = was_taken || dispatch.is_settled();
             prop_assert!(is_settled || !dispatch.is_outdated(&delivery.order().plan), "{mission} {dispatch:?}");
         }
     }

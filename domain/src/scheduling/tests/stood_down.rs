@@ -1,8 +1,9 @@
 //! Who is asked to end a mission, why and how often, and that nobody waits for it any more.
 
-use super::drones::{needs_somebody, scheduled, under_way};
+use super::drones::{missions, needs_somebody, scheduled, under_way};
 use super::*;
 use crate::delivery::{Ending, OnCancelAfterPickup, Status};
+use crate::time::Window;
 
 const CANCELLED: StandDownReason = StandDownReason::Cancelled;
 const REPLANNED: StandDownReason = StandDownReason::Replanned;
@@ -13,6 +14,40 @@ const RETURN_REQUESTED: StandDownReason = StandDownReason::ReturnRequested;
 fn reasons(world: &World, mission: MissionId) -> Vec<StandDownReason> {
     let asked = world.stood_down.iter().filter(|it| it.0 == mission);
     asked.map(|(_, reason)| *reason).collect()
+}
+
+fn tomorrow(world: &mut World) {
+    let window = Window::new(at(90_000), at(93_600));
+    assert!(world.reschedule(|plan| plan.pickup_window = window.ok()));
+}
+
+#[test]
+fn given_a_plan_that_is_changed_and_changed_back_then_another_mission_is_asked_for() {
+    let mut world = scheduled();
+    let first = world.asked[0].0;
+    for second in [60, 120] {
+        world.pass_to(at(second));
+    }
+    tomorrow(&mut world);
+    world.run();
+    assert_eq!(reasons(&world, first), [REPLANNED]);
+    world.reschedule(|plan| plan.pickup_window = None);
+    assert_eq!(world.run(), Some(at(180)));
+    let (second, ask) = *world.asked.last().unwrap();
+    assert!(second != first && ask == 1, "the asks begin anew");
+    world.pass_to(at(180));
+    assert_eq!(world.asked.last(), Some(&(second, 2)));
+    assert_eq!(missions(&world).len(), 5);
+}
+
+#[test]
+fn given_a_plan_that_is_changed_and_changed_back_unseen_then_the_mission_is_waited_for() {
+    let mut world = scheduled();
+    let first = world.asked[0].0;
+    tomorrow(&mut world);
+    world.reschedule(|plan| plan.pickup_window = None);
+    assert_eq!(world.run(), Some(at(60)));
+    assert_eq!((missions(&world), world.stood_down.len()), (vec![first], 0));
 }
 
 fn give_up(world: &mut World) {

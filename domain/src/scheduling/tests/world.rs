@@ -221,6 +221,11 @@ impl World {
     }
 
     fn ask(&mut self, ask: Ask) {
+        let before = self.dispatches.get(&ask.mission);
+        assert!(
+            !before.is_some_and(Dispatch::is_settled),
+            "asked for what was refused or stood down: {before:?}"
+        );
         let delivery = self.delivery.as_ref().unwrap();
         let request = MissionRequest::of(DELIVERY, delivery, ask.epoch, ask.ask);
         self.tell(
