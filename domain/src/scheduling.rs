@@ -231,12 +231,14 @@ impl OperationId {
     }
 }
 
-/// The mission that is asked for a delivery by a plan: the same whoever asks, so that
-/// nobody asks for two.
-fn mission_id(delivery: DeliveryId, epoch: u32, revision: u32, ask: u8) -> MissionId {
-    let delivery = delivery.to_string();
-    let [epoch, revision] = [epoch, revision].map(|number| number.to_string());
-    let parts = ["mission", &delivery, &epoch, &revision, &ask.to_string()];
+/// The mission that is asked for a delivery as it is now, for the how-manieth time: the same whoever
+/// asks, so that nobody asks for two, and another one in each of its lives, by each of its plans.
+fn mission_id(id: DeliveryId, delivery: &Delivery, ask: u8) -> MissionId {
+    let id = id.to_string();
+    let (epoch, revision) = (delivery.epoch().saturating_add(1), delivery.revision());
+    let numbers = [epoch, revision, delivery.reopenings().into(), ask.into()];
+    let [epoch, revision, life, ask] = numbers.map(|number: u32| number.to_string());
+    let parts = ["mission", &id, &epoch, &revision, &life, &ask];
     MissionId::from_uuid(derived(&parts))
 }
 

@@ -527,7 +527,7 @@ pub(crate) fn record_consequences(
         let mut booking = draft.load::<Option<Operation>>(booking)?;
         // It may be ending at this moment, seeing the life that was over.
         draft.guard(&booking);
-        if booking.state.as_ref().is_some_and(Operation::has_ended) {
+        if booking.state.is_some() {
             let resumed = Occurrence::new(OperationEvent::ProcessResumed, now);
             draft.record(&mut booking, Some(owner.uuid()), None, &[resumed]);
         }

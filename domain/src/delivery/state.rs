@@ -165,6 +165,12 @@ impl Delivery {
         self.revision
     }
 
+    /// How often its life went on after its end, 0 to [`REOPENINGS_MAX`].
+    #[must_use]
+    pub const fn reopenings(&self) -> u8 {
+        self.reopenings
+    }
+
     /// Whether it may have another mission at all: few enough missions, and attempts among them.
     #[must_use]
     pub const fn may_be_assigned_again(&self) -> bool {

@@ -127,7 +127,8 @@ pub enum OperationEvent {
     },
     /// Nothing is left to be done.
     ProcessEnded,
-    /// The delivery's life goes on after all.
+    /// The delivery's life goes on after all, whether the process had ended by then or not: a drone
+    /// is asked for anew.
     ProcessResumed,
 }
 

@@ -2,7 +2,7 @@
 //! undone when either comes to nothing.
 
 use super::event::{Effect, OperationKind, OperationProblem, Step};
-use super::state::{Operation, Outcome};
+use super::state::{Asked, Operation, Outcome};
 use super::{Around, Ask, Left, Next, mission_id};
 use crate::delivery::{
     Condition, DeliveryCommand, Failure, Milestone, Phase, RejectReason, Report, Reported, Status,
@@ -329,8 +329,9 @@ impl Case<'_> {
         // What was asked for before the plan changed would be flown by the old one. Where it
         // changed back the mission is stood down all the same, and another one begins anew.
         let is_outdated = self.is_asked_by_another_plan();
-        let asked = self.operation.asked;
-        let Some(asked) = asked.filter(|asked| asked.epoch == epoch && !is_outdated) else {
+        let is_of_now = |asked: &Asked| asked.epoch == epoch && !asked.is_of_former_life;
+        let asked = self.operation.asked.filter(is_of_now);
+        let Some(asked) = asked.filter(|_| !is_outdated) else {
             let reason = if is_outdated {
                 StandDownReason::Replanned
             } else {
@@ -343,7 +344,7 @@ impl Case<'_> {
             let begin = window.map(|window| window.not_before().minus(lead));
             return match begin.filter(|begin| *begin > self.around.now) {
                 Some(begin) => self.wait(begin),
-                None => self.ask(1, self.mission(epoch, 1)),
+                None => self.ask(1, self.mission(1)),
             };
         };
         let is_settled = self.around.asked.is_some_and(Dispatch::is_settled);
@@ -358,7 +359,7 @@ impl Case<'_> {
         // Silence may be a request that was lost: the same mission is asked for once more. What
         // was refused or stood down is not.
         let mission = if is_settled {
-            self.mission(epoch, ask)
+            self.mission(ask)
         } else {
             asked.mission
         };
@@ -375,9 +376,8 @@ impl Case<'_> {
         })
     }
 
-    fn mission(self, epoch: u32, ask: u8) -> MissionId {
-        let revision = self.around.delivery.revision();
-        mission_id(self.operation.delivery, epoch, revision, ask)
+    fn mission(self, ask: u8) -> MissionId {
+        mission_id(self.operation.delivery, self.around.delivery, ask)
     }
 
     fn ask(self, ask: u8, mission: MissionId) -> Next {

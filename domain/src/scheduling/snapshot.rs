@@ -36,6 +36,7 @@ struct KeptAsked {
     epoch: u32,
     ask: u8,
     answer_by_us: i64,
+    is_of_former_life: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -177,6 +178,7 @@ impl KeptAsked {
             epoch: asked.epoch,
             ask: asked.ask,
             answer_by_us: asked.answer_by.micros(),
+            is_of_former_life: asked.is_of_former_life,
         }
     }
 
@@ -186,6 +188,7 @@ impl KeptAsked {
             epoch: self.epoch,
             ask: self.ask,
             answer_by: moment(self.answer_by_us)?,
+            is_of_former_life: self.is_of_former_life,
         })
     }
 }

@@ -99,6 +99,8 @@ pub(super) struct Asked {
     pub(super) epoch: u32,
     pub(super) ask: u8,
     pub(super) answer_by: Timestamp,
+    /// The delivery's life that it was asked for in is over, and another one goes on.
+    pub(super) is_of_former_life: bool,
 }
 
 impl Operation {
@@ -335,8 +337,8 @@ impl Operation {
         match event {
             OperationEvent::OperationStarted { .. }
             | OperationEvent::DeadlineSet { .. }
-            | OperationEvent::ProcessEnded
-            | OperationEvent::ProcessResumed => {}
+            | OperationEvent::ProcessEnded => {}
+            OperationEvent::ProcessResumed => self.begin_another_life(),
             OperationEvent::StepPassed { step } => {
                 self.passed = self.passed.max(Some(*step));
                 self.holds_package |= *step == Step::Package;
@@ -374,14 +376,7 @@ impl Operation {
                 epoch,
                 ask,
                 answer_by,
-            } => {
-                self.asked = Some(Asked {
-                    mission: *mission,
-                    epoch: *epoch,
-                    ask: *ask,
-                    answer_by: *answer_by,
-                });
-            }
+            } => self.asked = Some(Asked::of((*mission, *epoch), *ask, *answer_by)),
             OperationEvent::PackageFreed => self.holds_package = false,
             OperationEvent::PackageKept => self.holds_package = true,
             OperationEvent::PackageShared { delivery: _, with } => self.shares_with = Some(*with),
@@ -396,8 +391,26 @@ impl Operation {
         }
     }
 
+    fn begin_another_life(&mut self) {
+        if let Some(asked) = &mut self.asked {
+            asked.is_of_former_life = true;
+        }
+    }
+
     fn conclude(&mut self, outcome: Outcome) {
         self.outcome = self.outcome.or(Some(outcome));
+    }
+}
+
+impl Asked {
+    const fn of((mission, epoch): (MissionId, u32), ask: u8, answer_by: Timestamp) -> Self {
+        Self {
+            mission,
+            epoch,
+            ask,
+            answer_by,
+            is_of_former_life: false,
+        }
     }
 }
 

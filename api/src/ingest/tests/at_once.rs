@@ -178,5 +178,10 @@ async fn given_a_delivery_that_is_reopened_while_its_process_ends_then_that_goes
             .events(booking)
             .unwrap();
         assert!(!events.contains(&OperationEvent::PackageFreed), "{voice:?}");
+        // Yet it is another life.
+        assert!(
+            events.contains(&OperationEvent::ProcessResumed),
+            "{voice:?}"
+        );
     }
 }

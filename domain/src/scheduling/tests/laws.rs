@@ -34,6 +34,7 @@ enum Happening {
     AnotherIsOver,
     IsWantedBack,
     IsFoundAtHub,
+    IsGivenUp,
 }
 
 /// Something that the live mission's drone does.
@@ -89,7 +90,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => Just(Happening::HasItAfterAll),
         1 => (2..4_u8).prop_map(Happening::AnotherTakesThePackage),
         1 => Just(Happening::AnotherIsOver),
-        1 => select(vec![Happening::IsWantedBack, Happening::IsFoundAtHub]),
+        1 => Just(Happening::IsWantedBack),
+        2 => select(vec![Happening::IsFoundAtHub, Happening::IsGivenUp]),
     ]
 }
 
@@ -158,6 +160,9 @@ fn happen(world: &mut World, happening: Happening) {
         }
         Happening::IsFoundAtHub => {
             world.find_at_hub();
+        }
+        Happening::IsGivenUp => {
+            world.give_up();
         }
     }
     // A claim that nobody answered is still the old one's until it is over.

@@ -50,9 +50,56 @@ fn given_a_plan_that_is_changed_and_changed_back_unseen_then_the_mission_is_wait
     assert_eq!((missions(&world), world.stood_down.len()), (vec![first], 0));
 }
 
-fn give_up(world: &mut World) {
-    let (reason, now) = ("nobody comes".parse().ok(), world.now);
-    assert!(world.command(&DeliveryCommand::GiveUp { reason, now }));
+/// A package that an operator found at a hub, from where three drones refused to bring it, and the
+/// missions that were asked for.
+fn refused_at_hub() -> (World, Vec<MissionId>) {
+    let (mut world, mission) = under_way();
+    world.end_mission(mission, Ending::Crashed);
+    assert!(world.find_at_hub());
+    world.run();
+    for _ in 0..3 {
+        let (mission, _) = *world.asked.last().unwrap();
+        world.refuse(mission);
+        world.run();
+    }
+    assert_eq!((world.status(), world.asked.len()), (Status::AtHub, 4));
+    assert!(needs_somebody(&world));
+    let asked = missions(&world);
+    (world, asked)
+}
+
+#[test]
+fn given_a_life_that_goes_on_when_a_drone_is_asked_for_then_the_asks_begin_anew_under_other_ids() {
+    for is_seen in [true, false] {
+        let (mut world, before) = refused_at_hub();
+        assert!(world.give_up());
+        if is_seen {
+            world.run();
+        }
+        assert_eq!(world.has_ended(), is_seen);
+        assert!(world.find_at_hub());
+        assert_eq!(world.run(), Some(at(60)));
+        let asked = world.asked.split_off(4);
+        let (mission, ask) = asked[0];
+        assert_eq!((asked.len(), ask), (1, 1), "the end was seen: {is_seen}");
+        assert!(!before.contains(&mission), "the end was seen: {is_seen}");
+    }
+}
+
+#[test]
+fn given_a_life_that_goes_on_when_a_mission_of_the_one_before_is_open_then_it_is_stood_down() {
+    let (mut world, mission) = under_way();
+    world.end_mission(mission, Ending::Crashed);
+    assert!(world.find_at_hub());
+    world.run();
+    let (open, _) = world.asked[1];
+    assert!(world.give_up());
+    assert!(world.find_at_hub());
+    world.run();
+    assert_eq!(reasons(&world, open), [NOT_WANTED]);
+    let (mission, ask) = world.asked[2];
+    assert!(mission != open && ask == 1);
+    assert_eq!(world.asked.len(), 3);
 }
 
 #[test]
@@ -164,7 +211,7 @@ fn given_a_drone_under_way_when_a_persons_word_ends_its_delivery_then_it_is_stoo
     for second in [60, 120, 180] {
         world.pass_to(at(second));
     }
-    give_up(&mut world);
+    assert!(world.give_up());
     assert_eq!(world.status(), Status::Cancelled);
     assert_eq!(
         reasons(&world, mission),

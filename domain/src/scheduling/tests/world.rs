@@ -281,7 +281,7 @@ impl World {
         }
         let changed = !events.is_empty();
         let goes_on = |event: &DeliveryEvent| matches!(event, DeliveryEvent::Reopened { .. });
-        if events.iter().any(goes_on) && self.has_ended() {
+        if events.iter().any(goes_on) {
             self.write(OperationEvent::ProcessResumed);
         }
         self.history.extend(events);
@@ -313,6 +313,12 @@ impl World {
             reason: "it lies there".parse().unwrap(),
             now,
         })
+    }
+
+    /// An operator says that nobody comes for the package; whether that ends it.
+    pub(super) fn give_up(&mut self) -> bool {
+        let (reason, now) = ("nobody comes".parse().ok(), self.now);
+        self.command(&DeliveryCommand::GiveUp { reason, now })
     }
 
     /// A drone reports something of a mission.
