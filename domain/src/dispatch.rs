@@ -189,6 +189,14 @@ impl Dispatch {
         requested.is_some_and(|requested| requested != plan.flight())
     }
 
+    /// Whether Airpost asked for it by a plan that would bring the package elsewhere. Once that is
+    /// on board, where and when it was fetched is over.
+    #[must_use]
+    pub fn is_misdirected(&self, plan: &Plan) -> bool {
+        let requested = self.requested;
+        requested.is_some_and(|requested| requested.dropoff != plan.flight().dropoff)
+    }
+
     /// Whether Drone Management said that it will not fly it.
     #[must_use]
     pub const fn is_refused(&self) -> bool {

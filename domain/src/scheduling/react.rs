@@ -5,7 +5,8 @@ use super::event::{Effect, OperationKind, OperationProblem, Step};
 use super::state::{Asked, Operation, Outcome};
 use super::{Around, Ask, Left, Next, mission_id};
 use crate::delivery::{
-    Condition, DeliveryCommand, Failure, Milestone, Phase, RejectReason, Report, Reported, Status,
+    Condition, DeliveryCommand, Failure, Milestone, Phase, Plan, RejectReason, Report, Reported,
+    Status,
 };
 use crate::dispatch::{Dispatch, StandDownReason};
 use crate::id::MissionId;
@@ -502,12 +503,14 @@ impl Case<'_> {
         let told = dispatch.and_then(Dispatch::stood_down);
         let told = told.map(|told| told.reason);
         let plan = &delivery.order().plan;
-        let is_outdated = dispatch.is_some_and(|it| it.is_outdated(plan));
-        let replanned = is_outdated.then_some(StandDownReason::Replanned);
+        let replanned = |is_so: fn(&Dispatch, &Plan) -> bool| {
+            let dispatch = dispatch.filter(|it| is_so(it, plan));
+            dispatch.map(|_| StandDownReason::Replanned)
+        };
         let reason = match delivery.phase() {
             Phase::Cancelling { .. } => told,
-            Phase::Fetching { .. } => told.or(replanned),
-            Phase::Carrying(_) => replanned,
+            Phase::Fetching { .. } => told.or_else(|| replanned(Dispatch::is_outdated)),
+            Phase::Carrying(_) => replanned(Dispatch::is_misdirected),
             Phase::Returning => told.filter(|_| delivery.is_to_turn_round()),
             Phase::Pending
             | Phase::Scheduled

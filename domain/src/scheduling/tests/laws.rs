@@ -320,7 +320,14 @@ proptest! {
             let was_taken = Some(*mission) != live
                 && delivery.milestones().iter().any(|step| step.mission == *mission);
             let is_settled = was_taken || dispatch.is_settled();
-            prop_assert!(is_settled || !dispatch.is_outdated(&delivery.order().plan), "{mission} {dispatch:?}");
+            let plan = &delivery.order().plan;
+            let is_on_board = delivery.custody() == crate::delivery::Custody::Drone;
+            let is_wrong = if is_on_board && Some(*mission) == live {
+                dispatch.is_misdirected(plan)
+            } else {
+                dispatch.is_outdated(plan)
+            };
+            prop_assert!(is_settled || !is_wrong, "{mission} {dispatch:?}");
         }
     }
 

@@ -103,6 +103,23 @@ fn given_a_life_that_goes_on_when_a_mission_of_the_one_before_is_open_then_it_is
 }
 
 #[test]
+fn given_a_package_on_board_then_only_another_drop_off_turns_its_drone_round() {
+    let mut world = scheduled();
+    let mission = world.asked[0].0;
+    tomorrow(&mut world);
+    world.assign(mission);
+    world.run();
+    assert_eq!(reasons(&world, mission), [REPLANNED]);
+    // It took the package all the same, and brings it where it is wanted.
+    world.load(mission);
+    for second in [60, 120, 180] {
+        world.pass_to(at(second));
+    }
+    assert_eq!(reasons(&world, mission), [REPLANNED]);
+    assert!(!needs_somebody(&world));
+}
+
+#[test]
 fn given_a_drone_that_was_replanned_when_it_is_cancelled_then_it_is_told_so_and_asked_as_often() {
     let mut world = scheduled();
     let mission = world.asked[0].0;
