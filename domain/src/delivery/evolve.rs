@@ -69,11 +69,12 @@ impl Delivery {
             if let DeliveryEvent::DroneAssigned(assignment) = event {
                 self.take_mission(assignment, occurrence.event_time);
             }
-            self.kept_at_hub = false;
             if let DeliveryEvent::Reopened { cause, to, .. } = event {
                 self.reopen(*cause, *to);
             }
             self.phase = phase;
+            // A drone that comes for it, or does not come after all, moves nothing.
+            self.kept_at_hub &= phase.custody() == Custody::Hub;
             self.reach(occurrence);
             self.get_on(event);
         }

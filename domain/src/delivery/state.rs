@@ -264,8 +264,8 @@ impl Delivery {
         self.phase == Phase::AtHub && is_left && self.need == Need::Nobody
     }
 
-    /// Whether it waits at a hub where an operator found it after its end: it is not given up
-    /// without their word.
+    /// Whether it is at a hub where an operator found it after its end, and nothing moved it since:
+    /// it is not given up without their word.
     #[must_use]
     pub const fn is_kept_at_hub(&self) -> bool {
         self.kept_at_hub

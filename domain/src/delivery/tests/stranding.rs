@@ -302,6 +302,16 @@ fn what_an_operator_found_at_a_hub_is_left_there_until_something_moves_it() {
         .when(note(21))
         .then_events([stranded(Stranding::AtHub)]);
     noted.clone().when(note(22)).then_nothing();
-    let fetched = noted.after(report(M2, 30, assigned()));
-    assert!(!fetched.state().unwrap().is_kept_at_hub() && !needs_somebody(&fetched));
+    let sent_for = noted.after(report(M2, 30, assigned()));
+    assert!(sent_for.state().unwrap().is_kept_at_hub() && !needs_somebody(&sent_for));
+    let in_vain = sent_for
+        .clone()
+        .after(report(M2, 31, ended(Ending::Aborted)));
+    assert!(in_vain.state().unwrap().is_kept_at_hub());
+    let fetched = sent_for.after(report(M2, 31, loaded()));
+    let back = fetched.after(report(M2, 32, ended(Ending::Aborted)));
+    let hub = Reported::Returned(ReturnedTo::Hub(HubPlace::Hub));
+    let back = back.after(report(M2, 33, hub));
+    assert_eq!(status(&back), Status::AtHub);
+    assert!(!back.state().unwrap().is_kept_at_hub());
 }

@@ -235,3 +235,19 @@ fn given_a_drone_under_way_when_a_persons_word_ends_its_delivery_then_it_is_stoo
         [CANCELLED, CANCELLED, CANCELLED, NOT_WANTED]
     );
 }
+
+#[test]
+fn given_a_package_that_is_kept_at_a_hub_when_its_drone_never_comes_then_it_is_kept_still() {
+    let (mut world, mission) = under_way();
+    world.end_mission(mission, Ending::Crashed);
+    assert!(world.find_at_hub());
+    world.run();
+    let second = world.asked[1].0;
+    world.assign(second);
+    world.end_mission(second, Ending::Aborted);
+    for minute in 0..4 {
+        world.pass_to(at(minute * 60));
+    }
+    assert_eq!((world.status(), world.asked.len()), (Status::AtHub, 5));
+    assert!(needs_somebody(&world));
+}
