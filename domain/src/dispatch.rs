@@ -307,8 +307,15 @@ pub fn stand_downs(
             AttemptFailure::Undeliverable => None,
         },
         DeliveryEvent::AnomalyRecorded { why, .. } => Some((foreign?, Some(unwanted_by(*why)?))),
-        DeliveryEvent::ReturnStarted { mission, reason } => (*reason == ReturnReason::Requested)
-            .then_some((*mission, Some(StandDownReason::ReturnRequested))),
+        DeliveryEvent::ReturnStarted { mission, reason } => match reason {
+            ReturnReason::Requested => Some((*mission, Some(StandDownReason::ReturnRequested))),
+            ReturnReason::Cancelled => Some((*mission, Some(StandDownReason::Cancelled))),
+            // Its drone turned round by itself, or was told by what came before.
+            ReturnReason::DroneReturned
+            | ReturnReason::MissionAborted
+            | ReturnReason::Undeliverable
+            | ReturnReason::Diverted => None,
+        },
         DeliveryEvent::Created(_)
         | DeliveryEvent::Scheduled
         | DeliveryEvent::Rejected { .. }

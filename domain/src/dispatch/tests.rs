@@ -172,6 +172,28 @@ fn a_drone_with_a_bad_package_is_stood_down_and_not_one_that_turned_back_by_itse
 }
 
 #[test]
+fn a_drone_that_is_to_bring_a_package_back_is_told_why_and_not_one_that_turned_round_by_itself() {
+    for reason in ReturnReason::ALL {
+        let (mission, told) = match reason {
+            ReturnReason::Requested => (LIVE, Some(StandDownReason::ReturnRequested)),
+            ReturnReason::Cancelled => (LIVE, Some(StandDownReason::Cancelled)),
+            ReturnReason::DroneReturned
+            | ReturnReason::MissionAborted
+            | ReturnReason::Undeliverable
+            | ReturnReason::Diverted => (LIVE, None),
+        };
+        let reason = *reason;
+        let turned = [DeliveryEvent::ReturnStarted { mission, reason }];
+        let due = told.map(|told| (LIVE, Some(told)));
+        assert_eq!(
+            stand_downs(&turned, Some(LIVE), None),
+            Vec::from_iter(due),
+            "{reason}"
+        );
+    }
+}
+
+#[test]
 fn a_drone_that_reports_what_it_should_not_do_is_stood_down_unless_it_is_the_live_one() {
     let anomaly = |why| DeliveryEvent::AnomalyRecorded {
         fact: FactId::new("f").unwrap(),

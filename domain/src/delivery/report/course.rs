@@ -194,9 +194,10 @@ impl Case<'_> {
         let is_taken_after_all = step == Step::PickedUp
             && self.standing() == Standing::Finished
             && self.delivery.phase == Phase::Cancelled;
-        let reopened = || self.reopened(ReopenCause::PickedUp, ReopenedAs::Returning);
+        let reopened = || self.reopened(ReopenCause::PickedUp, ReopenedAs::InTransit);
         if is_taken_after_all && let Some(reopened) = reopened() {
-            return vec![reopened];
+            // It was cancelled: nobody waits for it at the drop-off.
+            return vec![reopened, self.asked_back()];
         }
         if step >= Step::PickedUp && never_had_it && !self.is_live() {
             return self.impossible_custody();
@@ -211,7 +212,12 @@ impl Case<'_> {
         };
         let wants_it_back =
             self.delivery.order.on_cancel_after_pickup == OnCancelAfterPickup::Return;
-        (step >= Step::PickedUp && wants_it_back)
-            .then(|| self.reported(self.return_started(ReturnReason::Cancelled)))
+        (step >= Step::PickedUp && wants_it_back).then(|| self.asked_back())
+    }
+
+    /// It is to bring a package back that it took in spite of a cancellation. That it does so, and
+    /// since when, it has to say.
+    fn asked_back(self) -> Occurrence<DeliveryEvent> {
+        self.implied(self.return_started(ReturnReason::Cancelled))
     }
 }

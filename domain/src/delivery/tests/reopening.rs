@@ -3,9 +3,13 @@
 use super::*;
 
 fn reopened(cause: ReopenCause) -> DeliveryEvent {
+    let to = match cause {
+        ReopenCause::PickedUp => ReopenedAs::InTransit,
+        ReopenCause::DroneReturned | ReopenCause::Operator => ReopenedAs::Returning,
+    };
     DeliveryEvent::Reopened {
         cause,
-        to: ReopenedAs::Returning,
+        to,
         reason: None,
     }
 }
@@ -98,13 +102,23 @@ fn cancelled() -> Given<Delivery> {
 
 #[test]
 fn a_package_that_is_taken_after_all_is_brought_back() {
-    let back = cancelled()
-        .when(report(M1, 7, loaded()))
-        .then([now(reopened(ReopenCause::PickedUp), 7)]);
+    let asked_back = DeliveryEvent::ReturnStarted {
+        mission: M1,
+        reason: ReturnReason::Cancelled,
+    };
+    let back = cancelled().when(report(M1, 7, loaded())).then([
+        now(reopened(ReopenCause::PickedUp), 7),
+        Occurrence::inferred(asked_back, at(7)),
+    ]);
     let delivery = back.state().unwrap();
     assert_eq!(delivery.status(), Status::Returning);
     assert_eq!(delivery.custody(), Custody::Drone);
     assert_eq!(delivery.attempt(), 1);
+    assert!(delivery.is_to_turn_round());
+    let turned = back
+        .clone()
+        .after(report(M1, 8, Reported::DepartedToReturn));
+    assert!(!turned.state().unwrap().is_to_turn_round());
     let returned = back
         .when(report(M1, 8, Reported::Returned(ReturnedTo::Sender)))
         .then_events([DeliveryEvent::Returned { mission: M1 }]);

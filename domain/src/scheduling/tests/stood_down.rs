@@ -2,7 +2,7 @@
 
 use super::drones::{missions, needs_somebody, scheduled, under_way};
 use super::*;
-use crate::delivery::{Ending, OnCancelAfterPickup, Status};
+use crate::delivery::{Ending, OnCancelAfterPickup, Reported, Status};
 use crate::time::Window;
 
 const CANCELLED: StandDownReason = StandDownReason::Cancelled;
@@ -199,6 +199,72 @@ fn given_a_mission_that_was_stood_down_when_it_is_assigned_then_that_is_asked_ag
     world.end_mission(mission, Ending::StoodDown);
     world.assign(own);
     assert_eq!(reasons(&world, own), [], "it was never to be ended");
+}
+
+#[test]
+fn given_a_package_that_is_picked_up_though_cancelled_then_its_drone_has_to_say_that_it_turns_round()
+ {
+    let returning = || {
+        let mut world = scheduled();
+        let mission = world.asked[0].0;
+        world.assign(mission);
+        world.cancel();
+        world.load(mission);
+        assert_eq!(world.status(), Status::Returning);
+        assert_eq!(world.run(), Some(at(60)));
+        (world, mission)
+    };
+    insisted(returning);
+}
+
+#[test]
+fn given_a_package_that_is_picked_up_after_the_end_then_its_drone_has_to_say_that_it_turns_round() {
+    let reopened = || {
+        let mut world = scheduled();
+        let mission = world.asked[0].0;
+        world.assign(mission);
+        world.cancel();
+        world.end_mission(mission, Ending::StoodDown);
+        world.run();
+        assert_eq!(world.status(), Status::Cancelled);
+        world.load(mission);
+        assert_eq!(world.status(), Status::Returning);
+        assert_eq!(world.run(), Some(at(60)));
+        (world, mission)
+    };
+    insisted(reopened);
+}
+
+/// Its drone was told once that the delivery is cancelled, and has the package.
+fn insisted(returning: impl Fn() -> (World, MissionId)) {
+    let (mut world, mission) = returning();
+    for (second, times) in [(60, 2), (120, 3), (180, 3)] {
+        assert!(!needs_somebody(&world));
+        world.pass_to(at(second));
+        assert_eq!(reasons(&world, mission), vec![CANCELLED; times]);
+    }
+    assert!(needs_somebody(&world));
+    world.report(mission, Reported::DepartedToReturn);
+    assert_eq!(world.run(), None);
+    assert!(!needs_somebody(&world));
+
+    let (mut world, mission) = returning();
+    world.report(mission, Reported::DepartedToReturn);
+    assert_eq!(world.pass_to(at(60)), None);
+    assert_eq!(reasons(&world, mission), [CANCELLED]);
+}
+
+#[test]
+fn given_a_package_that_is_picked_up_by_a_drone_that_was_never_told_then_it_is_told() {
+    let mut world = scheduled();
+    let mission = world.asked[0].0;
+    world.assign(mission);
+    world.end_mission(mission, Ending::Aborted);
+    world.cancel();
+    assert_eq!(reasons(&world, mission), []);
+    world.load(mission);
+    assert_eq!(world.status(), Status::Returning);
+    assert_eq!(reasons(&world, mission), [CANCELLED]);
 }
 
 #[test]
