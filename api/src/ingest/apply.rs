@@ -277,6 +277,7 @@ impl<'a, 'd> Applying<'a, 'd> {
             (None, FactKind::MissionRejected { detail } | FactKind::MissionAborted { detail }) => {
                 self.refuse(&fact, detail.clone())
             }
+            (None, FactKind::StoodDown) => self.refuse(&fact, None),
             (None, _) => Ok(Some(Waits::Mission)),
             (Some(mission), FactKind::MissionAssigned { delivery, .. })
                 if *delivery != mission.delivery() =>
@@ -346,7 +347,8 @@ impl<'a, 'd> Applying<'a, 'd> {
         Ok(())
     }
 
-    /// Notes that a mission which was asked for will not be flown.
+    /// Notes that a mission which was asked for will not be flown. One that is said to have been
+    /// stood down without being asked to was given to a drone: that is still to come.
     fn refuse(
         &mut self,
         fact: &DroneFact,
@@ -355,8 +357,11 @@ impl<'a, 'd> Applying<'a, 'd> {
         let mut dispatch = self
             .draft
             .load::<Option<Dispatch>>(StreamName::dispatch(fact.mission))?;
-        let Some(asked) = dispatch.state else {
-            // Nobody asked for it: whose mission it is may be told yet.
+        let is_answer = |asked: &Dispatch| {
+            asked.stood_down().is_some() || !matches!(fact.kind, FactKind::StoodDown)
+        };
+        let Some(asked) = dispatch.state.filter(is_answer) else {
+            // Nobody asked for that: whose mission it is may be told yet.
             return Ok(Some(Waits::Mission));
         };
         if asked.is_requested() && !asked.is_refused() {

@@ -25,18 +25,34 @@ impl Service {
 
     /// Airpost asks for a mission.
     async fn ask_for(&self, mission: MissionId) {
-        let delivery = self.delivery();
-        let asked = MissionRequest::of(self.delivery, &delivery, 1, 1);
+        let asked = MissionRequest::of(self.delivery, &self.delivery(), 1, 1);
         let asked = DispatchEvent::MissionRequested(Box::new(asked));
+        self.ask(mission, mission.uuid(), asked).await;
+    }
+
+    /// Airpost asks to end a mission.
+    async fn stand_down(&self, mission: MissionId, reason: StandDownReason) {
+        let delivery = self.delivery;
+        let asked = DispatchEvent::StandDownRequested { delivery, reason };
+        self.ask(mission, delivery.uuid(), asked).await;
+    }
+
+    async fn ask(&self, mission: MissionId, commit: Uuid, asked: DispatchEvent) {
         let asked = [Occurrence::new(asked, receipt().at)];
-        let actor = Actor::named(ActorKind::Customer, delivery.order().user);
-        let request = Request::of_client(mission.uuid(), actor);
+        let actor = Actor::named(ActorKind::Customer, self.delivery().order().user);
+        let request = Request::of_client(commit, actor);
         let written = self.ingest.application().transact(&request, |draft| {
             let mut dispatch = draft.load::<Option<Dispatch>>(StreamName::dispatch(mission))?;
             draft.record(&mut dispatch, None, None, &asked);
             Ok::<_, TransactError<Infallible>>(())
         });
         written.await.unwrap();
+    }
+
+    /// How many facts of a drone event's session wait for something.
+    fn parked(&self, told: &Value) -> usize {
+        let session = self.load::<Session>(name_of(told));
+        session.backlog().parked().len()
     }
 
     fn stand_downs(&self, mission: MissionId) -> Vec<StandDownReason> {
@@ -118,4 +134,48 @@ async fn given_a_refusal_of_what_was_asked_for_when_it_comes_twice_at_once_then_
     service.receive(&refused).await;
     let noted = service.asked(&[asked]).remove(0);
     assert_eq!(noted.len(), 2, "{noted:?}");
+}
+
+#[tokio::test]
+async fn given_a_mission_that_was_stood_down_before_a_drone_had_it_when_a_fleet_says_so_then_it_is_refused()
+ {
+    let service = Service::with_a_booking().await;
+    let asked = second();
+    let own = json!({"mission_id": asked.to_string()});
+    service.ask_for(asked).await;
+    service.stand_down(asked, StandDownReason::Replanned).await;
+    let answers = [1, 2].map(|seq| event("1", seq, "stood_down", &own));
+    service.receive(&answers).await;
+    let noted = service.asked(&[asked]).remove(0);
+    assert_eq!(noted.len(), 3, "{noted:?}");
+    assert!(matches!(noted[2], DispatchEvent::MissionRefused { .. }));
+    assert_eq!(service.parked(&answers[0]), 0);
+}
+
+#[tokio::test]
+async fn given_a_mission_that_nobody_stood_down_when_it_is_said_so_early_then_its_assignment_is_waited_for()
+ {
+    let service = Service::with_a_booking().await;
+    let asked = second();
+    let own = json!({"mission_id": asked.to_string()});
+    service.ask_for(asked).await;
+    let told = [event("1", 1, "stood_down", &own)];
+    service.receive(&told).await;
+    assert_eq!(service.asked(&[asked])[0].len(), 1);
+    assert_eq!(service.parked(&told[0]), 1);
+}
+
+#[tokio::test]
+async fn given_a_mission_that_was_stood_down_when_it_is_assigned_then_it_is_stood_down_again_at_once()
+ {
+    let service = Service::with_a_booking().await;
+    let asked = second();
+    service.ask_for(asked).await;
+    service.stand_down(asked, StandDownReason::Replanned).await;
+    let delivery = service.delivery.to_string();
+    let own = json!({"mission_id": asked.to_string(), "delivery_id": delivery});
+    service
+        .receive(&[event("1", 1, "mission_assigned", &own)])
+        .await;
+    assert_eq!(service.stand_downs(asked), [StandDownReason::Replanned; 2]);
 }
