@@ -70,7 +70,8 @@ impl Case<'_> {
         let mut events = vec![corrected];
         match standing {
             Standing::Brings(_) => {
-                let turned = self.reported(self.return_started(ReturnReason::MissionAborted));
+                // It is asked to turn round, and has to say that it did.
+                let turned = self.implied(self.return_started(ReturnReason::MissionAborted));
                 events.extend([attempt_failed, turned]);
             }
             Standing::BringsBack => events.push(attempt_failed),

@@ -2,7 +2,7 @@
 
 use super::drones::{missions, needs_somebody, scheduled, under_way};
 use super::*;
-use crate::delivery::{Ending, OnCancelAfterPickup, Reported, Status};
+use crate::delivery::{Ending, LoadVerdict, OnCancelAfterPickup, Reported, Status};
 use crate::time::Window;
 
 const CANCELLED: StandDownReason = StandDownReason::Cancelled;
@@ -316,4 +316,27 @@ fn given_a_package_that_is_kept_at_a_hub_when_its_drone_never_comes_then_it_is_k
     }
     assert_eq!((world.status(), world.asked.len()), (Status::AtHub, 5));
     assert!(needs_somebody(&world));
+}
+
+#[test]
+fn given_a_bad_package_that_is_told_late_then_its_drone_has_to_say_that_it_turns_round() {
+    let (mut world, mission) = under_way();
+    let verdict = LoadVerdict::WrongPackage;
+    let loaded = Reported::Loaded {
+        verdict,
+        tag: None,
+        mass: None,
+    };
+    world.report(mission, loaded);
+    assert_eq!(world.status(), Status::Returning);
+    for (second, times) in [(0, 1), (60, 2), (120, 3), (180, 3)] {
+        assert!(!needs_somebody(&world));
+        world.pass_to(at(second));
+        let failed = StandDownReason::AttemptFailed;
+        assert_eq!(reasons(&world, mission), vec![failed; times]);
+    }
+    assert!(needs_somebody(&world));
+    world.end_mission(mission, Ending::StoodDown);
+    world.run();
+    assert!(!needs_somebody(&world));
 }
