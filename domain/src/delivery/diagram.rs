@@ -25,12 +25,12 @@ pub(super) fn next_phase(phase: Phase, occurrence: &Occurrence<DeliveryEvent>) -
         }
         DeliveryEvent::InTransit { .. } => carried_further(phase, CarryStage::InTransit),
         DeliveryEvent::ArrivedAtDropoff { .. } => carried_further(phase, CarryStage::AtDropoff),
-        DeliveryEvent::DeliveryComplete { .. } => is_out(phase).then_some(Phase::Complete),
+        DeliveryEvent::DeliveryComplete { .. } => phase.is_out().then_some(Phase::Complete),
         DeliveryEvent::ReturnStarted { .. } => carrying(phase).map(|_| Phase::Returning),
         DeliveryEvent::ArrivedAtHub { .. } => (phase == Phase::Returning).then_some(Phase::AtHub),
         DeliveryEvent::Returned { .. } => {
             // A drone turns round before; by an operator's word it need not have.
-            (is_out(phase) || phase == Phase::AtHub).then_some(Phase::Returned)
+            phase.has_left_sender().then_some(Phase::Returned)
         }
         DeliveryEvent::CancellationRequested { .. } => {
             stage_to_cancel(phase).map(|stage| Phase::Cancelling { stage })
@@ -80,7 +80,8 @@ pub(super) fn next_phase(phase: Phase, occurrence: &Occurrence<DeliveryEvent>) -
     }
 }
 
-fn holder_of_waiting(phase: Phase) -> Option<Holder> {
+/// Who has a package that waits for a drone, in a phase in which one may be assigned.
+pub(super) fn holder_of_waiting(phase: Phase) -> Option<Holder> {
     if phase == Phase::Scheduled {
         Some(Holder::Sender)
     } else if phase == Phase::AtHub {
@@ -100,11 +101,6 @@ pub(super) const fn release(phase: Phase) -> Option<Release> {
 
 fn has_drone(phase: Phase) -> bool {
     phase.custody() == Custody::Drone
-}
-
-/// Whether a drone has the package, or let it go for somebody who has not confirmed it yet.
-fn is_out(phase: Phase) -> bool {
-    has_drone(phase) || release(phase).is_some()
 }
 
 fn overdue(phase: Phase) -> Option<Phase> {

@@ -4,7 +4,7 @@
 //! it is, whoever wrote it.
 
 use super::condition::Condition;
-use super::diagram::{fetching, next_phase, release};
+use super::diagram::{fetching, next_phase};
 use super::eta::Eta;
 use super::event::{Assignment, DeliveryEvent, Order, Plan};
 use super::phase::{Custody, FetchStage, Holder, Phase};
@@ -265,8 +265,7 @@ impl Delivery {
 
     /// Whether a confirmation is the first one, and comes while the package may be handed over.
     pub(super) fn may_be_confirmed(&self) -> bool {
-        let in_hand = self.phase.custody() == Custody::Drone || release(self.phase).is_some();
-        in_hand && self.confirmed.is_none()
+        self.phase.is_out() && self.confirmed.is_none()
     }
 
     fn reopen(&mut self, cause: ReopenCause, to: ReopenedAs) {

@@ -83,8 +83,7 @@ pub(super) fn overdue(now: Timestamp, delivery: &Delivery) -> Vec<Occurrence<Del
 
 /// Completes a delivery by an operator's word.
 pub(super) fn vouch(reason: &Comment, now: Timestamp, delivery: &Delivery) -> Decision {
-    let is_possible = delivery.has_left() && delivery.phase != Phase::AtHub;
-    let mission = delivery.newest().filter(|_| is_possible);
+    let mission = delivery.newest().filter(|_| delivery.phase.is_out());
     let mission = mission.ok_or_else(|| wrong_status(delivery, "completed"))?;
     let reason = reason.clone();
     Ok(vec![
@@ -98,7 +97,9 @@ pub(super) fn hand_back(reason: &Comment, now: Timestamp, delivery: &Delivery) -
     if delivery.phase == Phase::Returned {
         return Ok(vec![]);
     }
-    let mission = delivery.newest().filter(|_| delivery.has_left());
+    let mission = delivery
+        .newest()
+        .filter(|_| delivery.phase.has_left_sender());
     let mission = mission.ok_or_else(|| wrong_status(delivery, "handed back"))?;
     let reason = reason.clone();
     Ok(vec![

@@ -249,6 +249,21 @@ impl Phase {
             | Self::Failed(_) => false,
         }
     }
+
+    /// Whether a drone is on its way that may yet turn round: it did not let the package go.
+    pub(super) const fn has_drone_on_its_way(self) -> bool {
+        self.has_live_mission() && !matches!(self, Self::Released(_))
+    }
+
+    /// Whether a drone has the package, or let it go for somebody who has not confirmed it yet.
+    pub(super) fn is_out(self) -> bool {
+        self.custody() == Custody::Drone || matches!(self, Self::Released(_))
+    }
+
+    /// Whether the package is out of the sender's hands and nobody else's for good.
+    pub(super) fn has_left_sender(self) -> bool {
+        self.is_out() || self == Self::AtHub
+    }
 }
 
 impl fmt::Display for Phase {

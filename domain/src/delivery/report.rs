@@ -5,6 +5,7 @@
 
 use super::command::{Diversion, Ending, LoadVerdict, Nearness, Report, Reported, ReturnedTo};
 use super::condition::Condition;
+use super::diagram::holder_of_waiting;
 use super::event::{Assignment, DeliveryEvent};
 use super::phase::{Custody, Phase};
 use super::state::{ANOMALIES_MAX, Delivery, REOPENINGS_MAX, Reached};
@@ -188,19 +189,8 @@ impl<'a> Case<'a> {
                 vec![]
             };
         }
-        match self.delivery.phase {
-            Phase::Scheduled | Phase::AtHub => {}
-            Phase::Pending
-            | Phase::Fetching { .. }
-            | Phase::Carrying(_)
-            | Phase::Released(_)
-            | Phase::Returning
-            | Phase::Cancelling { .. }
-            | Phase::Complete
-            | Phase::Returned
-            | Phase::Cancelled
-            | Phase::Rejected(_)
-            | Phase::Failed(_) => return self.anomaly(Anomaly::WrongStatus),
+        if holder_of_waiting(self.delivery.phase).is_none() {
+            return self.anomaly(Anomaly::WrongStatus);
         }
         if !self.delivery.may_be_assigned_again() {
             return self.anomaly(Anomaly::NoAttemptsLeft);

@@ -1,6 +1,7 @@
 //! What is known of a delivery by having folded its events.
 
 use super::condition::Condition;
+use super::diagram::release;
 use super::eta::Eta;
 use super::event::{Assignment, Order};
 use super::phase::{CarryStage, Custody, Phase, Status};
@@ -211,9 +212,8 @@ impl Delivery {
     /// already, and did not have to come down; until the mission gets on that is what counts.
     #[must_use]
     pub(crate) fn may_turn(&self, condition: Condition) -> bool {
-        let is_on_its_way =
-            self.phase.has_live_mission() && !matches!(self.phase, Phase::Released(_));
-        is_on_its_way && self.condition != condition && self.condition != Condition::Emergency
+        let is_other = self.condition != condition && self.condition != Condition::Emergency;
+        self.phase.has_drone_on_its_way() && is_other
     }
 
     /// What confirmed that the recipient took it, if that was confirmed.
@@ -226,23 +226,9 @@ impl Delivery {
     /// they took it, as long as that is not noted as overdue. A drone's clock may be wrong, and
     /// what it tells may be old: nobody waited before we knew.
     #[must_use]
-    pub const fn released_unconfirmed_since(&self) -> Option<Timestamp> {
-        match self.phase {
-            Phase::Released(release) if !release.overdue => Some(release.told_at),
-            Phase::Released(_)
-            | Phase::Pending
-            | Phase::Scheduled
-            | Phase::Fetching { .. }
-            | Phase::Carrying(_)
-            | Phase::Returning
-            | Phase::AtHub
-            | Phase::Cancelling { .. }
-            | Phase::Complete
-            | Phase::Returned
-            | Phase::Cancelled
-            | Phase::Rejected(_)
-            | Phase::Failed(_) => None,
-        }
+    pub fn released_unconfirmed_since(&self) -> Option<Timestamp> {
+        let release = release(self.phase).filter(|release| !release.overdue);
+        release.map(|release| release.told_at)
     }
 
     /// Since when we know that its mission is over with the package on board, by the drone's word,
@@ -283,22 +269,7 @@ impl Delivery {
     /// say so is not noted. Whether it was asked is not known here.
     #[must_use]
     pub fn is_left_to_drone(&self) -> bool {
-        let is_on_its_way = match self.phase {
-            Phase::Fetching { .. }
-            | Phase::Carrying(_)
-            | Phase::Returning
-            | Phase::Cancelling { .. } => true,
-            Phase::Pending
-            | Phase::Scheduled
-            | Phase::Released(_)
-            | Phase::AtHub
-            | Phase::Complete
-            | Phase::Returned
-            | Phase::Cancelled
-            | Phase::Rejected(_)
-            | Phase::Failed(_) => false,
-        };
-        is_on_its_way && self.need == Need::Nobody
+        self.phase.has_drone_on_its_way() && self.need == Need::Nobody
     }
 
     /// Whether somebody has to look after it before its life comes to an end.
@@ -360,22 +331,6 @@ impl Delivery {
     /// The newest mission's id, live or over.
     pub(super) fn newest(&self) -> Option<MissionId> {
         self.mission.as_ref().map(|it| it.assignment.mission)
-    }
-
-    /// Whether the package is out of the sender's hands and nobody else's for good.
-    pub(super) const fn has_left(&self) -> bool {
-        match self.phase {
-            Phase::Carrying(_) | Phase::Released(_) | Phase::Returning | Phase::AtHub => true,
-            Phase::Pending
-            | Phase::Scheduled
-            | Phase::Fetching { .. }
-            | Phase::Cancelling { .. }
-            | Phase::Complete
-            | Phase::Returned
-            | Phase::Cancelled
-            | Phase::Rejected(_)
-            | Phase::Failed(_) => false,
-        }
     }
 
     /// Whether the package is said to be with a drone, and no drone brings it any more as far as
