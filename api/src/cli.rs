@@ -9,6 +9,7 @@ mod recover;
 mod derived;
 mod copies;
 mod transfer;
+mod unknown;
 mod serve;
 mod simulate;
 // What they share.

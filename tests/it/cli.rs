@@ -182,11 +182,11 @@ async fn the_demonstration_can_end_with_its_flight() {
     ];
     let output = airpost().run(arguments).await;
     assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
-    assert!(
-        output.stdout.contains("curl"),
-        "no line to try:\n{}",
-        output.stdout
-    );
+    for told in ["listening on", "a city of", "delivery is complete"] {
+        assert!(output.stdout.contains(told), "{told}:\n{}", output.stdout);
+    }
+    // Nobody answers any more who could be asked.
+    assert!(!output.stdout.contains("curl"), "{}", output.stdout);
 }
 
 #[tokio::test]

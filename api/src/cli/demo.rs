@@ -39,10 +39,14 @@ pub(super) fn demo(options: &DemoOptions) -> anyhow::Result<ExitCode> {
             async { tokio::try_join!(fly_bundled(url, options), live_in_city(url, options)) };
         let (outcome, report) = unless_stopped(stopped.clone(), both).await?;
         say(format_args!(
-            "a city of {DRONES} drones, with every trouble there is:\n{report}\n"
+            "a city of {DRONES} drones, where every trouble may happen:\n{report}\n"
         ));
-        tell(url, &outcome);
+        say(format_args!(
+            "the recorded flight's delivery is {}.",
+            outcome.status
+        ));
         if !options.exit {
+            tell(url, &outcome);
             say("\nThe service goes on; Ctrl-C ends it.");
             // An error means that nobody can say so any more, which is as good.
             let _ = stopped.wait_for(|stop| *stop).await;
@@ -86,17 +90,21 @@ async fn fly_bundled(url: &str, options: &DemoOptions) -> anyhow::Result<Outcome
     let flight = fly(&client, &recording, timing, progress.bar());
     let outcome = progress.during(flight).await;
     progress.end();
+    if outcome.is_ok() {
+        say("the recorded flight is over; the city's drones fly on for a while …");
+    }
     outcome
 }
 
 fn tell(url: &str, outcome: &Outcome) {
     let id = outcome.delivery;
     say(format_args!(
-        "the delivery is {}. Ask the service yourself:\n
+        "Ask the service yourself:\n
   curl -s {url}/v1/deliveries/{id}
   curl -s {url}/v1/deliveries/{id}/status
   curl -s {url}/v1/deliveries/{id}/history
-  curl -s {url}/v1/drones",
-        outcome.status
+  curl -s {url}/v1/drones
+  curl -s {url}/v1/tasks
+  curl -s {url}/v1/statistics"
     ));
 }

@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::terminal::say;
+use super::unknown;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::observability::Metrics;
@@ -15,6 +16,10 @@ use crate::service::Opened;
 
 pub(super) fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     config.check()?;
+    let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
+    for warning in unknown::warnings(names) {
+        tracing::warn!("{warning}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -30,6 +35,15 @@ pub(super) fn serve(config: &Config) -> anyhow::Result<ExitCode> {
         ));
         if !config.insecure {
             say("anyone on this machine may do anything: there is no authentication yet");
+        }
+        let version = env!("CARGO_PKG_VERSION");
+        say(format_args!(
+            "airpost {version}, data in {}",
+            config.data.display()
+        ));
+        match config.scheduling.billing_host() {
+            Some(host) => say(format_args!("bookings are paid through {host}")),
+            None => say("bookings stand without a payment: no billing service is set (--billing-url)"),
         }
         if config.scheduling.restricts_nothing() {
             say("anything can be booked: no range, payload or area is set (--range-m-max, --payload-g-max, --service-area)");

@@ -127,6 +127,15 @@ impl SchedulingOptions {
         self.range_m_max.is_none() && self.payload_g_max.is_none() && self.service_area.is_none()
     }
 
+    /// Where bookings are paid, if they are: no more of the address than may be shown to everyone.
+    #[must_use]
+    pub fn billing_host(&self) -> Option<String> {
+        let url = self.billing_url.as_deref()?;
+        let host = reqwest::Url::parse(url).ok();
+        let host = host.map(|url| url.origin().ascii_serialization());
+        Some(host.unwrap_or_else(|| "a billing service".to_owned()))
+    }
+
     /// What they come to, with the area's file read.
     ///
     /// # Errors
@@ -163,7 +172,8 @@ fn read_area(path: &Path) -> anyhow::Result<Area> {
         bytes <= AREA_BYTES_MAX,
         "it has {bytes} bytes, and {AREA_BYTES_MAX} are read: simplify the outline"
     );
-    let document: Value = serde_json::from_slice(&std::fs::read(path)?)?;
+    let document: Value =
+        serde_json::from_slice(&std::fs::read(path)?).context("it is no GeoJSON")?;
     let mut polygons = Vec::new();
     collect(&document, &mut polygons)?;
     Ok(Area::new(polygons)?)
