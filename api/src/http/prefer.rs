@@ -1,5 +1,6 @@
 //! Preferences (RFC 7240): what a client would like, and may not get.
 
+use std::num::IntErrorKind;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -36,6 +37,7 @@ pub(super) struct Preferences {
 impl Preferences {
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let mut preferences = Self::default();
+        let mut is_minimal = None;
         let lines = headers
             .get_all(PREFER)
             .iter()
@@ -47,16 +49,14 @@ impl Preferences {
             let (name, value) = (name.trim(), value.trim().trim_matches('"'));
             // The first of a name counts.
             if name.eq_ignore_ascii_case("wait") && preferences.wait.is_none() {
-                preferences.wait = value
-                    .parse()
-                    .ok()
-                    .map(|wait: u64| Duration::from_secs(wait.min(WAIT_S_MAX)));
+                preferences.wait = seconds(value).map(Duration::from_secs);
             } else if name.eq_ignore_ascii_case(RESPOND_ASYNC) {
                 preferences.respond_async = true;
             } else if name.eq_ignore_ascii_case("return") {
-                preferences.minimal |= value.eq_ignore_ascii_case("minimal");
+                let _ = is_minimal.get_or_insert(value.eq_ignore_ascii_case("minimal"));
             }
         }
+        preferences.minimal = is_minimal.unwrap_or_default();
         preferences
     }
 
@@ -75,6 +75,15 @@ impl Preferences {
             *response.body_mut() = Body::empty();
         }
         response
+    }
+}
+
+/// A time to wait, of however many digits: no more than is waited for anyway.
+fn seconds(text: &str) -> Option<u64> {
+    match text.parse::<u64>() {
+        Ok(seconds) => Some(seconds.min(WAIT_S_MAX)),
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => Some(WAIT_S_MAX),
+        Err(_) => None,
     }
 }
 
@@ -104,10 +113,13 @@ mod tests {
                 minimal: true
             }
         );
-        assert_eq!(
-            preferences(&["wait=999"]).wait,
-            Some(Duration::from_secs(WAIT_S_MAX))
-        );
+        for long in ["wait=999", "wait=18446744073709551616"] {
+            let wait = preferences(&[long]).wait;
+            assert_eq!(wait, Some(Duration::from_secs(WAIT_S_MAX)), "{long}");
+        }
+        // The first of a name counts (RFC 7240, section 2).
+        assert!(preferences(&["return=minimal", "return=representation"]).minimal);
+        assert!(!preferences(&["return=representation, return=minimal"]).minimal);
         for nothing in [
             "",
             "wait",
