@@ -207,7 +207,7 @@ impl Projection for DeliveryStatus {
     }
 
     fn version(&self) -> u32 {
-        4
+        5
     }
 
     fn poison(&self) -> Poison {

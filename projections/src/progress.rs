@@ -36,7 +36,7 @@ pub(crate) struct Progress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Need {
     Nobody,
-    /// Before it comes to a hub.
+    /// Before it is let go at the right place, or comes to a hub.
     Somebody,
     /// At a hub, where nobody comes for it by themselves.
     SomebodyAtHub,
@@ -117,6 +117,7 @@ impl Progress {
             DeliveryEvent::Released { .. } => {
                 self.status = Status::AtDropoff;
                 self.eta = None;
+                self.need = Need::Nobody;
             }
             DeliveryEvent::ReturnStarted { .. } => self.turn_back(),
             DeliveryEvent::ArrivedAtHub { .. } => {

@@ -268,7 +268,7 @@ impl Projection for Tasks {
     }
 
     fn version(&self) -> u32 {
-        7
+        8
     }
 
     fn categories(&self) -> &'static [Category] {

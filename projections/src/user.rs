@@ -107,7 +107,7 @@ impl Projection for User {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     /// A delivery that waits goes on contributing what it did before; a user whose

@@ -135,7 +135,7 @@ impl Projection for UserDeliveries {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn poison(&self) -> Poison {

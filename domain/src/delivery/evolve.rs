@@ -119,7 +119,8 @@ impl Delivery {
             }
             DeliveryEvent::ConditionChanged { condition, .. } => self.change(*condition),
             DeliveryEvent::ConfirmationOverdue if leads_on => self.want_somebody(),
-            DeliveryEvent::Released { .. } if leads_on => self.hear_of_package(),
+            // It is known where the package went, and no drone has it any more.
+            DeliveryEvent::Released { .. } if leads_on => self.need = Need::Nobody,
             DeliveryEvent::Stranded { place } => self.strand(*place),
             DeliveryEvent::EtaRevised {
                 pickup_at,
@@ -230,12 +231,6 @@ impl Delivery {
                     self.need = Need::SomebodyForDrone;
                 }
             }
-        }
-    }
-
-    fn hear_of_package(&mut self) {
-        if self.left_on_board_since().is_some() {
-            self.need = Need::Nobody;
         }
     }
 

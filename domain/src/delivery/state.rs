@@ -82,7 +82,7 @@ pub(super) enum Need {
     /// Since then we know that its mission is over with the package on board, by the drone's word:
     /// whoever tells where it went may be late.
     News(Timestamp),
-    /// Somebody has to look after it before it comes to a hub.
+    /// Somebody has to look after it before it is let go at the right place, or comes to a hub.
     Somebody,
     /// It waits at a hub, and nobody comes for it by themselves.
     SomebodyAtHub,

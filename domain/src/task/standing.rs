@@ -17,17 +17,19 @@ pub const PUT_OFF_MAX: u32 = 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Matter {
     /// A package is said to be on board after its mission ended, and for a while nobody told where
-    /// it went. It stands until the package comes to a hub or the delivery to an end.
+    /// it went. It stands until the package is let go at the right place or comes to a hub, or the
+    /// delivery comes to an end.
     LeftOnBoard,
     /// A package waits at a hub, and nobody comes for it by themselves. It stands until a drone
     /// comes, or the delivery comes to an end.
     LeftAtHub,
     /// A drone that was asked again and again to turn round does not say that it did: its delivery
     /// is cancelled, wanted back, or was replanned. It stands until the drone says so, has the
-    /// package of a delivery that was cancelled, or the delivery comes to a hub or to an end.
+    /// package of a delivery that was cancelled or lets one go at the right place, or the delivery
+    /// comes to a hub or to an end.
     NotStoodDown,
-    /// A drone had to come down with the package. It stands until the package comes to a hub or
-    /// the delivery to an end.
+    /// A drone had to come down with the package. It stands until the package is let go at the
+    /// right place or comes to a hub, or the delivery comes to an end.
     EmergencyLanded,
     /// A package was let go at the right place, and nobody confirmed in time that they took it.
     /// It stands until the delivery comes to an end.
@@ -78,8 +80,8 @@ pub enum TaskTurn {
     LookAfter(Matter),
     /// Nobody has to look after this any more: the delivery's own task goes, if it is that.
     Over(Matter),
-    /// The delivery came to a hub or to an end, or its life goes on after that: its own task
-    /// goes.
+    /// The package was let go at the right place, the delivery came to a hub or to an end, or its
+    /// life goes on after that: its own task goes.
     Settled,
     /// The delivery came to a bad end: its own task goes, and that end is one.
     Failed(Failure),
@@ -142,11 +144,13 @@ impl TaskTurn {
             DeliveryEvent::Vouched { .. }
             | DeliveryEvent::HandedBack { .. }
             | DeliveryEvent::GivenUp { .. } => Some(Self::LookedAt),
-            // The sender has the package still.
+            // The sender has the package still. And what was let go is for nobody to fetch from a
+            // drone: that nobody confirms it is another matter.
             DeliveryEvent::Failed {
                 mission: _,
                 reason: Failure::NoDrone,
             }
+            | DeliveryEvent::Released { .. }
             | DeliveryEvent::DeliveryComplete { .. }
             | DeliveryEvent::ArrivedAtHub { .. }
             | DeliveryEvent::Returned { .. }
@@ -169,8 +173,7 @@ impl TaskTurn {
             | DeliveryEvent::Confirmed { .. }
             | DeliveryEvent::Corrected { .. }
             | DeliveryEvent::ConditionChanged { .. }
-            | DeliveryEvent::EtaRevised { .. }
-            | DeliveryEvent::Released { .. } => None,
+            | DeliveryEvent::EtaRevised { .. } => None,
         }
     }
 

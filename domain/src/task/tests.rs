@@ -1,16 +1,21 @@
 //! How tasks behave, in sentences and laws.
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use uuid::Uuid;
 
 use super::*;
 use crate::arbitrary as any_of;
 use crate::codec::StoredEvent;
+use crate::decider::Occurrence;
+use crate::delivery::arbitrary as any_delivery;
 use crate::delivery::{
-    Anomaly, Assignment, CancellationRefusal, Condition, DeliveryEvent, Failure, RejectReason,
-    ReopenCause, ReopenedAs, Stranding,
+    Anomaly, Assignment, CancellationRefusal, Condition, Delivery, DeliveryCommand, DeliveryEvent,
+    Failure, RejectReason, ReleaseMethod, ReopenCause, ReopenedAs, Stranding,
 };
 use crate::id::{DeliveryId, FactId, MissionId};
+use crate::quantity::DistanceM;
 use crate::scheduling::{Authorization, Deferral, Effect, Left, OperationEvent, Step};
 use crate::session::{ParkReason, SessionEvent};
 use crate::spec::{given, lived};
@@ -345,6 +350,30 @@ fn a_drone_that_came_down_and_a_package_that_nobody_confirms_are_tasks_until_tha
 }
 
 #[test]
+fn a_package_that_was_let_go_at_the_right_place_is_nobodys_matter_whatever_was_before() {
+    let mission = MissionId::from_uuid(Uuid::nil());
+    let stranded = |place| DeliveryEvent::Stranded { place };
+    let condition = Condition::Emergency;
+    for before in [
+        stranded(Stranding::OnBoard),
+        stranded(Stranding::UnderWay),
+        DeliveryEvent::ConditionChanged { mission, condition },
+    ] {
+        let released = DeliveryEvent::Released {
+            mission,
+            method: ReleaseMethod::Winch,
+            evidence: None,
+            distance: DistanceM::new(3),
+        };
+        assert_eq!(of_delivery([before.clone(), released.clone()]), []);
+        assert_eq!(
+            of_delivery([before, released, DeliveryEvent::ConfirmationOverdue]),
+            [(3, Matter::Unconfirmed)]
+        );
+    }
+}
+
+#[test]
 fn a_life_that_goes_on_settles_its_bad_end() {
     let reopened = DeliveryEvent::Reopened {
         cause: ReopenCause::DroneReturned,
@@ -443,6 +472,46 @@ fn what_an_operation_leaves_to_a_person_stays_a_task_whatever_comes() {
     }
 }
 
+/// Whether a delivery's events leave it a task of its own, one that no single fact is about.
+fn own_task(events: &[Occurrence<DeliveryEvent>]) -> Option<Matter> {
+    let standing = of_delivery(events.iter().map(|it| it.event.clone()));
+    let mut matters = standing.into_iter().map(|(_, matter)| matter);
+    matters.find(|matter| !matches!(matter, Matter::Anomaly { .. }))
+}
+
+/// What a life comes by after each of its events: whether it needs somebody, and its own task.
+fn needs_and_tasks(life: &[DeliveryCommand]) -> Vec<(bool, Option<Matter>)> {
+    let events = lived::<Delivery>(life);
+    let moments = (1..=events.len()).map(|so_far| &events[..so_far]);
+    let both = moments.map(|so_far| {
+        let needs_somebody = Delivery::fold(so_far).unwrap().action_required();
+        (needs_somebody, own_task(so_far))
+    });
+    both.collect()
+}
+
+#[test]
+fn the_random_lives_reach_every_task_that_is_a_deliverys_own() {
+    let mut runner = TestRunner::deterministic();
+    let matters: Vec<_> = (0..4_000)
+        .flat_map(|_| {
+            let life = any_delivery::life().new_tree(&mut runner).unwrap();
+            needs_and_tasks(&life.current())
+        })
+        .filter_map(|(_, matter)| matter)
+        .collect();
+    for matter in [
+        Matter::LeftOnBoard,
+        Matter::LeftAtHub,
+        Matter::NotStoodDown,
+        Matter::EmergencyLanded,
+        Matter::Unconfirmed,
+        Matter::Failed(Failure::PackageLost),
+    ] {
+        assert!(matters.contains(&matter), "{matter:?}");
+    }
+}
+
 fn any_command() -> impl Strategy<Value = TaskCommand> {
     (any_task(), any::<bool>(), any_of::comment(), any_of::time()).prop_map(
         |(task, stands, note, now)| TaskCommand::Acknowledge {
@@ -470,6 +539,15 @@ fn any_task() -> impl Strategy<Value = TaskId> {
 }
 
 proptest! {
+    #[test]
+    fn a_delivery_needs_somebody_exactly_while_it_has_a_task_of_its_own(
+        life in any_delivery::life(),
+    ) {
+        for (needs_somebody, task) in needs_and_tasks(&life) {
+            prop_assert_eq!(needs_somebody, task.is_some(), "{:?}", task);
+        }
+    }
+
     #[test]
     fn the_laws_of_a_decider_hold_for_tasks(life in prop::collection::vec(any_command(), 0..20)) {
         prop_assert!(lived::<Task>(&life).len() <= 1);
