@@ -169,7 +169,7 @@ impl Projection for Fleet {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     /// A drone's row comes from many streams, in the order of the log, so none of
@@ -340,7 +340,9 @@ fn step(event: &DeliveryEvent) -> Option<Step<'_>> {
         DeliveryEvent::ArrivedAtPickup { mission } => Step::Go(*mission, Now::AtPickup),
         DeliveryEvent::PickedUp { mission, .. } => Step::Go(*mission, Now::Loaded),
         DeliveryEvent::InTransit { mission } => Step::Go(*mission, Now::InTransit),
-        DeliveryEvent::ArrivedAtDropoff { mission, .. } => Step::Go(*mission, Now::AtDropoff),
+        // Also one that was to turn round, and let the package go all the same.
+        DeliveryEvent::ArrivedAtDropoff { mission, .. }
+        | DeliveryEvent::Released { mission, .. } => Step::Go(*mission, Now::AtDropoff),
         DeliveryEvent::ReturnStarted { mission, .. } => Step::Go(*mission, Now::Returning),
         DeliveryEvent::DroneUnassigned {
             mission, reason, ..
@@ -377,7 +379,6 @@ fn step(event: &DeliveryEvent) -> Option<Step<'_>> {
         | DeliveryEvent::Corrected { .. }
         | DeliveryEvent::ConditionChanged { .. }
         | DeliveryEvent::EtaRevised { .. }
-        | DeliveryEvent::Released { .. }
         | DeliveryEvent::ConfirmationOverdue
         | DeliveryEvent::Stranded { .. }
         | DeliveryEvent::GivenUp { .. }

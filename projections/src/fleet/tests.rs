@@ -1,8 +1,9 @@
 //! Tests of the fleet.
 
 use domain::decider::Occurrence;
-use domain::delivery::{Delivery, ReopenCause, Status};
+use domain::delivery::{Delivery, ReleaseMethod, ReopenCause, ReturnReason, Status};
 use domain::id::FactId;
+use domain::quantity::DistanceM;
 use domain::session::ReceivedFact;
 use domain::stream::StreamName;
 use proptest::prelude::*;
@@ -173,6 +174,26 @@ fn a_drone_flies_on_when_its_delivery_is_opened_again_unless_it_has_another() {
     log.delivery(delivery(2), user(1), another);
     flying(&mut log, [reopened]);
     assert_eq!(only(&log).activity, DroneActivity::Assigned);
+}
+
+#[test]
+fn a_drone_that_was_to_turn_round_and_lets_the_package_go_is_at_the_dropoff() {
+    let mut log = TestLog::new();
+    flying(&mut log, [created(user(1)), DeliveryEvent::Scheduled]);
+    flying(&mut log, [assigned(mission(1), 1, None)]);
+    let (mission, tag, mass) = (mission(1), None, None);
+    flying(&mut log, [DeliveryEvent::PickedUp { mission, tag, mass }]);
+    let reason = ReturnReason::Requested;
+    flying(&mut log, [DeliveryEvent::ReturnStarted { mission, reason }]);
+    assert_eq!(only(&log).activity, DroneActivity::Returning);
+    let released = DeliveryEvent::Released {
+        mission,
+        method: ReleaseMethod::Winch,
+        evidence: None,
+        distance: DistanceM::new(3),
+    };
+    flying(&mut log, [released]);
+    assert_eq!(only(&log).activity, DroneActivity::AtDropoff);
 }
 
 #[test]
