@@ -1,7 +1,8 @@
 //! What is asked of a delivery beside booking, changing and cancelling it.
 
 use domain::delivery::{
-    Confirmation, DeliveryCommand, Estimate, EtaThresholds, RejectReason, ReopenedAs,
+    Confirmation, Correct, Correction, DeliveryCommand, Estimate, EtaThresholds, RejectReason,
+    ReopenedAs,
 };
 use domain::id::{MissionId, ProofHash};
 use domain::text::Comment;
@@ -20,8 +21,11 @@ pub(crate) enum Asked {
     Vouch,
     HandBack,
     Reopen(ReopenedAs),
+    Correct(Correction),
+    RequestReturn,
     ReviseEta(i64),
     GiveUp,
+    FindDamaged,
     Reject,
     MissDeadline,
 }
@@ -41,6 +45,14 @@ impl Asked {
             Self::Vouch => DeliveryCommand::Vouch { reason, now },
             Self::HandBack => DeliveryCommand::HandBack { reason, now },
             Self::Reopen(to) => DeliveryCommand::Reopen { to, reason, now },
+            Self::Correct(what) => DeliveryCommand::Correct(Box::new(Correct {
+                what,
+                was: None,
+                now_is: reason.clone(),
+                reason,
+                now,
+            })),
+            Self::RequestReturn => DeliveryCommand::RequestReturn { now },
             Self::ReviseEta(second) => DeliveryCommand::ReviseEta {
                 mission,
                 estimate: Estimate {
@@ -54,6 +66,7 @@ impl Asked {
                 reason: Some(reason),
                 now,
             },
+            Self::FindDamaged => DeliveryCommand::FindDamaged { reason, now },
             Self::Reject => DeliveryCommand::Reject {
                 reason: RejectReason::NoDrone,
                 now,
@@ -73,8 +86,10 @@ pub(super) fn asked() -> impl Strategy<Value = Asked> {
         2 => Just(Asked::NoteStranded),
         1 => select(vec![Asked::Vouch, Asked::HandBack]),
         2 => select(ReopenedAs::ALL).prop_map(Asked::Reopen),
+        1 => select(Correction::ALL).prop_map(Asked::Correct),
+        1 => Just(Asked::RequestReturn),
         2 => (0..1_000_i64).prop_map(Asked::ReviseEta),
-        1 => select(vec![Asked::GiveUp, Asked::Reject]),
+        1 => select(vec![Asked::GiveUp, Asked::FindDamaged, Asked::Reject]),
         1 => Just(Asked::MissDeadline),
     ]
 }

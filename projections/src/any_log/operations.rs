@@ -1,10 +1,15 @@
 //! What is written down of operations.
 
-use domain::scheduling::{Authorization, Deferral, Effect, OperationEvent, OperationKind};
+use domain::delivery::RejectReason;
+use domain::scheduling::{
+    Authorization, Deferral, Effect, OperationEvent, OperationKind, OperationProblem, Step,
+};
 use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
+use uuid::Uuid;
 
-use crate::test_log::{at, delivery, user};
+use crate::test_log::{at, delivery, mission, user};
 
 /// What may be written down of an operation, as far as it matters when it is looked at.
 pub(crate) fn operation_event() -> impl Strategy<Value = OperationEvent> {
@@ -25,7 +30,47 @@ pub(crate) fn operation_event() -> impl Strategy<Value = OperationEvent> {
         1 => Just(OperationEvent::PaymentLeftUnknown),
         1 => Just(OperationEvent::FlightUnpaid),
         1 => Just(OperationEvent::PackageShared { delivery: delivery(7), with: delivery(8) }),
+        1 => on_the_way(),
+        1 => at_the_end(),
     ]
+}
+
+fn on_the_way() -> impl Strategy<Value = OperationEvent> {
+    let (step, reason) = (Step::Payment, RejectReason::PaymentDeclined);
+    let events = (0..50_i64).prop_map(move |second| {
+        vec![
+            OperationEvent::StepPassed { step },
+            OperationEvent::StepFailed { step, reason },
+            OperationEvent::EffectClaimed {
+                effect: Effect::AuthorizePayment,
+                attempt: 1,
+                node: Uuid::nil(),
+                until: at(second),
+            },
+            OperationEvent::PaymentDenied { reason },
+            OperationEvent::PaymentVoided {
+                authorization: authorization(),
+            },
+            OperationEvent::MissionAsked {
+                mission: mission(1),
+                epoch: 1,
+                ask: 1,
+                answer_by: at(second),
+            },
+        ]
+    });
+    events.prop_flat_map(select)
+}
+
+fn at_the_end() -> impl Strategy<Value = OperationEvent> {
+    let problem = OperationProblem::NoDrone;
+    select(vec![
+        OperationEvent::PackageFreed,
+        OperationEvent::PackageKept,
+        OperationEvent::OperationFailed { problem },
+        OperationEvent::OperationCancelled,
+        OperationEvent::OperationTimedOut { problem },
+    ])
 }
 
 /// What an operation does outside is put off so many times.
