@@ -264,9 +264,10 @@ impl<'a, 'd> Advancing<'a, 'd> {
                     self.note(OperationEvent::PackageFreed);
                 }
                 Next::KeepPackage => {
-                    if self.keep_package_again()? {
-                        self.note(OperationEvent::PackageKept);
+                    if let Some(refusal) = self.keep_package_again()? {
+                        return Ok(Advanced::Refused(refusal.to_string()));
                     }
+                    self.note(OperationEvent::PackageKept);
                     // What was kept in this commit is let go in one of its own.
                     return Ok(Advanced::Again);
                 }
@@ -380,15 +381,16 @@ impl<'a, 'd> Advancing<'a, 'd> {
         }
     }
 
-    /// Whether the delivery has its package again; not if another one was quicker.
-    fn keep_package_again(&mut self) -> Result<bool, Failure> {
+    /// Lets the delivery have its package again, and says why if it cannot. That another delivery
+    /// has it was looked at before; a package that is not there is not kept either.
+    fn keep_package_again(&mut self) -> Result<Option<ReservationRefusal>, Failure> {
         let Some(delivery) = &self.delivery.state else {
-            return Ok(false);
+            return Ok(Some(ReservationRefusal::Unknown));
         };
         let package = &delivery.order().package;
         match packages::reserve_again(self.draft, package, self.id, self.look.now) {
-            Ok(()) => Ok(true),
-            Err(TransactError::Rejected(_)) => Ok(false),
+            Ok(()) => Ok(None),
+            Err(TransactError::Rejected(refusal)) => Ok(Some(refusal)),
             Err(TransactError::Failed(error)) => Err(error),
         }
     }

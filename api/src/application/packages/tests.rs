@@ -3,14 +3,15 @@
 use std::convert::Infallible;
 
 use domain::actor::{Actor, ActorKind};
-use domain::delivery::PackageFlag;
-use domain::id::UserId;
+use domain::delivery::{Assignment, Delivery, DeliveryEvent, PackageFlag};
+use domain::id::{MissionId, OperationId, UserId};
 use domain::quantity::MassG;
+use domain::scheduling::{Operation, OperationEvent, OperationKind, Step};
 use uuid::Uuid;
 
 use super::*;
 use crate::application::tests::{application, order};
-use crate::application::{Application, Done, Failure, Request};
+use crate::application::{Advanced, Application, Claiming, Done, Failure, Look, Request};
 
 const ONE: DeliveryId = DeliveryId::from_uuid(Uuid::from_u128(1));
 const OTHER: DeliveryId = DeliveryId::from_uuid(Uuid::from_u128(2));
@@ -253,4 +254,65 @@ async fn other_than(
     };
     let looked = application.transact(&request(application), decide).await;
     looked.unwrap().value
+}
+
+/// A delivery that a drone fetches, by a log in which its package was let go and never kept.
+async fn fetched_after_its_package_was_let_go(application: &Application) -> OperationId {
+    let (now, user) = (application.now().unwrap(), UserId::from_uuid(Uuid::nil()));
+    let booking = OperationId::of_booking(ONE);
+    let assigned = DeliveryEvent::DroneAssigned(Assignment {
+        mission: MissionId::from_uuid(Uuid::from_u128(3)),
+        fleet: "pgh".parse().unwrap(),
+        drone: "M100-07".parse().unwrap(),
+        epoch: 1,
+        eta_pickup: None,
+        eta_dropoff: None,
+    });
+    let created = DeliveryEvent::Created(Box::new(order(user, ONE)));
+    let of_delivery = [created, DeliveryEvent::Scheduled, assigned];
+    let started = OperationEvent::OperationStarted {
+        kind: OperationKind::Schedule,
+        delivery: ONE,
+        user,
+        sequence: 2,
+    };
+    let passed = |step| OperationEvent::StepPassed { step };
+    let of_booking = [
+        started,
+        passed(Step::User),
+        passed(Step::Package),
+        OperationEvent::PackageFreed,
+    ];
+    let at_once = |event| Occurrence::new(event, now);
+    let of_delivery = of_delivery.map(at_once);
+    let of_booking = of_booking.map(|event| Occurrence::new(event, now));
+    let request = request(application);
+    let written = application.transact(&request, |draft| {
+        let mut delivery = draft.load::<Option<Delivery>>(StreamName::delivery(ONE))?;
+        draft.record(&mut delivery, None, None, &of_delivery);
+        let mut operation = draft.load::<Option<Operation>>(StreamName::operation(booking))?;
+        draft.record(&mut operation, None, None, &of_booking);
+        Ok::<_, TransactError<Infallible>>(())
+    });
+    written.await.unwrap();
+    booking
+}
+
+#[tokio::test]
+async fn given_a_package_that_is_not_there_to_be_kept_again_then_it_is_said_and_not_tried_for_ever()
+{
+    let application = application();
+    let booking = fetched_after_its_package_was_let_go(&application).await;
+    let head = application.head();
+    let now = application.now().unwrap();
+    let look = Look {
+        now,
+        deadlines_to: now,
+        claims: Claiming::Never,
+        is_quota_used_up: false,
+    };
+    let looked = application.look_at(booking, look).await;
+    let why = ReservationRefusal::Unknown.to_string();
+    assert_eq!(looked, Ok(Advanced::Refused(why)));
+    assert_eq!(application.head(), head);
 }
