@@ -9,6 +9,8 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
+use domain::id::DeliveryId;
+use domain::stream::Category;
 use domain::task::TaskId;
 use domain::text::Comment;
 use eventstore::Position;
@@ -21,7 +23,7 @@ use serde_json::Value;
 use super::Api;
 use super::answer::{at, degraded, failed, json as json_answer, tagged, unanswered};
 use super::body::JSON;
-use super::conditional::{Preconditions, Verdict, precondition_failed};
+use super::conditional::{EntityTag, Preconditions, Verdict, precondition_failed};
 use super::fields::{self, known, parsed, read_query};
 use super::front::RequestIdentity;
 use super::listing::{Asked, Listed, Piece};
@@ -30,6 +32,7 @@ use super::prefer::{Freshness, Preferences};
 use super::problem::{Problem, ProblemKind};
 use super::representation::task as representation;
 use crate::application::TransactError;
+use crate::application::deliveries::handover::Saying;
 use crate::application::tasks::TaskError;
 
 pub(super) fn routes() -> Router<Api> {
@@ -94,14 +97,9 @@ async fn tasks(State(api): State<Api>, asked: AskedForList) -> Result<Response, 
         })
     };
     asked
-        .answer(
-            &api,
-            &scope,
-            &piece,
-            List::Tasks,
-            question,
-            representation::task,
-        )
+        .answer(&api, &scope, &piece, List::Tasks, question, |task| {
+            Ok(Shown::of(&api, task.clone())?.json())
+        })
         .await
 }
 
@@ -119,7 +117,7 @@ async fn dead_letters(State(api): State<Api>, asked: AskedForList) -> Result<Res
         || "dead letters".to_owned(),
         |task| format!("the dead letter of {task}"),
     );
-    let item = representation::dead_letter;
+    let item = |letter: &DeadLetter| Ok(representation::dead_letter(letter));
     asked
         .answer(&api, &scope, &piece, List::DeadLetters, question, item)
         .await
@@ -148,9 +146,7 @@ async fn read(
     let preconditions = Preconditions::of(&method, &headers)?;
     let position = api.application.head();
     let task = existing(&api, id.parse(Thing::Task)?)?;
-    let response = preconditions.answer(representation::tag(&task), || {
-        json_answer(StatusCode::OK, &representation::task(&task))
-    });
+    let response = preconditions.answer(task.tag(), || json_answer(StatusCode::OK, &task.json()));
     Ok(at(position, response))
 }
 
@@ -165,7 +161,7 @@ async fn acknowledge(
     let id: TaskId = id.parse(Thing::Task)?;
     let task = existing(&api, id)?;
     let preconditions = Preconditions::of(&parts.method, &parts.headers)?;
-    if preconditions.evaluate(representation::tag(&task)) == Verdict::Failed {
+    if preconditions.evaluate(task.tag()) == Verdict::Failed {
         return Err(outdated(&task));
     }
     // Nothing need be said.
@@ -201,19 +197,51 @@ async fn acknowledge(
 /// whenever it is asked for again, as long as the task is one.
 pub(super) fn acknowledged(api: &Api, id: TaskId, position: Position) -> Result<Response, Problem> {
     let task = existing(api, id)?;
-    let response = json_answer(StatusCode::OK, &representation::task(&task));
-    Ok(at(position, tagged(representation::tag(&task), response)))
+    let response = json_answer(StatusCode::OK, &task.json());
+    Ok(at(position, tagged(task.tag(), response)))
+}
+
+/// A task as it is shown.
+struct Shown {
+    task: Task,
+    /// What may be said of its delivery, of what helps, as that is now.
+    open: Vec<Saying>,
+}
+
+impl Shown {
+    fn of(api: &Api, task: Task) -> Result<Self, Problem> {
+        let helps = representation::sayings(&task);
+        let subject = task.id.subject();
+        let open = if helps.is_empty() || subject.category != Category::Delivery {
+            Vec::new()
+        } else {
+            let delivery = DeliveryId::from_uuid(subject.key);
+            let taken = api.application.sayings(delivery);
+            let taken = taken.map_err(|failure| failed(&failure))?;
+            let helps = helps.iter().copied();
+            helps.filter(|saying| taken.contains(saying)).collect()
+        };
+        Ok(Self { task, open })
+    }
+
+    fn json(&self) -> Value {
+        representation::task(&self.task, &self.open)
+    }
+
+    fn tag(&self) -> EntityTag {
+        representation::tag(&self.task, &self.open)
+    }
 }
 
 /// A task whose reason lasts. One whose reason is gone is none any more, whether
 /// or not somebody has seen to it: there is nothing left to show or to do.
-fn existing(api: &Api, id: TaskId) -> Result<Task, Problem> {
+fn existing(api: &Api, id: TaskId) -> Result<Shown, Problem> {
     let task = api.views.task(id).map_err(|error| unanswered(&error))?;
-    task.ok_or_else(|| unknown(Thing::Task))
+    Shown::of(api, task.ok_or_else(|| unknown(Thing::Task))?)
 }
 
-fn outdated(task: &Task) -> Problem {
-    precondition_failed(representation::tag(task), representation::task(task))
+fn outdated(task: &Shown) -> Problem {
+    precondition_failed(task.tag(), task.json())
 }
 
 /// A request for a list of what is made of one event each.
@@ -246,7 +274,7 @@ impl AskedForList {
         piece: &Piece,
         list: List,
         question: impl Fn(&Views, Option<EventPlace>) -> Result<EventPage<T>, QueryError>,
-        item: fn(&T) -> Value,
+        item: impl Fn(&T) -> Result<Value, Problem>,
     ) -> Result<Response, Problem> {
         let after = piece.after(api, scope, EventPlace::from_bytes)?;
         let page = self
@@ -265,7 +293,7 @@ impl AskedForList {
         let (degraded_since, found) = &page.content;
         let listed = Listed {
             scope,
-            items: found.items.iter().map(item).collect(),
+            items: found.items.iter().map(item).collect::<Result<_, _>>()?,
             next: found.next.map(|place| place.to_bytes().to_vec()),
         };
         let response = asked.answer(api, page.position, listed)?;

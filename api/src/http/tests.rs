@@ -33,6 +33,7 @@ mod packages;
 mod serviceability;
 mod streams;
 mod tasks;
+mod task_links;
 mod users;
 mod waiting;
 mod wide;

@@ -3,14 +3,17 @@
 use std::convert::Infallible;
 
 use domain::actor::{Actor, ActorKind};
+use domain::decider::Decider as _;
 use domain::delivery::{Confirmation, Correct, Correction, Delivery, DeliveryCommand, ReopenedAs};
 use domain::id::{DeliveryId, ProofHash};
 use domain::stream::StreamName;
 use domain::text::Comment;
+use domain::time::Timestamp;
 
 use super::{ChangeError, decide_change};
 use crate::application::{
-    Application, ClientRequest, Done, Precondition, Request, TransactError, record_consequences,
+    Application, ClientRequest, Done, Failure, Precondition, Request, TransactError,
+    record_consequences,
 };
 
 /// A delivery that was changed, or why it was not.
@@ -68,7 +71,82 @@ pub enum OperatorsWord {
     },
 }
 
+/// What may be said of a delivery, whatever the words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saying {
+    /// The recipient showed who they are.
+    Confirm,
+    /// The recipient has the package.
+    Vouch,
+    /// The sender has it again.
+    HandBack,
+    /// Nobody comes for it any more.
+    GiveUp,
+    /// Its life goes on after its end.
+    Reopen,
+    /// What is said of its end is put right.
+    Correct,
+}
+
+impl Saying {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Confirm,
+        Self::Vouch,
+        Self::HandBack,
+        Self::GiveUp,
+        Self::Reopen,
+        Self::Correct,
+    ];
+
+    /// The command that says it in the words that are taken if any are.
+    fn command(self, now: Timestamp) -> DeliveryCommand {
+        let reason = Comment::new("as an example").expect("these words are a comment");
+        match self {
+            Self::Confirm => DeliveryCommand::Confirm {
+                kind: Confirmation::Signature,
+                proof: ProofHash::new("0").expect("a digit is the hash of a proof"),
+                now,
+            },
+            Self::Vouch => DeliveryCommand::Vouch { reason, now },
+            Self::HandBack => DeliveryCommand::HandBack { reason, now },
+            Self::GiveUp => DeliveryCommand::GiveUp {
+                reason: Some(reason),
+                now,
+            },
+            Self::Reopen => DeliveryCommand::Reopen {
+                to: ReopenedAs::AtHub,
+                reason,
+                now,
+            },
+            Self::Correct => DeliveryCommand::Correct(Box::new(Correct {
+                what: Correction::Other,
+                was: None,
+                now_is: reason.clone(),
+                reason,
+                now,
+            })),
+        }
+    }
+}
+
 impl Application {
+    /// What of all that may be said is taken of a delivery as it is now, and changes it; nothing
+    /// of one that is not there. Some words may be refused all the same, such as a proof of a
+    /// kind that is too weak.
+    ///
+    /// # Errors
+    /// A failure of the machine.
+    pub fn sayings(&self, id: DeliveryId) -> Result<Vec<Saying>, Failure> {
+        let now = self.now()?;
+        let delivery = self.delivery_state(id)?;
+        let is_taken = |saying: &Saying| {
+            let decided = Delivery::decide(&saying.command(now), &delivery);
+            decided.is_ok_and(|events| !events.is_empty())
+        };
+        Ok(Saying::ALL.into_iter().filter(is_taken).collect())
+    }
+
     /// Takes note of a proof: its hash is kept with the delivery, the proof is not.
     ///
     /// # Errors

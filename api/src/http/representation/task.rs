@@ -9,9 +9,9 @@ use eventstore::{StreamId, StreamVersion, event_id};
 use projections::{DeadLetter, Task, TaskKind, TaskStatus};
 use serde_json::{Map, Value, json};
 
-use self::advice::Advice;
 use super::history::actor;
 use super::{delivery, time, time_or_null};
+use crate::application::deliveries::handover::Saying;
 use crate::http::conditional::EntityTag;
 use crate::ingest::wire;
 
@@ -19,29 +19,37 @@ use crate::ingest::wire;
 mod advice;
 
 /// Grows when the bytes of a task change for the same events.
-const VERSION: u16 = 4;
+const VERSION: u16 = 5;
 
 /// The address of a task.
 fn path(id: TaskId) -> String {
     format!("/v1/tasks/{id}")
 }
 
+/// What an operator may have to say of the delivery that a task is about, if it is about one.
+pub(crate) fn sayings(task: &Task) -> &'static [Saying] {
+    advice::on(&task.matter).sayings
+}
+
 /// The tag of a task: what there is to look at never changes, and its own
-/// stream has one event at most.
-pub(crate) fn tag(task: &Task) -> EntityTag {
-    EntityTag::new(u64::from(task.acknowledgement.is_some()), VERSION)
+/// stream has one event at most. What may be said of its delivery changes with that one.
+pub(crate) fn tag(task: &Task, open: &[Saying]) -> EntityTag {
+    let names = open.iter().map(|saying| advice::words_for(*saying).0);
+    let tag = EntityTag::new(u64::from(task.acknowledgement.is_some()), VERSION);
+    tag.with_derived(names.collect::<Vec<_>>().join(" ").as_bytes())
 }
 
 /// A task. Its id names the event that made it one; that event's own id, which
-/// a dead letter and the feed have too, is beside it.
-pub(crate) fn task(task: &Task) -> Value {
+/// a dead letter and the feed have too, is beside it. Its links lead to where is said
+/// what is `open` to be said of its delivery, out of [`sayings`].
+pub(crate) fn task(task: &Task, open: &[Saying]) -> Value {
     let subject = task.id.subject();
     let is_of = |category| subject.category == category;
     let delivery = is_of(Category::Delivery).then(|| DeliveryId::from_uuid(subject.key));
     let operation = is_of(Category::Operation).then(|| OperationId::from_uuid(subject.key));
     let told = Told::of(&task.matter);
     let (first, other) = told.deliveries.unzip();
-    let Advice { help, verbs } = advice::on(&task.matter);
+    let help = advice::on(&task.matter).help;
     let mut links = Map::new();
     links.insert("self".to_owned(), json!(path(task.id)));
     let address = match (delivery, operation) {
@@ -52,9 +60,9 @@ pub(crate) fn task(task: &Task) -> Value {
             dead_letter_path(task.id)
         }
     };
-    for verb in verbs {
-        let verb_path = format!("{address}/{}", verb.segment());
-        links.insert(verb.name().to_owned(), json!(verb_path));
+    for saying in open {
+        let (name, segment) = advice::words_for(*saying);
+        links.insert(name.to_owned(), json!(format!("{address}/{segment}")));
     }
     links.insert("subject".to_owned(), json!(address));
     let stream = StreamId::new(

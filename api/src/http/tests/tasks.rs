@@ -502,38 +502,3 @@ async fn a_cursor_goes_on_in_the_list_that_gave_it() {
     let other = format!("/v1/tasks?status=all&cursor={next}");
     assert_eq!(scene.get(&other).await.problem(400).0, "bad-cursor");
 }
-
-#[tokio::test]
-async fn a_task_says_what_helps_and_its_links_lead_to_the_verbs_that_fit() {
-    let scene = Scene::new();
-    let ada = scene.user("ada@example.org").await;
-    for (event, fitting) in [
-        (left_on_board(), vec!["complete", "give_up", "hand_back"]),
-        (
-            DeliveryEvent::ConfirmationOverdue,
-            vec!["complete", "confirmations", "hand_back"],
-        ),
-        (failed(Failure::Misdelivered), vec!["correct", "reopen"]),
-        (
-            odd(Anomaly::ReleaseNotConfirmed),
-            vec!["complete", "hand_back"],
-        ),
-        (odd(Anomaly::TwoDrones), vec![]),
-    ] {
-        let delivery = scene.delivery(&ada).await;
-        happened(&scene, &delivery, event).await;
-        let task = fresh(&scene, "/v1/tasks").await.at("/items/0");
-        assert_eq!(task["delivery_id"], json!(delivery));
-        assert!(!task["help"].as_str().unwrap().is_empty(), "{task}");
-        let mut verbs = Vec::new();
-        for (name, path) in task["links"].as_object().unwrap() {
-            if name != "self" && name != "subject" {
-                verbs.push(name.as_str());
-                let empty = scene.post(path.as_str().unwrap(), json!({})).await;
-                assert_eq!(empty.status, 422, "{name} leads to a verb that wants words");
-            }
-        }
-        verbs.sort_unstable();
-        assert_eq!(verbs, fitting, "{task}");
-    }
-}

@@ -1,65 +1,42 @@
-//! What helps against what a task is about, and where an operator says what became of it.
+//! What helps against what a task is about, and what an operator may have to say of it.
 
 use domain::delivery::{Anomaly, Failure};
 use domain::scheduling::Left;
 use domain::session::ParkReason;
 use domain::task::Matter;
 
-/// What helps, in a sentence, and the verbs of its delivery that fit.
+use crate::application::deliveries::handover::Saying;
+
+/// What helps, in a sentence, and what may be said of its delivery then, if that takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Advice {
     pub(super) help: &'static str,
-    pub(super) verbs: &'static [Verb],
+    pub(super) sayings: &'static [Saying],
 }
 
-/// What is said of a delivery by a `POST` under its address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verb {
-    Confirmations,
-    Complete,
-    HandBack,
-    GiveUp,
-    Reopen,
-    Correct,
-}
-
-impl Verb {
-    /// The name of the link to it.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Confirmations => "confirmations",
-            Self::Complete => "complete",
-            Self::HandBack => "hand_back",
-            Self::GiveUp => "give_up",
-            Self::Reopen => "reopen",
-            Self::Correct => "correct",
-        }
-    }
-
-    /// The last part of its address.
-    pub(super) const fn segment(self) -> &'static str {
-        match self {
-            Self::Confirmations => "confirmations",
-            Self::Complete => "complete",
-            Self::HandBack => "hand-back",
-            Self::GiveUp => "give-up",
-            Self::Reopen => "reopen",
-            Self::Correct => "correct",
-        }
+/// The name of the link to where something is said, and the last part of its address.
+pub(super) const fn words_for(saying: Saying) -> (&'static str, &'static str) {
+    match saying {
+        Saying::Confirm => ("confirmations", "confirmations"),
+        Saying::Vouch => ("complete", "complete"),
+        Saying::HandBack => ("hand_back", "hand-back"),
+        Saying::GiveUp => ("give_up", "give-up"),
+        Saying::Reopen => ("reopen", "reopen"),
+        Saying::Correct => ("correct", "correct"),
     }
 }
 
-const fn advice(help: &'static str, verbs: &'static [Verb]) -> Advice {
-    Advice { help, verbs }
+const fn advice(help: &'static str, sayings: &'static [Saying]) -> Advice {
+    Advice { help, sayings }
 }
 
 /// What helps against what there is to look at.
 pub(super) const fn on(matter: &Matter) -> Advice {
-    use Verb::{Complete, Confirmations, Correct, GiveUp, HandBack, Reopen};
+    use Saying::{Confirm, Correct, GiveUp, HandBack, Reopen, Vouch};
     match matter {
         Matter::LeftOnBoard | Matter::EmergencyLanded => advice(
             "fetch the package; say that the sender has it, that the recipient has it, or that it is not found",
-            &[HandBack, Complete, GiveUp],
+            &[HandBack, Vouch, GiveUp],
         ),
         Matter::LeftAtHub => advice(
             "bring the package to the sender and say that it is there; or wait for a mission that the fleet assigns \
@@ -68,13 +45,13 @@ pub(super) const fn on(matter: &Matter) -> Advice {
         ),
         Matter::NotStoodDown => advice(
             "ask the fleet: stood_down by that mission says that its drone turned round, package_loaded that it was \
-             too late; a cancelled delivery can be given up",
+             too late; a delivery that is being cancelled can be given up, any other waits for the drone",
             &[GiveUp],
         ),
         Matter::Unconfirmed => advice(
             "ask the recipient; confirm with their proof, complete the delivery with your reason, or say that the \
              sender has the package",
-            &[Confirmations, Complete, HandBack],
+            &[Confirm, Vouch, HandBack],
         ),
         Matter::Failed(failure) => advice(on_failure(*failure), &[Reopen, Correct]),
         Matter::Anomaly { fact: _, why } => on_anomaly(*why),
@@ -100,11 +77,11 @@ const fn on_failure(failure: Failure) -> &'static str {
 }
 
 const fn on_anomaly(why: Anomaly) -> Advice {
-    use Verb::{Complete, Confirmations, GiveUp, HandBack};
+    use Saying::{Confirm, GiveUp, HandBack, Vouch};
     match why {
         Anomaly::ReleaseNotConfirmed | Anomaly::ReleaseWithoutPosition => advice(
             "ask the recipient; complete the delivery with your reason, or say that the sender has the package",
-            &[Complete, HandBack],
+            &[Vouch, HandBack],
         ),
         Anomaly::OutsideDropoffRadius => advice(
             "nothing if the drone comes nearer; else look where it is",
@@ -112,7 +89,7 @@ const fn on_anomaly(why: Anomaly) -> Advice {
         ),
         Anomaly::ConfirmationTooWeak => advice(
             "ask the recipient for the rest of what was asked for as a proof",
-            &[Confirmations, Complete],
+            &[Confirm, Vouch],
         ),
         Anomaly::TwoDrones | Anomaly::ForeignDrone => {
             advice("ask the fleet which drone has the package", &[])
@@ -135,7 +112,7 @@ const fn on_anomaly(why: Anomaly) -> Advice {
         ),
         Anomaly::EndedWithPackage => advice(
             "fetch the package; say that the sender has it, that the recipient has it, or that it is not found",
-            &[HandBack, Complete, GiveUp],
+            &[HandBack, Vouch, GiveUp],
         ),
     }
 }
