@@ -92,7 +92,7 @@ async fn create(
         .await
         .map_err(|error| match error {
             TransactError::Failed(failure) => failed(&failure),
-            TransactError::Rejected(error) => not_booked(&error),
+            TransactError::Rejected(error) => not_booked(&api, &error),
         })?;
     drop(turn);
     let status = if done.value.existing {
@@ -474,7 +474,7 @@ fn outdated(row: &DeliveryRow) -> Problem {
     precondition_failed(representation::tag(row), representation::delivery(row))
 }
 
-fn not_booked(error: &BookingError) -> Problem {
+fn not_booked(api: &Api, error: &BookingError) -> Problem {
     match error {
         BookingError::UnknownUser => {
             Problem::invalid(Fault::new("/user_id", "unknown-user", order::UNKNOWN_USER).into())
@@ -491,7 +491,7 @@ fn not_booked(error: &BookingError) -> Problem {
             "this user has another delivery under this external_id; take another one, or look at href",
         )
         .with_member("href", json!(representation::path(*delivery))),
-        BookingError::Package(refusal) => packages::not_kept(refusal),
+        BookingError::Package(refusal) => packages::not_kept(api, refusal),
         BookingError::NotServiceable(faults) => not_serviceable(faults),
         BookingError::Rejected(rejection) => rejected(rejection),
     }

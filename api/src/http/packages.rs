@@ -27,6 +27,9 @@ use crate::application::{Precondition, TransactError};
 
 pub(super) mod declaration;
 
+/// When to ask again for what a delivery that is over lets go of, in seconds.
+const LET_GO_S: u32 = 1;
+
 /// What a client hears of a package that is not registered.
 pub(super) const UNKNOWN_PACKAGE: &str =
     "there is no such package; register it first, or describe it by tag, size and mass_g";
@@ -224,22 +227,35 @@ fn refused<E>(
             Ok(package) => outdated(&package),
             Err(problem) => problem,
         },
-        TransactError::Rejected(PackageError::Reserved { by }) => reserved(by),
+        TransactError::Rejected(PackageError::Reserved { by }) => reserved(api, by),
         TransactError::Rejected(PackageError::Invalid(error)) => invalid(error),
     }
 }
 
-/// A delivery that is not over has the package.
-pub(super) fn reserved(by: DeliveryId) -> Problem {
-    Problem::new(
-        ProblemKind::PackageReserved,
-        format!("{by} has the package and is not over; take another package, or wait until it is"),
-    )
-    .with_member("href", json!(delivery_representation::path(by)))
+/// A delivery has the package.
+fn reserved(api: &Api, by: DeliveryId) -> Problem {
+    let detail =
+        format!("{by} has the package and is not over; take another package, or wait until it is");
+    held(api, ProblemKind::PackageReserved, by, detail)
+}
+
+/// A delivery has a package or its tag. One that is over lets go of them in a moment: whoever
+/// orders anew right after an end sends the same again.
+fn held(api: &Api, kind: ProblemKind, by: DeliveryId, detail: String) -> Problem {
+    let delivery = api.application.delivery_state(by).ok().flatten();
+    let is_over = delivery.is_some_and(|delivery| delivery.status().is_terminal());
+    let problem = if is_over {
+        let detail =
+            format!("{by} is over, and lets go of its package just now; send the same again");
+        Problem::new(kind, detail).with_retry_after_s(LET_GO_S)
+    } else {
+        Problem::new(kind, detail)
+    };
+    problem.with_member("href", json!(delivery_representation::path(by)))
 }
 
 /// What a client hears whose delivery cannot have its package.
-pub(super) fn not_kept(refusal: &ReservationRefusal) -> Problem {
+pub(super) fn not_kept(api: &Api, refusal: &ReservationRefusal) -> Problem {
     match refusal {
         ReservationRefusal::Unknown => {
             Problem::invalid(Fault::new("/package/id", "unknown-package", UNKNOWN_PACKAGE).into())
@@ -247,10 +263,9 @@ pub(super) fn not_kept(refusal: &ReservationRefusal) -> Problem {
         ReservationRefusal::DeclaredOtherwise => {
             Problem::new(ProblemKind::StateConflict, refusal.to_string())
         }
-        ReservationRefusal::PackageReserved { by } => reserved(*by),
+        ReservationRefusal::PackageReserved { by } => reserved(api, *by),
         ReservationRefusal::TagInUse { by } => {
-            Problem::new(ProblemKind::TagInUse, refusal.to_string())
-                .with_member("href", json!(delivery_representation::path(*by)))
+            held(api, ProblemKind::TagInUse, *by, refusal.to_string())
         }
     }
 }

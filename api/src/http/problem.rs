@@ -206,7 +206,9 @@ impl Problem {
             );
         }
         object.insert("code".to_owned(), json!(kind.slug()));
-        object.insert("retryable".to_owned(), json!(kind.is_retryable()));
+        let says_when = self.0.headers.contains_key(RETRY_AFTER);
+        let is_retryable = kind.is_retryable() || says_when;
+        object.insert("retryable".to_owned(), json!(is_retryable));
         if !faults.is_empty() {
             object.insert("errors".to_owned(), faults.to_json());
         }

@@ -96,11 +96,12 @@ kinds! {
     /// A delivery that is not over has the package.
     PackageReserved CONFLICT "package-reserved" "Package reserved" retryable: false
         "A delivery that is not over has this package, so no other can have it, and nothing else can be declared of it. \
-         href leads to that delivery. Nothing was changed.";
+         href leads to that delivery. Nothing was changed. With Retry-After that delivery is over and lets go of it just now.";
     /// A delivery that is not over has a package with this tag.
     TagInUse CONFLICT "tag-in-use" "Tag in use" retryable: false
         "A drone tells packages by their tags, so a tag is in one delivery at a time. href leads to the delivery that is \
-         not over and has a package with this one. Take another tag, or wait until that delivery is over.";
+         not over and has a package with this one. Take another tag, or wait until that delivery is over. With Retry-After \
+         it is, and lets go of the tag just now.";
     /// Nothing came of a booking that was taken.
     NotScheduled CONFLICT "not-scheduled" "Not scheduled" retryable: false
         "The booking was taken, and then a step of it came to nothing: reason says which, detail what to do. What had \

@@ -67,7 +67,13 @@ async fn a_new_package_is_told_where_it_is_and_is_there_at_once() {
     );
     let known = [("if-none-match", read.header("etag"))];
     assert_eq!(scene.call("GET", &path, &known, None).await.status, 304);
-    assert_eq!(scene.get(MINE).await.problem(404).0, "not-found");
+    let unknown = scene.get(MINE).await;
+    assert_eq!(unknown.problem(404).0, "not-found");
+    assert_eq!(
+        unknown.text("/detail"),
+        "there is no such package; POST /v1/packages registers one, and an id of your own is pkg_ and a UUID in lower \
+         case with hyphens"
+    );
     assert_eq!(
         scene.get("/v1/packages/usr_1").await.problem(404).0,
         "not-found"
@@ -258,6 +264,7 @@ async fn a_tag_and_the_package_with_it_are_in_one_delivery_that_is_not_over() {
     let again = scene.post("/v1/deliveries", body.clone()).await;
     assert_eq!(again.problem(409).0, "tag-in-use");
     assert_eq!(again.text("/href"), delivery);
+    assert_eq!(again.at("/retryable"), false);
     let mut named = order(&user);
     named["package"] = json!({"id": booked.at("/package/id")});
     let taken = scene.post("/v1/deliveries", named.clone()).await;
@@ -265,6 +272,15 @@ async fn a_tag_and_the_package_with_it_are_in_one_delivery_that_is_not_over() {
     assert_eq!(taken.text("/href"), delivery);
     assert_eq!(scene.head(), head, "a refusal wrote something");
 
+    let cancelled = scene.call("DELETE", &delivery, &[], None).await;
+    assert_eq!(cancelled.text("/status"), "cancelled", "{cancelled:?}");
+    for (order, code) in [(&body, "tag-in-use"), (&named, "package-reserved")] {
+        let early = scene.post("/v1/deliveries", order.clone()).await;
+        assert_eq!(early.problem(409).0, code, "it is let go in a moment");
+        assert_eq!(early.header("retry-after"), "1");
+        assert_eq!(early.at("/retryable"), true);
+        assert!(early.text("/detail").contains("is over"), "{early:?}");
+    }
     let tag = Tag::new(body["package"]["tag"].as_str().unwrap()).unwrap();
     let_go(
         &scene,
