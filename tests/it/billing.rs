@@ -236,6 +236,29 @@ async fn who_waits_gets_the_booking_as_soon_as_it_stands_and_the_operation_if_it
 }
 
 /// The service over a folder, which a variable tells whom to believe.
+#[tokio::test]
+async fn given_a_proxy_in_the_environment_when_a_booking_is_paid_then_only_the_billing_service_hears_of_it()
+ {
+    let (mut chance, data) = (chance(), scratch_in_memory());
+    let billing = Billing::start([], Bills::Well).await;
+    let proxy = Billing::start([], Bills::Well).await;
+    let names = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
+    let mut program = billed_by(&billing);
+    for name in names {
+        program = program.with_setting(name, proxy.url());
+    }
+    // Nothing is left out of what a proxy is asked for.
+    for name in ["no_proxy", "NO_PROXY"] {
+        program = program.with_setting(name, "");
+    }
+    let server = program.serve(data.path()).await;
+    let client = server.client();
+    let booked = book(&client, &mut chance, "wait=20").await.expect(201);
+    assert_eq!(text(&booked.json(), "/status"), "scheduled");
+    assert_eq!((billing.charges().len(), proxy.requests()), (1, 0));
+    server.stop().await;
+}
+
 async fn serve_believing(
     (variable, authority): (&str, &Authority),
     billing: &Billing,

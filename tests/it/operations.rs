@@ -1,5 +1,7 @@
 //! What an operator does to a log: copy it, bring it back, move it, go on without its lost end.
 
+// A log that is brought back up to a position.
+mod cut;
 // What lies beside a log that is brought back.
 mod kept;
 

@@ -1,5 +1,6 @@
 //! The server is asked to stop under load: it leaves in good order and loses nothing.
 
+use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,5 +51,29 @@ async fn an_idle_server_stops_at_once_and_starts_again_with_the_same_head() {
     let again =
         std::fs::read(folder.path().join("journal/head")).expect("a clean stop records the head");
     assert_eq!(head, again);
+    verify(folder.path()).await;
+}
+
+#[tokio::test]
+async fn a_server_whose_terminal_is_closed_stops_in_good_order_unless_it_runs_under_nohup() {
+    let folder = scratch();
+    let server = airpost().serve(folder.path()).await;
+    server.hang_up().await;
+    assert!(
+        folder.path().join("journal/head").is_file(),
+        "a clean stop records the head"
+    );
+    verify(folder.path()).await;
+
+    let (nohup, program) = airpost().under_nohup();
+    let words = ["serve", "--listen", "127.0.0.1:0", "--data"].map(OsStr::new);
+    let server = [program.as_os_str()].into_iter().chain(words);
+    let server = nohup.start(server.chain([folder.path().as_os_str()])).await;
+    server.ready().await;
+    server.hang_up_on().await;
+    // Whatever a signal does is done before the next one is heard.
+    let _ = server.client().get("/livez").send().await.expect(200);
+    assert!(!server.log().contains("stopping"), "{}", server.log());
+    server.stop_only().await;
     verify(folder.path()).await;
 }

@@ -192,6 +192,16 @@ impl Program {
         server
     }
 
+    /// The same program as it is run by `nohup`: it outlives the terminal that it was started from.
+    #[must_use]
+    pub fn under_nohup(&self) -> (Self, PathBuf) {
+        let nohup = Self {
+            path: PathBuf::from("nohup"),
+            ..self.clone()
+        };
+        (nohup, self.path.clone())
+    }
+
     fn command(&self) -> Command {
         // Nobody reads what the tracer notes.
         let tracer = self
@@ -335,15 +345,36 @@ impl Server {
     /// # Panics
     /// When it does not end within 30 seconds or its exit code is not 0.
     pub async fn stop_only(mut self) {
-        self.terminate().await;
+        self.signal("TERM").await;
+        self.ended("SIGTERM").await;
+    }
+
+    async fn ended(&mut self, signal: &str) {
         let ended = tokio::time::timeout(STOP_TIME_MAX, self.child.wait()).await;
         let status =
-            ended.unwrap_or_else(|_| panic!("still running {STOP_TIME_MAX:?} after SIGTERM"));
+            ended.unwrap_or_else(|_| panic!("still running {STOP_TIME_MAX:?} after {signal}"));
         let status = status.expect("a child can be waited for");
         assert!(
             status.code() == Some(0),
-            "after SIGTERM it ended with {status}"
+            "after {signal} it ended with {status}"
         );
+    }
+
+    /// The same by SIGHUP, as where its terminal is closed.
+    ///
+    /// # Panics
+    /// As [`Server::stop_only`].
+    pub async fn hang_up(mut self) {
+        self.hang_up_on().await;
+        self.ended("SIGHUP").await;
+    }
+
+    /// Sends SIGHUP and does not wait for what comes of it.
+    ///
+    /// # Panics
+    /// When it cannot be sent.
+    pub async fn hang_up_on(&self) {
+        self.signal("HUP").await;
     }
 
     /// Kills the server (SIGKILL), as a crash would, and waits until it is gone.
@@ -370,16 +401,16 @@ impl Server {
             .expect("a running child can be killed");
     }
 
-    async fn terminate(&self) {
+    async fn signal(&self, name: &str) {
         let pid = self.pid();
         // The shell's own `kill`, since the program of that name is missing on a slim system.
         let sent = Command::new("sh")
-            .args(["-c", &format!("kill -TERM {pid}")])
+            .args(["-c", &format!("kill -{name} {pid}")])
             .status()
             .await;
         assert!(
             sent.is_ok_and(|status| status.success()),
-            "SIGTERM cannot be sent to {pid}"
+            "SIG{name} cannot be sent to {pid}"
         );
     }
 }
