@@ -4,7 +4,6 @@ use domain::actor::{Actor, ActorKind};
 use domain::claim::{
     ExternalIdBearer, ExternalIdClaim, ExternalIdClaimCommand, ExternalIdClaimRejection,
 };
-use domain::codec::StoredEvent;
 use domain::decider::Decider;
 use domain::delivery::{
     CancelReason, Delivery, DeliveryCommand, DeliveryEvent, DeliveryRejection, Order, Phase, Plan,
@@ -22,6 +21,7 @@ use super::scheduling::{Advancing, Claiming, Look, record_consequences};
 use super::transact::{Application, Done, Draft, Precondition, Request, TransactError};
 
 pub mod handover;
+mod asked;
 
 /// A delivery that was changed, and the operation that says what comes of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,8 +119,7 @@ impl Application {
         let order = order.in_stored_order();
         let user = order.user;
         let request = Request::of_client(request, Actor::named(ActorKind::Customer, user));
-        let created = DeliveryEvent::Created(Box::new(order.clone()));
-        let request_hash = *blake3::hash(&created.encode().payload).as_bytes();
+        let request_hash = asked::request_hash(&order);
         self.transact(&request, |draft| {
             if let Some(external_id) = &order.external_id {
                 let command = ExternalIdClaimCommand::Claim {

@@ -303,3 +303,41 @@ async fn a_tag_and_the_package_with_it_are_in_one_delivery_that_is_not_over() {
         format!("/v1/deliveries/{}", second.text("/id"))
     );
 }
+
+#[tokio::test]
+async fn an_order_of_a_registered_package_is_the_same_also_when_something_else_is_declared_since() {
+    let scene = Scene::new();
+    let user = scene.user("ada@example.org").await;
+    assert_eq!(
+        scene.call("PUT", MINE, &[], Some(declared())).await.status,
+        201
+    );
+    let mut body = order(&user);
+    body["external_id"] = json!("order-1");
+    body["package"] = json!({"id": MINE.trim_start_matches("/v1/packages/")});
+    let first = scene.post("/v1/deliveries", body.clone()).await;
+    assert_eq!(first.status, 201, "{first:?}");
+    let delivery = first.text("/id");
+    let cancelled = scene
+        .call("DELETE", first.header("location"), &[], None)
+        .await;
+    assert_eq!(cancelled.text("/status"), "cancelled", "{cancelled:?}");
+    let tag = "QR-1".parse().unwrap();
+    let_go(
+        &scene,
+        MINE.trim_start_matches("/v1/packages/"),
+        &tag,
+        &delivery,
+    )
+    .await;
+    let any = [("if-match", "*")];
+    let heavier = json!({"mass_g": 501});
+    let heavier = scene.call("PATCH", MINE, &any, Some(heavier)).await;
+    assert_eq!((heavier.status, heavier.at("/mass_g")), (200, json!(501)));
+
+    let again = scene.post("/v1/deliveries", body.clone()).await;
+    assert_eq!((again.status, again.text("/id")), (200, delivery));
+    body["expedited"] = json!(true);
+    let other = scene.post("/v1/deliveries", body).await;
+    assert_eq!(other.problem(409).0, "external-id-taken");
+}
