@@ -5,6 +5,7 @@
 
 use crate::area::Area;
 use crate::delivery::{Order, Plan};
+use crate::geo::GeoPoint;
 use crate::quantity::{DistanceM, MassG};
 use crate::time::{DurationMs, Timestamp, Window};
 
@@ -72,46 +73,94 @@ pub enum Unserviceable {
     },
 }
 
-impl ServiceRules {
-    /// Everything that keeps an order from being flown, seen from `now`.
-    #[must_use]
-    pub fn faults(&self, order: &Order, now: Timestamp) -> Vec<Unserviceable> {
-        let mut faults = self.faults_of_plan(&order.plan, now);
-        let mass = order.package.mass;
-        let too_heavy = self.payload_max.filter(|max| mass > *max);
-        faults.extend(too_heavy.map(|max| Unserviceable::TooHeavy { mass, max }));
-        faults
-    }
+/// What is known of an order, or of a plan alone. What is not known is never at fault, so that
+/// an order which is wrong in other ways can be looked at as well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Where the package waits.
+    pub pickup: Option<GeoPoint>,
+    /// Where it is wanted.
+    pub dropoff: Option<GeoPoint>,
+    /// When it may be fetched at the earliest.
+    pub not_before: Option<Timestamp>,
+    /// When it should have arrived.
+    pub deliver_by: Option<Timestamp>,
+    /// What it weighs, as declared.
+    pub mass: Option<MassG>,
+}
 
-    /// The same for a plan alone, whatever is to be brought.
+impl From<&Plan> for Wanted {
+    fn from(plan: &Plan) -> Self {
+        Self {
+            pickup: Some(plan.pickup.point),
+            dropoff: Some(plan.dropoff.point),
+            not_before: plan.pickup_window.map(Window::not_before),
+            deliver_by: plan.deliver_by,
+            mass: None,
+        }
+    }
+}
+
+impl From<&Order> for Wanted {
+    fn from(order: &Order) -> Self {
+        Self {
+            mass: Some(order.package.mass),
+            ..Self::from(&order.plan)
+        }
+    }
+}
+
+impl ServiceRules {
+    /// Everything that keeps what is wanted from being flown, seen from `now`.
     #[must_use]
-    pub fn faults_of_plan(&self, plan: &Plan, now: Timestamp) -> Vec<Unserviceable> {
-        let (pickup, dropoff) = (plan.pickup.point, plan.dropoff.point);
-        let distance = pickup.distance_to(dropoff);
-        let too_far = self.range_max.filter(|max| distance > *max);
-        let too_far = too_far.map(|max| Unserviceable::OutOfRange { distance, max });
-        let outside = |point| self.area.as_ref().is_some_and(|area| !area.contains(point));
-        let not_before = plan.pickup_window.map(Window::not_before);
-        let latest = self.ahead_max.map(|ahead| now.plus(ahead));
-        let too_early = not_before.zip(latest).filter(|(at, latest)| at > latest);
-        let too_early =
-            too_early.map(|(not_before, latest)| Unserviceable::TooFarAhead { not_before, latest });
-        let due_before = not_before.zip(plan.deliver_by).filter(|(at, by)| by <= at);
-        let due_before =
-            due_before.map(|(not_before, deliver_by)| Unserviceable::DueBeforePickup {
-                deliver_by,
-                not_before,
-            });
+    pub fn faults(&self, wanted: impl Into<Wanted>, now: Timestamp) -> Vec<Unserviceable> {
+        let wanted = wanted.into();
+        let is_outside = |point: Option<GeoPoint>| {
+            let outside = |(area, point): (&Area, _)| !area.contains(point);
+            self.area.as_ref().zip(point).is_some_and(outside)
+        };
         [
-            outside(pickup).then_some(Unserviceable::PickupOutsideArea),
-            outside(dropoff).then_some(Unserviceable::DropoffOutsideArea),
-            (pickup == dropoff).then_some(Unserviceable::DropoffAtPickup),
-            too_far,
-            too_early,
-            due_before,
+            is_outside(wanted.pickup).then_some(Unserviceable::PickupOutsideArea),
+            is_outside(wanted.dropoff).then_some(Unserviceable::DropoffOutsideArea),
+            self.fault_of_way(&wanted),
+            self.fault_of_window(&wanted, now),
+            due_before_pickup(&wanted),
+            self.fault_of_mass(&wanted),
         ]
         .into_iter()
         .flatten()
         .collect()
     }
+
+    /// There is something to be flown, and it is not too far.
+    fn fault_of_way(&self, wanted: &Wanted) -> Option<Unserviceable> {
+        let (pickup, dropoff) = wanted.pickup.zip(wanted.dropoff)?;
+        if pickup == dropoff {
+            return Some(Unserviceable::DropoffAtPickup);
+        }
+        let distance = pickup.distance_to(dropoff);
+        let max = self.range_max.filter(|max| distance > *max)?;
+        Some(Unserviceable::OutOfRange { distance, max })
+    }
+
+    fn fault_of_window(&self, wanted: &Wanted, now: Timestamp) -> Option<Unserviceable> {
+        let (not_before, latest) = wanted
+            .not_before
+            .zip(self.ahead_max.map(|it| now.plus(it)))?;
+        (not_before > latest).then_some(Unserviceable::TooFarAhead { not_before, latest })
+    }
+
+    fn fault_of_mass(&self, wanted: &Wanted) -> Option<Unserviceable> {
+        let mass = wanted.mass?;
+        let max = self.payload_max.filter(|max| mass > *max)?;
+        Some(Unserviceable::TooHeavy { mass, max })
+    }
+}
+
+fn due_before_pickup(wanted: &Wanted) -> Option<Unserviceable> {
+    let (not_before, deliver_by) = wanted.not_before.zip(wanted.deliver_by)?;
+    (deliver_by <= not_before).then_some(Unserviceable::DueBeforePickup {
+        deliver_by,
+        not_before,
+    })
 }

@@ -189,8 +189,8 @@ impl Application {
             let plan = change(before).map_err(ChangeError::Invalid)?;
             let service = &self.scheduling().service;
             // What it was booked with is not held against it, also where less is served since.
-            let known = service.faults_of_plan(before, now);
-            let mut faults = service.faults_of_plan(&plan, now);
+            let known = service.faults(before, now);
+            let mut faults = service.faults(&plan, now);
             faults.retain(|fault| !known.contains(fault));
             if !faults.is_empty() {
                 return Err(ChangeError::NotServiceable(faults));

@@ -15,7 +15,6 @@ use domain::drone::Telemetry;
 use domain::id::{DeliveryId, ExternalId, OperationId, PackageId, UserId};
 use domain::package::Declaration;
 use domain::scheduling::OperationKind;
-use domain::serviceability::Unserviceable;
 use domain::text::Comment;
 use eventstore::Position;
 use projections::{DeliveryRow, Found, KnownAt, Moment};
@@ -41,6 +40,7 @@ use crate::application::{ClientRequest, Done, Failure, LoadError, TransactError}
 pub(super) mod order;
 mod past;
 mod handover;
+mod serviceability;
 mod quota;
 
 pub(super) use quota::Quota;
@@ -75,6 +75,7 @@ async fn create(
             has_user: &|id| has_user(&api, id),
             is_booked: &|user, external_id| is_booked(&api, user, external_id),
             package: &|id| declared(&api, id, &unread),
+            service: &api.application.scheduling().service,
         };
         let order = fields::read(document, |fields| order::read_order(fields, &known));
         match unread.into_inner() {
@@ -86,13 +87,14 @@ async fn create(
     let asked = identity.fresh();
     let id = DeliveryId::from_uuid(api.application.created_id(asked));
     let turn = api.quota.turn(&api, order.user).await?;
+    let is_named = order.package.id.is_some();
     let done = api
         .application
         .book(asked, id, order, turn.is_used_up)
         .await
         .map_err(|error| match error {
             TransactError::Failed(failure) => failed(&failure),
-            TransactError::Rejected(error) => not_booked(&api, &error),
+            TransactError::Rejected(error) => not_booked(&api, &error, is_named),
         })?;
     drop(turn);
     let status = if done.value.existing {
@@ -225,7 +227,10 @@ async fn reschedule(
         .await?;
     let now = api.application.now().map_err(|failure| failed(&failure))?;
     let was = &row.order.plan;
-    let patch = fields::read(document, |fields| order::read_plan_patch(fields, was, now))?;
+    let service = &api.application.scheduling().service;
+    let patch = fields::read(document, |fields| {
+        order::read_plan_patch(fields, was, service, now)
+    })?;
     let done = api
         .application
         .reschedule(identity.fresh(), id, seen, |plan| patch.apply(plan))
@@ -474,7 +479,8 @@ fn outdated(row: &DeliveryRow) -> Problem {
     precondition_failed(representation::tag(row), representation::delivery(row))
 }
 
-fn not_booked(api: &Api, error: &BookingError) -> Problem {
+/// Why a booking is not taken, of a package that is named or described.
+fn not_booked(api: &Api, error: &BookingError, is_named: bool) -> Problem {
     match error {
         BookingError::UnknownUser => {
             Problem::invalid(Fault::new("/user_id", "unknown-user", order::UNKNOWN_USER).into())
@@ -492,27 +498,11 @@ fn not_booked(api: &Api, error: &BookingError) -> Problem {
         )
         .with_member("href", json!(representation::path(*delivery))),
         BookingError::Package(refusal) => packages::not_kept(api, refusal),
-        BookingError::NotServiceable(faults) => not_serviceable(faults),
+        BookingError::NotServiceable(faults) => {
+            serviceability::problem(faults, serviceability::mass_at(is_named))
+        }
         BookingError::Rejected(rejection) => rejected(rejection),
     }
-}
-
-fn not_serviceable(faults: &[Unserviceable]) -> Problem {
-    Problem::invalid(faults.iter().map(unserviceable).collect())
-}
-
-/// What of an order cannot be flown, and where it says so.
-fn unserviceable(fault: &Unserviceable) -> Fault {
-    let (pointer, code) = match fault {
-        Unserviceable::OutOfRange { .. } => ("/dropoff", "out-of-range"),
-        Unserviceable::TooHeavy { .. } => ("/package/mass_g", "too-heavy"),
-        Unserviceable::PickupOutsideArea => ("/pickup", "outside-area"),
-        Unserviceable::DropoffOutsideArea => ("/dropoff", "outside-area"),
-        Unserviceable::DropoffAtPickup => ("/dropoff", "range"),
-        Unserviceable::TooFarAhead { .. } => ("/pickup_window/not_before", "too-far-ahead"),
-        Unserviceable::DueBeforePickup { .. } => ("/deliver_by", "range"),
-    };
-    Fault::new(pointer, code, fault.to_string())
 }
 
 fn refused<E>(
@@ -529,7 +519,9 @@ fn refused<E>(
             Err(problem) => problem,
         },
         TransactError::Rejected(ChangeError::Invalid(error)) => invalid(error),
-        TransactError::Rejected(ChangeError::NotServiceable(faults)) => not_serviceable(&faults),
+        TransactError::Rejected(ChangeError::NotServiceable(faults)) => {
+            serviceability::problem(&faults, serviceability::mass_at(false))
+        }
         TransactError::Rejected(ChangeError::Rejected(rejection)) => rejected(&rejection),
     }
 }

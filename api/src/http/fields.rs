@@ -266,6 +266,11 @@ impl<'a> Fields<'a> {
         None
     }
 
+    /// Reports a fault that names its own place, for what only shows beside several fields.
+    pub fn report(&self, fault: Fault) {
+        self.faults.borrow_mut().add(fault);
+    }
+
     fn read<T>(
         &self,
         name: &str,

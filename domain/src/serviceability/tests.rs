@@ -131,3 +131,60 @@ fn every_fault_is_told_and_not_only_the_first() {
     };
     assert_eq!(rules.faults(&order, at(0)).len(), 3);
 }
+
+#[test]
+fn what_is_not_known_is_not_at_fault_and_keeps_nothing_else_from_being_told() {
+    let strict = rules(|rules| {
+        rules.range_max = Some(DistanceM::new(1));
+        rules.payload_max = MassG::new(1).ok();
+        rules.area = Some(around_the_pickup(1_000));
+        rules.ahead_max = Some(DurationMs::from_seconds(60));
+    });
+    assert_eq!(strict.faults(Wanted::default(), at(0)), []);
+    let mut whole = Wanted::from(&order());
+    (whole.not_before, whole.deliver_by) = (Some(at(100)), Some(at(100)));
+    let all = strict.faults(whole, at(0));
+    assert_eq!(all.len(), 5, "{all:?}");
+    // Of what is left out only its own faults are missing.
+    for (part, left) in [
+        (
+            Wanted {
+                pickup: None,
+                ..whole
+            },
+            4,
+        ),
+        (
+            Wanted {
+                dropoff: None,
+                ..whole
+            },
+            3,
+        ),
+        (
+            Wanted {
+                not_before: None,
+                ..whole
+            },
+            3,
+        ),
+        (
+            Wanted {
+                deliver_by: None,
+                ..whole
+            },
+            4,
+        ),
+        (
+            Wanted {
+                mass: None,
+                ..whole
+            },
+            4,
+        ),
+    ] {
+        let faults = strict.faults(part, at(0));
+        assert_eq!(faults.len(), left, "{part:?}");
+        assert!(faults.iter().all(|fault| all.contains(fault)), "{faults:?}");
+    }
+}

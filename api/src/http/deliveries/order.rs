@@ -7,9 +7,12 @@ use domain::delivery::{
 use domain::geo::GeoPoint;
 use domain::id::{ExternalId, PackageId, UserId};
 use domain::package::Declaration;
+use domain::quantity::MassG;
+use domain::serviceability::{ServiceRules, Wanted};
 use domain::text::{Address, Comment, Text};
 use domain::time::{InvalidWindow, Timestamp, Window};
 
+use super::serviceability;
 use crate::http::fields::{Fields, Member, Patch, boolean, entries, known, number, object, parsed};
 use crate::http::packages::{UNKNOWN_PACKAGE, declaration};
 use crate::http::problem::{Fault, Faults};
@@ -33,6 +36,8 @@ pub(super) struct Known<'a> {
     pub(super) is_booked: &'a dyn Fn(UserId, &ExternalId) -> bool,
     /// What was declared of a registered package.
     pub(super) package: &'a dyn Fn(PackageId) -> Option<Declaration>,
+    /// What can be flown.
+    pub(super) service: &'a ServiceRules,
 }
 
 /// An order.
@@ -53,13 +58,30 @@ pub(super) fn read_order(fields: &mut Fields<'_>, known_now: &Known<'_>) -> Opti
     let after = (!is_repeated).then_some(known_now.now);
     let pickup = fields.required("pickup", object(read_place));
     let dropoff = fields.required("dropoff", object(read_place));
-    let pickup_window =
-        fields.optional("pickup_window", object(|window| read_window(window, after)));
+    let window = fields.optional(
+        "pickup_window",
+        object(|window| Some(read_window(window, after))),
+    );
     let deliver_by = fields.optional("deliver_by", to_come(after, deadline_past));
     let package = fields.required(
         "package",
-        object(|package| read_package(package, known_now)),
+        object(|package| Some(read_package(package, known_now))),
     );
+    let wanted = Wanted {
+        pickup: pickup.as_ref().map(|place| place.point),
+        dropoff: dropoff.as_ref().map(|place| place.point),
+        not_before: window.as_ref().and_then(|window| window.not_before),
+        deliver_by,
+        mass: package.as_ref().and_then(|package| package.mass),
+    };
+    if !is_repeated {
+        let mass_at = package
+            .as_ref()
+            .map_or("/package", |package| package.mass_at);
+        for fault in known_now.service.faults(wanted, known_now.now) {
+            fields.report(serviceability::fault(&fault, mass_at));
+        }
+    }
     let confirmation = fields.optional("confirmation", read_confirmation);
     let expedited = fields.optional("expedited", boolean);
     let on_undeliverable = fields.optional(
@@ -71,35 +93,32 @@ pub(super) fn read_order(fields: &mut Fields<'_>, known_now: &Known<'_>) -> Opti
         known(OnCancelAfterPickup::ALL, OnCancelAfterPickup::word),
     );
     fields.optional("notify", read_notify);
-    let metadata = fields.optional(
-        "metadata",
-        entries(
-            METADATA_ENTRIES_MAX,
-            str::parse::<Text<40>>,
-            parsed(str::parse::<Text<200>>),
-        ),
-    );
+    let metadata = fields.optional("metadata", read_metadata);
     Some(Order {
         user: user?,
         external_id,
         plan: Plan {
             pickup: pickup?,
             dropoff: dropoff?,
-            pickup_window,
+            pickup_window: window.and_then(|window| window.whole),
             deliver_by,
         },
-        package: package?,
+        package: package?.whole?,
         confirmation: confirmation.unwrap_or(Confirmation::None),
         expedited: expedited.unwrap_or(false),
         on_undeliverable: on_undeliverable.unwrap_or(OnUndeliverable::Return),
         on_cancel_after_pickup: on_cancel_after_pickup.unwrap_or(OnCancelAfterPickup::Return),
-        metadata: sorted(metadata.unwrap_or_default()),
+        metadata: metadata.unwrap_or_default(),
     })
 }
 
-fn sorted(mut metadata: Vec<(Text<40>, Text<200>)>) -> Vec<(Text<40>, Text<200>)> {
+/// A client's own notes, sorted by key.
+fn read_metadata(member: &Member<'_>) -> Option<Vec<(Text<40>, Text<200>)>> {
+    let value = parsed(str::parse::<Text<200>>);
+    let read = entries(METADATA_ENTRIES_MAX, str::parse::<Text<40>>, value);
+    let mut metadata = read(member)?;
     metadata.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
-    metadata
+    Some(metadata)
 }
 
 /// Why somebody cancels.
@@ -146,17 +165,33 @@ fn deadline_past(deliver_by: Timestamp) -> DeliveryRejection {
     DeliveryRejection::DeadlineInPast { deliver_by }
 }
 
-fn read_window(fields: &mut Fields<'_>, now: Option<Timestamp>) -> Option<Window> {
+/// A window as far as it could be read.
+struct WindowRead {
+    whole: Option<Window>,
+    not_before: Option<Timestamp>,
+}
+
+fn read_window(fields: &mut Fields<'_>, now: Option<Timestamp>) -> WindowRead {
     let not_before = fields.required("not_before", parsed(str::parse::<Timestamp>));
     let not_after = fields.required("not_after", to_come(now, window_past));
-    match Window::new(not_before?, not_after?) {
+    let whole = not_before.zip(not_after);
+    let whole = whole.and_then(|(from, to)| match Window::new(from, to) {
         Ok(window) => Some(window),
         Err(error) => fields.fault("not_after", "range", error.to_string()),
-    }
+    });
+    WindowRead { whole, not_before }
+}
+
+/// A package as far as it could be read.
+struct PackageRead {
+    whole: Option<Package>,
+    mass: Option<MassG>,
+    /// What of the order says how much that is.
+    mass_at: &'static str,
 }
 
 /// A registered package by its id alone, or what is said of one.
-fn read_package(fields: &mut Fields<'_>, known_now: &Known<'_>) -> Option<Package> {
+fn read_package(fields: &mut Fields<'_>, known_now: &Known<'_>) -> PackageRead {
     let mut is_named = false;
     let named = fields.optional("id", |member| {
         is_named = true;
@@ -166,8 +201,14 @@ fn read_package(fields: &mut Fields<'_>, known_now: &Known<'_>) -> Option<Packag
             None => member.fault("unknown-package", UNKNOWN_PACKAGE),
         }
     });
+    let mass_at = serviceability::mass_at(is_named);
     if !is_named {
-        return declaration::read(fields).map(|declared| declared.to_order(None));
+        let (declared, mass) = declaration::read_and_weigh(fields);
+        return PackageRead {
+            whole: declared.map(|declared| declared.to_order(None)),
+            mass,
+            mass_at,
+        };
     }
     for name in declaration::NAMES {
         fields.optional(name, |member| {
@@ -175,7 +216,11 @@ fn read_package(fields: &mut Fields<'_>, known_now: &Known<'_>) -> Option<Packag
             member.fault::<()>("conflict", detail)
         });
     }
-    named
+    PackageRead {
+        mass: named.as_ref().map(|package| package.mass),
+        whole: named,
+        mass_at,
+    }
 }
 
 fn read_confirmation(member: &Member<'_>) -> Option<Confirmation> {
@@ -211,25 +256,31 @@ struct PlacePatch {
     lat: Option<f64>,
     lon: Option<f64>,
     address: Patch<Address>,
+    /// Where it is could be read, as far as it is said.
+    is_read: bool,
 }
 
 #[derive(Clone, Debug)]
 struct WindowPatch {
     not_before: Option<Timestamp>,
     not_after: Option<Timestamp>,
+    /// The beginning could be read, if it is said.
+    is_begin_read: bool,
 }
 
 /// A patch, with the members that it may have, read beside the plan as it was
 /// seen. Times that stay as they are may have passed: what is sent may be the
-/// plan as it is, which changes nothing.
+/// plan as it is, which changes nothing. Nor is what it cannot be flown for
+/// held against it.
 #[expect(clippy::unnecessary_wraps, reason = "the shape of every reader")]
 pub(super) fn read_plan_patch(
     fields: &mut Fields<'_>,
     was: &Plan,
+    service: &ServiceRules,
     now: Timestamp,
 ) -> Option<PlanPatch> {
     let window = was.pickup_window;
-    Some(PlanPatch {
+    let patch = PlanPatch {
         pickup: fields.replaced("pickup", object(read_place_patch)),
         dropoff: fields.replaced("dropoff", object(read_place_patch)),
         pickup_window: fields.patched(
@@ -237,15 +288,30 @@ pub(super) fn read_plan_patch(
             object(|patch| read_window_patch(patch, window, now)),
         ),
         deliver_by: fields.patched("deliver_by", changed(was.deliver_by, now, deadline_past)),
-    })
+    };
+    let known = service.faults(was, now);
+    for fault in service.faults(patch.wanted(fields, was), now) {
+        if !known.contains(&fault) {
+            fields.report(serviceability::fault(
+                &fault,
+                serviceability::mass_at(false),
+            ));
+        }
+    }
+    Some(patch)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the shape of every reader")]
 fn read_place_patch(fields: &mut Fields<'_>) -> Option<PlacePatch> {
+    let lat = fields.replaced("lat", number(-90.0..=90.0));
+    let lon = fields.replaced("lon", number(-180.0..=180.0));
+    let is_unread = |name, degrees: Option<f64>| degrees.is_none() && fields.has(name);
+    let is_read = !is_unread("lat", lat) && !is_unread("lon", lon);
     Some(PlacePatch {
-        lat: fields.replaced("lat", number(-90.0..=90.0)),
-        lon: fields.replaced("lon", number(-180.0..=180.0)),
+        lat,
+        lon,
         address: fields.patched("address", parsed(str::parse::<Address>)),
+        is_read,
     })
 }
 
@@ -258,12 +324,14 @@ fn read_window_patch(
     let end_was = was.map(Window::not_after);
     let not_before = fields.replaced("not_before", parsed(str::parse::<Timestamp>));
     let not_after = fields.replaced("not_after", changed(end_was, now, window_past));
+    let is_unread = |name, end: Option<Timestamp>| end.is_none() && fields.has(name);
+    let is_begin_read = !is_unread("not_before", not_before);
+    let has_unread = !is_begin_read || is_unread("not_after", not_after);
     let patch = WindowPatch {
         not_before,
         not_after,
+        is_begin_read,
     };
-    let is_unread = |name, end: Option<Timestamp>| end.is_none() && fields.has(name);
-    let has_unread = is_unread("not_before", not_before) || is_unread("not_after", not_after);
     // An end that is at fault itself was told so already, and says nothing of the order of both.
     for misfit in patch.misfits(was) {
         match misfit {
@@ -291,6 +359,33 @@ fn changed(
 }
 
 impl PlanPatch {
+    /// What is wanted by it, as far as that could be read: of a member that is at fault itself
+    /// nothing is known.
+    fn wanted(&self, fields: &Fields<'_>, was: &Plan) -> Wanted {
+        let place = |name, patch: Option<&PlacePatch>, was: &Place| match patch {
+            Some(patch) if patch.is_read => moved(Some(patch), was).ok().map(|it| it.point),
+            Some(_) => None,
+            None => (!fields.has(name)).then_some(was.point),
+        };
+        Wanted {
+            pickup: place("pickup", self.pickup.as_ref(), &was.pickup),
+            dropoff: place("dropoff", self.dropoff.as_ref(), &was.dropoff),
+            not_before: match &self.pickup_window {
+                Patch::Keep if !fields.has("pickup_window") => {
+                    was.pickup_window.map(Window::not_before)
+                }
+                Patch::Set(patch) if patch.is_begin_read => patch.ends(was.pickup_window).0,
+                Patch::Keep | Patch::Clear | Patch::Set(_) => None,
+            },
+            deliver_by: match self.deliver_by {
+                Patch::Keep if !fields.has("deliver_by") => was.deliver_by,
+                Patch::Set(at) => Some(at),
+                Patch::Keep | Patch::Clear => None,
+            },
+            mass: None,
+        }
+    }
+
     /// What becomes of a plan.
     ///
     /// # Errors

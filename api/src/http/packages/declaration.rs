@@ -16,18 +16,29 @@ const SIDES: [&str; 3] = ["length", "width", "height"];
 
 /// All that is declared of a package.
 pub(in crate::http) fn read(fields: &mut Fields<'_>) -> Option<Declaration> {
+    read_and_weigh(fields).0
+}
+
+/// The same, and its mass, also where something else of it is wrong.
+pub(in crate::http) fn read_and_weigh(
+    fields: &mut Fields<'_>,
+) -> (Option<Declaration>, Option<MassG>) {
     let tag = fields.required("tag", parsed(str::parse::<Tag>));
     let size = fields.required("size", known(Size::ALL, Size::word));
     let mass = fields.required("mass_g", read_mass);
     let dimensions = fields.optional("dimensions_mm", object(read_dimensions));
     let flags = fields.optional("flags", read_flags);
-    Some(Declaration {
-        tag: tag?,
-        size: size?,
-        mass: mass?,
-        dimensions,
-        flags: flags.unwrap_or_default(),
-    })
+    let declared = tag
+        .zip(size)
+        .zip(mass)
+        .map(|((tag, size), mass)| Declaration {
+            tag,
+            size,
+            mass,
+            dimensions,
+            flags: flags.unwrap_or_default(),
+        });
+    (declared, mass)
 }
 
 fn read_mass(member: &Member<'_>) -> Option<MassG> {

@@ -119,3 +119,127 @@ async fn a_booking_is_changed_where_less_is_served_since_if_the_change_is_not_at
     let refused = narrow.call("PATCH", &path, &ANY, Some(farther)).await;
     assert_told(&refused, "/dropoff", "out-of-range");
 }
+
+/// The pointers and the codes of all faults that an answer lists.
+fn told(refused: &Answer) -> Vec<(String, String)> {
+    let (kind, pointers) = refused.problem(422);
+    assert_eq!(kind, "invalid-request");
+    let codes = (0..pointers.len()).map(|at| refused.text(&format!("/errors/{at}/code")));
+    pointers.iter().cloned().zip(codes).collect()
+}
+
+fn pairs(told: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = |(pointer, code): &(&str, &str)| ((*pointer).to_owned(), (*code).to_owned());
+    told.iter().map(owned).collect()
+}
+
+#[tokio::test]
+async fn what_is_not_flown_is_told_with_all_other_faults_at_once() {
+    let scene = scene();
+    let user = scene.user("ada@example.org").await;
+    let far = json!({"lat": 40.47, "lon": -79.782});
+    let past = "2026-11-21T00:00:00Z";
+    for (members, faults) in [
+        (
+            json!({"dropoff": far, "deliver_by": past}),
+            pairs(&[("/dropoff", "out-of-range"), ("/deliver_by", "past")]),
+        ),
+        (
+            json!({
+                "package": {"tag": "a b", "size": "small", "mass_g": 601},
+                "pickup": {"lat": 40.6, "lon": -79.782}, "dropoff": {"lat": 91, "lon": 0},
+            }),
+            pairs(&[
+                ("/pickup", "outside-area"),
+                ("/dropoff/lat", "range"),
+                ("/package/mass_g", "too-heavy"),
+                ("/package/tag", "format"),
+            ]),
+        ),
+        (
+            json!({"pickup_window": {"not_before": "2026-11-23T10:00:00Z", "not_after": "2026-11-23T09:00:00Z"}}),
+            pairs(&[
+                ("/pickup_window/not_after", "range"),
+                ("/pickup_window/not_before", "too-far-ahead"),
+            ]),
+        ),
+    ] {
+        let mut wanted = order(&user);
+        let wanted_members = wanted.as_object_mut().unwrap();
+        wanted_members.extend(members.as_object().unwrap().clone());
+        let mut found = told(&scene.post("/v1/deliveries", wanted).await);
+        let mut expected = faults;
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{members}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_package_that_is_named_the_name_is_at_fault() {
+    let scene = scene();
+    let user = scene.user("ada@example.org").await;
+    let heavy = json!({"tag": "QR-1", "size": "small", "mass_g": 601});
+    let heavy = scene.post("/v1/packages", heavy).await;
+    let mut wanted = order(&user);
+    wanted["package"] = json!({"id": heavy.at("/id")});
+    let refused = scene.post("/v1/deliveries", wanted).await;
+    assert_told(&refused, "/package/id", "too-heavy");
+}
+
+#[tokio::test]
+async fn what_of_a_change_is_not_flown_is_told_with_all_other_faults_at_once() {
+    let scene = scene();
+    let user = scene.user("ada@example.org").await;
+    let path = format!("/v1/deliveries/{}", scene.delivery(&user).await);
+    let past = "2026-11-21T00:00:00Z";
+    for (patch, faults) in [
+        (
+            json!({"dropoff": {"lat": 40.47}, "deliver_by": past}),
+            pairs(&[("/dropoff", "out-of-range"), ("/deliver_by", "past")]),
+        ),
+        (
+            json!({"dropoff": {"lat": 40.6}, "pickup": {"lat": "x"}, "colour": "red"}),
+            pairs(&[
+                ("/dropoff", "outside-area"),
+                ("/pickup/lat", "type"),
+                ("/colour", "unknown"),
+            ]),
+        ),
+        // Where the pick-up is to be is not known, so nothing is too far from it.
+        (
+            json!({"dropoff": {"lat": 40.47}, "pickup": 1}),
+            pairs(&[("/pickup", "type")]),
+        ),
+        (
+            json!({"pickup_window": {"not_before": "2026-11-23T10:00:00Z"}, "dropoff": {"lat": 40.47}}),
+            pairs(&[
+                ("/pickup_window/not_before", "too-far-ahead"),
+                ("/pickup_window/not_after", "required"),
+                ("/dropoff", "out-of-range"),
+            ]),
+        ),
+    ] {
+        let refused = scene.call("PATCH", &path, &ANY, Some(patch.clone())).await;
+        let mut found = told(&refused);
+        let mut expected = faults;
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{patch}");
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_was_taken_is_taken_again_where_less_is_served_since() {
+    let wide = Scene::new();
+    let user = wide.user("ada@example.org").await;
+    let mut far = order(&user);
+    far["external_id"] = json!("order-1");
+    far["dropoff"] = json!({"lat": 40.5, "lon": -79.779});
+    let booked = wide.post("/v1/deliveries", far.clone()).await;
+    let mut narrow = config();
+    narrow.scheduling.range_m_max = Some(1_000);
+    let narrow = Scene::with_config(Arc::clone(&wide.log), NOW_US, &narrow);
+    let again = narrow.post("/v1/deliveries", far).await;
+    assert_eq!((again.status, &again.body), (200, &booked.body));
+}
