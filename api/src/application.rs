@@ -26,7 +26,6 @@ pub use keyed::{ClientRequest, KeyedCommand};
 pub(crate) use load::Folded;
 pub use load::LoadError;
 pub(crate) use load::Loaded;
-pub use operations::OperationCancelError;
 pub(crate) use operations::SCHEDULING_ACTOR;
 pub use scheduling::SchedulingRules;
 pub(crate) use scheduling::{Advanced, Claimed, Claiming, Claims, Look, record_consequences};

@@ -15,17 +15,6 @@ use super::transact::{Application, Failure, Request, TransactError};
 /// Who acts where the scheduling process does.
 pub(crate) const SCHEDULING_ACTOR: &str = "scheduling";
 
-/// Why an operation is not cancelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OperationCancelError {
-    /// There is no such operation.
-    #[error("there is no such operation")]
-    Unknown,
-    /// It is over, or cannot be taken back.
-    #[error("the operation cannot be cancelled any more")]
-    TooLate,
-}
-
 impl Application {
     /// An operation as it is now, and the version of its stream.
     ///

@@ -27,6 +27,7 @@ mod handover;
 mod holding;
 mod idempotency;
 mod lists;
+mod operations;
 mod operators;
 mod overtaken;
 mod packages;

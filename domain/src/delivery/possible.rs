@@ -8,20 +8,26 @@ use super::state::Delivery;
 
 /// The status does not allow what was attempted; what it does allow is told.
 pub(super) fn wrong_status(delivery: &Delivery, attempted: &'static str) -> DeliveryRejection {
-    let (stands, ways) = delivery.ways_on();
-    let ways = match ways.split_last() {
-        Some((last, [])) => (*last).to_owned(),
-        Some((last, others)) => format!("{}, or {last}", others.join(", ")),
-        None => "wait for the outcome".to_owned(),
-    };
     DeliveryRejection::WrongStatus {
         status: delivery.status(),
         attempted,
-        possible: format!("{stands}; {ways}"),
+        possible: delivery.possible(),
     }
 }
 
 impl Delivery {
+    /// Where the package is and what people can do about it now, in words for them.
+    #[must_use]
+    pub fn possible(&self) -> String {
+        let (stands, ways) = self.ways_on();
+        let ways = match ways.split_last() {
+            Some((last, [])) => (*last).to_owned(),
+            Some((last, others)) => format!("{}, or {last}", others.join(", ")),
+            None => "wait for the outcome".to_owned(),
+        };
+        format!("{stands}; {ways}")
+    }
+
     /// Where the package is, and every way on that is open to people.
     fn ways_on(&self) -> (&'static str, Vec<&'static str>) {
         let had_drone = self.mission.is_some();

@@ -18,7 +18,6 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{Operation, Progress, gone, rebuild};
 use crate::application::TransactError;
-use crate::application::deliveries::{ChangeError, Stands};
 use crate::http::Api;
 use crate::http::answer::{at, failed};
 use crate::http::front::RequestIdentity;
@@ -49,29 +48,24 @@ async fn cancel(
     let known = known.map_err(|error| failed(&error.into()))?;
     let Some((operation, _)) = known else {
         return Err(match rebuild::operation(&api, id) {
-            Some(_) => not_cancelled("a rebuild goes on until it is done; it does no harm"),
+            Some(rebuild) => stays(&rebuild),
             None if rebuild::may_have_forgotten(&api, id) => gone(),
             None => unknown(Thing::Operation),
         });
     };
-    if operation.kind() != OperationKind::Schedule {
-        return Err(not_cancelled(
-            "what it asked for is under way; only a booking that does not stand yet is called off",
-        ));
+    let delivery = operation.delivery();
+    let is_called_off = matches!(operation.outcome(), None | Some(Outcome::Cancelled));
+    if operation.kind() != OperationKind::Schedule || !is_called_off {
+        return Err(not_cancelled(&api, &operation));
     }
-    if operation
-        .outcome()
-        .is_some_and(|outcome| outcome != Outcome::Cancelled)
-    {
-        return Err(not_cancelled(&Stands.to_string()));
-    }
-    let done = api
-        .application
-        .call_off(identity.fresh(), operation.delivery());
+    let done = api.application.call_off(identity.fresh(), delivery);
     let done = done.await.map_err(|error| match error {
         TransactError::Failed(failure) => failed(&failure),
-        TransactError::Rejected(ChangeError::Invalid(stands)) => not_cancelled(&stands.to_string()),
-        TransactError::Rejected(rejection) => not_cancelled(&rejection.to_string()),
+        // It may have come to its end just now.
+        TransactError::Rejected(_) => match api.application.operation(id) {
+            Ok(now) => not_cancelled(&api, &now.map_or(operation, |(now, _)| now)),
+            Err(error) => failed(&error.into()),
+        },
     })?;
     let operation = operation_of(&api, id)?;
     let response = operation.answer(StatusCode::ACCEPTED);
@@ -81,11 +75,42 @@ async fn cancel(
     ))
 }
 
-fn not_cancelled(why: &str) -> Problem {
-    Problem::new(
-        ProblemKind::StateConflict,
-        format!("the operation cannot be cancelled: {why}"),
-    )
+/// Why an operation is not called off: the status that it and its delivery have, and what can be
+/// done instead.
+fn not_cancelled(api: &Api, operation: &scheduling::Operation) -> Problem {
+    let known = api.application.delivery_state(operation.delivery());
+    let delivery = match known {
+        Ok(Some(delivery)) => delivery,
+        Ok(None) => return unknown(Thing::Operation),
+        Err(error) => return failed(&error.into()),
+    };
+    let why = match (operation.outcome(), operation.kind()) {
+        (Some(_), _) => format!("it is over ({})", operation.status()),
+        (None, OperationKind::Schedule) => {
+            "it comes to nothing already, and what was done for it is being undone".to_owned()
+        }
+        (None, OperationKind::Reschedule | OperationKind::Cancel | OperationKind::Return) => {
+            "what it asked for is under way, and only a booking that does not stand yet is called off"
+                .to_owned()
+        }
+    };
+    let (status, possible) = (delivery.status(), delivery.possible());
+    let detail =
+        format!("the operation cannot be cancelled: {why}; its delivery is {status}: {possible}");
+    let problem = Problem::new(ProblemKind::StateConflict, detail);
+    about(problem, operation.delivery(), Some(status))
+}
+
+/// The same of a rebuild, which has no delivery.
+fn stays(rebuild: &Operation) -> Problem {
+    let status = rebuild.progress.word();
+    let why = if rebuild.is_over() {
+        format!("it is over ({status}); its address says what came of it")
+    } else {
+        format!("it is {status}: a rebuild goes on until it is done, and does no harm; wait for it")
+    };
+    let detail = format!("the operation cannot be cancelled: {why}");
+    Problem::new(ProblemKind::StateConflict, detail).with_member("current_status", json!(status))
 }
 
 /// The operation on a delivery that is called so, if it is one.
