@@ -9,7 +9,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 const S_MIN: u32 = 1;
 
 /// The longest that it is taken at its word, seconds.
-const S_MAX: u32 = 300;
+const S_MAX: u32 = 3_600;
 
 /// What was said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,8 @@ impl RetryAfter {
         i64::try_from(since.as_micros()).ok().map(Self::Date)
     }
 
-    /// When that is: a second from now at the least, and five minutes at most.
+    /// When that is: a second from now at the least, and an hour at most. Whoever waits for a payment
+    /// does so no longer than until its own deadline.
     pub(super) fn begins(self, now: Timestamp) -> Timestamp {
         let after = |seconds| now.plus(DurationMs::from_seconds(seconds));
         match self {
@@ -78,14 +79,15 @@ mod tests {
     }
 
     #[test]
-    fn given_no_time_or_too_much_of_it_then_a_second_is_waited_at_least_and_five_minutes_at_most() {
+    fn given_no_time_or_too_much_of_it_then_a_second_is_waited_at_least_and_an_hour_at_most() {
         for (value, waited) in [
             ("0", 1),
-            ("301", 300),
-            ("99999999999999999999", 300),
+            ("3600", 3_600),
+            ("3601", 3_600),
+            ("99999999999999999999", 3_600),
             ("Sun, 06 Nov 1994 08:49:27 GMT", 1),
-            ("Sun, 06 Nov 1994 09:49:37 GMT", 300),
-            ("Fri, 31 Dec 9999 23:59:59 GMT", 300),
+            ("Sun, 06 Nov 1994 09:49:37 GMT", 3_600),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", 3_600),
         ] {
             assert_eq!(waited_s(value), Some(waited), "{value}");
         }
