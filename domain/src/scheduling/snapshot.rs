@@ -18,6 +18,7 @@ pub(crate) struct KeptOperation {
     /// Which step, and why.
     failed: Option<(u8, u8)>,
     payment: KeptPayment,
+    may_stay_charged: bool,
     asked: Option<KeptAsked>,
     holds_package: bool,
     shares_with: Option<KeptId>,
@@ -71,6 +72,7 @@ impl Keep for Operation {
                 (number_of(Step::ALL, &step), reason)
             }),
             payment: KeptPayment::of(&self.payment),
+            may_stay_charged: self.may_stay_charged,
             asked: self.asked.map(KeptAsked::of),
             holds_package: self.holds_package,
             shares_with: self.shares_with.map(|other| other.uuid().into_bytes()),
@@ -106,6 +108,7 @@ impl Keep for Operation {
             passed: passed.transpose().ok()?,
             failed: failed.transpose().ok()?,
             payment: kept.payment.payment().ok()?,
+            may_stay_charged: kept.may_stay_charged,
             asked: kept.asked.map(KeptAsked::asked).transpose().ok()?,
             holds_package: kept.holds_package,
             shares_with: kept

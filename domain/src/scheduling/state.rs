@@ -23,6 +23,8 @@ pub struct Operation {
     pub(super) passed: Option<Step>,
     pub(super) failed: Option<(Step, RejectReason)>,
     pub(super) payment: Payment,
+    /// Something that was charged, or may have been, was left to a person.
+    pub(super) may_stay_charged: bool,
     pub(super) asked: Option<Asked>,
     pub(super) holds_package: bool,
     /// The other delivery with the same package that a person was told of last.
@@ -201,6 +203,13 @@ impl Operation {
         self.payment.standing().last()
     }
 
+    /// Whether something that the billing service charged, or may have, could not be undone, so
+    /// that a person was told.
+    #[must_use]
+    pub const fn may_stay_charged(&self) -> bool {
+        self.may_stay_charged
+    }
+
     /// How far it is, as its client sees it.
     #[must_use]
     pub fn status(&self) -> OperationStatus {
@@ -280,6 +289,7 @@ impl Operation {
                 passed: None,
                 failed: None,
                 payment: Payment::default(),
+                may_stay_charged: false,
                 asked: None,
                 holds_package: false,
                 shares_with: None,
@@ -293,6 +303,7 @@ impl Operation {
             (None, _) => None,
             (Some(mut operation), event) => {
                 operation.apply(event);
+                operation.may_stay_charged |= leaves_charge(event);
                 match event {
                     OperationEvent::DeadlineSet { .. } => {}
                     OperationEvent::StepPassed { .. } | OperationEvent::StepFailed { .. } => {
@@ -412,6 +423,14 @@ impl Asked {
             is_of_former_life: false,
         }
     }
+}
+
+/// Whether something that was charged, or may have been, is left to a person.
+const fn leaves_charge(event: &OperationEvent) -> bool {
+    matches!(
+        event,
+        OperationEvent::VoidRefused { .. } | OperationEvent::PaymentLeftUnknown
+    )
 }
 
 impl Payment {

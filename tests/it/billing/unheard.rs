@@ -126,6 +126,8 @@ async fn given_a_charge_that_nobody_heard_of_and_a_4xx_then_it_is_not_asked_agai
         let booked = book(&client, &mut chance, "").await.expect(201);
         let operation = over(&client, &monitor(&booked)).await;
         assert_eq!(text(&operation, "/status"), "failed", "after a {status}");
+        let detail = text(&operation, "/problem/detail");
+        assert!(detail.contains("somebody looks"), "{detail}");
         let task = poll_until(SOON, "a task", || async {
             let page = client.read("/v1/tasks?kind=operation").await;
             let mut tasks = list(&page, "/items").iter();

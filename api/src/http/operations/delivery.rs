@@ -139,8 +139,8 @@ fn shown(id: OperationId, operation: &scheduling::Operation, status: Option<Stat
         Some(Outcome::Succeeded) => Progress::Succeeded {
             href: representation::path(delivery),
         },
-        Some(Outcome::Failed(problem)) => Progress::Failed(told(problem, delivery, status)),
-        Some(Outcome::TimedOut(problem)) => Progress::TimedOut(told(problem, delivery, status)),
+        Some(Outcome::Failed(problem)) => Progress::Failed(told(problem, operation, status)),
+        Some(Outcome::TimedOut(problem)) => Progress::TimedOut(told(problem, operation, status)),
         Some(Outcome::Cancelled) => Progress::Cancelled(cancelled(delivery, status)),
         // Its delivery is called off already: what is left is to undo what was done for it.
         None if is_booking && matches!(status, Some(Status::Cancelled | Status::Rejected)) => {
@@ -185,7 +185,11 @@ fn tried(operation: &scheduling::Operation) -> Value {
 }
 
 /// Why nothing came of an operation, in a client's words.
-fn told(problem: OperationProblem, delivery: DeliveryId, status: Option<Status>) -> Problem {
+fn told(
+    problem: OperationProblem,
+    operation: &scheduling::Operation,
+    status: Option<Status>,
+) -> Problem {
     let (kind, detail) = match problem {
         OperationProblem::UserSuspended => (
             ProblemKind::UserSuspended,
@@ -207,9 +211,19 @@ fn told(problem: OperationProblem, delivery: DeliveryId, status: Option<Status>)
             ProblemKind::PaymentDeclined,
             "the billing service declined the payment; settle that there and book again",
         ),
+        OperationProblem::PaymentRefused if operation.may_stay_charged() => (
+            ProblemKind::NotScheduled,
+            "the billing service refused the request as wrong, and what it may have charged before could not be \
+             undone: somebody looks at that; tell the operator of this service",
+        ),
         OperationProblem::PaymentRefused => (
             ProblemKind::NotScheduled,
             "the billing service refused the request as wrong; tell the operator of this service",
+        ),
+        OperationProblem::PaymentUnavailable if operation.may_stay_charged() => (
+            ProblemKind::NotScheduled,
+            "the billing service did not answer in time, and what it may have charged could not be undone: somebody \
+             looks at that; book again later",
         ),
         OperationProblem::PaymentUnavailable => (
             ProblemKind::NotScheduled,
@@ -232,7 +246,8 @@ fn told(problem: OperationProblem, delivery: DeliveryId, status: Option<Status>)
             "the delivery came to another end before; read it there",
         ),
     };
-    about(Problem::new(kind, detail), delivery, status).with_member("reason", json!(problem.word()))
+    let told = Problem::new(kind, detail);
+    about(told, operation.delivery(), status).with_member("reason", json!(problem.word()))
 }
 
 fn cancelled(delivery: DeliveryId, status: Option<Status>) -> Problem {

@@ -105,7 +105,8 @@ kinds! {
     /// Nothing came of a booking that was taken.
     NotScheduled CONFLICT "not-scheduled" "Not scheduled" retryable: false
         "The booking was taken, and then a step of it came to nothing: reason says which, detail what to do. What had \
-         been done for it was undone. href leads to the delivery, which is rejected.";
+         been done for it was undone, but for a payment of which that cannot be said: somebody looks at that. href \
+         leads to the delivery, which is rejected.";
     /// The billing service will not pay.
     PaymentDeclined CONFLICT "payment-declined" "Payment declined" retryable: false
         "The billing service declined to authorize the payment, so the booking was refused. Nothing was charged. href \
