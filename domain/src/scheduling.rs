@@ -119,6 +119,8 @@ pub enum Next {
         effect: Effect,
         /// For the how-manieth time.
         attempt: u32,
+        /// When it is looked at again at the latest, where nobody may claim it.
+        latest: Option<Timestamp>,
     },
     /// Let the delivery decide.
     Decide(DeliveryCommand),
@@ -145,7 +147,8 @@ pub enum Next {
 pub enum Left {
     /// An authorization that the billing service does not take back.
     Authorization(Authorization),
-    /// Whether something was authorized, which the billing service refuses to say.
+    /// Whether something was authorized, which the billing service refuses to say, or of which
+    /// none can be asked any more.
     UnknownPayment,
     /// A delivery that flies, and that nobody is known to pay for.
     UnpaidFlight,

@@ -1,6 +1,7 @@
 //! A booking whose payment is authorized elsewhere: whatever that service does wrong, it stays
 //! pending, then stands, and is charged once.
 
+mod unbilled;
 mod unheard;
 mod voids;
 

@@ -9,7 +9,7 @@ use domain::stream::StreamName;
 use eventstore::StreamVersion;
 
 use super::load::LoadError;
-use super::scheduling::{Advanced, Advancing, Claiming, Look};
+use super::scheduling::{Advanced, Advancing, Look};
 use super::transact::{Application, Failure, Request, TransactError};
 
 /// Who acts where the scheduling process does.
@@ -46,8 +46,8 @@ impl Application {
 
     /// Looks at an operation and does what is next, as far as that needs nothing outside.
     ///
-    /// Where something outside would be next that nobody may ever claim, it waits without a
-    /// deadline. Where that may be claimed later, nothing is written for it: whoever looks has
+    /// Where something outside would be next that nobody may ever claim, it waits for the
+    /// deadline of that, if there is one. Where that may be claimed later, nothing is written for it: whoever looks has
     /// to look again.
     ///
     /// # Errors
@@ -91,11 +91,7 @@ impl Application {
             if let Some(answer) = &answer {
                 advancing.note(answer.clone());
             }
-            let advanced = advancing.advance()?;
-            if advanced == Advanced::WouldClaim && matches!(look.claims, Claiming::Never) {
-                advancing.wait(None);
-            }
-            Ok(advanced)
+            Ok(advancing.advance()?)
         });
         match done.await {
             Ok(done) => Ok(done.value),

@@ -234,7 +234,11 @@ impl<'a, 'd> Advancing<'a, 'd> {
                     self.note(OperationEvent::StepFailed { step, reason });
                     return Ok(Advanced::Again);
                 }
-                Next::Claim { effect, attempt } => return Ok(self.claim(effect, attempt)),
+                Next::Claim {
+                    effect,
+                    attempt,
+                    latest,
+                } => return Ok(self.claim(effect, attempt, latest)),
                 Next::Decide(command) => {
                     if let Some(why) = self.decide(&command)? {
                         return Ok(Advanced::Refused(why));
@@ -395,9 +399,18 @@ impl<'a, 'd> Advancing<'a, 'd> {
         }
     }
 
-    fn claim(&mut self, effect: Effect, attempt: u32) -> Advanced {
-        let (Claiming::Here(claims), Some(operation)) = (self.look.claims, &self.operation.state)
-        else {
+    /// Claims something outside. Where nobody ever may, it is waited up to `latest`, or without an
+    /// end if there is none.
+    fn claim(&mut self, effect: Effect, attempt: u32, latest: Option<Timestamp>) -> Advanced {
+        let claims = match self.look.claims {
+            Claiming::Here(claims) => claims,
+            Claiming::Later => return Advanced::WouldClaim,
+            Claiming::Never => {
+                self.wait(latest);
+                return Advanced::WouldClaim;
+            }
+        };
+        let Some(operation) = &self.operation.state else {
             return Advanced::WouldClaim;
         };
         let claimed = Claimed {

@@ -410,7 +410,7 @@ fn tell_of_unbilled(mind: &mut Mind) {
     tracing::warn!(
         operations = waiting,
         "a payment was asked for or has to be taken back, and no billing service is configured: these operations \
-         wait until the service is started with --billing-url again"
+         wait until the service is started with --billing-url again, or until the time for the answer is over"
     );
 }
 

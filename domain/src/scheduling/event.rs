@@ -77,8 +77,8 @@ pub enum OperationEvent {
         /// Which.
         authorization: Authorization,
     },
-    /// Something may have been authorized, and the billing service refuses to say: that is left
-    /// to a person.
+    /// Something may have been authorized, and the billing service refuses to say, or there is
+    /// none any more: that is left to a person.
     PaymentLeftUnknown,
     /// The delivery's life goes on, and nothing is known to be authorized for it any more: that
     /// is left to a person.

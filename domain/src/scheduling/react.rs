@@ -160,10 +160,18 @@ impl Case<'_> {
             return Next::Fail(Step::Payment, reason);
         }
         let latest = self.payment_latest();
-        if self.is_over(latest) && self.operation.payment.claim.is_none() {
+        let is_asked = self.operation.payment.claim.is_some() && !self.is_nobody_asked();
+        if self.is_over(latest) && !is_asked {
             return Next::Fail(Step::Payment, RejectReason::PaymentUnavailable);
         }
         self.attempt(Effect::AuthorizePayment).at_latest(latest)
+    }
+
+    /// There is no billing service any more, and the time of whoever asked it last is over.
+    fn is_nobody_asked(self) -> bool {
+        let claim = self.operation.payment.claim;
+        let is_claimed = claim.is_some_and(|(_, until)| until > self.around.now);
+        !self.around.settings.has_billing && !is_claimed
     }
 
     /// Until when an answer about the payment is any good.
@@ -193,8 +201,11 @@ impl Case<'_> {
         {
             return Next::Wait(Some(retry_at));
         }
-        let attempt = payment.attempts.saturating_add(1);
-        Next::Claim { effect, attempt }
+        Next::Claim {
+            effect,
+            attempt: payment.attempts.saturating_add(1),
+            latest: None,
+        }
     }
 
     /// What is left to be undone; nothing if all is. The last thing comes first, but for the
@@ -215,11 +226,19 @@ impl Case<'_> {
 
     /// Only the same request again tells whether there is something to take back. The billing
     /// service is asked until it answers; if it calls the request wrong, a person has to ask.
+    /// Where there is none any more, it is waited for one no longer than for an answer.
     fn find_out(self) -> Next {
-        if self.operation.payment.is_refused {
+        let latest = self.payment_latest();
+        let is_over = self.is_over(latest);
+        if self.operation.payment.is_refused || (is_over && self.is_nobody_asked()) {
             return Next::Leave(Left::UnknownPayment);
         }
-        self.attempt(Effect::AuthorizePayment)
+        let attempt = self.attempt(Effect::AuthorizePayment);
+        if is_over {
+            attempt
+        } else {
+            attempt.at_latest(latest)
+        }
     }
 
     /// Has the last authorization that stands taken back.
@@ -549,12 +568,22 @@ impl Case<'_> {
 }
 
 impl Next {
-    /// The same; where nothing is to be done, it is looked again then at the latest.
+    /// The same; where nothing is to be done, or nobody may, it is looked again then at the
+    /// latest.
     fn at_latest(self, at: Timestamp) -> Self {
+        let sooner = |until: Option<Timestamp>| Some(until.map_or(at, |until| until.min(at)));
         match self {
-            Self::Wait(until) => Self::Wait(Some(until.map_or(at, |until| until.min(at)))),
-            next @ (Self::Claim { .. }
-            | Self::Check(_)
+            Self::Wait(until) => Self::Wait(sooner(until)),
+            Self::Claim {
+                effect,
+                attempt,
+                latest,
+            } => Self::Claim {
+                effect,
+                attempt,
+                latest: sooner(latest),
+            },
+            next @ (Self::Check(_)
             | Self::Pass(_)
             | Self::Fail(..)
             | Self::Decide(_)

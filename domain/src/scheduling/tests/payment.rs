@@ -127,6 +127,7 @@ fn a_payment_that_was_asked_for_is_waited_for_where_nobody_can_be_asked_any_more
             }
         );
         assert!(asks, "{next:?}");
+        assert_eq!(world.run(), Some(at(86_400)), "when it is over");
     }
     assert_eq!(world.status(), Status::Pending);
     world.settings.has_billing = true;
@@ -134,6 +135,47 @@ fn a_payment_that_was_asked_for_is_waited_for_where_nobody_can_be_asked_any_more
     world.bill(Bill::Answers);
     assert_eq!(world.status(), Status::Scheduled);
     assert_eq!(world.billing.requests, 2);
+}
+
+#[test]
+fn a_payment_that_nobody_can_be_asked_for_any_more_is_over_in_time_and_what_may_be_charged_is_left_to_a_person()
+ {
+    let mut away = World::new(with_billing());
+    away.run();
+    away.bill(Bill::Unreachable);
+    // Whoever asked was stopped before the answer.
+    let mut gone = World::new(with_billing());
+    gone.run();
+    let unknown = || vec![Left::UnknownPayment];
+    for (mut world, left) in [(away, vec![]), (unheard(), unknown()), (gone, unknown())] {
+        world.settings.has_billing = false;
+        world.claimed = None;
+        world.pass_to(at(86_399));
+        assert_eq!(world.run(), Some(at(86_400)));
+        assert_eq!((world.status(), world.outcome()), (Status::Pending, None));
+        world.pass_to(at(86_400));
+        world.run();
+        let unavailable = Outcome::TimedOut(OperationProblem::PaymentUnavailable);
+        assert_eq!(world.outcome(), Some(unavailable));
+        assert!(world.has_ended() && !world.is_package_held);
+        assert_eq!(world.left(), left);
+    }
+}
+
+#[test]
+fn a_booking_that_is_cancelled_where_nobody_can_be_asked_any_more_is_over_in_time_as_well() {
+    let mut world = unheard();
+    world.settings.has_billing = false;
+    world.claimed = None;
+    assert!(world.cancel());
+    world.pass_to(at(60));
+    assert_eq!(world.run(), Some(at(86_400)));
+    assert_eq!((world.status(), world.outcome()), (Status::Cancelled, None));
+    assert!(!world.is_package_held);
+    world.pass_to(at(86_400));
+    world.run();
+    assert_eq!(world.outcome(), Some(Outcome::Cancelled));
+    assert_eq!(world.left(), [Left::UnknownPayment]);
 }
 
 #[test]

@@ -170,7 +170,10 @@ impl World {
                 Next::Check(step) => self.check(step),
                 Next::Pass(step) => self.write(OperationEvent::StepPassed { step }),
                 Next::Fail(step, reason) => self.write(OperationEvent::StepFailed { step, reason }),
-                Next::Claim { effect, attempt } => {
+                Next::Claim { latest, .. } if !self.settings.has_billing => return latest,
+                Next::Claim {
+                    effect, attempt, ..
+                } => {
                     self.claimed = Some((effect, attempt));
                     let until = self.now.plus(DurationMs::from_seconds(15));
                     self.write(OperationEvent::EffectClaimed {
