@@ -109,6 +109,12 @@ where
         self.when(command).and()
     }
 
+    /// All that happened so far.
+    #[must_use]
+    pub fn history(&self) -> &[Occurrence<D::Event>] {
+        &self.history
+    }
+
     /// The state that the history leads to.
     #[must_use]
     pub fn state(&self) -> D::State {

@@ -168,22 +168,32 @@ fn cell(before: &Delivery, after: &Delivery, events: &[Occurrence<DeliveryEvent>
     }
 }
 
-/// What a fact of the delivery's newest mission comes to.
-fn told(given: &Given<Delivery>, mission: MissionId, kind: FactKind) -> &'static str {
+/// How a drone event is told.
+#[derive(Clone, Copy)]
+struct Told {
+    mission: MissionId,
+    is_late: bool,
+    is_placed: bool,
+}
+
+/// What a fact comes to.
+fn told(given: &Given<Delivery>, told: Told, kind: FactKind) -> &'static str {
     let sender = Sender {
         fleet: FleetId::new("pgh").unwrap(),
         drone: DroneId::new("M100-07").unwrap(),
         session: SessionId::new("0001").unwrap(),
     };
     let delivery = given.state().unwrap();
+    let near = delivery.order().plan.dropoff.point;
     let fact = DroneFact {
         id: FactId::new("fact").unwrap(),
-        mission,
+        mission: told.mission,
         event_time: at(50),
-        position: Some(delivery.order().plan.dropoff.point),
+        position: told.is_placed.then_some(near),
         kind,
     };
-    let report = translate(&fact, false, &sender, &delivery, &Thresholds::default());
+    let thresholds = Thresholds::default();
+    let report = translate(&fact, told.is_late, &sender, &delivery, &thresholds);
     report.map_or("--", |report| {
         decided(given, &DeliveryCommand::Report(report))
     })
@@ -200,16 +210,70 @@ fn decided(given: &Given<Delivery>, command: &DeliveryCommand) -> &'static str {
     }
 }
 
+/// The deliveries that the tables are about, each with its newest mission. Each has a deadline
+/// that is over.
+fn overdue() -> Vec<(Given<Delivery>, MissionId)> {
+    let overdue = |mut occurrence: Occurrence<DeliveryEvent>| {
+        if let DeliveryEvent::Created(order) = &mut occurrence.event {
+            order.plan.deliver_by = Some(at(40));
+        }
+        occurrence
+    };
+    let situations = situations().into_iter().map(|(given_so_far, mission)| {
+        let history = given_so_far.history().iter().cloned();
+        (given(history.map(overdue)), mission)
+    });
+    situations.collect()
+}
+
+/// The same, after the newest mission's drone reported something that may change how it does.
+fn overdue_and(reported: &Reported) -> Vec<(Given<Delivery>, MissionId)> {
+    let situations = overdue().into_iter().map(|(given, mission)| {
+        let reported = report(mission, 45, reported.clone());
+        (given.after(reported), mission)
+    });
+    situations.collect()
+}
+
+/// The same as [`overdue`], each with a mission before the newest: the one that brought the package
+/// to the hub, or one that ended before it had it. A delivery that was never scheduled, or that no
+/// drone ever came for, has none, and hears of one that it does not know.
+fn with_former() -> Vec<(Given<Delivery>, MissionId)> {
+    let situations = overdue().into_iter().map(|(so_far, newest)| {
+        let first = if newest == M2 { M1 } else { FORMER };
+        let had_drone = so_far.state().unwrap().mission().is_some();
+        let mut history = so_far.history().to_vec();
+        if first == FORMER && had_drone {
+            for occurrence in &mut history {
+                if let DeliveryEvent::DroneAssigned(assigned) = &mut occurrence.event {
+                    assigned.epoch += 1;
+                }
+            }
+            let is_scheduled = |o: &Occurrence<DeliveryEvent>| o.event == DeliveryEvent::Scheduled;
+            let place = history.iter().position(is_scheduled).unwrap() + 1;
+            let before = [
+                now(assignment(FORMER, 1), 0),
+                now(unassigned(FORMER, UnassignReason::Aborted), 0),
+            ];
+            history.splice(place..place, before);
+        }
+        (given(history), first)
+    });
+    situations.collect()
+}
+
+const FORMER: MissionId = MissionId::from_uuid(Uuid::from_u128(100));
+
+type Row = (&'static str, String);
+
 /// The rows of one table, and that there is one for every name.
-fn table<T>(
-    text: &mut String,
-    (title, names): (&str, &[&str]),
+fn rows<T>(
+    situations: &[(Given<Delivery>, MissionId)],
+    names: &[&str],
     examples: &[T],
     name: impl Fn(&T) -> &'static str,
     cell: impl Fn(&Given<Delivery>, MissionId, usize) -> &'static str,
-) {
-    let situations = situations();
-    writeln!(text, "{title:27} {COLUMNS}").unwrap();
+) -> Vec<Row> {
     let mut rows: Vec<_> = examples
         .iter()
         .enumerate()
@@ -225,54 +289,109 @@ fn table<T>(
     assert!(missing.is_empty(), "no example of {missing:?}");
     rows.sort_by_key(|(name, _)| names.iter().position(|it| it == name));
     rows.dedup();
+    rows
+}
+
+fn write_table(text: &mut String, title: &str, rows: &[Row]) {
+    writeln!(text, "{title:27} {COLUMNS}").unwrap();
     for (name, cells) in rows {
         writeln!(text, "{name:27} {cells}").unwrap();
     }
     text.push('\n');
 }
 
+fn report_rows(situations: &[(Given<Delivery>, MissionId)]) -> Vec<Row> {
+    let cell = |given: &_, mission, place| {
+        decided(given, &report(mission, 50, reports().swap_remove(place)))
+    };
+    rows(situations, REPORTS, &reports(), report_name, cell)
+}
+
+/// The rows of drone events; `so` is how they are told.
+fn fact_rows(situations: &[(Given<Delivery>, MissionId)], so: impl Fn(Told) -> Told) -> Vec<Row> {
+    let cell = |given: &_, mission, place| {
+        let in_turn = Told {
+            mission,
+            is_late: false,
+            is_placed: true,
+        };
+        told(given, so(in_turn), facts().swap_remove(place))
+    };
+    rows(situations, FACTS, &facts(), fact_name, cell)
+}
+
+/// Those that are not as in the table before.
+fn unlike(rows: Vec<Row>, usual: &[Row]) -> Vec<Row> {
+    rows.into_iter()
+        .filter(|row| !usual.contains(row))
+        .collect()
+}
+
 fn classification() -> String {
     let types = <DeliveryEvent as crate::codec::StoredEvent>::TYPES;
     let names: Vec<_> = types.iter().map(|of| of.name).collect();
     let mut text = String::new();
+    let situations = overdue();
     let event = crate::codec::StoredEvent::name;
-    table(
-        &mut text,
-        ("EVENT", &names),
-        &events(M1),
-        event,
-        |given, mission, place| {
-            let occurrence = now(events(mission).swap_remove(place), 50);
-            let before = given.state().unwrap();
-            let after = Delivery::evolve(Some(before.clone()), &occurrence).unwrap();
-            cell(&before, &after, &[occurrence])
-        },
-    );
-    let own_rows = |names: &'static [&str]| -> Vec<&str> {
-        let rows = names.iter().filter(|name| **name != "Report");
-        rows.copied().collect()
+    let evolved = |given: &Given<Delivery>, mission, place| {
+        let occurrence = now(events(mission).swap_remove(place), 50);
+        let before = given.state().unwrap();
+        let after = Delivery::evolve(Some(before.clone()), &occurrence).unwrap();
+        cell(&before, &after, &[occurrence])
     };
-    table(
-        &mut text,
-        ("COMMAND", &own_rows(COMMANDS)),
+    let evolved = rows(&situations, &names, &events(M1), event, evolved);
+    write_table(&mut text, "EVENT", &evolved);
+
+    let own_rows: Vec<_> = COMMANDS
+        .iter()
+        .filter(|it| **it != "Report")
+        .copied()
+        .collect();
+    let commanded =
+        |given: &_, mission, place| decided(given, &commands(mission).swap_remove(place));
+    let commanded = rows(
+        &situations,
+        &own_rows,
         &commands(M1),
         command_name,
-        |given, mission, place| decided(given, &commands(mission).swap_remove(place)),
+        commanded,
     );
-    table(
+    write_table(&mut text, "COMMAND", &commanded);
+
+    let reported = report_rows(&situations);
+    write_table(&mut text, "REPORT", &reported);
+    let so_far = [
+        ("while held", Reported::HoldStarted(HoldReason::Weather)),
+        ("while out of reach", Reported::LinkLost),
+    ];
+    for (when, so_far) in &so_far {
+        let rows = unlike(report_rows(&overdue_and(so_far)), &reported);
+        write_table(&mut text, &format!("REPORT, {when}"), &rows);
+    }
+
+    let told = fact_rows(&situations, |told| told);
+    write_table(&mut text, "DRONE EVENT", &told);
+    for (when, so_far) in &so_far {
+        let rows = unlike(fact_rows(&overdue_and(so_far), |told| told), &told);
+        write_table(&mut text, &format!("…, {when}"), &rows);
+    }
+    let late = fact_rows(&situations, |told| Told {
+        is_late: true,
+        ..told
+    });
+    write_table(&mut text, "…, late", &unlike(late, &told));
+    let placeless = |told| Told {
+        is_placed: false,
+        ..told
+    };
+    let placeless = fact_rows(&situations, placeless);
+    write_table(
         &mut text,
-        ("REPORT", REPORTS),
-        &reports(),
-        report_name,
-        |given, mission, place| decided(given, &report(mission, 50, reports().swap_remove(place))),
+        "…, without a position",
+        &unlike(placeless, &told),
     );
-    table(
-        &mut text,
-        ("DRONE EVENT", FACTS),
-        &facts(),
-        fact_name,
-        |given, mission, place| told(given, mission, facts().swap_remove(place)),
-    );
+    let former = fact_rows(&with_former(), |told| told);
+    write_table(&mut text, "…, of a former mission", &former);
     text.trim_end().to_owned() + "\n"
 }
 
