@@ -149,8 +149,8 @@ async fn whatever_goes_wrong_each_delivery_ends_once_and_the_same_seed_gives_the
         let city = (size, seed);
         let once = simulate(&program, city, &TIME_SCALE, &first).await;
         let once = lives_of(&once, &first);
-        // At full size the machine is busy enough with one run of each seed.
-        if seeds == SEEDS {
+        // Once is enough: at full size the machine is busy with one run of each seed.
+        if seed == 1 {
             let again = simulate(&program, city, &TIME_SCALE, &second).await;
             assert_same(&once, &lives_of(&again, &second));
         }
