@@ -5,7 +5,7 @@ use tests::{Answer, Client, Recording, Request};
 use tokio::task::JoinSet;
 
 use crate::scene::{
-    History, Order, Taken, WENT_WELL, airpost, chance, lines, new_user, scratch, text,
+    History, Order, Taken, WENT_WELL, airpost, chance, lines, new_user, report, scratch, text,
 };
 
 /// How many clients try at once.
@@ -157,4 +157,63 @@ async fn a_flight_told_by_many_at_once_is_flown_once() {
     assert_eq!((again.accepted, again.duplicates), (0, facts.len() as u64));
     assert_eq!(History::of(&client, &order.id).await.types(), WENT_WELL);
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_based_on_the_delivery_before_its_drone_was_assigned_is_not_made() {
+    let (folder, mut chance) = (scratch(), chance());
+    let server = airpost().serve(folder.path()).await;
+    let client = server.client();
+    let order = Order::place(&client, &Recording::load(268), &mut chance).await;
+    let seen = client.get(&order.path()).send().await.expect(200);
+    let _ = report(&client, &assignment(&order)).await;
+
+    let late = client
+        .patch(&order.path())
+        .header("if-match", seen.required_header("etag"))
+        .json(&json!({"deliver_by": "2199-01-01T00:00:00Z"}));
+    let problem = late.send().await.expect_problem(412);
+
+    assert_eq!(text(&problem, "/code"), "precondition-failed");
+    assert_eq!(text(&problem, "/current/status"), "assigned");
+    assert_eq!(problem["current"], order.read(&client).await);
+    let types = ["Created", "Scheduled", "DroneAssigned"];
+    assert_eq!(order.history(&client).await.types(), types);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_change_and_an_assignment_at_once_the_change_is_made_first_or_not_at_all() {
+    let (folder, mut chance) = (scratch(), chance());
+    let server = airpost().serve(folder.path()).await;
+    let client = server.client();
+    for _ in 0..CLIENTS {
+        let order = Order::place(&client, &Recording::load(268), &mut chance).await;
+        let seen = client.get(&order.path()).send().await.expect(200);
+        let patch = client
+            .patch(&order.path())
+            .header("if-match", seen.required_header("etag"))
+            .json(&json!({"deliver_by": "2199-01-01T00:00:00Z"}));
+        let facts = assignment(&order);
+
+        let (changed, _taken) = tokio::join!(patch.send(), report(&client, &facts));
+
+        let types = if changed.status() == 200 {
+            vec!["Created", "Scheduled", "Rescheduled", "DroneAssigned"]
+        } else {
+            changed.expect_problem(412);
+            vec!["Created", "Scheduled", "DroneAssigned"]
+        };
+        assert_eq!(order.history(&client).await.types(), types);
+    }
+    server.stop().await;
+}
+
+/// What its drone says first: that it takes the delivery.
+fn assignment(order: &Order) -> Vec<Value> {
+    let mut facts = order.facts();
+    facts.truncate(1);
+    let types: Vec<_> = facts.iter().map(|fact| text(fact, "/type")).collect();
+    assert_eq!(types, ["drone.mission_assigned.v1"]);
+    facts
 }
