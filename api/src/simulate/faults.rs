@@ -10,7 +10,7 @@ pub enum Fault {
     Late,
     /// Facts are told more than once.
     Duplicated,
-    /// The facts of a request are in no order.
+    /// The facts of a request are in no order. Which request they come in is as it was.
     Reordered,
     /// Reports of positions do not arrive.
     LostTelemetry,
