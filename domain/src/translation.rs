@@ -54,6 +54,8 @@ pub fn translate(
 ) -> Option<Report> {
     let order = delivery.order();
     let reported = match &fact.kind {
+        // What its drone said after it is known, and may be that the mission is over.
+        FactKind::MissionAssigned { .. } if late => return None,
         FactKind::MissionAssigned {
             delivery: _,
             eta_pickup,

@@ -488,6 +488,7 @@ impl Service {
                     mission: Some(mission(*of)),
                     delivery: None,
                     since: now,
+                    late: false,
                 };
                 vec![SessionEvent::FactParked { seq: *seq, parked }]
             }

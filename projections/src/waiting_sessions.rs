@@ -272,6 +272,7 @@ fn park(
         mission,
         delivery,
         since,
+        late: _,
     } = *parked;
     let stored = StoredParked {
         mission,

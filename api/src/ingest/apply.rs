@@ -90,36 +90,59 @@ impl<'a, 'd> Applying<'a, 'd> {
             self.note(event);
         }
         for due in due {
-            if let Some(waits) = self.apply_apart(&due)? {
-                self.park(due.fact, waits);
+            let waits = if self.has_some_before_it(&due.fact)? {
+                Some(Waits::Mission)
+            } else {
+                self.apply_apart(&due)?
+            };
+            if let Some(waits) = waits {
+                self.park(due, waits);
             }
         }
         Ok(())
     }
 
-    /// Applies what is parked and has meanwhile found what it waited for, as
-    /// far as one commit goes. Says whether there may be more.
+    /// Whether facts of its mission have to be applied before it that this commit has no room for:
+    /// then it waits with them, as it would if they still waited.
+    fn has_some_before_it(&mut self, fact: &ReceivedFact) -> Result<bool, LoadError> {
+        let Some(mission) = fact.mission.filter(|it| self.is_waited_for(*it)) else {
+            return Ok(false);
+        };
+        if self.mission(mission)?.state.is_none() {
+            return Ok(false);
+        }
+        self.retry_parked(Some(mission))
+    }
+
+    /// Whether facts of this session wait for a mission.
+    fn is_waited_for(&self, mission: MissionId) -> bool {
+        let mut parked = self.session.state.backlog().parked();
+        parked.any(|(_, parked)| parked.mission == Some(mission))
+    }
+
+    /// Applies what is parked and has meanwhile found what it waited for, in order and as
+    /// far as one commit goes. Says whether there is more.
     pub(super) fn retry_parked(&mut self, only: Option<MissionId>) -> Result<bool, LoadError> {
-        let backlog = self.session.state.backlog();
-        let waiting: Vec<_> = backlog
-            .parked()
+        let waiting = self.session.state.backlog().parked();
+        let waiting: Vec<_> = waiting
             .filter(|(_, parked)| only.is_none() || parked.mission == only)
             .collect();
         let mut stored = None;
         for (seq, parked) in waiting {
-            if self.retries_left == 0 {
-                return Ok(true);
-            }
             // Binding one fact's mission releases the others of that mission.
             if !self.session.state.backlog().is_parked(seq) || self.still_waits(&parked)? {
                 continue;
+            }
+            if self.retries_left == 0 {
+                return Ok(true);
             }
             let Some(fact) = self.parked_body(seq, &mut stored)? else {
                 continue;
             };
             // Taken before, since applying may itself release others.
             self.retries_left -= 1;
-            match self.apply_apart(&Due { fact, late: true })? {
+            let late = parked.late;
+            match self.apply_apart(&Due { fact, late })? {
                 None => {
                     self.parked_now.remove(&seq);
                     self.note(SessionEvent::FactUnparked { seq });
@@ -176,7 +199,7 @@ impl<'a, 'd> Applying<'a, 'd> {
 
     /// Lets a fact wait on, or gives it up at once where it would wait in vain. That what it waits for is not there is a condition
     /// of the commit: so whatever brings it comes later in the log, and finds the fact waiting.
-    fn park(&mut self, fact: ReceivedFact, waits: Waits) {
+    fn park(&mut self, Due { fact, late }: Due, waits: Waits) {
         let seq = fact.seq;
         let (why, delivery) = match waits {
             Waits::InVain(why) => return self.note(SessionEvent::DeadLettered { seq, why }),
@@ -190,6 +213,7 @@ impl<'a, 'd> Applying<'a, 'd> {
             mission,
             delivery,
             since,
+            late,
         };
         self.note(SessionEvent::FactParked { seq, parked });
         if why.can_come_about() {
@@ -272,9 +296,14 @@ impl<'a, 'd> Applying<'a, 'd> {
         // What follows hangs on whose it is, and on which session spoke of it last.
         self.draft.guard(&mission);
         match (mission.state, &fact.kind) {
-            (None, FactKind::MissionAssigned { delivery, .. }) => self.bind(&fact, *delivery),
-            // A mission that never began: only whoever asked for it needs to know.
-            (None, FactKind::MissionRejected { detail } | FactKind::MissionAborted { detail }) => {
+            (None, FactKind::MissionAssigned { delivery, .. }) => {
+                self.bind(&fact, due.late, *delivery)
+            }
+            // A mission that never began: only whoever asked for it needs to know. One of which more
+            // is told began, and ends in its turn.
+            (None, FactKind::MissionRejected { detail } | FactKind::MissionAborted { detail })
+                if !self.is_waited_for(fact.mission) =>
+            {
                 self.refuse(&fact, detail.clone())
             }
             (None, FactKind::StoodDown) => self.refuse(&fact, None),
@@ -292,7 +321,12 @@ impl<'a, 'd> Applying<'a, 'd> {
     }
 
     /// Binds a mission to the delivery it is assigned for, then applies what waited for that.
-    fn bind(&mut self, fact: &DroneFact, id: DeliveryId) -> Result<Option<Waits>, LoadError> {
+    fn bind(
+        &mut self,
+        fact: &DroneFact,
+        late: bool,
+        id: DeliveryId,
+    ) -> Result<Option<Waits>, LoadError> {
         let loaded = self.delivery(id)?.clone();
         // As the how-manieth it is bound hangs on the delivery, also where nothing comes of it there.
         self.draft.guard(&loaded);
@@ -307,8 +341,14 @@ impl<'a, 'd> Applying<'a, 'd> {
         if asked.is_some_and(|asked| asked != id) {
             return self.report_misplaced(fact, id, Anomaly::MissionAlreadyBound);
         }
-        let report = translate(fact, false, &self.sender, &delivery, self.thresholds);
-        self.decide(id, report)?;
+        // Its fleet said that it is over, and another one is asked for since.
+        let is_refused = dispatch.state.is_some_and(|asked| asked.is_refused());
+        if !is_refused {
+            let report = translate(fact, false, &self.sender, &delivery, self.thresholds);
+            self.decide(id, report)?;
+        } else if !late {
+            self.report_misplaced(fact, id, Anomaly::WrongStatus)?;
+        }
         let taken = self
             .delivery(id)?
             .state

@@ -12,7 +12,7 @@ use domain::session::{ReceivedFact, Session, SessionEvent, Verdict};
 use domain::stream::{Category, StreamName};
 use domain::time::{DurationMs, Timestamp};
 use eventstore::{Budget, EventStore, Filter, MemoryEventStore, StreamId};
-use projections::{Deadlines, Views};
+use projections::{Deadlines, DueSession, Views};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -27,7 +27,9 @@ mod at_once;
 mod given_up;
 mod late;
 mod lives;
+mod overtaken;
 mod positions;
+mod waited;
 
 pub(super) use given_up::panic_where_asked;
 
@@ -51,18 +53,26 @@ impl Service {
     }
 
     async fn with_a_booking_to_confirm(confirmation: Confirmation) -> Self {
+        let service = Self::without_a_booking();
+        service.book(confirmation).await;
+        service
+    }
+
+    fn without_a_booking() -> Self {
         let store: Arc<dyn EventStore> = Arc::new(MemoryEventStore::new(Uuid::nil()));
-        let application = application_on(Arc::clone(&store));
-        let delivery = DeliveryId::from_uuid(Uuid::from_u128(1));
-        let mut order = order(user(&application, 1).await, delivery);
-        order.confirmation = confirmation;
-        let booked = application.book(request(), delivery, order, false);
-        booked.await.unwrap();
         Self {
+            ingest: Ingest::new(application_on(Arc::clone(&store)), LIMITS),
             store,
-            ingest: Ingest::new(application, LIMITS),
-            delivery,
+            delivery: DeliveryId::from_uuid(Uuid::from_u128(1)),
         }
+    }
+
+    async fn book(&self, confirmation: Confirmation) {
+        let application = self.ingest.application();
+        let mut order = order(user(application, 1).await, self.delivery);
+        order.confirmation = confirmation;
+        let booked = application.book(request(), self.delivery, order, false);
+        booked.await.unwrap();
     }
 
     fn restart(&mut self) {
@@ -117,18 +127,46 @@ impl Service {
     /// Moves one session on, as the ticking task does.
     async fn move_on(&self, sender: &Sender) {
         let name = StreamName::drone_session(&sender.fleet, &sender.drone, &sender.session);
-        let views = Views::in_memory(Arc::clone(&self.store)).unwrap();
-        let head = *self.store.head().borrow();
-        views.wait_for(head).await.unwrap();
         let now = self.ingest.application().now().unwrap();
         let deadlines = Deadlines {
             held_since: now.minus(LIMITS.gap_wait),
             parked_since: now.minus(LIMITS.park_wait),
         };
         let stream = StreamId::new(eventstore::Category::new(name.category.number()), name.key);
-        let due = views.due_sessions(deadlines).unwrap();
+        let due = self.due(deadlines).await;
         let session = due.iter().find(|session| session.stream == stream).unwrap();
         self.ingest.move_on(session, now).await.unwrap();
+    }
+
+    async fn due(&self, deadlines: Deadlines) -> Vec<DueSession> {
+        let views = Views::in_memory(Arc::clone(&self.store)).unwrap();
+        let head = *self.store.head().borrow();
+        views.wait_for(head).await.unwrap();
+        views.due_sessions(deadlines).unwrap()
+    }
+
+    /// Does what the ticking task does before any wait is over, until nothing is left of it.
+    async fn release(&self) {
+        let deadlines = Deadlines {
+            held_since: Timestamp::MIN,
+            parked_since: Timestamp::MIN,
+        };
+        for _round in 0..9 {
+            let due = self.due(deadlines).await;
+            if due.is_empty() {
+                return;
+            }
+            let now = self.ingest.application().now().unwrap();
+            for session in due {
+                self.ingest.move_on(&session, now).await.unwrap();
+            }
+        }
+        panic!("what is there is waited for");
+    }
+
+    fn events(&self) -> Vec<DeliveryEvent> {
+        let name = StreamName::delivery(self.delivery);
+        self.ingest.application().loader().events(name).unwrap()
     }
 }
 

@@ -74,6 +74,8 @@ pub struct Parked {
     pub delivery: Option<DeliveryId>,
     /// When it came in.
     pub since: Timestamp,
+    /// Its turn had been passed when it came in. What it waits for makes it no later.
+    pub late: bool,
 }
 
 crate::delivery::words! {

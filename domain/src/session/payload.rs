@@ -97,6 +97,7 @@ struct FactParkedV1 {
     mission: Option<[u8; 16]>,
     delivery: Option<[u8; 16]>,
     since_us: i64,
+    late: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -143,6 +144,7 @@ stored_events!(SessionEvent {
         mission: parked.mission.map(|mission| mission.uuid().into_bytes()),
         delivery: parked.delivery.map(|delivery| delivery.uuid().into_bytes()),
         since_us: parked.since.micros(),
+        late: parked.late,
     } }
     { stored => SessionEvent::FactParked {
         seq: stored.seq,
@@ -151,6 +153,7 @@ stored_events!(SessionEvent {
             mission: stored.mission.map(mission),
             delivery: stored.delivery.map(|id| DeliveryId::from_uuid(Uuid::from_bytes(id))),
             since: at("since_us", stored.since_us)?,
+            late: stored.late,
         },
     } }
 

@@ -144,6 +144,7 @@ fn parked(why: ParkReason, since: Timestamp) -> Parked {
         mission: None,
         delivery: None,
         since,
+        late: false,
     }
 }
 

@@ -119,12 +119,14 @@ fn parked() -> impl Strategy<Value = Parked> {
         mission,
         delivery,
         any_of::time(),
+        any::<bool>(),
     )
-        .prop_map(|(why, mission, delivery, since)| Parked {
+        .prop_map(|(why, mission, delivery, since, late)| Parked {
             why,
             mission,
             delivery,
             since,
+            late,
         })
 }
 

@@ -46,6 +46,7 @@ fn parked(is_full: bool) -> SessionEvent {
             mission: is_full.then(|| MissionId::from_uuid(NAME)),
             delivery: is_full.then(|| DeliveryId::from_uuid(NAME)),
             since: "2026-10-24T15:04:05.120Z".parse().unwrap(),
+            late: is_full,
         },
     }
 }

@@ -149,6 +149,7 @@ fn parked(seq: u64) -> SessionEvent {
         mission: Some(mission(1)),
         delivery: None,
         since: at(0),
+        late: false,
     };
     SessionEvent::FactParked { seq, parked }
 }

@@ -87,6 +87,7 @@ fn parked(seq: u64, of: u128) -> SessionEvent {
         mission: Some(mission(of)),
         delivery: None,
         since: at(5),
+        late: false,
     };
     SessionEvent::FactParked { seq, parked }
 }
