@@ -30,7 +30,8 @@ pub const HELD_FACTS_MAX: usize = 64;
 /// How long a gap is waited for, by default.
 pub const GAP_WAIT: DurationMs = DurationMs::from_seconds(5);
 
-/// Most facts parked in one session; more are refused.
+/// Most facts of one session that wait for a mission or a delivery; more are refused. As many may
+/// wait for a release that understands their kind; more of these are given up at once.
 pub const PARKED_FACTS_MAX: usize = 1_024;
 
 /// The kind of fact that names the delivery of a mission: what others wait for.
@@ -173,7 +174,9 @@ impl Session {
         match self.seen.hash_of(fact.seq) {
             Some(hash) if hash == fact.hash => Verdict::Duplicate,
             Some(_) => Verdict::Conflict,
-            None if self.backlog.parked().len() >= parked_max(fact) => Verdict::BacklogFull,
+            None if self.backlog.count_like(ParkReason::UnknownMission) >= parked_max(fact) => {
+                Verdict::BacklogFull
+            }
             None => Verdict::Accepted,
         }
     }

@@ -107,7 +107,7 @@ impl Projection for DeadLetters {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn categories(&self) -> &'static [Category] {
@@ -270,8 +270,7 @@ impl Session<'_, '_> {
     ) -> Result<(), ViewStoreError> {
         let mut waiting = self.waiting(seq)?.unwrap_or_default();
         waiting.received = received.or(waiting.received);
-        // What nothing can bring about waits for another release and is never given up.
-        waiting.parked = parked.why.can_come_about().then_some(StoredParked {
+        waiting.parked = Some(StoredParked {
             mission: parked.mission,
             delivery: parked.delivery,
             since: parked.since,

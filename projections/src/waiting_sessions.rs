@@ -3,7 +3,7 @@
 //! ```text
 //! row  session                        what comes next and what is held
 //! index 1 (came in, session)          the session's oldest held fact
-//! index 2 (session, seq)              a fact that is parked until its mission or delivery is known
+//! index 2 (session, seq)              a fact that is parked, as a rule until its mission or delivery is known
 //! index 3 (came in, session, seq)     the same, by age
 //! index 4 (mission, session, seq)     the same, by the mission it waits for
 //! index 5 (delivery, session, seq)    the same, by the delivery it waits for
@@ -13,13 +13,13 @@
 //! parked fact is found when its mission comes rests on the log: whoever parks
 //! it commits on the condition that the mission is not there yet.
 //!
-//! Facts of a kind that this release does not know are parked for a later
-//! release and for nothing that could happen: they are not waited for here.
+//! Facts of a kind that this release does not know are parked for nothing that
+//! the log could tell: they stay until they are given up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::id::{DeliveryId, MissionId};
-use domain::session::{Backlog, Parked, SessionEvent};
+use domain::session::{Backlog, ParkReason, Parked, SessionEvent};
 use domain::stream::{Category, StreamName};
 use domain::time::Timestamp;
 use eventstore::{Position, Record, StreamId, StreamVersion};
@@ -103,7 +103,7 @@ impl Projection for WaitingSessions {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     /// Only the session itself waits where its record cannot be folded.
@@ -167,7 +167,7 @@ fn awaited(event: &SessionEvent) -> Option<StreamId> {
     let SessionEvent::FactParked { seq: _, parked } = event else {
         return None;
     };
-    let name = match (parked.delivery, parked.mission) {
+    let name = match (parked.delivery, mission_waited_for(parked)) {
         // What waits for a delivery waits for nothing else.
         (Some(delivery), _) => StreamName::delivery(delivery),
         (None, Some(mission)) => StreamName::mission(mission),
@@ -175,6 +175,13 @@ fn awaited(event: &SessionEvent) -> Option<StreamId> {
     };
     let category = eventstore::Category::new(name.category.number());
     Some(StreamId::new(category, name.key))
+}
+
+/// No mission makes a kind of facts understood.
+fn mission_waited_for(parked: &Parked) -> Option<MissionId> {
+    parked
+        .mission
+        .filter(|_| parked.why != ParkReason::UnknownKind)
 }
 
 fn project_session(
@@ -264,20 +271,10 @@ fn park(
     parked: &Parked,
 ) -> Result<(), ViewStoreError> {
     unpark(view, session, seq)?;
-    if !parked.why.can_come_about() {
-        return Ok(());
-    }
-    let Parked {
-        why: _,
-        mission,
-        delivery,
-        since,
-        late: _,
-    } = *parked;
     let stored = StoredParked {
-        mission,
-        delivery,
-        since,
+        mission: mission_waited_for(parked),
+        delivery: parked.delivery,
+        since: parked.since,
     };
     for place in places(session, seq, &stored).into_iter().flatten() {
         view.put(place, Vec::new());

@@ -117,7 +117,9 @@ impl<'a, 'd> Applying<'a, 'd> {
     /// Whether facts of this session wait for a mission.
     fn is_waited_for(&self, mission: MissionId) -> bool {
         let mut parked = self.session.state.backlog().parked();
-        parked.any(|(_, parked)| parked.mission == Some(mission))
+        parked.any(|(_, parked)| {
+            parked.mission == Some(mission) && parked.why != ParkReason::UnknownKind
+        })
     }
 
     /// Applies what is parked and has meanwhile found what it waited for, in order and as
@@ -197,13 +199,19 @@ impl<'a, 'd> Applying<'a, 'd> {
         Ok(stored.as_ref().and_then(|facts| facts.get(&seq).cloned()))
     }
 
-    /// Lets a fact wait on, or gives it up at once where it would wait in vain. That what it waits for is not there is a condition
+    /// Lets a fact wait on, or gives it up at once where it would wait in vain or too many do. That what it waits for is not there is a condition
     /// of the commit: so whatever brings it comes later in the log, and finds the fact waiting.
     fn park(&mut self, Due { fact, late }: Due, waits: Waits) {
         let seq = fact.seq;
         let (why, delivery) = match waits {
             Waits::InVain(why) => return self.note(SessionEvent::DeadLettered { seq, why }),
-            Waits::Understanding => (ParkReason::UnknownKind, None),
+            Waits::Understanding => {
+                let why = ParkReason::UnknownKind;
+                if self.session.state.backlog().is_full(why) {
+                    return self.note(SessionEvent::DeadLettered { seq, why });
+                }
+                (why, None)
+            }
             Waits::Mission => (ParkReason::UnknownMission, None),
             Waits::Delivery(delivery) => (ParkReason::UnknownDelivery, Some(delivery)),
         };
@@ -216,9 +224,7 @@ impl<'a, 'd> Applying<'a, 'd> {
             late,
         };
         self.note(SessionEvent::FactParked { seq, parked });
-        if why.can_come_about() {
-            self.parked_now.insert(seq, fact);
-        }
+        self.parked_now.insert(seq, fact);
     }
 
     fn note(&mut self, event: SessionEvent) {
@@ -283,6 +289,8 @@ impl<'a, 'd> Applying<'a, 'd> {
     fn apply(&mut self, due: &Due) -> Result<Option<Waits>, LoadError> {
         #[cfg(test)]
         super::tests::panic_where_asked(&due.fact);
+        #[cfg(test)]
+        let due = &super::tests::as_learnt(due);
         let Some(fact) = wire::interpret(&due.fact) else {
             // What a kind without a mission could mean is not understood either.
             let is_known = due.fact.mission.is_some() && wire::is_understood(&due.fact.kind);

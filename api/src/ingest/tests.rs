@@ -31,7 +31,7 @@ mod overtaken;
 mod positions;
 mod waited;
 
-pub(super) use given_up::panic_where_asked;
+pub(super) use given_up::{as_learnt, panic_where_asked};
 
 const LIMITS: IngestLimits = IngestLimits {
     park_wait: DurationMs::from_seconds(900),

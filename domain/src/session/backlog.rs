@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::event::{Parked, SessionEvent};
+use super::PARKED_FACTS_MAX;
+use super::event::{ParkReason, Parked, SessionEvent};
 use crate::time::{DurationMs, Timestamp};
 
 /// The numbers of a session: which is next, which are held, which are parked.
@@ -72,6 +73,19 @@ impl Backlog {
         self.parked.contains_key(&seq)
     }
 
+    /// Whether as many facts are parked for this as may be. What only another release would
+    /// understand is counted apart, so that it keeps nothing out that means something to this one.
+    #[must_use]
+    pub fn is_full(&self, why: ParkReason) -> bool {
+        self.count_like(why) >= PARKED_FACTS_MAX
+    }
+
+    pub(super) fn count_like(&self, why: ParkReason) -> usize {
+        let is_strange = |why| why == ParkReason::UnknownKind;
+        let like = |parked: &&Parked| is_strange(parked.why) == is_strange(why);
+        self.parked.values().filter(like).count()
+    }
+
     /// When the oldest held fact came in.
     #[must_use]
     pub fn oldest_held(&self) -> Option<Timestamp> {
@@ -126,11 +140,7 @@ impl Backlog {
                 turns
             }
             SessionEvent::FactParked { seq, parked } => {
-                if parked.why.can_come_about() {
-                    self.parked.insert(*seq, *parked);
-                } else {
-                    self.parked.remove(seq);
-                }
+                self.parked.insert(*seq, *parked);
                 Vec::new()
             }
             SessionEvent::FactUnparked { seq } | SessionEvent::DeadLettered { seq, why: _ } => {

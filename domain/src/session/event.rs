@@ -80,7 +80,7 @@ pub struct Parked {
 
 crate::delivery::words! {
     /// Why a fact is not applied though its turn has come: what a parked one
-    /// waits for, or, from the fourth on, what keeps it from ever being parked.
+    /// waits for, or, from the fourth on, what is the matter with one that was given up at once.
     ParkReason {
         /// Its mission is not bound to a delivery.
         UnknownMission "unknown_mission",
@@ -92,18 +92,5 @@ crate::delivery::words! {
         CodeFailed "code_failed",
         /// Its kind is known, and what it says cannot be read as one.
         Undecodable "undecodable",
-    }
-}
-
-impl ParkReason {
-    /// Whether something that may happen makes an end of it. A kind that is not
-    /// understood lies in the log until a later version does; what the code
-    /// fails on, or cannot read, was given up.
-    #[must_use]
-    pub const fn can_come_about(self) -> bool {
-        match self {
-            Self::UnknownMission | Self::UnknownDelivery => true,
-            Self::UnknownKind | Self::CodeFailed | Self::Undecodable => false,
-        }
     }
 }

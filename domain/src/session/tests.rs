@@ -159,6 +159,24 @@ fn given_kinds_that_nobody_understands_then_they_never_fill_the_backlog() {
     let next = fact(PARKED_FACTS_MAX as u64 + 2);
     let (verdicts, _) = session.receive(&sender(), [next], HELD_FACTS_MAX);
     assert_eq!(verdicts, [Verdict::Accepted]);
+    assert!(session.backlog().is_full(ParkReason::UnknownKind));
+    assert!(!session.backlog().is_full(ParkReason::UnknownMission));
+}
+
+#[test]
+fn given_a_kind_that_nobody_understands_when_its_wait_is_over_then_it_is_a_dead_letter() {
+    let why = ParkReason::UnknownKind;
+    let events = [
+        SessionEvent::FactReceived(Box::new(fact(1))),
+        SessionEvent::FactParked {
+            seq: 1,
+            parked: parked(why, at(0)),
+        },
+    ];
+    let session = events.iter().fold(Session::default(), Session::evolve);
+    assert!(session.backlog().is_parked(1));
+    let given_up = session.give_up_parked(at(900), PARK_WAIT, 9).events;
+    assert_eq!(given_up, [SessionEvent::DeadLettered { seq: 1, why }]);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use domain::decider::Occurrence;
 use domain::mission::MissionEvent;
-use domain::session::ParkReason;
 use domain::stream::StreamName;
 use proptest::prelude::*;
 
@@ -92,28 +91,29 @@ fn parked(seq: u64, of: u128) -> SessionEvent {
     SessionEvent::FactParked { seq, parked }
 }
 
+fn bound(number: u128) -> Appending {
+    let sender = domain::drone::Sender {
+        fleet: "f".parse().unwrap(),
+        drone: "d".parse().unwrap(),
+        session: "s".parse().unwrap(),
+    };
+    let delivery = DeliveryId::from_uuid(mission(9).uuid());
+    let bound = MissionEvent::MissionBound {
+        delivery,
+        epoch: 1,
+        sender,
+    };
+    Appending::new(
+        StreamName::mission(mission(number)),
+        None,
+        [Occurrence::new(bound, at(0))],
+    )
+}
+
 #[test]
 fn a_parked_fact_is_ready_once_its_mission_is_there_and_not_another() {
     let mut log = TestLog::new();
     append(&mut log, session(), parked(1, 8));
-    let bound = |number| {
-        let sender = domain::drone::Sender {
-            fleet: "f".parse().unwrap(),
-            drone: "d".parse().unwrap(),
-            session: "s".parse().unwrap(),
-        };
-        let delivery = DeliveryId::from_uuid(mission(9).uuid());
-        let bound = MissionEvent::MissionBound {
-            delivery,
-            epoch: 1,
-            sender,
-        };
-        Appending::new(
-            StreamName::mission(mission(number)),
-            None,
-            [Occurrence::new(bound, at(0))],
-        )
-    };
     log.append(vec![bound(7)]);
     assert_eq!(due_at(&log, at(0), at(0)), []);
     log.append(vec![bound(8)]);
@@ -129,6 +129,32 @@ fn a_parked_fact_is_ready_once_its_mission_is_there_and_not_another() {
     );
     append(&mut log, session(), SessionEvent::FactUnparked { seq: 1 });
     assert_eq!(due_at(&log, at(0), at(99)), []);
+}
+
+#[test]
+fn a_parked_fact_of_an_unknown_kind_is_due_when_its_wait_is_over_and_not_when_its_mission_is_there() {
+    let mut log = TestLog::new();
+    let parked = Parked {
+        why: ParkReason::UnknownKind,
+        mission: Some(mission(8)),
+        delivery: None,
+        since: at(5),
+        late: false,
+    };
+    let fact = SessionEvent::FactParked { seq: 1, parked };
+    append(&mut log, session(), fact);
+    log.append(vec![bound(8)]);
+    assert_eq!(due_at(&log, at(0), at(4)), []);
+    let due = due_at(&log, at(0), at(5));
+    assert_eq!(
+        due,
+        [DueSession {
+            stream: stream_id(session()),
+            gap: false,
+            ready: false,
+            expired: true
+        }]
+    );
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Facts that cannot be applied: given up, so that the others go on, and driven once more.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
-use domain::session::ParkReason;
+use domain::session::{Due, ParkReason};
 use domain::task::TaskId;
 
 use super::*;
@@ -17,6 +17,28 @@ thread_local! {
 pub(in crate::ingest) fn panic_where_asked(fact: &ReceivedFact) {
     let asks = fact.data.windows(8).any(|bytes| bytes == b"\"breaks\"");
     assert!(!(asks && BROKEN.get()), "asked to");
+}
+
+thread_local! {
+    /// A kind that a later release knows, and what that takes it for.
+    static LEARNT: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
+}
+
+fn learn(kind: &str, means: &str) {
+    LEARNT.set(Some((kind.to_owned(), means.to_owned())));
+}
+
+/// A fact as the release reads it that these tests are about.
+pub(in crate::ingest) fn as_learnt(due: &Due) -> Due {
+    let mut due = due.clone();
+    LEARNT.with_borrow(|learnt| {
+        if let Some((kind, means)) = learnt
+            && *kind == due.fact.kind
+        {
+            due.fact.kind.clone_from(means);
+        }
+    });
+    due
 }
 
 impl Service {
@@ -195,4 +217,37 @@ async fn given_a_known_kind_that_cannot_be_read_when_its_turn_comes_then_it_is_g
     );
     service.receive(&events[2..]).await;
     assert_eq!(service.delivery().status(), Status::Complete);
+}
+
+#[tokio::test]
+async fn given_a_kind_that_nobody_knows_when_its_wait_is_over_then_it_is_a_dead_letter_until_a_release_knows_it()
+ {
+    let service = Service::with_a_booking().await;
+    let events = flight(service.delivery);
+    service.receive(&events[..1]).await;
+    let (sender, mut fact) = of_long_ago(&events[1]);
+    // As a release took it in that did not know of departures yet.
+    let known = std::mem::replace(&mut fact.kind, "set_out".into());
+    service.ingest.receive(vec![(sender.clone(), fact)]).await;
+    let session = service.load::<Session>(name_of(&events[1]));
+    assert!(session.backlog().is_parked(2));
+    assert_eq!(service.letters(&sender), []);
+    service.receive(&events[2..4]).await;
+    assert_eq!(service.delivery().status(), Status::Loaded);
+    service.move_on(&sender).await;
+    let letters = service.letters(&sender);
+    let [(letter, 2, why @ ParkReason::UnknownKind)] = letters[..] else {
+        panic!("{letters:?}");
+    };
+    assert_eq!(service.redrive(letter).await, Err(RedriveError::StillWaits(why)));
+
+    let is_inferred = |service: &Service| {
+        let milestones = service.outcome().1;
+        milestones.iter().any(|reached| reached.inferred)
+    };
+    assert!(is_inferred(&service), "how it set out is only inferred");
+    learn("set_out", &known);
+    assert_eq!(service.redrive(letter).await, Ok(()));
+    assert_eq!(service.letters(&sender), []);
+    assert!(!is_inferred(&service));
 }

@@ -123,7 +123,7 @@ const fn on_dead_letter(why: ParkReason) -> &'static str {
             "have the fleet send what is missing, mission_assigned as a rule; then redrive the dead letter"
         }
         ParkReason::UnknownKind => {
-            "redrive the dead letter with a release that knows its kind of events"
+            "redrive the dead letter with a release that knows its kind of events; where its sender mistyped the kind, acknowledge the task"
         }
         ParkReason::CodeFailed => {
             "a log line at level error names the fault; redrive the dead letter with a release that has it mended"
