@@ -180,6 +180,7 @@ impl Opened {
             gap_wait: config.scaled(config.ingest.gap_wait()),
             park_wait: config.scaled(config.ingest.park_wait()),
             tick: config.scaled_tick(waiting::TICK),
+            settling: config.scaled(waiting::SETTLING),
             held_facts_max: usize::try_from(config.ingest.held_facts_max)?,
         };
         let ingest = Ingest::new(application.clone(), limits);

@@ -76,6 +76,23 @@ pub struct Due {
     pub late: bool,
 }
 
+/// Of when the facts are that have waited long enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// They came in then or later: for what is older there is still a chance.
+    pub from: Timestamp,
+    /// They came in then or before.
+    pub to: Timestamp,
+}
+
+impl Expired {
+    /// Whether a fact that came in then has waited long enough.
+    #[must_use]
+    pub fn covers(self, came_in: Timestamp) -> bool {
+        self.from <= came_in && came_in <= self.to
+    }
+}
+
 /// What follows from facts coming in or from time passing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Step {
@@ -133,25 +150,23 @@ impl Session {
         (verdicts, step)
     }
 
-    /// Stops waiting for what is missing before facts that were held for `wait` by `now`.
+    /// Stops waiting for what is missing before facts that were held long enough.
     #[must_use]
-    pub fn pass_expired_gaps(&self, now: Timestamp, wait: DurationMs) -> Step {
+    pub fn pass_expired_gaps(&self, expired: Expired) -> Step {
         let mut step = Step::default();
-        if let Some(up_to) = self.backlog.last_expired(now, wait) {
+        if let Some(up_to) = self.backlog.last_expired(expired) {
             self.clone()
                 .note(SessionEvent::GapPassed { up_to }, &mut step);
         }
         step
     }
 
-    /// Waits no longer for what facts that were parked for `wait` by `now` wait
-    /// for, at most so many at a time.
+    /// Waits no longer for what facts wait for that were parked long enough, at most so many at
+    /// a time.
     #[must_use]
-    pub fn give_up_parked(&self, now: Timestamp, wait: DurationMs, facts_max: usize) -> Step {
-        let expired = self
-            .backlog
-            .parked()
-            .filter(|(_, parked)| parked.since.plus(wait) <= now);
+    pub fn give_up_parked(&self, expired: Expired, facts_max: usize) -> Step {
+        let parked = self.backlog.parked();
+        let expired = parked.filter(|(_, parked)| expired.covers(parked.since));
         let given_up = expired.take(facts_max);
         let events = given_up.map(|(seq, parked)| SessionEvent::DeadLettered {
             seq,

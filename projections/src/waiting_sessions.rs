@@ -19,13 +19,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::id::{DeliveryId, MissionId};
-use domain::session::{Backlog, ParkReason, Parked, SessionEvent};
+use domain::session::{Backlog, Expired, ParkReason, Parked, SessionEvent};
 use domain::stream::{Category, StreamName};
 use domain::time::Timestamp;
 use eventstore::{Position, Record, StreamId, StreamVersion};
 use serde::{Deserialize, Serialize};
 
-use crate::key::{Key, KeyParts};
+use crate::key::{Key, KeyParts, KeyRange};
 use crate::overlay::Overlay;
 use crate::parking::Poison;
 use crate::projection::{Facts, Projection, Sources, category};
@@ -52,13 +52,13 @@ const DUE_SCANNED_MAX: usize = 20 * DUE_ENTRIES_MAX;
 /// Entries read at a time when a mission or delivery comes.
 const RELEASED_PER_READ: usize = 500;
 
-/// From when on what still waits is due.
+/// Of when what still waits is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
-    /// A fact held since then, or longer.
-    pub held_since: Timestamp,
-    /// A fact parked since then, or longer.
-    pub parked_since: Timestamp,
+    /// A session, by its oldest held fact.
+    pub held: Expired,
+    /// A parked fact.
+    pub parked: Expired,
 }
 
 /// A drone session for which something is to be done.
@@ -330,21 +330,24 @@ pub(crate) fn due(
     left_out: &BTreeSet<[u8; 16]>,
 ) -> Result<Vec<DueSession>, ViewStoreError> {
     let mut due: BTreeMap<[u8; 16], (bool, bool, bool)> = BTreeMap::new();
-    let by_age = |index, until: Timestamp| {
+    let by_age = |index, expired: Expired| {
         let session = |mut parts: KeyParts<'_>| {
-            let is_due = parts.instant()? <= until.micros();
+            let is_due = parts.instant()? <= expired.to.micros();
             Some((is_due, parts.id()?))
         };
-        oldest(view, index, left_out, session)
+        let from = Key::index(index).instant(expired.from.micros());
+        let range = Key::index(index).prefix_after(from);
+        oldest(view, (index, range), left_out, session)
     };
-    for session in by_age(HELD, deadlines.held_since)? {
+    for session in by_age(HELD, deadlines.held)? {
         due.entry(session).or_default().0 = true;
     }
     let ready = |mut parts: KeyParts<'_>| Some((true, parts.id()?));
-    for session in oldest(view, READY, left_out, ready)? {
+    let all_ready = (READY, Key::index(READY).prefix());
+    for session in oldest(view, all_ready, left_out, ready)? {
         due.entry(session).or_default().1 = true;
     }
-    for session in by_age(BY_AGE, deadlines.parked_since)? {
+    for session in by_age(BY_AGE, deadlines.parked)? {
         due.entry(session).or_default().2 = true;
     }
     let sessions = due.into_iter().map(|(session, (gap, ready, expired))| {
@@ -362,14 +365,14 @@ pub(crate) fn due(
     sessions.collect()
 }
 
-/// The sessions of an index up to the first entry that is not due.
+/// The sessions of a part of an index up to the first entry that is not due.
 fn oldest(
     view: &Overlay<'_>,
-    index: u8,
+    (index, mut range): (u8, KeyRange),
     left_out: &BTreeSet<[u8; 16]>,
     session: impl Fn(KeyParts<'_>) -> Option<(bool, [u8; 16])>,
 ) -> Result<Vec<[u8; 16]>, ViewStoreError> {
-    let (mut range, mut sessions) = (Key::index(index).prefix(), Vec::new());
+    let mut sessions = Vec::new();
     let mut scanned = 0;
     while sessions.len() < DUE_ENTRIES_MAX && scanned < DUE_SCANNED_MAX {
         let entries = view.scan(&range, Direction::Forward, DUE_ENTRIES_MAX)?;

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::delivery::{
     CancelReason, Confirmation, DeliveryRejection, OnCancelAfterPickup, OnUndeliverable, Order,
@@ -34,6 +35,19 @@ pub(crate) fn application() -> Application {
 /// A newly started application: it remembers nothing.
 pub(crate) fn application_on(store: Arc<dyn EventStore>) -> Application {
     Application::new(store, Environment::fixed(NOW_US), Thresholds::default())
+}
+
+/// The same, by ids that no application had which ran before it.
+pub(crate) fn application_again(store: Arc<dyn EventStore>) -> Application {
+    application_at(store, NOW_US)
+}
+
+/// One that was started then, and for which no time passes.
+pub(crate) fn application_at(store: Arc<dyn EventStore>, now_us: i64) -> Application {
+    // Nobody else has an id of it: what it commits is not what another did that ran before.
+    let ids = || Environment::system().new_id();
+    let environment = Environment::from_sources(move || now_us, || Duration::ZERO, ids);
+    Application::new(store, environment, Thresholds::default())
 }
 
 pub(crate) fn contact(email: &str) -> Contact {

@@ -296,6 +296,7 @@ const fn limits() -> IngestLimits {
         gap_wait: DurationMs::from_seconds(5),
         held_facts_max: 64,
         tick: crate::ingest::waiting::TICK,
+        settling: DurationMs::from_seconds(0),
     }
 }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use domain::actor::{Actor, ActorKind};
 use domain::drone::Sender;
 use domain::id::{DroneId, FleetId};
-use domain::session::{ReceivedFact, Session, Step, Verdict};
+use domain::session::{Expired, ReceivedFact, Session, Step, Verdict};
 use domain::stream::StreamName;
-use domain::time::DurationMs;
+use domain::time::{DurationMs, Timestamp};
 use futures_util::{FutureExt as _, StreamExt, stream};
 use uuid::Uuid;
 
@@ -47,6 +47,9 @@ pub struct IngestLimits {
     pub park_wait: DurationMs,
     /// How often it is looked whether something need not wait any longer.
     pub tick: Duration,
+    /// How long after a start what waited already is waited for at the least: what is missing
+    /// could not come while nothing ran.
+    pub settling: DurationMs,
 }
 
 /// What became of a fact.
@@ -63,15 +66,33 @@ pub enum FactOutcome {
 pub struct Ingest {
     application: Application,
     limits: IngestLimits,
+    started_at: Timestamp,
 }
 
 impl Ingest {
-    /// A door to an application.
+    /// A door to an application, which is opened now.
     #[must_use]
-    pub const fn new(application: Application, limits: IngestLimits) -> Self {
+    pub fn new(application: Application, limits: IngestLimits) -> Self {
+        // Nothing comes in, and no wait ends, before the clock is in range.
+        let started_at = application.now().unwrap_or(Timestamp::MIN);
         Self {
             application,
             limits,
+            started_at,
+        }
+    }
+
+    /// Of when the facts are that have waited for so long by now. Until the service has settled
+    /// that is none which it found waiting.
+    pub(super) fn expired(&self, wait: DurationMs, now: Timestamp) -> Expired {
+        let is_settling = now < self.started_at.plus(self.limits.settling);
+        Expired {
+            from: if is_settling {
+                self.started_at
+            } else {
+                Timestamp::MIN
+            },
+            to: now.minus(wait),
         }
     }
 

@@ -2,7 +2,8 @@
 //! when their wait is over, and parked facts whose mission became known.
 //!
 //! What waits is read from a view of the log, so a restart forgets nothing;
-//! that it no longer waits is an event, so nothing is applied twice.
+//! that it no longer waits is an event, so nothing is applied twice. What waited
+//! already when the service began waits until [`SETTLING`] is over.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use domain::session::{PARKED_FACTS_MAX, Session, Step};
 use domain::stream::{Category, StreamName};
-use domain::time::Timestamp;
+use domain::time::{DurationMs, Timestamp};
 use eventstore::AppendError;
 use futures_util::FutureExt;
 use projections::{Deadlines, DueSession, QueryError, Views};
@@ -23,6 +24,10 @@ use crate::application::Failure;
 /// How often it is looked whether something need not wait any longer, in real
 /// time: a twentieth of the default wait.
 pub const TICK: Duration = Duration::from_millis(250);
+
+/// How long after a start no wait and no deadline is over that began before it, so that what was
+/// sent meanwhile comes in first.
+pub const SETTLING: DurationMs = DurationMs::from_seconds(30);
 
 /// Most dead letters in one commit.
 const DEAD_LETTERS_MAX: usize = 128;
@@ -75,11 +80,7 @@ impl Ingest {
             .application()
             .now()
             .map_err(|error| error.to_string())?;
-        let deadlines = Deadlines {
-            held_since: now.minus(self.limits().gap_wait),
-            parked_since: now.minus(self.limits().park_wait),
-        };
-        let due = match views.due_sessions(deadlines) {
+        let due = match views.due_sessions(self.deadlines(now)) {
             // As after a start: the views follow by themselves, and say so if they cannot.
             Err(QueryError::Lagging { .. }) => return Ok(Looked::NotYet),
             due => due.map_err(|error| error.to_string())?,
@@ -117,6 +118,13 @@ impl Ingest {
         failed.map_or(Ok(Looked::AtAll), Err)
     }
 
+    pub(super) fn deadlines(&self, now: Timestamp) -> Deadlines {
+        Deadlines {
+            held: self.expired(self.limits().gap_wait, now),
+            parked: self.expired(self.limits().park_wait, now),
+        }
+    }
+
     /// Does for one session what need not wait any longer.
     ///
     /// # Errors
@@ -139,27 +147,26 @@ impl Ingest {
     }
 
     async fn pass_gaps(&self, name: StreamName, now: Timestamp) -> Result<(), Failure> {
-        let wait = self.limits().gap_wait;
+        let expired = self.deadlines(now).held;
         let session = self.application().loader().load::<Session>(name)?.state;
         // Named by what is passed, so that whoever passes it, it is passed once.
-        let Some(up_to) = session.backlog().last_expired(now, wait) else {
+        let Some(up_to) = session.backlog().last_expired(expired) else {
             return Ok(());
         };
         let up_to = up_to.to_be_bytes().to_vec();
         let request = self.request("gap", name, session.sender(), std::iter::once(up_to));
-        let expired =
-            |session: &Session| -> ((), Step) { ((), session.pass_expired_gaps(now, wait)) };
-        self.step(&request, name, None, expired).await?;
+        let pass = |session: &Session| -> ((), Step) { ((), session.pass_expired_gaps(expired)) };
+        self.step(&request, name, None, pass).await?;
         Ok(())
     }
 
     async fn give_up_parked(&self, name: StreamName, now: Timestamp) -> Result<(), Failure> {
-        let wait = self.limits().park_wait;
+        let expired = self.deadlines(now).parked;
         let request = self.request("give up", name, None, self.round());
-        let expired = |session: &Session| -> ((), Step) {
-            ((), session.give_up_parked(now, wait, DEAD_LETTERS_MAX))
+        let give_up = |session: &Session| -> ((), Step) {
+            ((), session.give_up_parked(expired, DEAD_LETTERS_MAX))
         };
-        self.step(&request, name, None, expired).await?;
+        self.step(&request, name, None, give_up).await?;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use domain::codec::StoredEvent as _;
 use domain::id::OperationId;
 use domain::scheduling::{OperationEvent, OperationKind};
 use domain::stream::Category;
-use domain::time::{DurationMs, TimeScale, Timestamp};
+use domain::time::{TimeScale, Timestamp};
 use eventstore::{Budget, Page, Position, Record, Subscription};
 use futures_util::{StreamExt as _, stream};
 use projections::{DueOperation, QueryError, Views};
@@ -23,6 +23,7 @@ use super::hearing::{self, Hearing};
 use super::underway::{self, Underway};
 use crate::application::{Application, Failure};
 use crate::config::Config;
+use crate::ingest::waiting::SETTLING;
 
 mod looking;
 
@@ -33,9 +34,6 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// Operations that are looked at together, so that they share the disk's syncs.
 const LOOKS_AT_ONCE: usize = 64;
-
-/// How long after a start no deadline is over, so that what was sent meanwhile comes in first.
-const SETTLING: DurationMs = DurationMs::from_seconds(30);
 
 /// Most operations that are named in the log as failing at the same time.
 const NAMED_MAX: usize = 16;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::PARKED_FACTS_MAX;
 use super::event::{ParkReason, Parked, SessionEvent};
-use crate::time::{DurationMs, Timestamp};
+use super::{Expired, PARKED_FACTS_MAX};
+use crate::time::Timestamp;
 
 /// The numbers of a session: which is next, which are held, which are parked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,11 +92,13 @@ impl Backlog {
         self.held.values().min().copied()
     }
 
-    /// The highest number that was held for `wait` by `now`.
+    /// The highest number that was held long enough; none while there is a chance for what the
+    /// oldest one waits for.
     #[must_use]
-    pub fn last_expired(&self, now: Timestamp, wait: DurationMs) -> Option<u64> {
-        self.held()
-            .filter(|(_, received_at)| received_at.plus(wait) <= now)
+    pub fn last_expired(&self, expired: Expired) -> Option<u64> {
+        let oldest = self.oldest_held()?;
+        let held = self.held().filter(|_| expired.covers(oldest));
+        held.filter(|(_, received_at)| expired.covers(*received_at))
             .map(|(seq, _)| seq)
             .last()
     }

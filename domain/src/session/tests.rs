@@ -17,6 +17,14 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_micros(seconds * 1_000_000).unwrap()
 }
 
+/// What has waited so long by then.
+fn by(seconds: i64, wait: DurationMs) -> Expired {
+    Expired {
+        from: Timestamp::MIN,
+        to: at(seconds).minus(wait),
+    }
+}
+
 fn fact(seq: u64) -> ReceivedFact {
     ReceivedFact {
         seq,
@@ -104,10 +112,10 @@ fn given_held_facts_when_the_wait_is_over_then_the_gap_is_passed_and_its_facts_a
     let mut inbox = Inbox::empty();
     inbox.receive(&[1, 3, 6]);
     assert_eq!(
-        inbox.session.pass_expired_gaps(at(4), GAP_WAIT),
+        inbox.session.pass_expired_gaps(by(4, GAP_WAIT)),
         Step::default()
     );
-    let step = inbox.session.pass_expired_gaps(at(5), GAP_WAIT);
+    let step = inbox.session.pass_expired_gaps(by(5, GAP_WAIT));
     assert_eq!(step.events, [SessionEvent::GapPassed { up_to: 6 }]);
     inbox.take(step);
     inbox.receive(&[7, 2]);
@@ -115,6 +123,23 @@ fn given_held_facts_when_the_wait_is_over_then_the_gap_is_passed_and_its_facts_a
         inbox.due(),
         [(1, false), (3, false), (6, false), (2, true), (7, false)]
     );
+}
+
+#[test]
+fn given_facts_for_which_there_is_still_a_chance_then_nothing_before_or_behind_them_is_passed() {
+    let mut inbox = Inbox::empty();
+    inbox.receive(&[2]);
+    let newer = ReceivedFact {
+        received_at: at(6),
+        ..fact(4)
+    };
+    let (_, step) = inbox.session.receive(&sender(), [newer], HELD_FACTS_MAX);
+    inbox.take(step);
+    let to = at(11).minus(GAP_WAIT);
+    let expired = |from| inbox.session.pass_expired_gaps(Expired { from, to }).events;
+    assert_eq!(expired(at(6)), []);
+    let passed = SessionEvent::GapPassed { up_to: 4 };
+    assert_eq!(expired(at(0)), [passed]);
 }
 
 #[test]
@@ -132,7 +157,7 @@ fn given_as_many_held_facts_as_may_be_then_the_gap_is_passed_without_waiting() {
 fn given_the_largest_number_then_nothing_overflows() {
     let mut inbox = Inbox::empty();
     inbox.receive(&[SEQ_MAX]);
-    let step = inbox.session.pass_expired_gaps(at(9), GAP_WAIT);
+    let step = inbox.session.pass_expired_gaps(by(9, GAP_WAIT));
     inbox.take(step);
     assert_eq!(inbox.due(), [(SEQ_MAX, false)]);
     assert_eq!(inbox.session.backlog().next(), u64::MAX);
@@ -175,7 +200,7 @@ fn given_a_kind_that_nobody_understands_when_its_wait_is_over_then_it_is_a_dead_
     ];
     let session = events.iter().fold(Session::default(), Session::evolve);
     assert!(session.backlog().is_parked(1));
-    let given_up = session.give_up_parked(at(900), PARK_WAIT, 9).events;
+    let given_up = session.give_up_parked(by(900, PARK_WAIT), 9).events;
     assert_eq!(given_up, [SessionEvent::DeadLettered { seq: 1, why }]);
 }
 
@@ -205,14 +230,17 @@ fn given_a_parked_fact_when_its_wait_is_over_then_it_is_a_dead_letter() {
         let parked = parked(ParkReason::UnknownMission, at(i64::try_from(seq).unwrap()));
         session = session.evolve(&SessionEvent::FactParked { seq, parked });
     }
-    let given_up = |now, most| session.give_up_parked(now, PARK_WAIT, most).events;
-    assert_eq!(given_up(at(900), 9), []);
+    let given_up = |now, most| {
+        let expired = by(now, PARK_WAIT);
+        session.give_up_parked(expired, most).events
+    };
+    assert_eq!(given_up(900, 9), []);
     let dead = |seq| SessionEvent::DeadLettered {
         seq,
         why: ParkReason::UnknownMission,
     };
-    assert_eq!(given_up(at(902), 9), [dead(1), dead(2)]);
-    assert_eq!(given_up(at(999), 1), [dead(1)]);
+    assert_eq!(given_up(902, 9), [dead(1), dead(2)]);
+    assert_eq!(given_up(999, 1), [dead(1)]);
     assert!(!session.clone().evolve(&dead(1)).backlog().is_parked(1));
 }
 
@@ -247,11 +275,11 @@ proptest! {
             inbox.receive(&seqs);
             sent.extend(seqs);
             if time_passes {
-                let step = inbox.session.pass_expired_gaps(at(100), GAP_WAIT);
+                let step = inbox.session.pass_expired_gaps(by(100, GAP_WAIT));
                 inbox.take(step);
             }
         }
-        let step = inbox.session.pass_expired_gaps(at(100), GAP_WAIT);
+        let step = inbox.session.pass_expired_gaps(by(100, GAP_WAIT));
         inbox.take(step);
         let mut due: Vec<_> = inbox.due().into_iter().map(|(seq, _)| seq).collect();
         due.sort_unstable();
@@ -266,7 +294,7 @@ proptest! {
         for (seqs, time_passes) in steps {
             inbox.receive(&seqs);
             if time_passes {
-                let step = inbox.session.pass_expired_gaps(at(100), GAP_WAIT);
+                let step = inbox.session.pass_expired_gaps(by(100, GAP_WAIT));
                 inbox.take(step);
             }
         }

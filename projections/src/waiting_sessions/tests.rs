@@ -9,38 +9,45 @@ use super::*;
 use crate::any_log::{Happening, Service, SessionStep, happenings};
 use crate::test_log::{Appending, TestLog, at, mission, stream_id};
 
+fn until(to: Timestamp) -> Expired {
+    let from = Timestamp::MIN;
+    Expired { from, to }
+}
+
 fn due_at(log: &TestLog, held: Timestamp, parked: Timestamp) -> Vec<DueSession> {
+    let deadlines = Deadlines {
+        held: until(held),
+        parked: until(parked),
+    };
+    due_in(log, deadlines)
+}
+
+fn due_in(log: &TestLog, deadlines: Deadlines) -> Vec<DueSession> {
     let set = log.folded();
     let answering = set.view(&WaitingSessions);
     let view = answering.read();
-    due(
-        &view.overlay(),
-        Deadlines {
-            held_since: held,
-            parked_since: parked,
-        },
-        &BTreeSet::new(),
-    )
-    .unwrap()
+    due(&view.overlay(), deadlines, &BTreeSet::new()).unwrap()
 }
 
 proptest! {
     /// Law: exactly the sessions are due that the domain's own fold says are.
     #[test]
-    fn what_is_due_agrees_with_the_domain(happenings in happenings(120), held in 0..130_i64, parked in 0..130_i64) {
+    fn what_is_due_agrees_with_the_domain(
+        happenings in happenings(120), from in 0..130_i64, held in 0..130_i64, parked in 0..130_i64,
+    ) {
         let service = Service::after(&happenings);
-        let (held, parked) = (at(held), at(parked));
+        let [held, parked] = [held, parked].map(|to| Expired { from: at(from), to: at(to) });
         let mut expected: Vec<(StreamId, bool, bool)> = service
             .sessions()
             .filter_map(|(stream, session)| {
                 let backlog = session.backlog();
-                let gap = backlog.oldest_held().is_some_and(|since| since <= held);
-                let expired = backlog.parked().any(|(_, fact)| fact.since <= parked);
+                let gap = backlog.oldest_held().is_some_and(|since| held.covers(since));
+                let expired = backlog.parked().any(|(_, fact)| parked.covers(fact.since));
                 (gap || expired).then(|| (stream_id(stream), gap, expired))
             })
             .collect();
         expected.sort_unstable();
-        let due = due_at(&service.log, held, parked);
+        let due = due_in(&service.log, Deadlines { held, parked });
         let mut due: Vec<_> = due
             .into_iter()
             .filter(|due| due.gap || due.expired)
@@ -132,7 +139,8 @@ fn a_parked_fact_is_ready_once_its_mission_is_there_and_not_another() {
 }
 
 #[test]
-fn a_parked_fact_of_an_unknown_kind_is_due_when_its_wait_is_over_and_not_when_its_mission_is_there() {
+fn a_parked_fact_of_an_unknown_kind_is_due_when_its_wait_is_over_and_not_when_its_mission_is_there()
+{
     let mut log = TestLog::new();
     let parked = Parked {
         why: ParkReason::UnknownKind,
@@ -186,8 +194,8 @@ fn a_session_that_is_left_out_keeps_no_other_waiting_however_much_of_it_is_due()
     let set = log.folded();
     let answering = set.view(&WaitingSessions);
     let deadlines = Deadlines {
-        held_since: at(0),
-        parked_since: at(99),
+        held: until(at(0)),
+        parked: until(at(99)),
     };
     let left_out = BTreeSet::from([*stream_id(session()).key.as_bytes()]);
     let due = due(&answering.read().overlay(), deadlines, &left_out).unwrap();

@@ -202,6 +202,7 @@ impl Running {
             gap_wait: DurationMs::from_seconds(5),
             held_facts_max: 64,
             tick: api::ingest::waiting::TICK,
+            settling: DurationMs::from_seconds(0),
         };
         let views = projections::Views::in_memory(Arc::clone(&log));
         let services = Services {

@@ -48,7 +48,7 @@ impl Service {
     }
 
     /// The facts that were given up and not applied since, each with its task.
-    fn letters(&self, sender: &Sender) -> Vec<(TaskId, u64, ParkReason)> {
+    pub(super) fn letters(&self, sender: &Sender) -> Vec<(TaskId, u64, ParkReason)> {
         let name = StreamName::drone_session(&sender.fleet, &sender.drone, &sender.session);
         let mut letters = Vec::new();
         for (event, version) in self.session_events(sender).into_iter().zip(1..) {
@@ -239,7 +239,10 @@ async fn given_a_kind_that_nobody_knows_when_its_wait_is_over_then_it_is_a_dead_
     let [(letter, 2, why @ ParkReason::UnknownKind)] = letters[..] else {
         panic!("{letters:?}");
     };
-    assert_eq!(service.redrive(letter).await, Err(RedriveError::StillWaits(why)));
+    assert_eq!(
+        service.redrive(letter).await,
+        Err(RedriveError::StillWaits(why))
+    );
 
     let is_inferred = |service: &Service| {
         let milestones = service.outcome().1;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use domain::delivery::CancelReason;
 use domain::id::DeliveryId;
 use domain::scheduling::{Operation, SchedulingSettings, Step};
+use domain::time::DurationMs;
 use domain::translation::Thresholds;
 use eventstore::{EventStore, Filter, MemoryEventStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
