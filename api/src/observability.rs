@@ -99,6 +99,9 @@ pub const HTTP_PANICS: &str = "airpost_http_panics_total";
 /// Counts drone events that were kept although their type means nothing to this release.
 pub const DRONE_EVENTS_UNKNOWN: &str = "airpost_drone_events_unknown_total";
 
+/// Counts drone events whose time lay so far ahead that the moment of receipt counts instead.
+pub const DRONE_EVENTS_SKEWED: &str = "airpost_drone_events_skewed_total";
+
 /// Counts anomalies for which a delivery's history had no room any more.
 pub const ANOMALIES_UNRECORDED: &str = "airpost_anomalies_unrecorded_total";
 
@@ -250,6 +253,11 @@ fn describe() {
         "drone events kept whose type means nothing to this release"
     );
     describe_counter!(
+        DRONE_EVENTS_SKEWED,
+        Unit::Count,
+        "drone events whose time lay ahead, so that the moment of receipt counts"
+    );
+    describe_counter!(
         ANOMALIES_UNRECORDED,
         Unit::Count,
         "anomalies for which a delivery's history had no room any more"
@@ -279,6 +287,7 @@ fn begin_at_zero() {
         HTTP_OVERLOADED,
         HTTP_PANICS,
         DRONE_EVENTS_UNKNOWN,
+        DRONE_EVENTS_SKEWED,
         ANOMALIES_UNRECORDED,
         FEED_EVENTS,
         FEED_SLOW,

@@ -577,7 +577,7 @@ fn fact(seq: u64, now: Timestamp) -> ReceivedFact {
         mission: Some(mission(1)),
         event_time: now,
         received_at: now,
-        clock_skewed: false,
+        skewed_time: None,
         data: b"{}".to_vec(),
     }
 }

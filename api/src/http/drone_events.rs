@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::Api;
 use super::answer::{at, failed, json as json_answer};
 use super::body::content_type;
-use super::json::Document;
+use super::json::{self, Document};
 use super::path::no_query;
 use super::problem::{Problem, ProblemContext, ProblemKind};
 use crate::application::{Failure, LoadError};
@@ -121,7 +121,11 @@ fn read_one(bytes: &[u8], receipt: Receipt) -> Result<Vec<Entry>, Problem> {
     if bytes.len() > EVENT_BYTES_MAX {
         return Err(too_large());
     }
-    Ok(vec![read_entry(Document::parse(bytes)?, receipt)])
+    Ok(vec![read_entry(
+        Document::parse(bytes)?,
+        text_of(bytes),
+        receipt,
+    )])
 }
 
 fn read_batch(bytes: &[u8], receipt: Receipt) -> Result<Vec<Entry>, Problem> {
@@ -133,12 +137,13 @@ fn read_batch(bytes: &[u8], receipt: Receipt) -> Result<Vec<Entry>, Problem> {
     if items.len() > EVENTS_MAX {
         return Err(too_many());
     }
-    let is_small = bytes.len() <= EVENT_BYTES_MAX;
+    let sent = json::items_as_sent(text_of(bytes));
     Ok(items
         .into_iter()
-        .map(|item| {
-            if is_small || item.value().to_string().len() <= EVENT_BYTES_MAX {
-                read_entry(item, receipt)
+        .zip(sent)
+        .map(|(item, sent)| {
+            if sent.len() <= EVENT_BYTES_MAX {
+                read_entry(item, sent, receipt)
             } else {
                 Entry {
                     id: id_of(&item),
@@ -147,6 +152,11 @@ fn read_batch(bytes: &[u8], receipt: Receipt) -> Result<Vec<Entry>, Problem> {
             }
         })
         .collect())
+}
+
+/// Of what was read as JSON, which is UTF-8.
+fn text_of(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// Blank lines do not count.
@@ -168,7 +178,7 @@ fn read_lines(bytes: &[u8], receipt: Receipt) -> Result<Vec<Entry>, Problem> {
                 };
             }
             match Document::parse(line) {
-                Ok(document) => read_entry(document, receipt),
+                Ok(document) => read_entry(document, text_of(line), receipt),
                 Err(problem) => Entry {
                     id: None,
                     event: Err(problem),
@@ -178,10 +188,10 @@ fn read_lines(bytes: &[u8], receipt: Receipt) -> Result<Vec<Entry>, Problem> {
         .collect())
 }
 
-fn read_entry(document: Document, receipt: Receipt) -> Entry {
+fn read_entry(document: Document, sent: &str, receipt: Receipt) -> Entry {
     Entry {
         id: id_of(&document),
-        event: wire::read(document, receipt),
+        event: wire::read(document, sent, receipt),
     }
 }
 

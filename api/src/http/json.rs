@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use super::problem::{Fault, Faults, Problem, ProblemKind};
@@ -104,6 +104,38 @@ impl Document {
     pub fn into_parts(self) -> (Value, Faults) {
         (self.value, self.faults)
     }
+}
+
+/// The text of a member's value in a text that is a well-formed object, as it stands there.
+#[must_use]
+pub fn member_as_sent<'a>(object: &'a str, name: &str) -> Option<&'a str> {
+    let mut rest = object.trim_start().strip_prefix('{')?;
+    loop {
+        let (key, after) = next_value(rest)?;
+        let (value, after) = next_value(after.trim_start().strip_prefix(':')?)?;
+        if serde_json::from_str::<String>(key).is_ok_and(|key| key == name) {
+            return Some(value);
+        }
+        rest = after.trim_start().strip_prefix(',')?;
+    }
+}
+
+/// The texts of the items of a text that is a well-formed array, as they stand there.
+pub fn items_as_sent(array: &str) -> impl Iterator<Item = &str> {
+    let mut rest = array.trim_start().strip_prefix('[');
+    std::iter::from_fn(move || {
+        let (item, after) = next_value(rest?)?;
+        rest = after.trim_start().strip_prefix(',');
+        Some(item)
+    })
+}
+
+/// The value that a text begins with, and what comes after it.
+fn next_value(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim_start();
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    values.next()?.ok()?;
+    text.split_at_checked(values.byte_offset())
 }
 
 /// Both from 1; columns count bytes, as the JSON parser's do.
@@ -305,6 +337,26 @@ mod tests {
         assert_eq!(value, json!({"b": {"c": 2}}));
         assert_eq!(faults.listed()[0].pointer(), "/b/c");
         assert!(Document::from_value(json!({})).into_items().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_sent_is_found_as_it_stands_there(
+            texts in proptest::collection::vec("( )?(-?[1-9]{1,3}(\\.5)?|\"[a-z\\]}, ]{0,4}\"|true|null|\\[1, \\{\\}\\]|\\{\"data\": 2 \\})", 0..6),
+            blank in prop::sample::select(vec!["", " ", "\n\t"]),
+        ) {
+            let list = format!("{blank}[{}{blank}]", texts.join(&format!("{blank},")));
+            let items: Vec<_> = items_as_sent(&list).collect();
+            let as_sent: Vec<_> = texts.iter().map(|text| text.trim_start()).collect();
+            prop_assert_eq!(items, as_sent);
+            let members = texts.iter().zip(0..);
+            let members: Vec<_> = members.map(|(text, n)| format!("{blank}\"\\u0061{n}\"{blank}:{text}")).collect();
+            let object = format!("{blank}{{{}{blank}}}", members.join(","));
+            for (text, n) in texts.iter().zip(0..) {
+                prop_assert_eq!(member_as_sent(&object, &format!("a{n}")), Some(text.trim_start()));
+            }
+            prop_assert_eq!(member_as_sent(&object, "data"), None);
+        }
     }
 
     #[test]

@@ -11,8 +11,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::http::fields::{self, Fields, boolean, integer, object, parsed};
-use crate::http::json::Document;
+use crate::http::json::{self, Document};
 use crate::http::problem::Problem;
+use crate::observability::DRONE_EVENTS_SKEWED;
 
 mod fact;
 mod telemetry;
@@ -53,12 +54,13 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// The time to go by, and whether it is not the sender's.
-    fn judge(self, reported: Timestamp) -> (Timestamp, bool) {
+    /// The time to go by, and the sender's where it is not that.
+    fn judge(self, reported: Timestamp) -> (Timestamp, Option<Timestamp>) {
         if reported > self.at.plus(self.skew_max) {
-            (self.at, true)
+            metrics::counter!(DRONE_EVENTS_SKEWED).increment(1);
+            (self.at, Some(reported))
         } else {
-            (reported, false)
+            (reported, None)
         }
     }
 }
@@ -74,11 +76,11 @@ struct Common {
     simulated: bool,
 }
 
-/// Reads one event.
+/// Reads one event: its document, and that as it was sent.
 ///
 /// # Errors
 /// A problem with every fault of the event.
-pub fn read(document: Document, receipt: Receipt) -> Result<DroneEvent, Problem> {
+pub fn read(document: Document, sent: &str, receipt: Receipt) -> Result<DroneEvent, Problem> {
     let data = document.value().get("data").cloned().unwrap_or(Value::Null);
     let (common, telemetry) = fields::read(document, |event| {
         event.ignore_unknown();
@@ -107,7 +109,7 @@ pub fn read(document: Document, receipt: Receipt) -> Result<DroneEvent, Problem>
     })?;
     Ok(match telemetry {
         Some(readings) => DroneEvent::Telemetry(Box::new(readings.into_telemetry(common, receipt))),
-        None => fact_of(common, data, receipt),
+        None => fact_of(common, (data, sent), receipt),
     })
 }
 
@@ -281,18 +283,20 @@ fn read_mission(text: &str) -> Result<MissionId, String> {
     })
 }
 
-fn fact_of(common: Common, mut data: Value, receipt: Receipt) -> DroneEvent {
-    let (event_time, clock_skewed) = receipt.judge(common.time);
+fn fact_of(common: Common, (mut data, sent): (Value, &str), receipt: Receipt) -> DroneEvent {
+    let (event_time, skewed_time) = receipt.judge(common.time);
     // One content has one hash, in whatever order its members are written.
     data.sort_all_objects();
-    let data = data.to_string().into_bytes();
+    let data = data.to_string();
+    // It was read from there; what was not read from a text has but this one.
+    let sent = json::member_as_sent(sent, "data").unwrap_or(&data);
     let mut hasher = blake3::Hasher::new();
     for part in [common.kind.as_bytes(), common.id.as_str().as_bytes()] {
         hasher.update(part).update(&[0]);
     }
     hasher
         .update(&common.time.micros().to_be_bytes())
-        .update(&data);
+        .update(data.as_bytes());
     let mut hash = [0; 16];
     hasher.finalize_xof().fill(&mut hash);
     let fact = ReceivedFact {
@@ -303,8 +307,8 @@ fn fact_of(common: Common, mut data: Value, receipt: Receipt) -> DroneEvent {
         mission: common.mission,
         event_time,
         received_at: receipt.at,
-        clock_skewed,
-        data,
+        skewed_time,
+        data: sent.as_bytes().to_vec(),
     };
     DroneEvent::Fact {
         sender: common.sender,

@@ -31,7 +31,7 @@ fn every_event_of_a_recording_is_one_that_the_service_takes() {
     for said in events() {
         let document = crate::http::json::Document::from_value(said.event.clone());
         assert!(
-            crate::ingest::wire::read(document, receipt).is_ok(),
+            crate::ingest::wire::read(document, "", receipt).is_ok(),
             "{}",
             said.event
         );

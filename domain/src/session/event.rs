@@ -57,9 +57,9 @@ pub struct ReceivedFact {
     pub event_time: Timestamp,
     /// When it came in.
     pub received_at: Timestamp,
-    /// The sender's clock ran ahead, so `event_time` is the receipt time.
-    pub clock_skewed: bool,
-    /// The event's `data`, as JSON, with what this version does not understand.
+    /// The sender's own time, where its clock ran ahead.
+    pub skewed_time: Option<Timestamp>,
+    /// The event's `data`, as JSON and byte for byte as it was sent.
     pub data: Vec<u8>,
 }
 

@@ -10,6 +10,7 @@ use super::event::{ParkReason, Parked, ReceivedFact, SessionEvent};
 use crate::codec::{InvalidField, at, checked, first_schema, number_of, stored_events, word_of};
 use crate::drone::Sender;
 use crate::id::{DeliveryId, DroneId, FactId, FleetId, MissionId, SessionId};
+use crate::time::Timestamp;
 
 /// Who sends. Also part of what is stored of missions.
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,7 +52,7 @@ struct FactReceivedV1 {
     mission: Option<[u8; 16]>,
     event_time_us: i64,
     received_at_us: i64,
-    clock_skewed: bool,
+    skewed_time_us: Option<i64>,
     data: Vec<u8>,
 }
 
@@ -65,7 +66,7 @@ impl FactReceivedV1 {
             mission: fact.mission.map(|mission| mission.uuid().into_bytes()),
             event_time_us: fact.event_time.micros(),
             received_at_us: fact.received_at.micros(),
-            clock_skewed: fact.clock_skewed,
+            skewed_time_us: fact.skewed_time.map(Timestamp::micros),
             data: fact.data.clone(),
         }
     }
@@ -79,7 +80,9 @@ impl FactReceivedV1 {
             mission: self.mission.map(mission),
             event_time: at("event_time_us", self.event_time_us)?,
             received_at: at("received_at_us", self.received_at_us)?,
-            clock_skewed: self.clock_skewed,
+            skewed_time: (self.skewed_time_us)
+                .map(|time_us| at("skewed_time_us", time_us))
+                .transpose()?,
             data: self.data,
         })
     }

@@ -34,7 +34,7 @@ fn fact(seq: u64) -> ReceivedFact {
         mission: None,
         event_time: at(0),
         received_at: at(0),
-        clock_skewed: false,
+        skewed_time: None,
         data: b"{}".to_vec(),
     }
 }

@@ -105,7 +105,7 @@ fn fact() -> impl Strategy<Value = ReceivedFact> {
                 mission,
                 event_time,
                 received_at,
-                clock_skewed: hash[0] > 127,
+                skewed_time: (hash[0] > 127).then_some(received_at),
                 data,
             },
         )
@@ -188,7 +188,7 @@ fn received(seq: u64) -> ReceivedFact {
         mission: None,
         event_time: at,
         received_at: at,
-        clock_skewed: false,
+        skewed_time: None,
         data: Vec::new(),
     }
 }

@@ -25,7 +25,7 @@ fn fact(is_full: bool) -> SessionEvent {
         mission: is_full.then(|| MissionId::from_uuid(NAME)),
         event_time: "2026-10-24T15:04:05.120Z".parse().unwrap(),
         received_at: "2026-10-24T15:04:05.300001Z".parse().unwrap(),
-        clock_skewed: is_full,
+        skewed_time: is_full.then(|| "2026-10-24T15:09:05Z".parse().unwrap()),
         data: if is_full {
             br#"{"leg":"pickup"}"#.to_vec()
         } else {

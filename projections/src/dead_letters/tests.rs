@@ -138,7 +138,7 @@ fn fact(seq: u64) -> SessionEvent {
         mission: Some(mission(1)),
         event_time: at(0),
         received_at: at(0),
-        clock_skewed: false,
+        skewed_time: None,
         data: b"{}".to_vec(),
     }))
 }

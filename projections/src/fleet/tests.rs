@@ -251,7 +251,7 @@ fn said(log: &mut TestLog, session: &str, seq: u64) {
         mission: None,
         event_time: now,
         received_at: now,
-        clock_skewed: false,
+        skewed_time: None,
         data: b"{}".to_vec(),
     };
     let opened = (seq == 1).then(|| SessionEvent::SessionOpened(of.clone()));

@@ -61,7 +61,7 @@ fn fact(seq: u64) -> ReceivedFact {
         mission: None,
         event_time: at,
         received_at: at,
-        clock_skewed: false,
+        skewed_time: None,
         data: b"{}".to_vec(),
     }
 }

@@ -195,16 +195,18 @@ pub(crate) fn dead_letter(letter: &DeadLetter) -> Value {
 
 /// What a drone's sender said, as it came in.
 fn fact(fact: &ReceivedFact) -> Value {
+    let sent = String::from_utf8_lossy(&fact.data);
     // What is kept was read as JSON when it came in.
-    let data = serde_json::from_slice(&fact.data)
-        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&fact.data).into_owned()));
+    let data = serde_json::from_str(&sent).unwrap_or_else(|_| Value::String(sent.to_string()));
     json!({
         "id": fact.id.to_string(),
         "type": wire::type_of(&fact.kind),
         "event_time": time(fact.event_time),
         "received_at": time(fact.received_at),
-        "clock_skewed": fact.clock_skewed,
+        "clock_skewed": fact.skewed_time.is_some(),
+        "skewed_time": time_or_null(fact.skewed_time),
         "data": data,
+        "data_as_sent": sent,
     })
 }
 

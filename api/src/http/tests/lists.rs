@@ -187,8 +187,9 @@ async fn a_fact_that_was_given_up_is_a_task_and_shown_as_it_came_in() {
         "waited_since": "2026-11-21T00:00:00.000000Z", "given_up_at": letters.at("/items/0/given_up_at"),
         "fact": {
             "id": "departed-2", "type": "drone.departed.v1", "event_time": "2026-10-24T15:04:05.120000Z",
-            "received_at": "2026-11-21T00:00:00.000000Z", "clock_skewed": false,
+            "received_at": "2026-11-21T00:00:00.000000Z", "clock_skewed": false, "skewed_time": null,
             "data": letters.at("/items/0/fact/data"),
+            "data_as_sent": letters.at("/items/0/fact/data").to_string(),
         },
         "links": {
             "task": format!("/v1/tasks/tsk_{}-7", session()),

@@ -12,7 +12,7 @@ fn no_fix_means_no_position() {
         json!({"height_above_home_m": 24.8}),
     ] {
         event["data"]["position"] = position;
-        match wire::read(Document::from_value(event.clone()), receipt()) {
+        match read(&event) {
             Ok(DroneEvent::Telemetry(telemetry)) => assert_eq!(telemetry.position, None),
             other => panic!("{other:?}"),
         }
@@ -27,7 +27,7 @@ fn a_position_whose_coordinates_have_other_names_is_refused_and_told_how_they_ar
     ] {
         let mut event = event("0001", 1, kind, &data);
         event["data"]["position"] = json!({"lat": 40.461, "lon": -79.779});
-        let problem = wire::read(Document::from_value(event), receipt()).unwrap_err();
+        let problem = read(&event).unwrap_err();
         let faults = problem.faults().iter();
         let pointers: Vec<_> = faults.map(crate::http::problem::Fault::pointer).collect();
         assert_eq!(
@@ -41,11 +41,7 @@ fn a_position_whose_coordinates_have_other_names_is_refused_and_told_how_they_ar
 #[test]
 fn a_fact_that_was_taken_without_coordinates_is_understood_still() {
     let event = event("0001", 1, "departed", &json!({"leg": "pickup"}));
-    let Ok(DroneEvent::Fact { fact, .. }) = wire::read(Document::from_value(event), receipt())
-    else {
-        panic!("it is a fact");
-    };
-    let mut kept = *fact;
+    let (_, mut kept) = fact_of(&event);
     let mut data: serde_json::Value = serde_json::from_slice(&kept.data).unwrap();
     data["position"] = json!({"lat": 40.461, "lon": -79.779});
     kept.data = data.to_string().into_bytes();

@@ -40,7 +40,10 @@ async fn given_a_flight_when_its_assignment_comes_after_it_in_an_older_session_t
         mission,
         reason: ReturnReason::Undeliverable,
     };
-    assert!(events.contains(&failed) && events.contains(&turned), "{events:?}");
+    assert!(
+        events.contains(&failed) && events.contains(&turned),
+        "{events:?}"
+    );
     assert_eq!(service.delivery().status(), Status::AtHub);
     assert!(!service.delivery().wants_another_attempt());
     assert_eq!(service.asked(&[mission]), before);

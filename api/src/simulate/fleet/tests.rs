@@ -122,7 +122,7 @@ async fn whatever_a_drone_says_in_any_trouble_is_taken_by_the_service() {
             for fact in facts {
                 let event = drone.keep_back(&fact).await;
                 let document = crate::http::json::Document::from_value(event.clone());
-                let read = crate::ingest::wire::read(document, receipt);
+                let read = crate::ingest::wire::read(document, "", receipt);
                 assert!(read.is_ok(), "{event}: {read:?}");
             }
         }
@@ -130,5 +130,5 @@ async fn whatever_a_drone_says_in_any_trouble_is_taken_by_the_service() {
     let reports = Reports::default();
     drone.report(&reports, City::of(1).hub(), "in_flight").await;
     let report = crate::http::json::Document::from_value(reports.take().remove(0));
-    assert!(crate::ingest::wire::read(report, receipt).is_ok());
+    assert!(crate::ingest::wire::read(report, "", receipt).is_ok());
 }
