@@ -1,4 +1,5 @@
-//! Random lives: whatever a drone reports of one or two missions, told in any way.
+//! Random lives: whatever a drone reports of one or two missions, in one or two lives of its sender,
+//! told in any way.
 
 use super::*;
 
@@ -76,20 +77,41 @@ const KINDS: usize = 36;
 struct Life {
     confirmation: Confirmation,
     facts: Vec<(usize, u8)>,
+    /// How many of them its sender tells before it begins anew.
+    in_first: usize,
+    /// Whether Airpost asked for the first mission, or the fleet began it by itself.
+    is_asked: bool,
 }
+
+/// The longest beginning in which missions are assigned, so that no fact of the first session
+/// waits for what the second one tells.
+const ASSIGNED_WITHIN: usize = 5;
 
 impl Life {
     async fn booked(&self) -> Service {
         Service::with_a_booking_to_confirm(self.confirmation).await
     }
 
-    fn events(&self, delivery: DeliveryId) -> Vec<Value> {
+    /// The first mission and another one.
+    async fn missions(&self, service: &Service) -> [MissionId; 2] {
+        let asked = service.asks_for().await;
+        let first = if self.is_asked { asked } else { mission_of(0) };
+        [first, mission_of(1)]
+    }
+
+    fn events(&self, delivery: DeliveryId, missions: [MissionId; 2]) -> Vec<Value> {
         let kinds = facts(delivery);
-        let told = self.facts.iter().zip(1..);
-        told.map(|((kind, of), seq)| {
+        let told = self.facts.iter().enumerate();
+        told.map(|(place, (kind, of))| {
             let (kind, mut own) = kinds[*kind].clone();
-            own["mission_id"] = json!(mission_of(*of).to_string());
-            event("0001", seq, kind, &own)
+            own["mission_id"] = json!(missions[usize::from(*of)].to_string());
+            let (session, before) = if place < self.in_first {
+                ("0001", 0)
+            } else {
+                ("0002", self.in_first)
+            };
+            let seq = u64::try_from(place - before).unwrap() + 1;
+            event(session, seq, kind, &own)
         })
         .collect()
     }
@@ -104,36 +126,64 @@ fn life() -> impl Strategy<Value = Life> {
     let confirmation = prop::sample::select(vec![Confirmation::None, Confirmation::Photo]);
     // In every second life the fleet assigns a mission too many as well.
     let assigned = (0..3usize, prop::option::of(0..3usize));
-    (prop::collection::vec(fact, 3..20), assigned, confirmation).prop_map(
-        |(mut facts, (at, too_many), confirmation)| {
-            facts.insert(at, (0, 0));
-            if let Some(at) = too_many {
-                facts.insert(at, (0, 1));
-            }
-            Life {
-                confirmation,
-                facts,
-            }
-        },
+    // In most lives the sender begins anew in the middle of it.
+    let in_first = ASSIGNED_WITHIN..30;
+    (
+        prop::collection::vec(fact, 3..20),
+        assigned,
+        confirmation,
+        in_first,
+        any::<bool>(),
     )
+        .prop_map(
+            |(mut facts, (at, too_many), confirmation, in_first, is_asked)| {
+                facts.insert(at, (0, 0));
+                if let Some(at) = too_many {
+                    facts.insert(at, (0, 1));
+                }
+                let in_first = in_first.min(facts.len());
+                for (kind, of) in facts.iter_mut().skip(in_first) {
+                    *of = if *kind == 0 { 0 } else { *of };
+                }
+                Life {
+                    confirmation,
+                    facts,
+                    in_first,
+                    is_asked,
+                }
+            },
+        )
 }
 
-/// A life, and how it is told: in which order, what twice, in which requests, each followed by a
-/// restart or not.
-fn telling() -> impl Strategy<Value = (Life, Vec<(Vec<usize>, bool)>)> {
+/// What happens after a request.
+#[derive(Clone, Copy, Debug)]
+enum After {
+    Nothing,
+    Restart,
+    /// A restart, after which what waits for nothing any more is released.
+    Release,
+}
+
+/// A life, and how it is told: in which order within each session, what twice, in which requests,
+/// and what happens after each.
+fn telling() -> impl Strategy<Value = (Life, Vec<(Vec<usize>, After)>)> {
     let life = life().prop_flat_map(|life| {
-        let places: Vec<_> = (0..life.facts.len()).collect();
-        let again = prop::collection::vec(prop::sample::select(places.clone()), 0..8);
-        (Just(life), Just(places).prop_shuffle(), again)
+        let (first, all) = (life.in_first, life.facts.len());
+        let [first, second] = [0..first, first..all].map(Iterator::collect::<Vec<_>>);
+        let again = prop::collection::vec(0..all, 0..8);
+        let orders = (Just(first).prop_shuffle(), Just(second).prop_shuffle());
+        (Just(life), orders, again)
     });
-    let cuts = prop::collection::vec((1..6usize, any::<bool>()), 30);
-    (life, cuts).prop_map(|((life, mut order, again), cuts)| {
+    let after = prop_oneof![4 => Just(After::Nothing), 3 => Just(After::Restart), 1 => Just(After::Release)];
+    let cuts = prop::collection::vec((1..6usize, after), 30);
+    (life, cuts).prop_map(|((life, (mut order, second), again), cuts)| {
+        order.extend(second);
         order.extend(again);
         let mut rest = order.as_slice();
         let mut requests = Vec::new();
-        for (cut, restart) in cuts {
+        for (cut, after) in cuts {
             let (request, later) = rest.split_at(cut.min(rest.len()));
-            requests.push((request.to_vec(), restart));
+            requests.push((request.to_vec(), after));
             rest = later;
         }
         (life, requests)
@@ -156,20 +206,26 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let in_order = life.booked().await;
-            let events = life.events(in_order.delivery);
+            let missions = life.missions(&in_order).await;
+            let events = life.events(in_order.delivery, missions);
             in_order.receive(&events).await;
             let mut service = life.booked().await;
-            for (request, restart) in requests {
+            prop_assert_eq!(life.missions(&service).await, missions);
+            for (request, after) in requests {
                 let told: Vec<_> = request.iter().map(|place| events[*place].clone()).collect();
                 service.receive(&told).await;
-                if restart {
-                    service.restart();
+                match after {
+                    After::Nothing => {}
+                    After::Restart => service.restart(),
+                    After::Release => {
+                        service.restart();
+                        service.release().await;
+                    }
                 }
             }
             // The service's clock stands still, so that when it was told of what is the same too.
             // The whole state: status, custody, condition, confirmation, milestones, anomalies.
             prop_assert_eq!(service.delivery(), in_order.delivery());
-            let missions = [0, 1].map(mission_of);
             prop_assert_eq!(service.asked(&missions), in_order.asked(&missions));
             Ok(())
         })?;

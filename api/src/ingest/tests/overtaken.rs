@@ -7,7 +7,7 @@ use crate::application::{Claiming, Look};
 
 impl Service {
     /// The mission that Airpost asks for now.
-    async fn asks_for(&self) -> MissionId {
+    pub(super) async fn asks_for(&self) -> MissionId {
         let application = self.ingest.application();
         let booking = OperationId::of_booking(self.delivery);
         let now = application.now().unwrap();
@@ -56,7 +56,7 @@ async fn goes_on_with_another(service: &Service, over: &Value) {
 
 #[tokio::test]
 async fn given_an_abort_when_its_assignment_comes_late_then_the_booking_goes_on_with_another_mission()
-{
+ {
     let (service, [assigned, aborted]) = given_two_sessions("0001", "0001").await;
     service.receive(std::slice::from_ref(&aborted)).await;
     service.move_on(&fact_of(&aborted).0).await;
@@ -73,7 +73,8 @@ async fn given_an_abort_of_a_newer_session_when_an_older_one_tells_of_the_assign
     let (service, [assigned, aborted]) = given_two_sessions("0001", "0002").await;
     service.receive(&[aborted]).await;
     service.receive(std::slice::from_ref(&assigned)).await;
-    let stood_down = |event: &DispatchEvent| matches!(event, DispatchEvent::StandDownRequested { .. });
+    let stood_down =
+        |event: &DispatchEvent| matches!(event, DispatchEvent::StandDownRequested { .. });
     let over = fact_of(&assigned).1.mission.unwrap();
     let asked = service.asked(&[over]).remove(0);
     assert_eq!(asked.iter().filter(|it| stood_down(it)).count(), 1);
@@ -86,7 +87,10 @@ async fn given_an_abort_when_its_assignment_comes_in_time_then_the_mission_was_f
     service.receive(&[aborted]).await;
     service.receive(&[assigned]).await;
     let unassigned = |event: &DeliveryEvent| matches!(event, DeliveryEvent::DroneUnassigned { .. });
-    assert_eq!(service.events().iter().filter(|it| unassigned(it)).count(), 1);
+    assert_eq!(
+        service.events().iter().filter(|it| unassigned(it)).count(),
+        1
+    );
     assert_eq!(service.delivery().status(), Status::Scheduled);
 }
 
