@@ -218,7 +218,7 @@ impl Case<'_> {
             return Some(Next::FreePackage);
         }
         let payment = &self.operation.payment;
-        if payment.is_unheard || payment.is_authorizing() {
+        if payment.unheard.authorization || payment.is_authorizing() {
             return Some(self.find_out());
         }
         payment.is_authorized().then(|| self.void())

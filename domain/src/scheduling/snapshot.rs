@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::event::{Authorization, Effect, OperationEvent, OperationProblem, Step};
-use super::state::{Asked, Operation, Outcome, Payment};
+use super::state::{Asked, Operation, Outcome, Payment, Unheard};
 use crate::codec::{InvalidField, number_of, word_of};
 use crate::delivery::RejectReason;
 use crate::id::{DeliveryId, MissionId};
@@ -49,9 +49,9 @@ struct KeptPayment {
     deferrals: u32,
     is_refused: bool,
     denied: Option<u8>,
-    is_unheard: bool,
+    /// Of an authorization, of a void.
+    unheard: (bool, bool),
     authorizations: Vec<(String, bool)>,
-    may_be_voided: bool,
     is_left_unpaid: bool,
 }
 
@@ -137,13 +137,12 @@ impl KeptPayment {
             denied: payment
                 .denied
                 .map(|reason| number_of(RejectReason::ALL, &reason)),
-            is_unheard: payment.is_unheard,
+            unheard: (payment.unheard.authorization, payment.unheard.void),
             authorizations: payment
                 .authorizations
                 .iter()
                 .map(|(name, is_voided)| (name.to_string(), *is_voided))
                 .collect(),
-            may_be_voided: payment.may_be_voided,
             is_left_unpaid: payment.is_left_unpaid,
         }
     }
@@ -155,6 +154,11 @@ impl KeptPayment {
         });
         let denied = self.denied;
         let denied = denied.map(|reason| word_of("reason", RejectReason::ALL, reason));
+        let (authorization, void) = self.unheard;
+        let unheard = Unheard {
+            authorization,
+            void,
+        };
         let authorizations = self.authorizations.into_iter().map(|(name, is_voided)| {
             let name = Authorization::new(name).map_err(|_| InvalidField("authorization"))?;
             Ok((name, is_voided))
@@ -166,9 +170,8 @@ impl KeptPayment {
             deferrals: self.deferrals,
             is_refused: self.is_refused,
             denied: denied.transpose()?,
-            is_unheard: self.is_unheard,
+            unheard,
             authorizations: authorizations.collect::<Result<_, _>>()?,
-            may_be_voided: self.may_be_voided,
             is_left_unpaid: self.is_left_unpaid,
         })
     }

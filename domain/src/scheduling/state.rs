@@ -84,14 +84,21 @@ pub(super) struct Payment {
     pub(super) is_refused: bool,
     /// Why it will not be paid, if that was said.
     pub(super) denied: Option<RejectReason>,
-    /// An authorization may have been given that nobody heard of.
-    pub(super) is_unheard: bool,
+    /// What may have been done outside.
+    pub(super) unheard: Unheard,
     /// Those that were given, and whether they were taken back.
     pub(super) authorizations: Vec<(Authorization, bool)>,
-    /// The last one that stands may have been taken back, which nobody heard of.
-    pub(super) may_be_voided: bool,
     /// A person was told that the delivery flies unpaid.
     pub(super) is_left_unpaid: bool,
+}
+
+/// What may have been done, and nobody heard of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Unheard {
+    /// An authorization may have been given.
+    pub(super) authorization: bool,
+    /// The last one that stands may have been taken back.
+    pub(super) void: bool,
 }
 
 /// The mission that Drone Management was asked for last.
@@ -467,8 +474,8 @@ impl Payment {
 
     const fn may_be_done(&mut self, effect: Effect) {
         match effect {
-            Effect::AuthorizePayment => self.is_unheard = true,
-            Effect::VoidPayment => self.may_be_voided = true,
+            Effect::AuthorizePayment => self.unheard.authorization = true,
+            Effect::VoidPayment => self.unheard.void = true,
         }
     }
 
@@ -482,7 +489,7 @@ impl Payment {
 
     const fn answered(&mut self) {
         self.went_on();
-        self.is_unheard = false;
+        self.unheard.authorization = false;
     }
 
     fn authorized(&mut self, authorization: &Authorization) {
@@ -498,7 +505,7 @@ impl Payment {
 
     fn voided(&mut self, authorization: &Authorization) {
         self.went_on();
-        self.may_be_voided = false;
+        self.unheard.void = false;
         for (it, is_voided) in &mut self.authorizations {
             *is_voided |= it == authorization;
         }
@@ -530,7 +537,7 @@ impl Payment {
             Some((Effect::VoidPayment, until)) => until <= now,
             Some((Effect::AuthorizePayment, _)) | None => false,
         };
-        let is_certain = !self.may_be_voided && !is_voiding;
+        let is_certain = !self.unheard.void && !is_voiding;
         let is_paid = self.has_surplus() || (self.is_authorized() && is_certain);
         self.attempts > 0 && !is_paid && !self.is_left_unpaid
     }
