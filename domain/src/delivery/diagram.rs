@@ -171,11 +171,13 @@ fn stage_to_cancel(phase: Phase) -> Option<FetchStage> {
 
 fn may_fail(phase: Phase, reason: Failure) -> bool {
     match reason {
-        Failure::NoDrone => phase == Phase::Scheduled,
-        Failure::Undeliverable => phase == Phase::AtHub,
+        Failure::NoDrone => {
+            phase == Phase::Scheduled
+                || fetching(phase).is_some_and(|(_, holder)| holder == Holder::Sender)
+        }
+        Failure::Undeliverable => phase.waits_at_hub(),
         Failure::DroneLost | Failure::PackageLost | Failure::Damaged | Failure::Misdelivered => {
-            let custody = phase.custody();
-            custody == Custody::Drone || (custody == Custody::Hub && !phase.status().is_terminal())
+            phase.has_left_sender()
         }
     }
 }

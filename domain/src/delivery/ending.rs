@@ -3,12 +3,12 @@
 
 use super::command::{Correct, DeliveryRejection};
 use super::event::DeliveryEvent;
-use super::phase::{Custody, Phase};
+use super::handing_over::taken_unheard;
+use super::phase::{Custody, Holder, Phase};
 use super::possible::wrong_status;
 use super::state::{CORRECTIONS_MAX, Delivery, REOPENINGS_MAX};
 use super::vocabulary::{Failure, RejectReason, ReopenCause, ReopenedAs, ReturnReason, Stranding};
 use crate::decider::Occurrence;
-use crate::id::MissionId;
 use crate::text::Comment;
 use crate::time::Timestamp;
 
@@ -28,42 +28,84 @@ pub(super) fn reject(reason: RejectReason, now: Timestamp, delivery: &Delivery) 
 }
 
 /// Gives up a delivery that waits in vain, be the package still with the sender or at a hub, or
-/// that somebody looks for in vain; by an operator's word if there is a reason. What is being
-/// cancelled is cancelled by that word, if it was waited for its drone as long as anybody waits.
+/// that somebody looks after in vain; by an operator's word if there is a reason. What is being
+/// cancelled is cancelled by that word, unless its drone is said to have the package.
 pub(super) fn give_up(reason: Option<&Comment>, now: Timestamp, delivery: &Delivery) -> Decision {
-    let failure = match (delivery.phase, reason.cloned()) {
-        (Phase::Cancelling { .. }, Some(reason)) if delivery.needs_somebody() => {
-            let given_up = [DeliveryEvent::GivenUp { reason }, DeliveryEvent::Cancelled];
-            return Ok(given_up.map(|event| Occurrence::new(event, now)).to_vec());
+    if given_up_before(delivery.phase) {
+        return Ok(vec![]);
+    }
+    // Without a mission there is nothing that failed: it can be cancelled.
+    let mission = delivery.newest();
+    let (Some(mission), Some(end)) = (mission, delivery.end_if_given_up()) else {
+        return Err(wrong_status(delivery, "given up"));
+    };
+    let reason = reason.cloned();
+    let given_up = reason.map(|reason| DeliveryEvent::GivenUp { reason });
+    let (taken, ended) = match end {
+        GivenUpAs::Cancelled => (vec![], DeliveryEvent::Cancelled),
+        GivenUpAs::Failed(reason) => {
+            let is_lost = reason == Failure::PackageLost;
+            let taken = is_lost.then(|| taken_unheard(mission, now, delivery));
+            let failed = DeliveryEvent::Failed { mission, reason };
+            (taken.unwrap_or_default(), failed)
         }
-        (Phase::Scheduled, _) => Failure::NoDrone,
-        (Phase::AtHub, _) => Failure::Undeliverable,
-        (Phase::Carrying(_) | Phase::Returning, _) if delivery.is_looked_for() => {
-            Failure::PackageLost
-        }
-        (Phase::Failed(Failure::NoDrone | Failure::Undeliverable | Failure::PackageLost), _) => {
-            return Ok(vec![]);
-        }
-        (
+    };
+    let ends = given_up.into_iter().chain([ended]);
+    let ends = ends.map(|event| Occurrence::new(event, now));
+    Ok(taken.into_iter().chain(ends).collect())
+}
+
+fn given_up_before(phase: Phase) -> bool {
+    let ends = [
+        Failure::NoDrone,
+        Failure::Undeliverable,
+        Failure::PackageLost,
+    ];
+    ends.map(Phase::Failed).contains(&phase)
+}
+
+/// How a delivery ends that is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GivenUpAs {
+    /// It was being cancelled, and nothing says that its drone has the package.
+    Cancelled,
+    /// It failed.
+    Failed(Failure),
+}
+
+impl Delivery {
+    /// How it ends if it is given up now; not at all while there is another way on: a booking can
+    /// be cancelled, a drone that has the package can be asked to bring it back.
+    pub(super) fn end_if_given_up(&self) -> Option<GivenUpAs> {
+        let failure = match self.phase {
+            Phase::Scheduled => self.mission.as_ref().map(|_| Failure::NoDrone),
+            Phase::AtHub => Some(Failure::Undeliverable),
+            Phase::Fetching { .. } | Phase::Cancelling { .. } if self.is_looked_for() => {
+                Some(Failure::PackageLost)
+            }
+            Phase::Cancelling { .. } => {
+                return self.needs_somebody().then_some(GivenUpAs::Cancelled);
+            }
+            Phase::Fetching {
+                holder: Holder::Hub,
+                ..
+            } => Some(Failure::Undeliverable),
+            Phase::Fetching {
+                holder: Holder::Sender,
+                ..
+            } => self.needs_somebody().then_some(Failure::NoDrone),
+            Phase::Carrying(_) | Phase::Released(_) | Phase::Returning => {
+                self.needs_somebody().then_some(Failure::PackageLost)
+            }
             Phase::Pending
-            | Phase::Fetching { .. }
-            | Phase::Carrying(_)
-            | Phase::Released(_)
-            | Phase::Returning
-            | Phase::Cancelling { .. }
             | Phase::Complete
             | Phase::Returned
             | Phase::Cancelled
             | Phase::Rejected(_)
-            | Phase::Failed(Failure::DroneLost | Failure::Damaged | Failure::Misdelivered),
-            _,
-        ) => return Err(wrong_status(delivery, "given up")),
-    };
-    // Without a mission there is nothing that failed: it can be cancelled.
-    let Some(mission) = delivery.newest() else {
-        return Err(wrong_status(delivery, "given up"));
-    };
-    Ok(given_up(reason, (mission, failure), now))
+            | Phase::Failed(_) => None,
+        };
+        failure.map(GivenUpAs::Failed)
+    }
 }
 
 /// Ends a delivery whose package lies damaged at a hub: no drone is to fetch it from there.
@@ -71,27 +113,15 @@ pub(super) fn find_damaged(reason: &Comment, now: Timestamp, delivery: &Delivery
     if delivery.phase == Phase::Failed(Failure::Damaged) {
         return Ok(vec![]);
     }
-    let is_at_hub = delivery.phase == Phase::AtHub;
+    let is_at_hub = delivery.phase.waits_at_hub();
     let mission = delivery.newest().filter(|_| is_at_hub);
     let mission = mission.ok_or_else(|| wrong_status(delivery, "given up as damaged"))?;
-    Ok(given_up(Some(reason), (mission, Failure::Damaged), now))
-}
-
-/// That it failed, and before that why, if an operator says so.
-fn given_up(
-    reason: Option<&Comment>,
-    (mission, failure): (MissionId, Failure),
-    now: Timestamp,
-) -> Vec<Occurrence<DeliveryEvent>> {
-    let given_up = reason
-        .cloned()
-        .map(|reason| DeliveryEvent::GivenUp { reason });
-    let failed = DeliveryEvent::Failed {
-        mission,
-        reason: failure,
-    };
-    let events = given_up.into_iter().chain([failed]);
-    events.map(|event| Occurrence::new(event, now)).collect()
+    let (given_up, reason) = (reason.clone(), Failure::Damaged);
+    let events = [
+        DeliveryEvent::GivenUp { reason: given_up },
+        DeliveryEvent::Failed { mission, reason },
+    ];
+    Ok(events.map(|event| Occurrence::new(event, now)).to_vec())
 }
 
 /// Notes that a delivery did not come in time, once for each deadline. It happened at the

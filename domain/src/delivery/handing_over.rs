@@ -7,7 +7,7 @@ use super::event::DeliveryEvent;
 use super::phase::{Phase, Release};
 use super::possible::wrong_status;
 use super::state::Delivery;
-use super::vocabulary::{Confirmation, ReleaseEvidence};
+use super::vocabulary::{CancellationRefusal, Confirmation, ReleaseEvidence};
 use crate::decider::Occurrence;
 use crate::id::{MissionId, ProofHash};
 use crate::text::Comment;
@@ -81,29 +81,63 @@ pub(super) fn overdue(now: Timestamp, delivery: &Delivery) -> Vec<Occurrence<Del
     }
 }
 
-/// Completes a delivery by an operator's word.
+/// Completes a delivery by an operator's word, also where nothing is heard of the drone that was
+/// to fetch the package.
 pub(super) fn vouch(reason: &Comment, now: Timestamp, delivery: &Delivery) -> Decision {
-    let mission = delivery.newest().filter(|_| delivery.phase.is_out());
+    let mission = delivery
+        .newest()
+        .filter(|_| delivery.phase.has_live_mission());
     let mission = mission.ok_or_else(|| wrong_status(delivery, "completed"))?;
     let reason = reason.clone();
-    Ok(vec![
+    let mut events = taken_unheard(mission, now, delivery);
+    events.extend([
         Occurrence::new(DeliveryEvent::Vouched { reason }, now),
         Occurrence::new(complete(mission, release(delivery.phase)), now),
-    ])
+    ]);
+    Ok(events)
 }
 
-/// Ends a delivery by an operator's word that the sender has the package again.
+/// What somebody's having the package, or having lost it, implies of a drone that was to fetch it
+/// and did not tell.
+pub(super) fn taken_unheard(
+    mission: MissionId,
+    now: Timestamp,
+    delivery: &Delivery,
+) -> Vec<Occurrence<DeliveryEvent>> {
+    let why = CancellationRefusal::AlreadyPickedUp;
+    let in_vain = matches!(delivery.phase, Phase::Cancelling { .. });
+    let refused = in_vain.then_some(DeliveryEvent::CancellationRejected { why });
+    let picked_up = DeliveryEvent::PickedUp {
+        mission,
+        tag: None,
+        mass: None,
+    };
+    let is_untold = in_vain || matches!(delivery.phase, Phase::Fetching { .. });
+    let refused = refused.map(|event| Occurrence::new(event, now));
+    let picked_up = is_untold.then(|| Occurrence::inferred(picked_up, now));
+    refused.into_iter().chain(picked_up).collect()
+}
+
+/// Ends a delivery by an operator's word that the sender has the package again, also where nothing
+/// is heard of the drone that was to fetch it.
 pub(super) fn hand_back(reason: &Comment, now: Timestamp, delivery: &Delivery) -> Decision {
     if delivery.phase == Phase::Returned {
         return Ok(vec![]);
     }
-    let mission = delivery
-        .newest()
-        .filter(|_| delivery.phase.has_left_sender());
+    let phase = delivery.phase;
+    let may_have_left = phase.has_live_mission() || phase.waits_at_hub();
+    let mission = delivery.newest().filter(|_| may_have_left);
     let mission = mission.ok_or_else(|| wrong_status(delivery, "handed back"))?;
     let reason = reason.clone();
-    Ok(vec![
+    // From a hub they may have fetched it themselves.
+    let mut events = if phase.waits_at_hub() {
+        vec![]
+    } else {
+        taken_unheard(mission, now, delivery)
+    };
+    events.extend([
         Occurrence::new(DeliveryEvent::HandedBack { reason }, now),
         Occurrence::new(DeliveryEvent::Returned { mission }, now),
-    ])
+    ]);
+    Ok(events)
 }

@@ -260,9 +260,14 @@ impl Phase {
         self.custody() == Custody::Drone || matches!(self, Self::Released(_))
     }
 
+    /// Whether the package waits at a hub, for a drone that is on its way there or for none.
+    pub(super) fn waits_at_hub(self) -> bool {
+        self.custody() == Custody::Hub && !self.status().is_terminal()
+    }
+
     /// Whether the package is out of the sender's hands and nobody else's for good.
     pub(super) fn has_left_sender(self) -> bool {
-        self.is_out() || self == Self::AtHub
+        self.is_out() || self.waits_at_hub()
     }
 }
 

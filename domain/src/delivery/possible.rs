@@ -30,46 +30,50 @@ impl Delivery {
 
     /// Where the package is, and every way on that is open to people.
     fn ways_on(&self) -> (&'static str, Vec<&'static str>) {
-        let had_drone = self.mission.is_some();
-        let give_up = |is_open: bool| is_open.then_some("give it up");
+        let (stands, mut ways) = self.ways_of_phase();
+        if self.phase.has_live_mission() {
+            ways.push("complete it");
+        }
+        if self.phase.has_live_mission() || self.phase.waits_at_hub() {
+            ways.push("hand it back");
+        }
+        if self.end_if_given_up().is_some() {
+            ways.push("give it up");
+        }
+        (stands, ways)
+    }
+
+    /// The same without what an operator may say wherever a drone is, or was, part of it.
+    fn ways_of_phase(&self) -> (&'static str, Vec<&'static str>) {
         match self.phase {
             Phase::Pending | Phase::Scheduled => (
                 "the sender has the package still",
-                ["cancel it", "reschedule it"]
-                    .into_iter()
-                    .chain(give_up(had_drone))
-                    .collect(),
+                vec!["cancel it", "reschedule it"],
             ),
             Phase::Fetching { stage, holder } => fetching(stage, holder),
             Phase::Carrying(_) => {
                 let mut ways = vec!["ask for its return"];
                 ways.extend(self.is_confirmable().then_some("confirm it"));
-                ways.extend(["complete it", "hand it back"]);
-                ways.extend(give_up(self.is_looked_for()));
                 ("the package has left the sender", ways)
             }
-            Phase::Released(_) => (
-                "the package was let go",
-                vec!["confirm it", "complete it", "hand it back"],
-            ),
+            Phase::Released(_) => {
+                let ways = self.is_confirmable().then_some("confirm it");
+                ("the package was let go", Vec::from_iter(ways))
+            }
             Phase::Returning => {
-                let mut ways = Vec::from_iter((!self.is_looked_for()).then_some("wait for it"));
-                ways.extend(["complete it", "hand it back"]);
-                ways.extend(give_up(self.is_looked_for()));
-                ("the package is on its way back", ways)
+                let ways = (!self.is_looked_for()).then_some("wait for it");
+                ("the package is on its way back", Vec::from_iter(ways))
             }
             Phase::AtHub => {
                 let is_tried = self.wants_another_attempt();
-                let mut ways = Vec::from_iter(is_tried.then_some("wait for a drone"));
-                ways.extend(["hand it back", "give it up"]);
-                ("the package is at a hub", ways)
+                let ways = is_tried.then_some("wait for a drone");
+                ("the package is at a hub", Vec::from_iter(ways))
             }
-            Phase::Cancelling { .. } => {
-                let mut ways = vec!["wait until its drone has turned round"];
-                ways.extend(give_up(self.needs_somebody()));
-                ("it is being cancelled", ways)
-            }
-            Phase::Cancelled | Phase::Failed(_) if had_drone => (
+            Phase::Cancelling { .. } => (
+                "it is being cancelled",
+                vec!["wait until its drone has turned round"],
+            ),
+            Phase::Cancelled | Phase::Failed(_) if self.mission.is_some() => (
                 "its life is over",
                 vec!["reopen it", "correct what is said of it"],
             ),

@@ -333,10 +333,10 @@ impl Delivery {
         self.mission.as_ref().map(|it| it.assignment.mission)
     }
 
-    /// Whether the package is said to be with a drone, and no drone brings it any more as far as
-    /// is known: somebody has to look for it.
+    /// Whether somebody has to look for the package: a drone is said to have it that does not
+    /// bring it any more, as far as is known, or it was let go and nobody says that they took it.
     pub(super) fn is_looked_for(&self) -> bool {
-        self.phase.custody() == Custody::Drone && self.need == Need::Somebody
+        self.need == Need::Somebody
     }
 
     /// Whether people may show that the recipient takes it, or took it.

@@ -21,6 +21,7 @@ mod reopening;
 mod cancelling;
 mod stranding;
 mod handing_back;
+mod ways_out;
 mod possible;
 mod late;
 mod as_of;

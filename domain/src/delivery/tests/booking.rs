@@ -177,7 +177,7 @@ fn nothing_is_rescheduled_once_a_drone_set_out() {
         .then_rejected(refusal(
             Status::HeadedToPickup,
             "rescheduled",
-            "the drone has set out for the package; wait for the drone, or cancel it",
+            "the drone has set out for the package; wait for the drone, cancel it, complete it, or hand it back",
         ));
     at_hub()
         .after(report(M2, 20, assigned()))
@@ -185,7 +185,7 @@ fn nothing_is_rescheduled_once_a_drone_set_out() {
         .then_rejected(refusal(
             Status::Assigned,
             "rescheduled",
-            "a drone is to fetch the package from a hub; wait for the drone",
+            "a drone is to fetch the package from a hub; wait for the drone, complete it, hand it back, or give it up",
         ));
 }
 

@@ -174,7 +174,7 @@ fn nothing_is_cancelled_once_it_left_the_sender() {
     );
     refused(
         at_hub().after(report(M2, 20, assigned())),
-        "a drone is to fetch the package from a hub; wait for the drone",
+        "a drone is to fetch the package from a hub; wait for the drone, complete it, hand it back, or give it up",
     );
     refused(
         at_dropoff().after(report(M1, 9, Reported::DepartedToReturn)),

@@ -167,9 +167,9 @@ fn an_operator_may_vouch_for_it_that_the_recipient_has_the_package() {
     at_dropoff()
         .when(vouch(40))
         .then([now(vouched, 40), now(unseen, 40)]);
-    at_pickup().when(vouch(40)).then_rejected(refusal(
-        Status::AtPickup,
+    at_hub().when(vouch(40)).then_rejected(refusal(
+        Status::AtHub,
         "completed",
-        "the drone has set out for the package; wait for the drone, or cancel it",
+        "the package is at a hub; hand it back, or give it up",
     ));
 }

@@ -33,10 +33,10 @@ fn an_operator_hands_back_what_left_the_sender_wherever_it_was_last() {
 
 #[test]
 fn what_the_sender_has_still_or_the_recipient_has_is_not_handed_back() {
-    at_pickup().when(hand_back(40)).then_rejected(refusal(
-        Status::AtPickup,
+    booked().when(hand_back(40)).then_rejected(refusal(
+        Status::Scheduled,
         "handed back",
-        "the drone has set out for the package; wait for the drone, or cancel it",
+        "the sender has the package still; cancel it, or reschedule it",
     ));
     at_dropoff()
         .after(report(M1, 9, released_at(NEAR)))

@@ -26,6 +26,12 @@ fn ways() -> Vec<(&'static str, DeliveryCommand)> {
 /// A delivery in every phase, and where what is possible depends on more than that.
 fn everywhere() -> Vec<Delivery> {
     let crashed = || at_dropoff().after(report(M1, 9, ended(Ending::Crashed)));
+    let stranded = DeliveryCommand::NoteStranded { now: at(50) };
+    let on_board = |given: Given<Delivery>, mission| {
+        given
+            .after(report(mission, 30, completed(Some(true))))
+            .after(DeliveryCommand::NoteStranded { now: at(50) })
+    };
     let emergency = Reported::EmergencyLanded { detail: None };
     let phases = situations().into_iter().map(|(given, _)| given);
     let others = [
@@ -39,6 +45,14 @@ fn everywhere() -> Vec<Delivery> {
         crashed().after(reopen(ReopenedAs::InTransit, 20)),
         crashed().after(reopen(ReopenedAs::Returning, 20)),
         crashed().after(reopen(ReopenedAs::AtHub, 20)),
+        at_pickup().after(stranded.clone()),
+        at_dropoff()
+            .after(DeliveryCommand::RequestReturn { now: at(9) })
+            .after(stranded),
+        on_board(at_pickup(), M1),
+        on_board(at_pickup().after(cancel(at(9))), M1),
+        on_board(at_hub().after(report(M2, 20, assigned())), M2),
+        awaiting().after(DeliveryCommand::OverdueConfirmation { now: at(40) }),
     ];
     let all = phases.chain(others);
     all.map(|given| given.state().unwrap()).collect()

@@ -314,6 +314,25 @@ proptest! {
     }
 
     #[test]
+    fn whoever_has_to_look_after_a_delivery_that_goes_on_can_end_it(life in arbitrary::life()) {
+        for (_, _, after) in steps(&life) {
+            if !after.action_required() || after.status().is_terminal() {
+                continue;
+            }
+            let phase = after.phase();
+            let state = Some(after);
+            let reason = Some(words("nobody comes"));
+            let words = [
+                DeliveryCommand::GiveUp { reason, now: at(60) },
+                vouch(60),
+                hand_back(60),
+            ];
+            let is_taken = |command| Delivery::decide(command, &state).is_ok_and(|it| !it.is_empty());
+            prop_assert!(words.iter().any(is_taken), "{:?}", phase);
+        }
+    }
+
+    #[test]
     fn i9_what_the_customer_sees_moves_back_only_where_an_event_says_so(life in arbitrary::life()) {
         for (before, occurrence, after) in steps(&life) {
             let says_so = matches!(

@@ -77,7 +77,7 @@ fn whoever_wants_a_package_back_gets_it_while_a_drone_brings_it() {
     at_pickup().when(request.clone()).then_rejected(refusal(
         Status::AtPickup,
         "returned",
-        "the drone has set out for the package; wait for the drone, or cancel it",
+        "the drone has set out for the package; wait for the drone, cancel it, complete it, or hand it back",
     ));
     awaiting().when(request).then_rejected(refusal(
         Status::AtDropoff,

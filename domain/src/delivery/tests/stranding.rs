@@ -276,7 +276,7 @@ fn an_operator_ends_a_cancellation_whose_drone_never_answers_and_says_why() {
         .then_rejected(refusal(
             Status::Cancelling,
             "given up",
-            "it is being cancelled; wait until its drone has turned round",
+            "it is being cancelled; wait until its drone has turned round, complete it, or hand it back",
         ));
     let ended = not_stood_down(order()).when(give_up).then_events([
         DeliveryEvent::GivenUp { reason: reason() },

@@ -45,13 +45,14 @@ pub(super) const fn on(matter: &Matter) -> Advice {
         ),
         Matter::NotStoodDown => advice(
             "ask the fleet: stood_down by that mission says that its drone turned round, package_loaded that it was \
-             too late; a delivery that is being cancelled can be given up, any other waits for the drone",
-            &[GiveUp],
+             too late; if it stays silent say that the sender has the package, that the recipient has it, or give the \
+             delivery up",
+            &[HandBack, Vouch, GiveUp],
         ),
         Matter::Unconfirmed => advice(
             "ask the recipient; confirm with their proof, complete the delivery with your reason, or say that the \
-             sender has the package",
-            &[Confirm, Vouch, HandBack],
+             sender has the package, or that it is not found",
+            &[Confirm, Vouch, HandBack, GiveUp],
         ),
         Matter::Failed(failure) => advice(on_failure(*failure), &[Reopen, Correct]),
         Matter::Anomaly { fact: _, why } => on_anomaly(*why),
