@@ -47,6 +47,7 @@ impl Delivery {
             deadline_missed: false,
             condition: Condition::Nominal,
             condition_before: Condition::Nominal,
+            condition_beneath: Condition::Nominal,
             confirmed: None,
             need: Need::Nobody,
             eta: None,
@@ -168,7 +169,9 @@ impl Delivery {
                 | DeliveryEvent::ConfirmationOverdue
         );
         if !says_nothing {
-            (self.condition, self.condition_before) = (Condition::Nominal, Condition::Nominal);
+            self.condition = Condition::Nominal;
+            self.condition_before = Condition::Nominal;
+            self.condition_beneath = Condition::Nominal;
         }
         let is_expected = match self.phase {
             Phase::Fetching { .. } | Phase::Cancelling { .. } | Phase::Carrying(_) => true,
@@ -209,11 +212,14 @@ impl Delivery {
         }
         match condition {
             Condition::LinkLost => self.condition_before = self.condition,
-            Condition::Emergency => self.want_somebody(),
-            Condition::Nominal
-            | Condition::Delayed
-            | Condition::Holding(_)
-            | Condition::Diverted => {}
+            Condition::Holding(_) => {}
+            Condition::Nominal | Condition::Delayed | Condition::Diverted => {
+                self.condition_beneath = condition;
+            }
+            Condition::Emergency => {
+                self.condition_beneath = condition;
+                self.want_somebody();
+            }
         }
         self.condition = condition;
     }

@@ -35,6 +35,7 @@ pub(crate) struct KeptDelivery {
     deadline_missed: bool,
     condition: KeptCondition,
     condition_before: KeptCondition,
+    condition_beneath: KeptCondition,
     confirmed: Option<(u8, String, i64)>,
     need: KeptNeed,
     eta: Option<KeptEta>,
@@ -112,6 +113,7 @@ impl Keep for Delivery {
             deadline_missed: self.deadline_missed,
             condition: kept_condition(self.condition),
             condition_before: kept_condition(self.condition_before),
+            condition_beneath: kept_condition(self.condition_beneath),
             confirmed: self.confirmed.as_ref().map(|confirmed| {
                 let kind = number_of(Confirmation::ALL, &confirmed.kind);
                 (kind, confirmed.proof.to_string(), confirmed.at.micros())
@@ -179,6 +181,7 @@ impl Keep for Delivery {
             deadline_missed: kept.deadline_missed,
             condition: condition_of(kept.condition)?,
             condition_before: condition_of(kept.condition_before)?,
+            condition_beneath: condition_of(kept.condition_beneath)?,
             confirmed: match kept.confirmed {
                 None => None,
                 Some(confirmed) => Some(confirmed_of(confirmed)?),

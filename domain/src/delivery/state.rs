@@ -60,6 +60,8 @@ pub struct Delivery {
     pub(super) condition: Condition,
     /// The condition that a lost link hides.
     pub(super) condition_before: Condition,
+    /// The last condition that was neither a hold nor a lost link: what a hold hides.
+    pub(super) condition_beneath: Condition,
     /// What confirmed the newest mission's delivery.
     pub(super) confirmed: Option<Confirmed>,
     /// Who has to look after the package before its life comes to an end.

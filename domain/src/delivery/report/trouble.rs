@@ -23,12 +23,12 @@ impl Case<'_> {
         }
     }
 
-    /// A hold ends also while nothing is heard of the drone that says so.
+    /// What the hold hid is so again. It ends also while nothing is heard of the drone that says so.
     pub(super) fn hold_ended(self) -> Events {
         let (is, before) = (self.delivery.condition, self.delivery.condition_before);
         let holds = is.hold().is_some() || (is == Condition::LinkLost && before.hold().is_some());
         if holds {
-            self.does(Condition::Nominal)
+            self.does(self.delivery.condition_beneath)
         } else {
             vec![]
         }
@@ -82,7 +82,9 @@ impl Case<'_> {
                 DeliveryEvent::MilestoneTimeCorrected { .. }
             )
         });
-        if is_on_leg && only_corrects && self.delivery.condition == Condition::Diverted {
+        // It may hold meanwhile, or have been out of reach.
+        let is_diverted = self.delivery.condition_beneath == Condition::Diverted;
+        if is_on_leg && only_corrects && is_diverted {
             stepped.extend(self.does(Condition::Nominal));
         }
         stepped

@@ -108,6 +108,81 @@ fn what_was_before_a_lost_link_is_so_again_once_it_is_restored() {
         .then_nothing();
 }
 
+/// The conditions that clients see one after the other, of a drone that brings the package.
+fn seen(reported: impl IntoIterator<Item = Reported>) -> Vec<Condition> {
+    let mut given = at_dropoff();
+    let mut seen = Vec::new();
+    for (minute, reported) in (20..).zip(reported) {
+        given = given.after(report(M1, minute, reported));
+        seen.push(condition(&given));
+    }
+    seen
+}
+
+#[test]
+fn what_was_before_a_hold_is_so_again_once_it_ends() {
+    let hold = || Reported::HoldStarted(HoldReason::Weather);
+    let worse = [
+        (diverted(Diversion::Charge), Condition::Diverted),
+        (Reported::BatteryCritical, Condition::Delayed),
+    ];
+    for (reported, is) in worse {
+        assert_eq!(
+            seen([reported.clone(), hold(), Reported::HoldEnded]),
+            [is, WEATHER, is]
+        );
+        let another = Reported::HoldStarted(HoldReason::Traffic);
+        let traffic = Condition::Holding(HoldReason::Traffic);
+        assert_eq!(
+            seen([reported.clone(), hold(), another, Reported::HoldEnded]),
+            [is, WEATHER, traffic, is]
+        );
+        assert_eq!(
+            seen([
+                reported.clone(),
+                hold(),
+                Reported::LinkLost,
+                Reported::LinkRestored,
+                Reported::HoldEnded
+            ]),
+            [is, WEATHER, Condition::LinkLost, WEATHER, is],
+            "a link that is lost within the hold"
+        );
+        assert_eq!(
+            seen([
+                reported.clone(),
+                hold(),
+                Reported::LinkLost,
+                Reported::HoldEnded
+            ]),
+            [is, WEATHER, Condition::LinkLost, is],
+            "and restored only after it"
+        );
+        assert_eq!(
+            seen([reported, Reported::LinkLost, hold(), Reported::HoldEnded]),
+            [is, Condition::LinkLost, WEATHER, is],
+            "a hold within a lost link"
+        );
+    }
+}
+
+#[test]
+fn whoever_goes_on_after_charging_is_diverted_no_longer_although_it_held_or_was_not_heard() {
+    let hold = Reported::HoldStarted(HoldReason::Weather);
+    for (hidden_by, over) in [
+        (hold, Reported::HoldEnded),
+        (Reported::LinkLost, Reported::LinkRestored),
+    ] {
+        let on_its_way = flown([assigned(), loaded(), Reported::DepartedToDropoff]);
+        let gone_on = on_its_way
+            .after(report(M1, 9, diverted(Diversion::Charge)))
+            .after(report(M1, 10, hidden_by))
+            .after(report(M1, 11, Reported::DepartedToDropoff))
+            .after(report(M1, 12, over));
+        assert_eq!(condition(&gone_on), Condition::Nominal);
+    }
+}
+
 #[test]
 fn a_drone_that_comes_down_with_the_package_wants_somebody() {
     let down = at_dropoff()
