@@ -11,6 +11,8 @@ mod retry_after;
 // What is to be looked at, and when.
 mod agenda;
 mod hearing;
+// Which bookings wait for a package that another delivery has.
+mod sharing;
 // Which operations are not over, for whoever watches.
 mod underway;
 // Who looks.

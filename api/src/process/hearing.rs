@@ -1,10 +1,10 @@
 //! What a record of the log gives reason to look at.
 
 use domain::actor::{Actor, ActorKind};
-use domain::codec::StoredEvent as _;
+use domain::codec::StoredEvent;
 use domain::id::{DeliveryId, MissionId, OperationId};
 use domain::mission::MissionEvent;
-use domain::scheduling::{OperationKind, hears};
+use domain::scheduling::{OperationEvent, OperationKind, hears};
 use domain::stream::Category;
 use eventstore::{Filter, Record};
 
@@ -59,16 +59,21 @@ fn of_delivery(delivery: DeliveryId, is_own: bool) -> Vec<Subject> {
 
 /// Whether a drone was lost or heard again: nothing else of a mission is of concern.
 fn tells_of_link(record: &Record) -> bool {
-    let is_link = |name| matches!(name, "LinkLost" | "LinkRestored");
-    let links = MissionEvent::TYPES
-        .iter()
-        .filter(|known| is_link(known.name));
-    let mut links = links.map(|known| known.number);
-    links.any(|number| {
-        record
-            .events
-            .iter()
-            .any(|event| event.event_type.0 == number)
+    is_of_type::<MissionEvent>(record, |name| matches!(name, "LinkLost" | "LinkRestored"))
+}
+
+/// Whether the delivery that an operation books needs its package no longer, by what was just
+/// written of that operation.
+pub(super) fn frees_package(record: &Record) -> bool {
+    is_of_type::<OperationEvent>(record, |name| name == "PackageFreed")
+}
+
+fn is_of_type<E: StoredEvent>(record: &Record, is_it: impl Fn(&str) -> bool) -> bool {
+    let types = E::TYPES.iter().filter(|known| is_it(known.name));
+    let mut numbers = types.map(|known| known.number);
+    numbers.any(|number| {
+        let mut events = record.events.iter();
+        events.any(|event| event.event_type.0 == number)
     })
 }
 

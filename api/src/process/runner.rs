@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::agenda::{Agenda, AgendaLimits, Subject, Sweep};
 use super::billing::{Billing, BillingError};
 use super::hearing::{self, Hearing};
+use super::sharing::Sharing;
 use super::underway::{self, Underway};
 use crate::application::{Application, Failure};
 use crate::config::Config;
@@ -113,6 +114,8 @@ struct Mind {
     due_after: Option<DueOperation>,
     /// All that are not over once the first sweep is done, and some of them before.
     underway: Underway,
+    /// Those whose package another delivery has.
+    sharing: Sharing,
     /// Those found so far that wait for a billing service, where none is configured.
     unbilled: BTreeSet<OperationId>,
     /// How many of them were told of.
@@ -160,6 +163,7 @@ impl Runner {
             agenda: Agenda::new(self.settings.time_scale, self.settings.limits.agenda),
             due_after: None,
             underway: Underway::default(),
+            sharing: Sharing::default(),
             unbilled: BTreeSet::new(),
             unbilled_told: 0,
             is_deaf: false,
@@ -282,6 +286,12 @@ impl Runner {
                 mind.agenda.note(subject);
             }
             if Category::from_number(record.stream.category.get()) == Some(Category::Operation) {
+                if hearing::frees_package(record) {
+                    let holder = OperationId::from_uuid(record.stream.key);
+                    for waiting in mind.sharing.waiting_for(holder) {
+                        mind.agenda.note(Subject::Operation(waiting));
+                    }
+                }
                 self.count(record, mind);
             }
         }
@@ -308,6 +318,7 @@ impl Runner {
         match unless_it_panics(|| self.application.operation(id)) {
             Ok(operation) => operation.map(|(operation, _)| {
                 mind.underway.take_in(id, &operation);
+                mind.sharing.take_in(id, &operation);
                 operation.kind()
             }),
             Err(error) => {

@@ -263,6 +263,14 @@ impl Operation {
         self.has_passed(Step::Package) && !self.holds_package
     }
 
+    /// The other delivery that has the package, by what a person was told last, as long as the
+    /// operation's own one goes on without it.
+    #[must_use]
+    pub fn shares_package_with(&self) -> Option<DeliveryId> {
+        let is_without = self.has_freed_package() && !self.has_ended;
+        self.shares_with.filter(|_| is_without)
+    }
+
     pub(super) fn has_passed(&self, step: Step) -> bool {
         self.passed >= Some(step)
     }
