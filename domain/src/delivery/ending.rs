@@ -79,14 +79,14 @@ impl Delivery {
     pub(super) fn end_if_given_up(&self) -> Option<GivenUpAs> {
         let failure = match self.phase {
             Phase::Scheduled => self.mission.as_ref().map(|_| Failure::NoDrone),
-            Phase::AtHub => Some(Failure::Undeliverable),
             Phase::Fetching { .. } | Phase::Cancelling { .. } if self.is_looked_for() => {
                 Some(Failure::PackageLost)
             }
             Phase::Cancelling { .. } => {
                 return self.needs_somebody().then_some(GivenUpAs::Cancelled);
             }
-            Phase::Fetching {
+            Phase::AtHub
+            | Phase::Fetching {
                 holder: Holder::Hub,
                 ..
             } => Some(Failure::Undeliverable),

@@ -35,6 +35,7 @@ async fn crashes(customers: &Application, delivery: DeliveryId) {
         gap_wait: DurationMs::from_seconds(5),
         held_facts_max: 64,
         tick: waiting::TICK,
+        settling: DurationMs::from_seconds(0),
     };
     let receipt = Receipt {
         at: customers.now().unwrap(),
@@ -46,7 +47,11 @@ async fn crashes(customers: &Application, delivery: DeliveryId) {
         told(2, "package_loaded", &json!({})),
         told(3, "crashed", &json!({})),
     ];
-    let fact_of = |event| match wire::read(Document::from_value(event), receipt) {
+    let read = |event: Value| {
+        let sent = event.to_string();
+        wire::read(Document::from_value(event), &sent, receipt)
+    };
+    let fact_of = |event| match read(event) {
         Ok(DroneEvent::Fact { sender, fact }) => (sender, *fact),
         other => panic!("expected a fact, found {other:?}"),
     };
