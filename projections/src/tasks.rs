@@ -268,7 +268,7 @@ impl Projection for Tasks {
     }
 
     fn version(&self) -> u32 {
-        8
+        9
     }
 
     fn categories(&self) -> &'static [Category] {
@@ -370,7 +370,11 @@ impl List<'_, '_> {
                     let index = self.place(place).after(self.index_key(ANOMALY));
                     self.view.put(index, Vec::new());
                 }
-                TaskTurn::LookedAt => has_changed |= self.close_all(ANOMALY)?,
+                TaskTurn::LookedAt => {
+                    self.close_all(ANOMALY)?;
+                    // Also where none was open: projected again it must not close a later one.
+                    has_changed = true;
+                }
                 TaskTurn::LookAfter(matter) => {
                     self.look_after(place, matter)?;
                     has_changed = true;

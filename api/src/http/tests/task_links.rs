@@ -3,7 +3,7 @@
 use domain::codec::StoredEvent as _;
 use domain::delivery::{
     Anomaly, Assignment, CancelReason, Condition, DeliveryEvent, Failure, HubPlace, ReleaseMethod,
-    ReturnReason, Stranding,
+    ReturnReason, Stranding, UnassignReason,
 };
 use domain::id::{DeliveryId, FactId, MissionId};
 use domain::quantity::DistanceM;
@@ -117,16 +117,22 @@ fn matters() -> Vec<(&'static str, DeliveryEvent)> {
     ]
 }
 
+/// Something happens to a delivery, whoever decided it.
+async fn happens(scene: &Scene, delivery: &str, event: &DeliveryEvent) {
+    let delivery: DeliveryId = delivery.parse().unwrap();
+    let stored = event.encode();
+    let kind = (stored.event_type, stored.schema);
+    let name = StreamName::delivery(delivery);
+    scene.decided(name, kind, stored.payload).await;
+}
+
 /// A service with a booked delivery to which this happened, and its newest task.
 async fn scene_after(events: &[DeliveryEvent]) -> (Scene, Value) {
     let scene = Scene::new();
     let ada = scene.user("ada@example.org").await;
-    let delivery: DeliveryId = scene.delivery(&ada).await.parse().unwrap();
+    let delivery = scene.delivery(&ada).await;
     for event in events {
-        let stored = event.encode();
-        let kind = (stored.event_type, stored.schema);
-        let name = StreamName::delivery(delivery);
-        scene.decided(name, kind, stored.payload).await;
+        happens(&scene, &delivery, event).await;
     }
     let task = fresh(&scene, "/v1/tasks").await.at("/items/0");
     (scene, task)
@@ -185,16 +191,37 @@ async fn a_task_links_to_what_helps_and_can_be_said_in_the_phase_of_its_delivery
             &["complete", "give_up", "hand_back"][..],
         ),
         ("returning", "landed", &["complete", "give_up", "hand_back"]),
-        ("fetched", "left on board", none),
+        (
+            "fetched",
+            "left on board",
+            &["complete", "give_up", "hand_back"],
+        ),
         ("at a hub", "left at a hub", &["give_up", "hand_back"]),
-        ("cancelling", "not stood down", &["give_up"]),
-        ("fetched", "not stood down", none),
-        ("returning", "not turned round", none),
-        ("in transit", "not turned round", none),
+        (
+            "cancelling",
+            "not stood down",
+            &["complete", "give_up", "hand_back"],
+        ),
+        (
+            "fetched",
+            "not stood down",
+            &["complete", "give_up", "hand_back"],
+        ),
+        (
+            "returning",
+            "not turned round",
+            &["complete", "give_up", "hand_back"],
+        ),
+        (
+            "in transit",
+            "not turned round",
+            &["complete", "give_up", "hand_back"],
+        ),
+        ("scheduled", "left at a hub", none),
         (
             "released",
             "unconfirmed",
-            &["complete", "confirmations", "hand_back"],
+            &["complete", "confirmations", "give_up", "hand_back"],
         ),
         ("in transit", "lost", &["correct", "reopen"]),
         ("in transit", "not confirmed", &["complete", "hand_back"]),
@@ -212,22 +239,28 @@ async fn a_task_links_to_what_helps_and_can_be_said_in_the_phase_of_its_delivery
 
 #[tokio::test]
 async fn a_task_has_another_tag_when_something_else_can_be_said_of_its_delivery() {
-    let before = [assigned(FIRST, 1)];
-    let place = Stranding::WithSender;
-    let left = DeliveryEvent::Stranded { place };
-    let (scene, task) = scene_after(&[&before[..], &[left]].concat()).await;
+    let place = Stranding::OnBoard;
+    let stranded = DeliveryEvent::Stranded { place };
+    let (scene, task) = scene_after(&[assigned(FIRST, 1), stranded]).await;
     let path = task["links"]["self"].as_str().unwrap();
     let waits = scene.get(path).await;
-    assert_eq!(waits.json()["links"].get("give_up"), None);
     let delivery = task["links"]["subject"].as_str().unwrap();
-    let cancelled = scene.call("DELETE", delivery, &[], None).await;
-    assert_eq!(cancelled.status, 202, "{cancelled:?}");
-    let cancelling = fresh(&scene, path).await;
     assert_eq!(
-        cancelling.text("/links/give_up"),
-        format!("{delivery}/give-up")
+        waits.text("/links/complete"),
+        format!("{delivery}/complete")
     );
-    assert_ne!(waits.header("etag"), cancelling.header("etag"));
+    let mission = FIRST;
+    let reason = UnassignReason::Aborted;
+    let detail = None;
+    let unassigned = DeliveryEvent::DroneUnassigned {
+        mission,
+        reason,
+        detail,
+    };
+    happens(&scene, delivery.rsplit('/').next().unwrap(), &unassigned).await;
+    let free = fresh(&scene, path).await;
+    assert_eq!(free.json()["links"].get("complete"), None, "{free:?}");
+    assert_ne!(waits.header("etag"), free.header("etag"));
     let seen = [("if-match", waits.header("etag"))];
     let path = format!("{path}/acknowledge");
     let acknowledged = scene.call("POST", &path, &seen, None).await;
