@@ -57,7 +57,13 @@ async fn an_idle_server_stops_at_once_and_starts_again_with_the_same_head() {
 #[tokio::test]
 async fn a_server_whose_terminal_is_closed_stops_in_good_order_unless_it_runs_under_nohup() {
     let folder = scratch();
-    let server = airpost().serve(folder.path()).await;
+    let words = ["serve", "--listen", "127.0.0.1:0", "--data"].map(OsStr::new);
+    let words = || words.into_iter().chain([folder.path().as_os_str()]);
+    // Whoever runs the tests may run under `nohup` themselves.
+    let (env, program) = airpost().run_by("env");
+    let hears = [OsStr::new("--default-signal=HUP"), program.as_os_str()];
+    let server = env.start(hears.into_iter().chain(words())).await;
+    server.ready().await;
     server.hang_up().await;
     assert!(
         folder.path().join("journal/head").is_file(),
@@ -65,10 +71,9 @@ async fn a_server_whose_terminal_is_closed_stops_in_good_order_unless_it_runs_un
     );
     verify(folder.path()).await;
 
-    let (nohup, program) = airpost().under_nohup();
-    let words = ["serve", "--listen", "127.0.0.1:0", "--data"].map(OsStr::new);
-    let server = [program.as_os_str()].into_iter().chain(words);
-    let server = nohup.start(server.chain([folder.path().as_os_str()])).await;
+    let (nohup, program) = airpost().run_by("nohup");
+    let deaf = [program.as_os_str()];
+    let server = nohup.start(deaf.into_iter().chain(words())).await;
     server.ready().await;
     server.hang_up_on().await;
     // Whatever a signal does is done before the next one is heard.

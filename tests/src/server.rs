@@ -192,14 +192,14 @@ impl Program {
         server
     }
 
-    /// The same program as it is run by `nohup`: it outlives the terminal that it was started from.
+    /// Another program with the same settings, which is to run this one: `nohup`, say.
     #[must_use]
-    pub fn under_nohup(&self) -> (Self, PathBuf) {
-        let nohup = Self {
-            path: PathBuf::from("nohup"),
+    pub fn run_by(&self, other: &str) -> (Self, PathBuf) {
+        let other = Self {
+            path: PathBuf::from(other),
             ..self.clone()
         };
-        (nohup, self.path.clone())
+        (other, self.path.clone())
     }
 
     fn command(&self) -> Command {

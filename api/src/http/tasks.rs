@@ -98,7 +98,7 @@ async fn tasks(State(api): State<Api>, asked: AskedForList) -> Result<Response, 
     };
     asked
         .answer(&api, &scope, &piece, List::Tasks, question, |task| {
-            Ok(Shown::of(&api, task.clone())?.json())
+            Shown::of(&api, task.clone()).json()
         })
         .await
 }
@@ -117,7 +117,7 @@ async fn dead_letters(State(api): State<Api>, asked: AskedForList) -> Result<Res
         || "dead letters".to_owned(),
         |task| format!("the dead letter of {task}"),
     );
-    let item = |letter: &DeadLetter| Ok(representation::dead_letter(letter));
+    let item = representation::dead_letter;
     asked
         .answer(&api, &scope, &piece, List::DeadLetters, question, item)
         .await
@@ -209,19 +209,22 @@ struct Shown {
 }
 
 impl Shown {
-    fn of(api: &Api, task: Task) -> Result<Self, Problem> {
+    /// Whatever is the matter with its delivery the task is shown: it may be about just that.
+    fn of(api: &Api, task: Task) -> Self {
         let helps = representation::sayings(&task);
         let subject = task.id.subject();
-        let open = if helps.is_empty() || subject.category != Category::Delivery {
+        if helps.is_empty() || subject.category != Category::Delivery {
+            let open = Vec::new();
+            return Self { task, open };
+        }
+        let delivery = DeliveryId::from_uuid(subject.key);
+        let taken = api.application.sayings(delivery).unwrap_or_else(|error| {
+            tracing::debug!(%delivery, %error, "a task is shown without what may be said of its delivery, which cannot be read");
             Vec::new()
-        } else {
-            let delivery = DeliveryId::from_uuid(subject.key);
-            let taken = api.application.sayings(delivery);
-            let taken = taken.map_err(|failure| failed(&failure))?;
-            let helps = helps.iter().copied();
-            helps.filter(|saying| taken.contains(saying)).collect()
-        };
-        Ok(Self { task, open })
+        });
+        let helps = helps.iter().copied();
+        let open = helps.filter(|saying| taken.contains(saying)).collect();
+        Self { task, open }
     }
 
     fn json(&self) -> Value {
@@ -237,7 +240,7 @@ impl Shown {
 /// or not somebody has seen to it: there is nothing left to show or to do.
 fn existing(api: &Api, id: TaskId) -> Result<Shown, Problem> {
     let task = api.views.task(id).map_err(|error| unanswered(&error))?;
-    Shown::of(api, task.ok_or_else(|| unknown(Thing::Task))?)
+    Ok(Shown::of(api, task.ok_or_else(|| unknown(Thing::Task))?))
 }
 
 fn outdated(task: &Shown) -> Problem {
@@ -274,7 +277,7 @@ impl AskedForList {
         piece: &Piece,
         list: List,
         question: impl Fn(&Views, Option<EventPlace>) -> Result<EventPage<T>, QueryError>,
-        item: impl Fn(&T) -> Result<Value, Problem>,
+        item: impl Fn(&T) -> Value,
     ) -> Result<Response, Problem> {
         let after = piece.after(api, scope, EventPlace::from_bytes)?;
         let page = self
@@ -293,7 +296,7 @@ impl AskedForList {
         let (degraded_since, found) = &page.content;
         let listed = Listed {
             scope,
-            items: found.items.iter().map(item).collect::<Result<_, _>>()?,
+            items: found.items.iter().map(item).collect(),
             next: found.next.map(|place| place.to_bytes().to_vec()),
         };
         let response = asked.answer(api, page.position, listed)?;

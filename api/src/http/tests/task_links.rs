@@ -266,3 +266,31 @@ async fn a_task_has_another_tag_when_something_else_can_be_said_of_its_delivery(
     let acknowledged = scene.call("POST", &path, &seen, None).await;
     assert_eq!(acknowledged.status, 200, "nobody has seen to it since");
 }
+
+#[tokio::test]
+async fn a_task_of_a_delivery_that_cannot_be_read_hides_no_other_one() {
+    let place = Stranding::OnBoard;
+    let stranded = DeliveryEvent::Stranded { place };
+    let (scene, task) = scene_after(&[assigned(FIRST, 1), stranded.clone()]).await;
+    let delivery = task["links"]["subject"].as_str().unwrap();
+    let delivery: DeliveryId = delivery.rsplit('/').next().unwrap().parse().unwrap();
+    let eve = scene.user("eve@example.org").await;
+    let other = scene.delivery(&eve).await;
+    happens(&scene, &other, &assigned(SECOND, 1)).await;
+    happens(&scene, &other, &stranded).await;
+
+    let kind = stranded.encode();
+    let unreadable = (kind.event_type, kind.schema);
+    let name = StreamName::delivery(delivery);
+    scene.decided(name, unreadable, vec![0xff; 3]).await;
+
+    let page = fresh(&scene, "/v1/tasks").await;
+    assert_eq!(page.status, 200, "{page:?}");
+    let subjects = page.json()["items"].as_array().unwrap().clone();
+    let is_other = |task: &Value| task["links"]["subject"] == format!("/v1/deliveries/{other}");
+    let of_other = subjects.iter().find(|task| is_other(task));
+    assert!(
+        of_other.is_some_and(|task| task["links"]["complete"].is_string()),
+        "{page:?}"
+    );
+}
