@@ -46,9 +46,9 @@ impl Application {
 
     /// Looks at an operation and does what is next, as far as that needs nothing outside.
     ///
-    /// Where something outside would be next that nobody may ever claim, it waits for the
-    /// deadline of that, if there is one. Where that may be claimed later, nothing is written for it: whoever looks has
-    /// to look again.
+    /// Where something outside would be next that nobody may ever claim, it waits for the deadline
+    /// of that, if there is one. Where that may be claimed later, nothing is written for it:
+    /// whoever looks has to look again.
     ///
     /// # Errors
     /// A failure of the machine; looking again is safe.
