@@ -62,7 +62,8 @@ pub enum AppendError {
     /// The disk is full, or nearly so. Nothing was written.
     #[error("the disk is full: free some space, appends then resume by themselves")]
     Full,
-    /// The store takes no writes until it is opened again, or is closed. Nothing was written.
+    /// The store takes no writes until it is opened again, or is closed, or its
+    /// cluster answers again. Nothing was written.
     #[error("the store takes no writes: {why}")]
     Unavailable {
         /// What happened, in words for the operator.

@@ -27,6 +27,11 @@ mod stage;
 mod keeper;
 mod writer;
 
+// Where other nodes write the same log: who decides which block follows.
+pub(crate) mod quorum;
+mod agree;
+mod incoming;
+
 // Opening, locking, checking.
 pub(crate) mod recovery;
 mod torn;
@@ -47,7 +52,7 @@ pub use reader::{JournalReader, VisitRecord};
 pub use recovery::{Loss, RecoverError, Witness, assess_loss, recover_with_loss};
 pub use verify::{Finding, VerifyReport, verify};
 
-use crate::disk::{Disk, RealDisk};
+use crate::disk::{Disk, RealDisk, failed};
 use crate::error::{AppendError, OpenError, ReadError};
 use crate::event::Commit;
 use crate::history::LogHistory;
@@ -55,10 +60,13 @@ use crate::position::{LogIdentity, Position, StreamVersion};
 use crate::record::AdmittedCommit;
 use crate::store::{Appending, Budget, EventStore, Filter, Health, Page, StreamPage};
 use crate::stream::StreamId;
+use block::Chain;
+use group::GroupFailure;
 use health::HealthCell;
 use keeper::Keeper;
 use log::Log;
-use recovery::recover;
+use quorum::{OutageCell, Quorum};
+use recovery::{Recovered as RecoveredState, find_segments_to_read, recover};
 use stage::Stage;
 use writer::{ANSWERS_WAITING_MAX, Writer, answer_all};
 
@@ -75,6 +83,8 @@ pub struct Journal {
     health: Arc<HealthCell>,
     head: watch::Receiver<Position>,
     stage: Arc<Stage>,
+    /// Why the other nodes do not let the log go on, if there are any.
+    outage: Arc<OutageCell>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -97,47 +107,7 @@ impl Journal {
         folder: &Path,
         options: JournalOptions,
     ) -> Result<Self, OpenError> {
-        let options = options.bounded();
-        let recovered = recover(disk.as_ref(), folder, &options)?;
-        let tip = &recovered.tip;
-        let stage = Arc::new(Stage::new(tip.head, tip.recorded_at_us, &options));
-        let (answers, answers_given) = sync_channel(ANSWERS_WAITING_MAX);
-        let (head_sender, head) = watch::channel(recovered.tip.head);
-        let (keeper, keeper_task) =
-            Keeper::new(Arc::clone(&disk), folder.to_owned(), options.full_retry);
-        let segment = Arc::clone(&recovered.active.segment);
-        let journal = Self {
-            folder: folder.to_owned(),
-            history: recovered.history,
-            log: Arc::new(Log::new(
-                recovered.sealed,
-                recovered.active,
-                recovered.tip.head,
-            )),
-            health: Arc::new(HealthCell::new()),
-            head,
-            stage,
-            threads: Mutex::new(Vec::with_capacity(3)),
-        };
-        let writer = Writer {
-            disk,
-            folder: folder.to_owned(),
-            identity: journal.history.identity(),
-            options,
-            log: Arc::clone(&journal.log),
-            health: Arc::clone(&journal.health),
-            stage: Arc::clone(&journal.stage),
-            answers,
-            keeper,
-            head: head_sender,
-            segment,
-            tip: recovered.tip,
-            known: recovered.known,
-        };
-        journal.start("journal-writer", move || writer.run())?;
-        journal.start("journal-keeper", move || keeper_task.run())?;
-        journal.start("journal-answers", move || answer_all(&answers_given))?;
-        Ok(journal)
+        Recovered::in_folder(disk, folder, options)?.run()
     }
 
     fn start(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
@@ -183,6 +153,141 @@ impl Journal {
     }
 }
 
+/// Which log the journal in a folder is of, if there is one; changes nothing.
+pub(crate) fn log_id_in(folder: &Path) -> Result<Option<uuid::Uuid>, OpenError> {
+    let is_there = RealDisk.exists(folder);
+    if !is_there.map_err(failed("looking for", folder))? {
+        return Ok(None);
+    }
+    let found = find_segments_to_read(&RealDisk, folder)?;
+    let first = found.whole.first();
+    Ok(first.map(|segment| segment.header.identity.log_id))
+}
+
+/// A journal that was recovered, and is not running yet.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
+    options: JournalOptions,
+    state: RecoveredState,
+}
+
+/// Why a journal that others write too does not run.
+#[derive(Debug)]
+pub(crate) enum NotRunning {
+    /// This machine does not let it.
+    Open(OpenError),
+    /// It did not come to the end of the log.
+    Behind(String),
+}
+
+impl Recovered {
+    /// Recovers the journal in a folder; begins one if there is none.
+    pub(crate) fn in_folder(
+        disk: Arc<dyn Disk>,
+        folder: &Path,
+        options: JournalOptions,
+    ) -> Result<Self, OpenError> {
+        let options = options.bounded();
+        let state = recover(disk.as_ref(), folder, &options)?;
+        let folder = folder.to_owned();
+        Ok(Self {
+            disk,
+            folder,
+            options,
+            state,
+        })
+    }
+
+    /// Which log it is.
+    pub(crate) fn identity(&self) -> LogIdentity {
+        self.state.history.identity()
+    }
+
+    /// Where it ends, and the chain there.
+    pub(crate) fn end(&self) -> (Position, Chain) {
+        (self.state.tip.head, self.state.tip.chain)
+    }
+
+    /// Runs it, with this machine alone deciding what is in the log.
+    pub(crate) fn run(self) -> Result<Journal, OpenError> {
+        let (journal, writer) = self.make(None)?;
+        journal.start("journal-writer", move || writer.run())?;
+        Ok(journal)
+    }
+
+    /// Runs it as one of several journals of one log, once it has come to the
+    /// log's end.
+    pub(crate) fn run_with(self, quorum: Box<dyn Quorum>) -> Result<Journal, NotRunning> {
+        let (journal, mut writer) = self.make(Some(quorum)).map_err(NotRunning::Open)?;
+        writer.begin().map_err(|failure| {
+            NotRunning::Behind(match failure {
+                GroupFailure::Full => "the disk is full: free some space".to_owned(),
+                GroupFailure::NotWritten(why) | GroupFailure::Unknown(why) => why,
+            })
+        })?;
+        let run = journal.start("journal-writer", move || writer.run());
+        run.map_err(NotRunning::Open)?;
+        Ok(journal)
+    }
+
+    /// The journal with its helpers running, and the writer that is to run.
+    fn make(self, quorum: Option<Box<dyn Quorum>>) -> Result<(Journal, Writer), OpenError> {
+        let Self {
+            disk,
+            folder,
+            options,
+            state,
+        } = self;
+        let tip = state.tip;
+        let end = (tip.head, tip.recorded_at_us);
+        let (answers, answers_given) = sync_channel(ANSWERS_WAITING_MAX);
+        let (head_sender, head) = watch::channel(tip.head);
+        let (keeper, keeper_task) =
+            Keeper::new(Arc::clone(&disk), folder.clone(), options.full_retry);
+        let segment = Arc::clone(&state.active.segment);
+        let journal = Journal {
+            folder: folder.clone(),
+            history: state.history,
+            log: Arc::new(Log::new(state.sealed, state.active, tip.head)),
+            health: Arc::new(HealthCell::new()),
+            head,
+            stage: Arc::new(Stage::new(end, &options, quorum.is_some())),
+            outage: Arc::default(),
+            threads: Mutex::new(Vec::with_capacity(3)),
+        };
+        let mut writer = Writer {
+            disk,
+            folder,
+            identity: journal.history.identity(),
+            options,
+            log: Arc::clone(&journal.log),
+            health: Arc::clone(&journal.health),
+            stage: Arc::clone(&journal.stage),
+            answers,
+            keeper,
+            head: head_sender,
+            segment,
+            tip,
+            known: state.known,
+            quorum,
+            outage: Arc::clone(&journal.outage),
+        };
+        if let Some(quorum) = &mut writer.quorum {
+            let stage = Arc::downgrade(&journal.stage);
+            quorum.listen(Box::new(move || {
+                if let Some(stage) = stage.upgrade() {
+                    stage.wake();
+                }
+            }));
+        }
+        journal.start("journal-keeper", move || keeper_task.run())?;
+        journal.start("journal-answers", move || answer_all(&answers_given))?;
+        Ok((journal, writer))
+    }
+}
+
 impl Drop for Journal {
     fn drop(&mut self) {
         self.close();
@@ -194,7 +299,7 @@ impl EventStore for Journal {
         let commit_id = commit.id;
         let (answer, answered) = oneshot::channel();
         let accepted = AdmittedCommit::new(&commit)
-            .and_then(|commit| self.stage.append(&commit, answer, &self.log));
+            .and_then(|commit| self.stage.append(commit, answer, &self.log));
         match accepted {
             Err(error) => Box::pin(std::future::ready(Err(error))),
             Ok(()) => Box::pin(async move {
@@ -245,6 +350,9 @@ impl EventStore for Journal {
                     .to_owned(),
             };
         }
-        health
+        match self.outage.get() {
+            Some(why) if health == Health::Writable => Health::ReadOnly { why },
+            Some(_) | None => health,
+        }
     }
 }

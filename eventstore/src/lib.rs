@@ -39,6 +39,9 @@ mod snapshot;
 mod backup;
 mod import;
 
+// On a cluster: where a block is in the log once a majority has it.
+mod jetstream;
+
 pub use backup::{
     BackedUp, BackupCheck, BackupError, BackupFile, BackupManifest, RestoreError, Restored,
     StagedRestore, backup, check_backup_place, check_restore_place, restore, stage_restore,
@@ -50,6 +53,7 @@ pub use event::{
 };
 pub use history::{EpochStart, LogHistory, Standing};
 pub use import::{ImportPlace, ImportPlaceError, unfinished_beside};
+pub use jetstream::{ClusterError, JetStreamOptions, JetStreamStore, create_stream};
 pub use journal::{
     DataLock, Finding, Journal, JournalOptions, JournalReader, LockHolder, Loss, RecoverError,
     VerifyReport, VisitRecord, Witness, assess_loss, recover_with_loss, verify,

@@ -91,7 +91,9 @@ pub enum Health {
     /// is space again; it is looked for by itself.
     Full,
     /// The disk failed in a way after which nothing it says about earlier
-    /// writes can be trusted: appends are refused until the store is opened again.
+    /// writes can be trusted: appends are refused until the store is opened
+    /// again. Or, where the log is on a cluster, this does not answer, and
+    /// appends succeed again by themselves when it does.
     ReadOnly {
         /// What happened.
         why: String,

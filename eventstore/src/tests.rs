@@ -12,6 +12,10 @@ mod contract;
 mod subscription;
 mod equivalence;
 
+// The log on a cluster: real servers, and what the log does when they fail.
+pub(crate) mod servers;
+pub(crate) mod clustered;
+
 // What the journal survives, refuses and finds.
 mod recovery;
 mod damage;

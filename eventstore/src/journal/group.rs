@@ -75,6 +75,8 @@ struct Pending {
     commit_id: CommitId,
     answer: Answer,
     result: Result<Appended, AppendError>,
+    /// Where others may come first: then it is judged again.
+    commit: Option<AdmittedCommit>,
 }
 
 impl Group {
@@ -136,12 +138,14 @@ impl Group {
         }
     }
 
-    /// Has a commit answered once the group is durable.
+    /// Has a commit answered once the group is durable; keeps it, if it may
+    /// have to be judged again.
     pub(crate) fn wait(
         &mut self,
-        commit: &AdmittedCommit,
+        commit: AdmittedCommit,
         answer: Answer,
         result: Result<Appended, AppendError>,
+        keeps_commit: bool,
     ) {
         self.commits += 1;
         self.bytes += commit.block_bytes_max();
@@ -149,6 +153,7 @@ impl Group {
             commit_id: commit.id,
             answer,
             result,
+            commit: keeps_commit.then_some(commit),
         });
     }
 }
@@ -189,6 +194,12 @@ impl Waiting {
         for pending in self.0 {
             drop(pending.answer.send(pending.result));
         }
+    }
+
+    /// The commits that were kept, in order, with where their answers go.
+    pub(crate) fn into_commits(self) -> impl Iterator<Item = (AdmittedCommit, Answer)> {
+        let pending = self.0.into_iter();
+        pending.filter_map(|pending| Some((pending.commit?, pending.answer)))
     }
 
     /// Answers all: the group is not visible, and never will be before the

@@ -145,13 +145,13 @@ impl Scan {
 
 /// Checks that the records of a block are whole commits.
 #[derive(Debug, Default)]
-struct WholeCommits {
+pub(crate) struct WholeCommits {
     /// The commit that is not complete, how many records it has, and the place of the next.
     open: Option<(CommitId, u16, u16)>,
 }
 
 impl WholeCommits {
-    fn take(&mut self, headline: &RecordHeadline) -> Result<(), &'static str> {
+    pub(crate) fn take(&mut self, headline: &RecordHeadline) -> Result<(), &'static str> {
         let (place, records) = (headline.place.place, headline.place.records);
         let expected = self.open.unwrap_or((headline.commit_id, records, 0));
         if expected != (headline.commit_id, records, place) {
@@ -162,7 +162,7 @@ impl WholeCommits {
         Ok(())
     }
 
-    fn finish(self) -> Result<(), &'static str> {
+    pub(crate) fn finish(self) -> Result<(), &'static str> {
         match self.open {
             None => Ok(()),
             Some(_) => Err("a block ends within a commit"),

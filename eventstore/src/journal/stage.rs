@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::block::BlockBuilder;
-use super::group::{Answer, Group, GroupFailure, Staged};
+use super::group::{Answer, Group, GroupFailure, Staged, Waiting};
 use super::log::Log;
 use super::options::JournalOptions;
 use crate::error::{AppendError, ReadError};
@@ -33,6 +33,8 @@ pub(crate) struct Stage {
     work: Condvar,
     commits_max: usize,
     bytes_max: usize,
+    /// Whether a commit may have to be judged again once it is staged.
+    keeps_commits: bool,
 }
 
 #[derive(Debug)]
@@ -49,6 +51,8 @@ struct State {
     commits: usize,
     bytes: usize,
     writer_waits: bool,
+    /// There may be blocks of other nodes.
+    is_woken: bool,
     /// Why no commit is taken any more.
     refusing: Option<String>,
     /// No work will come any more once the groups are gone.
@@ -144,6 +148,8 @@ pub(crate) enum Work {
     Group(Box<TakenGroup>),
     /// Nothing came in time.
     Idle,
+    /// [`Stage::wake`] was called.
+    Woken,
     /// Nothing will come any more: it was closed.
     Ended,
     /// Nothing may be written any more: a panic may have left a commit staged
@@ -156,7 +162,7 @@ pub(crate) enum Work {
 pub(crate) struct TakenGroup {
     pub(crate) block: BlockBuilder,
     pub(crate) staged: Arc<Staged>,
-    pub(crate) waiting: super::group::Waiting,
+    pub(crate) waiting: Waiting,
 }
 
 /// What a commit comes to.
@@ -172,8 +178,13 @@ enum Verdict {
 }
 
 impl Stage {
-    /// Behind a last record with that position and recorded time.
-    pub(crate) fn new(head: Position, recorded_at_us: i64, options: &JournalOptions) -> Self {
+    /// Behind a last record with that position and recorded time. Where others
+    /// write the log too, commits are kept until their fate is known.
+    pub(crate) fn new(
+        (head, recorded_at_us): (Position, i64),
+        options: &JournalOptions,
+        keeps_commits: bool,
+    ) -> Self {
         Self {
             state: Mutex::new(State {
                 groups: VecDeque::new(),
@@ -184,6 +195,7 @@ impl Stage {
                 commits: 0,
                 bytes: 0,
                 writer_waits: false,
+                is_woken: false,
                 refusing: None,
                 is_closed: false,
                 spare: None,
@@ -191,6 +203,7 @@ impl Stage {
             work: Condvar::new(),
             commits_max: options.queue_commits_max.max(1),
             bytes_max: options.queue_bytes_max,
+            keeps_commits,
         }
     }
 
@@ -223,40 +236,27 @@ impl Stage {
     /// whoever loaded the stream has just had read.
     pub(crate) fn append(
         &self,
-        commit: &AdmittedCommit,
+        commit: AdmittedCommit,
         answer: Answer,
         log: &Log,
     ) -> Result<(), AppendError> {
         let bytes = commit.block_bytes_max();
         let mut state = self.accepting(bytes)?;
         let mut verdict = state
-            .judge(commit, log, Cold::Leave)
+            .judge(&commit, log, Cold::Leave)
             .map_err(|error| unread(&error))?;
         if matches!(verdict, Verdict::Cold) {
             drop(state);
-            let cold = ColdVersions::read(commit, log).map_err(|error| unread(&error))?;
+            let cold = ColdVersions::read(&commit, log).map_err(|error| unread(&error))?;
             state = self.accepting(bytes)?;
             state.sealed.note(cold);
             verdict = state
-                .judge(commit, log, Cold::Read)
+                .judge(&commit, log, Cold::Read)
                 .map_err(|error| unread(&error))?;
         }
-        let (result, bytes) = match verdict {
-            Verdict::Now(result) => {
-                drop(answer.send(result));
-                return Ok(());
-            }
-            Verdict::Wait(result) => (Some(result), 0),
-            Verdict::Stage => (None, bytes),
-            Verdict::Cold => return Err(unavailable("a version was not read")),
-        };
-        let group = state.group_with_room(bytes);
-        let before = group.load();
-        let result = result.unwrap_or_else(|| Ok(group.stage(commit)));
-        group.wait(commit, answer, result);
-        let after = group.load();
-        state.commits += after.0 - before.0;
-        state.bytes += after.1 - before.1;
+        if !state.accept(commit, answer, verdict, self.keeps_commits) {
+            return Ok(());
+        }
         if state.writer_waits {
             state.writer_waits = false;
             drop(state);
@@ -275,6 +275,9 @@ impl Stage {
             if state.is_closed {
                 return Work::Ended;
             }
+            if std::mem::take(&mut state.is_woken) {
+                return Work::Woken;
+            }
             state.writer_waits = true;
             let waited = match patience {
                 None => self.work.wait(state).map(|state| (state, false)).ok(),
@@ -288,7 +291,7 @@ impl Stage {
             };
             state = woken;
             state.writer_waits = false;
-            if is_over && state.groups.is_empty() && !state.is_closed {
+            if is_over && state.groups.is_empty() && !state.is_closed && !state.is_woken {
                 return Work::Idle;
             }
         }
@@ -328,6 +331,41 @@ impl Stage {
         }
     }
 
+    /// Blocks of others came before the group taken last, which was not
+    /// written: the log ends at that head now. That group's commits and all
+    /// behind them are judged again, in their order, and answered or staged anew.
+    pub(crate) fn overtaken(
+        &self,
+        waiting: Waiting,
+        (head, recorded_at_us): (Position, i64),
+        log: &Log,
+    ) {
+        let Some(mut state) = self.state() else {
+            return;
+        };
+        state.in_flight = None;
+        state.next_position = head.next();
+        state.recorded_at_us = recorded_at_us;
+        let behind = state.drain().into_iter().map(|group| group.waiting);
+        let commits = std::iter::once(waiting).chain(behind);
+        for (commit, answer) in commits.flat_map(Waiting::into_commits) {
+            match state.judge(&commit, log, Cold::Read) {
+                Ok(verdict) => {
+                    state.accept(commit, answer, verdict, self.keeps_commits);
+                }
+                Err(error) => drop(answer.send(Err(unread(&error)))),
+            }
+        }
+    }
+
+    /// Has the writer look for blocks of other nodes.
+    pub(crate) fn wake(&self) {
+        if let Some(mut state) = self.state() {
+            state.is_woken = true;
+        }
+        self.work.notify_one();
+    }
+
     /// No commit is taken any more; what is staged is still written.
     pub(crate) fn close(&self) {
         if let Some(mut state) = self.state() {
@@ -362,6 +400,36 @@ impl State {
         self.commits = 0;
         self.bytes = 0;
         std::mem::take(&mut self.groups)
+    }
+
+    /// Answers a judged commit, or has it wait for its group; says whether it waits.
+    fn accept(
+        &mut self,
+        commit: AdmittedCommit,
+        answer: Answer,
+        verdict: Verdict,
+        keeps_commits: bool,
+    ) -> bool {
+        let (result, bytes) = match verdict {
+            Verdict::Now(result) => {
+                drop(answer.send(result));
+                return false;
+            }
+            Verdict::Cold => {
+                drop(answer.send(Err(unavailable("a version was not read"))));
+                return false;
+            }
+            Verdict::Wait(result) => (Some(result), 0),
+            Verdict::Stage => (None, commit.block_bytes_max()),
+        };
+        let group = self.group_with_room(bytes);
+        let before = group.load();
+        let result = result.unwrap_or_else(|| Ok(group.stage(&commit)));
+        group.wait(commit, answer, result, keeps_commits);
+        let after = group.load();
+        self.commits += after.0 - before.0;
+        self.bytes += after.1 - before.1;
+        true
     }
 
     fn take_first(&mut self) -> Option<Box<TakenGroup>> {

@@ -4,16 +4,18 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::block::{BlockBuilder, Chain};
-use super::group::{GroupFailure, Staged, Waiting};
+use super::group::{GroupFailure, Staged, StagedRecord, Waiting};
 use super::head_file::KnownHead;
 use super::health::HealthCell;
 use super::keeper::Keeper;
 use super::log::{Active, DurableBlock, Log};
 use super::options::JournalOptions;
+use super::quorum::{OutageCell, Quorum};
 use super::segment::{FIRST_BLOCK_OFFSET, Segment, SegmentHeader, segment_name};
 use super::stage::{BROKEN, Stage, TakenGroup, Work};
 use crate::disk::{Disk, is_full};
@@ -31,6 +33,9 @@ pub(crate) struct Tip {
     /// Of the last record.
     pub(crate) recorded_at_us: i64,
 }
+
+/// How long a node hears nothing of the others before it looks by itself.
+const OTHERS_LOOKED_FOR: Duration = Duration::from_millis(500);
 
 /// What the writer is made of.
 #[derive(Debug)]
@@ -50,6 +55,10 @@ pub(crate) struct Writer {
     pub(crate) tip: Tip,
     /// The position in `journal/head`.
     pub(crate) known: Option<Position>,
+    /// Who else decides what is in the log; nobody, on one machine.
+    pub(crate) quorum: Option<Box<dyn Quorum>>,
+    /// Why they do not decide, at this moment.
+    pub(crate) outage: Arc<OutageCell>,
 }
 
 /// Groups that are durable and whose answers are not given yet; beyond it the
@@ -75,11 +84,14 @@ impl Writer {
     /// Runs until nobody can append any more and all that was accepted is answered.
     pub(crate) fn run(mut self) {
         loop {
-            // Only while `journal/head` lags behind there is something to do when idle.
-            let lags = self.known != Some(self.tip.head) && self.is_writable();
-            match self.stage.take(lags.then_some(self.options.head_idle)) {
+            match self.stage.take(self.patience()) {
+                Work::Group(group) if self.quorum.is_some() => self.agree_on(*group),
                 Work::Group(group) => self.group(*group),
-                Work::Idle => self.write_head(),
+                Work::Idle => {
+                    self.write_head();
+                    self.catch_up();
+                }
+                Work::Woken => self.catch_up(),
                 Work::Ended => break,
                 Work::Broken => {
                     self.read_only(BROKEN);
@@ -93,7 +105,19 @@ impl Writer {
         }
     }
 
-    fn is_writable(&self) -> bool {
+    /// How long to wait for commits: only while `journal/head` lags behind, or
+    /// others write the log too, there is something to do when idle.
+    fn patience(&self) -> Option<Duration> {
+        if !self.is_writable() {
+            return None;
+        }
+        let lags = self.known != Some(self.tip.head);
+        let head = lags.then_some(self.options.head_idle);
+        let others = self.quorum.is_some().then_some(OTHERS_LOOKED_FOR);
+        head.into_iter().chain(others).min()
+    }
+
+    pub(super) fn is_writable(&self) -> bool {
         !matches!(self.health.get(), Health::ReadOnly { .. })
     }
 
@@ -122,7 +146,7 @@ impl Writer {
 
     /// Has the answers given by the helper if there is a next group to write,
     /// and otherwise gives them without that detour.
-    fn answer(&self, waiting: Waiting, more: bool) {
+    pub(super) fn answer(&self, waiting: Waiting, more: bool) {
         if !more {
             waiting.succeed();
         } else if let Err(unsent) = self.answers.send(waiting) {
@@ -142,9 +166,16 @@ impl Writer {
             "a group is staged right behind the one before it"
         );
         let (bytes, chain) = block.seal(first_position, &self.tip.chain);
-        let length = self.tip.length + bytes.len() as u64;
+        self.store(bytes)?;
+        let length = bytes.len();
+        self.show(&staged.records, staged.recorded_at_us, (chain, length));
+        Ok(())
+    }
+
+    /// One write, one fdatasync.
+    pub(super) fn store(&self, block: &[u8]) -> Result<(), GroupFailure> {
         let file = &self.segment.file;
-        if let Err(error) = file.write_all_at(bytes, self.tip.length) {
+        if let Err(error) = file.write_all_at(block, self.tip.length) {
             if !is_full(&error) {
                 return Err(GroupFailure::Unknown(self.words("writing to", &error)));
             }
@@ -157,25 +188,31 @@ impl Writer {
         if let Err(error) = file.sync_data() {
             return Err(GroupFailure::Unknown(self.words("syncing", &error)));
         }
-        self.show(staged, chain, length);
         Ok(())
     }
 
-    fn show(&mut self, staged: &Staged, chain: Chain, length: u64) {
+    /// Shows the block that was just stored: its records, when the last of them
+    /// was recorded, the chain behind them, and the block's length in bytes.
+    pub(super) fn show(
+        &mut self,
+        records: &[StagedRecord],
+        recorded_at_us: i64,
+        (chain, length): (Chain, usize),
+    ) {
         let start = BlockStart {
             first_position: self.tip.head.next(),
             offset: u32::try_from(self.tip.length).expect("a segment is rolled long before 4 GiB"),
         };
         self.tip = Tip {
-            head: self.tip.head.plus(staged.records.len() as u64),
+            head: self.tip.head.plus(records.len() as u64),
             chain,
-            length,
-            recorded_at_us: staged.recorded_at_us,
+            length: self.tip.length + length as u64,
+            recorded_at_us,
         };
         self.log.publish(&DurableBlock {
             start,
-            records: &staged.records,
-            length,
+            records,
+            length: self.tip.length,
             head: self.tip.head,
         });
         if self.health.get() == Health::Full {
@@ -186,7 +223,7 @@ impl Writer {
     }
 
     /// Whether a write is worth trying. What cannot be told is tried.
-    fn has_space(&self) -> bool {
+    pub(super) fn has_space(&self) -> bool {
         self.keeper.may_try_again()
             && self
                 .disk
@@ -199,7 +236,7 @@ impl Writer {
         format!("{doing} {path} failed ({error}); restart once the disk is well again")
     }
 
-    fn failed(&self, failure: &GroupFailure) {
+    pub(super) fn failed(&self, failure: &GroupFailure) {
         match failure {
             GroupFailure::Full => {
                 if self.health.get() != Health::Full {
@@ -214,7 +251,7 @@ impl Writer {
         }
     }
 
-    fn read_only(&self, why: &str) {
+    pub(super) fn read_only(&self, why: &str) {
         if !self.is_writable() {
             return;
         }
@@ -231,14 +268,14 @@ impl Writer {
     }
 
     /// What the next group follows.
-    fn end(&self) -> (Position, i64) {
+    pub(super) fn end(&self) -> (Position, i64) {
         (self.tip.head, self.tip.recorded_at_us)
     }
 
     /// Goes on in a new segment when this one has reached its size. A roll
     /// that found no space is tried again for the same position: nothing is
     /// ever added to a segment after its successor may exist.
-    fn roll_if_due(&mut self) -> Result<(), GroupFailure> {
+    pub(super) fn roll_if_due(&mut self) -> Result<(), GroupFailure> {
         let is_due = self.tip.length >= self.options.segment_bytes;
         if !is_due || self.tip.length == FIRST_BLOCK_OFFSET {
             return Ok(());

@@ -26,6 +26,14 @@ macro_rules! over_every_store {
                 super::$case(&super::super::given::journal_of_tiny_segments());
             })*
         }
+        mod jetstream {
+            $(#[test] fn $case() { super::$case(&super::super::clustered::jetstream()); })*
+        }
+        mod jetstream_of_three {
+            $(#[test] fn $case() {
+                super::$case(&super::super::clustered::jetstream_of_three());
+            })*
+        }
     };
 }
 

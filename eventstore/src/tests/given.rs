@@ -198,6 +198,20 @@ pub(crate) struct Fixture {
     _folder: Option<TempDir>,
 }
 
+impl Fixture {
+    pub(crate) fn new(
+        store: Arc<dyn EventStore>,
+        close: Box<dyn Fn()>,
+        folder: Option<TempDir>,
+    ) -> Self {
+        Self {
+            store,
+            close,
+            _folder: folder,
+        }
+    }
+}
+
 pub(crate) fn memory() -> Fixture {
     let store = Arc::new(crate::MemoryEventStore::new(LOG_ID));
     Fixture {

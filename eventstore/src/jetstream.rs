@@ -1,0 +1,168 @@
+//! The log on a cluster: one stream of NATS, one subject, one message for
+//! each block, and on every node a journal that is a prefix of it.
+//!
+//! A block is in the log once a majority of the servers has it. It is published
+//! with the number of the message that it is to follow, so that each place has
+//! one block; whatever becomes of a publish, the place is read before anything
+//! else is tried there. Reads are served by the node's own journal.
+
+// Where it is, and what can be wrong with it.
+mod options;
+mod error;
+
+// The connection, the stream, and what it must be like.
+mod link;
+mod remote;
+mod settings;
+
+// Where a journal stands in the stream, the log's order, how far the nodes are.
+mod place;
+mod cluster;
+mod slots;
+mod heads;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use error::ClusterError;
+pub use options::JetStreamOptions;
+pub use settings::create_stream;
+
+use crate::disk::RealDisk;
+use crate::journal::{Journal, JournalOptions, NotRunning, Recovered, log_id_in};
+use crate::layer::StoreLayer;
+use crate::store::EventStore;
+use cluster::Cluster;
+use heads::Head;
+use link::Link;
+use slots::Slots;
+
+/// The log's epoch; a log that was ever restored cannot be on a cluster yet.
+const EPOCH: u32 = 1;
+
+/// An [`EventStore`] whose log is a stream on a NATS cluster.
+///
+/// It keeps J1 to J10 as [`Journal`] does, where *durable* means: stored by a
+/// majority of the stream's servers, and written and synced to this node's
+/// journal. Any number of nodes may write one log, each with a journal of its
+/// own in a folder of its own. What another node wrote is visible here a little
+/// later.
+///
+/// While the cluster does not answer, appends wait for as long as
+/// [`JetStreamOptions::patience`] and are then answered `Indeterminate`, or
+/// `Unavailable` where nothing was sent; reads go on, and appends succeed again
+/// when it answers. If the stream is shorter than the journal, or differs from
+/// it, no append is taken.
+#[derive(Debug)]
+pub struct JetStreamStore {
+    journal: Journal,
+}
+
+impl JetStreamStore {
+    /// Opens the log on the cluster, with the journal in a folder; the folder
+    /// may be empty, and the log is then fetched. `new_log_id` of the journal's
+    /// options is not used: the stream says which log it is.
+    ///
+    /// Returns once the journal has come to the end of the stream as it was
+    /// found. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// [`ClusterError`]. Nothing is written to the cluster by opening.
+    pub fn open(
+        folder: &Path,
+        journal: JournalOptions,
+        options: &JetStreamOptions,
+    ) -> Result<Self, ClusterError> {
+        let cluster = Cluster::connect(options)?;
+        let log_id = cluster.log_id;
+        match log_id_in(folder)? {
+            Some(ours) if ours != log_id => {
+                return Err(ClusterError::OtherLog {
+                    stream: options.stream.clone(),
+                    theirs: log_id,
+                    ours,
+                });
+            }
+            Some(_) => {}
+            // Before one is begun: it is not begun for what is no log.
+            None => {
+                cluster.find_end(cluster.beginning(), folder)?;
+            }
+        }
+        let journal = JournalOptions {
+            new_log_id: log_id,
+            ..journal
+        };
+        let recovered = Recovered::in_folder(Arc::new(RealDisk), folder, journal)?;
+        let identity = recovered.identity();
+        if identity.epoch != EPOCH {
+            let epoch = identity.epoch;
+            return Err(ClusterError::LaterEpoch { epoch });
+        }
+        let (position, chain) = recovered.end();
+        let own = Head { position, chain };
+        let sequence = cluster.find_end(own, folder)?;
+        let others = heads::ask(&cluster.link, options);
+        let others = others.map_err(|why| ClusterError::Unanswered { why })?;
+        let Cluster { link, remote, .. } = cluster;
+        let slots = Slots::behind_message(sequence, own, (link.clone(), remote), options);
+        let running = recovered.run_with(Box::new(slots));
+        let journal = running.map_err(|error| match error {
+            NotRunning::Open(error) => error.into(),
+            NotRunning::Behind(why) => ClusterError::NotCaughtUp { why },
+        })?;
+        wait_for_others(&link, &journal, &others, options)?;
+        Ok(Self { journal })
+    }
+
+    /// As [`Journal::close`]. If the cluster does not answer, waits for as long
+    /// as a block is tried.
+    pub fn close(&self) {
+        self.journal.close();
+    }
+
+    /// The journal's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.journal.folder()
+    }
+}
+
+impl StoreLayer for JetStreamStore {
+    fn beneath(&self) -> &dyn EventStore {
+        &self.journal
+    }
+}
+
+/// Another node that is farther than the stream has what the stream lost.
+fn wait_for_others(
+    link: &Link,
+    journal: &Journal,
+    others: &[Head],
+    options: &JetStreamOptions,
+) -> Result<(), ClusterError> {
+    let others = others.iter().map(|head| head.position);
+    let Some(known) = others.max() else {
+        return Ok(());
+    };
+    let (mut head, patience) = (journal.head(), options.patience);
+    let waiting = link.run(async move {
+        let there = head.wait_for(|head| *head >= known);
+        let there = tokio::time::timeout(patience, there).await;
+        matches!(there, Ok(Ok(_)))
+    });
+    let stream_head = *journal.head().borrow();
+    match waiting {
+        Ok(true) => Ok(()),
+        Ok(false) if stream_head >= known => Ok(()),
+        Ok(false) => Err(ClusterError::ClusterBehind {
+            stream: options.stream.clone(),
+            stream_head,
+            known,
+        }),
+        Err(why) => Err(ClusterError::NotCaughtUp { why }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

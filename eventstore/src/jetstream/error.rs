@@ -1,0 +1,127 @@
+//! Why a log on a cluster is not opened, and what to change.
+
+use std::path::PathBuf;
+
+use uuid::Uuid;
+
+use crate::error::OpenError;
+use crate::position::Position;
+
+/// Why a log on a cluster could not be opened, made or filled. Unless a
+/// variant says otherwise nothing was written to the cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// No server answered.
+    #[error(
+        "no NATS server answered at {servers} ({why}): see that they run and can be reached from here"
+    )]
+    Unreachable {
+        /// Where, without passwords.
+        servers: String,
+        /// The client's words.
+        why: String,
+    },
+    /// The servers do not let this node in.
+    #[error("the NATS servers at {servers} refuse the credentials: see the user and its password")]
+    Refused {
+        /// Where, without passwords.
+        servers: String,
+    },
+    /// A server is too old.
+    #[error("the NATS server is of version {version}: run {needed} or later")]
+    TooOld {
+        /// Its version.
+        version: String,
+        /// The oldest that will do.
+        needed: &'static str,
+    },
+    /// The servers did not do what was asked.
+    #[error(
+        "the cluster did not answer as it should ({why}): see that JetStream is enabled and has a leader"
+    )]
+    Unanswered {
+        /// Their words.
+        why: String,
+    },
+    /// There is no such stream.
+    #[error(
+        "there is no stream {stream} on the cluster: make it first, from the journal that is to be its beginning"
+    )]
+    Missing {
+        /// Its name.
+        stream: String,
+    },
+    /// The stream is set up so that it could lose what it acknowledged.
+    #[error("the stream {stream} must not hold a log as it is set up: {}", wrong.join("; "))]
+    Settings {
+        /// Its name.
+        stream: String,
+        /// What is wrong, and what it has to be.
+        wrong: Vec<String>,
+    },
+    /// The stream is another log's.
+    #[error(
+        "the stream {stream} is the log {theirs}, and this journal is of the log {ours}: name the right stream, or the right data folder"
+    )]
+    OtherLog {
+        /// The stream.
+        stream: String,
+        /// The log that it is.
+        theirs: Uuid,
+        /// The log that the journal is of.
+        ours: Uuid,
+    },
+    /// What lies in the stream is no log.
+    #[error(
+        "message {sequence} of the stream {stream} is not a block of the log ({why}): another program wrote there, or messages were deleted; name a stream that is Airpost's alone"
+    )]
+    Foreign {
+        /// The stream.
+        stream: String,
+        /// Which message.
+        sequence: u64,
+        /// What does not hold.
+        why: String,
+    },
+    /// The cluster lost what was acknowledged, and a journal has it still.
+    #[error(
+        "the stream {stream} ends at position {stream_head}, but position {known} was acknowledged: start nothing, and have what is missing published from the longest journal (airpost cluster heal)"
+    )]
+    ClusterBehind {
+        /// The stream.
+        stream: String,
+        /// Where it ends.
+        stream_head: Position,
+        /// What a journal reaches to, this one or another node's.
+        known: Position,
+    },
+    /// The journal and the stream went different ways.
+    #[error("{} and the stream {stream} differ at position {position}: move the journal and the views away and start again, they are then fetched anew", journal.display())]
+    Diverged {
+        /// The journal's folder.
+        journal: PathBuf,
+        /// The stream.
+        stream: String,
+        /// Somewhere in the first block that differs, or before.
+        position: Position,
+    },
+    /// The journal has lived through a loss or a restore; this release cannot
+    /// say so in a stream.
+    #[error(
+        "the journal is in epoch {epoch}, and only one in its first epoch can be put on a cluster: export it and import it into a new journal first"
+    )]
+    LaterEpoch {
+        /// Its epoch.
+        epoch: u32,
+    },
+    /// The log did not become this journal's to its end, for this reason. What
+    /// was fetched is kept.
+    #[error("the journal did not come to the end of the log: {why}")]
+    NotCaughtUp {
+        /// What happened.
+        why: String,
+    },
+    /// The journal cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+}

@@ -1,0 +1,146 @@
+//! How far each node is: told whenever one has written, asked when one opens.
+//! Nothing is believed of it but that it is worth looking, or worth waiting.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_nats::{Client, StatusCode, Subscriber};
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+
+use super::link::Link;
+use super::options::JetStreamOptions;
+use crate::journal::block::Chain;
+use crate::position::Position;
+
+/// Where a journal ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) position: Position,
+    pub(super) chain: Chain,
+}
+
+/// A head on its way.
+#[derive(Debug, Serialize, Deserialize)]
+struct HeadMessage {
+    position: u64,
+    chain: Chain,
+}
+
+/// This node's head, for the others.
+pub(super) struct Heads {
+    own: Arc<Mutex<Head>>,
+    written_subject: String,
+    ask_subject: String,
+}
+
+impl fmt::Debug for Heads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let own = *self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        write!(f, "Heads({own:?})")
+    }
+}
+
+impl Heads {
+    /// Answers, from now on, whoever asks how far this node is.
+    pub(super) fn new(link: &Link, options: &JetStreamOptions, own: Head) -> Self {
+        let heads = Self {
+            own: Arc::new(Mutex::new(own)),
+            written_subject: options.written_subject(),
+            ask_subject: options.ask_subject(),
+        };
+        let (client, own) = (link.client.clone(), Arc::clone(&heads.own));
+        let subject = heads.ask_subject.clone();
+        link.spawn(async move {
+            if let Some(asked) = subscribe(&client, subject).await {
+                answer_all(client, asked, &own).await;
+            }
+        });
+        heads
+    }
+
+    pub(super) fn set(&self, head: Head) {
+        *self.own.lock().unwrap_or_else(PoisonError::into_inner) = head;
+    }
+
+    /// Calls `wake` whenever a node says that it has written.
+    pub(super) fn listen(&self, link: &Link, wake: Box<dyn Fn() + Send + Sync>) {
+        let (client, subject) = (link.client.clone(), self.written_subject.clone());
+        link.spawn(async move {
+            let Some(mut told) = subscribe(&client, subject).await else {
+                return;
+            };
+            while told.next().await.is_some() {
+                wake();
+            }
+        });
+    }
+
+    /// Says to the others that this node has written.
+    pub(super) fn tell_written(&self, link: &Link) {
+        let (client, subject) = (link.client.clone(), self.written_subject.clone());
+        link.spawn(async move {
+            // A node that does not hear of it looks by itself.
+            drop(client.publish(subject, Vec::new().into()).await);
+        });
+    }
+}
+
+async fn subscribe(client: &Client, subject: String) -> Option<Subscriber> {
+    let subscribed = client.subscribe(subject).await;
+    if let Err(error) = &subscribed {
+        tracing::warn!(%error, "the other nodes are not heard, and are looked for instead");
+    }
+    subscribed.ok()
+}
+
+async fn answer_all(client: Client, mut asked: Subscriber, own: &Mutex<Head>) {
+    while let Some(question) = asked.next().await {
+        let Some(to) = question.reply else {
+            continue;
+        };
+        let own = *own.lock().unwrap_or_else(PoisonError::into_inner);
+        let message = HeadMessage {
+            position: own.position.get(),
+            chain: own.chain,
+        };
+        if let Ok(message) = serde_json::to_vec(&message) {
+            drop(client.publish(to, message.into()).await);
+        }
+    }
+}
+
+/// The heads of the other nodes, as far as they answer in time; soon, if there
+/// are none.
+pub(super) fn ask(link: &Link, options: &JetStreamOptions) -> Result<Vec<Head>, String> {
+    let (client, subject) = (link.client.clone(), options.ask_subject());
+    let wait = options.heads_wait;
+    link.run(async move { gather(&client, subject, wait).await })
+        .and_then(|heads| heads)
+}
+
+async fn gather(client: &Client, subject: String, wait: Duration) -> Result<Vec<Head>, String> {
+    let inbox = client.new_inbox();
+    let answers = client.subscribe(inbox.clone()).await;
+    let mut answers = answers.map_err(|error| error.to_string())?;
+    let asked = client.publish_with_reply(subject, inbox, Vec::new().into());
+    asked.await.map_err(|error| error.to_string())?;
+    let mut heads = Vec::new();
+    let gathering = async {
+        while let Some(answer) = answers.next().await {
+            if answer.status == Some(StatusCode::NO_RESPONDERS) {
+                break;
+            }
+            if let Ok(head) = serde_json::from_slice::<HeadMessage>(&answer.payload) {
+                heads.push(Head {
+                    position: Position::new(head.position),
+                    chain: head.chain,
+                });
+            }
+        }
+    };
+    // Whoever has not answered by then is not there.
+    drop(tokio::time::timeout(wait, gathering).await);
+    Ok(heads)
+}

@@ -1,0 +1,207 @@
+//! The connection: a thread with its own runtime, which threads that know no
+//! runtime ask for one thing after the other.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use async_nats::jetstream::{self, Context};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
+use tokio::runtime::{Builder, Runtime};
+
+use super::error::ClusterError;
+use super::options::JetStreamOptions;
+use crate::error::OpenError;
+
+/// The oldest server that keeps what it acknowledged under every fault tried.
+const SERVER_VERSION_MIN: (i64, i64, i64) = (2, 14, 4);
+const SERVER_VERSION_MIN_TEXT: &str = "2.14.4";
+
+/// How long one answer is waited for.
+pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(2);
+/// How long it takes until something that may have passed is looked at again.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// How often a silent server is asked whether it lives; after two questions
+/// without an answer another one is turned to.
+const PING_EVERY: Duration = Duration::from_secs(1);
+/// The longest pause between two tries to connect.
+const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// A connection that mends itself.
+#[derive(Clone)]
+pub(super) struct Link {
+    thread: Arc<Thread>,
+    pub(super) client: Client,
+    pub(super) context: Context,
+    /// How often a server was connected to.
+    connections: Arc<AtomicU64>,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let connections = self.connections();
+        write!(f, "Link({connections} connections)")
+    }
+}
+
+/// A runtime that may be dropped anywhere: it waits for nothing.
+struct Thread(Option<Runtime>);
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Thread {
+    fn start() -> Result<Self, ClusterError> {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).enable_all();
+        let runtime = builder.thread_name("journal-cluster").build();
+        let runtime = runtime.map_err(|source| OpenError::Io {
+            doing: "starting the thread journal-cluster".to_owned(),
+            source,
+        })?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// Waits for a future that runs there; `None` if it panicked. Blocks the
+    /// caller's thread, also if that belongs to another runtime.
+    fn run<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (sender, answer) = sync_channel(1);
+        self.0.as_ref()?.spawn(async move {
+            drop(sender.send(future.await));
+        });
+        answer.recv().ok()
+    }
+}
+
+impl Link {
+    /// Connects to one of the servers.
+    pub(super) fn connect(options: &JetStreamOptions) -> Result<Self, ClusterError> {
+        let thread = Thread::start()?;
+        let connections = Arc::new(AtomicU64::new(0));
+        let servers = options.servers_to_show();
+        let connecting =
+            connect_options(options, &servers, Arc::clone(&connections))?.connect(options.urls());
+        let connected = thread.run(connecting);
+        let client = match connected {
+            Some(Ok(client)) => client,
+            Some(Err(error)) if error.kind() == ConnectErrorKind::AuthorizationViolation => {
+                return Err(ClusterError::Refused { servers });
+            }
+            Some(Err(error)) => {
+                let why = error.to_string();
+                return Err(ClusterError::Unreachable { servers, why });
+            }
+            None => {
+                let why = "the client failed".to_owned();
+                return Err(ClusterError::Unreachable { servers, why });
+            }
+        };
+        let (major, minor, patch) = SERVER_VERSION_MIN;
+        if !client.is_server_compatible(major, minor, patch) {
+            return Err(ClusterError::TooOld {
+                version: client.server_info().version,
+                needed: SERVER_VERSION_MIN_TEXT,
+            });
+        }
+        let asking = client.clone();
+        let context = thread.run(async move {
+            let mut context = jetstream::new(asking);
+            context.set_timeout(ANSWER_WAIT);
+            context
+        });
+        let context = context.ok_or_else(|| ClusterError::Unanswered {
+            why: "the client failed".to_owned(),
+        })?;
+        Ok(Self {
+            thread: Arc::new(thread),
+            client,
+            context,
+            connections,
+        })
+    }
+
+    /// How often a server was connected to: another number than before means
+    /// that the servers may have been without this node for a while.
+    pub(super) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Waits for a future; an error if it panicked.
+    pub(super) fn run<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, String> {
+        let panicked = || "the cluster's client failed; report the log's last error".to_owned();
+        self.thread.run(future).ok_or_else(panicked)
+    }
+
+    /// Has a future run for as long as the connection is there.
+    pub(super) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.thread.0 {
+            runtime.spawn(future);
+        }
+    }
+}
+
+fn connect_options(
+    options: &JetStreamOptions,
+    servers: &str,
+    counter: Arc<AtomicU64>,
+) -> Result<ConnectOptions, ClusterError> {
+    let addresses = options.urls().iter().map(|url| url.parse()).collect();
+    let addresses: Vec<ServerAddr> = Result::map_err(addresses, |error: std::io::Error| {
+        ClusterError::Unreachable {
+            servers: servers.to_owned(),
+            why: error.to_string(),
+        }
+    })?;
+    let connect = ConnectOptions::new()
+        .name("airpost")
+        .connection_timeout(ANSWER_WAIT)
+        .request_timeout(Some(ANSWER_WAIT))
+        .ping_interval(PING_EVERY)
+        .reconnect_delay_callback(|attempts| {
+            let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
+            Duration::from_millis(20)
+                .saturating_mul(attempts)
+                .min(RECONNECT_PAUSE_MAX)
+        })
+        .event_callback(move |event| {
+            note(&event, &counter);
+            std::future::ready(())
+        });
+    // The client itself leaves aside who is named in a URL.
+    let user = addresses
+        .iter()
+        .find_map(|address| address.username().zip(address.password()));
+    Ok(match user {
+        Some((user, password)) => connect.user_and_password(user.to_owned(), password.to_owned()),
+        None => connect,
+    })
+}
+
+fn note(event: &Event, connections: &AtomicU64) {
+    match event {
+        Event::Connected => {
+            connections.fetch_add(1, Ordering::Relaxed);
+        }
+        Event::Disconnected => tracing::warn!("the connection to the cluster is lost"),
+        Event::LameDuckMode
+        | Event::Draining
+        | Event::Closed
+        | Event::SlowConsumer(_)
+        | Event::ServerError(_)
+        | Event::ClientError(_) => tracing::warn!(%event, "the cluster's client reports"),
+    }
+}

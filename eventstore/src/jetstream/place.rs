@@ -1,0 +1,104 @@
+//! Where a journal's end lies in the stream.
+
+use super::heads::Head;
+use super::remote::Remote;
+use crate::journal::block::{Block, Chain};
+use crate::position::Position;
+
+/// How a journal stands to the stream.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It ends with that message; 0 is before the first.
+    At(u64),
+    /// The stream ends before it, with that head.
+    Behind(Head),
+    /// There is no block of the stream that ends where it does, or another one.
+    Diverged,
+}
+
+/// Why it could not be told.
+#[derive(Debug)]
+pub(super) enum Unplaced {
+    /// A message is no block of a log.
+    Foreign { sequence: u64, why: String },
+    /// No server told.
+    Unanswered(String),
+}
+
+/// What a message says of the log up to it.
+struct End {
+    first_position: Position,
+    head: Head,
+    follows_nothing: bool,
+}
+
+/// Looks for the journal's end among the messages up to `last`. `before` is
+/// the chain before the log's first record.
+pub(super) async fn place(
+    remote: &Remote,
+    journal: Head,
+    before: Chain,
+    last: u64,
+) -> Result<Standing, Unplaced> {
+    let nothing = Head {
+        position: Position::START,
+        chain: before,
+    };
+    if last == 0 {
+        return Ok(if journal.position == Position::START {
+            Standing::At(0)
+        } else {
+            Standing::Behind(nothing)
+        });
+    }
+    let first = end_of(remote, 1, &before).await?;
+    if first.first_position != Position::START.next() || !first.follows_nothing {
+        let why = "it is not the first block of this log".to_owned();
+        return Err(Unplaced::Foreign { sequence: 1, why });
+    }
+    let end = end_of(remote, last, &before).await?;
+    if journal.position == Position::START {
+        return Ok(Standing::At(0));
+    }
+    if end.head.position < journal.position {
+        return Ok(Standing::Behind(end.head));
+    }
+    let (mut low, mut high) = (1, last);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let end = end_of(remote, middle, &before).await?;
+        if end.head.position < journal.position {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    let found = end_of(remote, low, &before).await?;
+    Ok(if found.head == journal {
+        Standing::At(low)
+    } else {
+        Standing::Diverged
+    })
+}
+
+async fn end_of(remote: &Remote, sequence: u64, before: &Chain) -> Result<End, Unplaced> {
+    let foreign = |why: &str| Unplaced::Foreign {
+        sequence,
+        why: why.to_owned(),
+    };
+    let read = remote.read_surely(sequence).await;
+    let bytes = read.map_err(Unplaced::Unanswered)?;
+    let bytes = bytes.ok_or_else(|| foreign("it is not there"))?;
+    let block = Block::parse(&bytes).map_err(foreign)?;
+    if block.length != bytes.len() {
+        return Err(foreign("more follows than the block"));
+    }
+    Ok(End {
+        first_position: block.first_position,
+        head: Head {
+            position: Position::new(block.next_position().get() - 1),
+            chain: block.chain,
+        },
+        follows_nothing: block.follows(before),
+    })
+}

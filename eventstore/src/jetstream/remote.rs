@@ -1,0 +1,144 @@
+//! The stream, as the log uses it: blocks by their sequence, and one more
+//! behind the last.
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{GetStreamErrorKind, PublishErrorKind};
+use async_nats::jetstream::message::{PublishMessage, StreamMessage};
+use async_nats::jetstream::stream::{DirectGetErrorKind, Info, RawMessageErrorKind, Stream};
+
+use super::error::ClusterError;
+use super::link::Link;
+use super::options::JetStreamOptions;
+
+/// The stream on the cluster.
+#[derive(Clone, Debug)]
+pub(super) struct Remote {
+    context: Context,
+    stream: Stream<()>,
+    name: String,
+    subject: String,
+}
+
+/// What came of publishing a block.
+#[derive(Debug)]
+pub(super) enum Published {
+    /// It is stored, as this message.
+    At(u64),
+    /// The stream does not end where it was expected to, by its leader's count.
+    WrongEnd,
+    /// It may be stored, or not.
+    Unknown(String),
+}
+
+impl Remote {
+    /// The stream, and what its leader says about it.
+    pub(super) fn find(
+        link: &Link,
+        options: &JetStreamOptions,
+    ) -> Result<(Self, Info), ClusterError> {
+        let context = link.context.clone();
+        let name = options.stream.clone();
+        let asking = {
+            let (context, name) = (context.clone(), name.clone());
+            async move {
+                let stream = context.get_stream_no_info(&name).await?;
+                let info = context.get_stream(&name).await?;
+                Ok::<_, async_nats::jetstream::context::GetStreamError>((
+                    stream,
+                    info.cached_info().clone(),
+                ))
+            }
+        };
+        let found = link
+            .run(asking)
+            .map_err(|why| ClusterError::Unanswered { why })?;
+        let (stream, info) = found.map_err(|error| match error.kind() {
+            GetStreamErrorKind::JetStream(refused)
+                if refused.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+            {
+                ClusterError::Missing {
+                    stream: name.clone(),
+                }
+            }
+            GetStreamErrorKind::JetStream(_)
+            | GetStreamErrorKind::EmptyName
+            | GetStreamErrorKind::Request
+            | GetStreamErrorKind::InvalidStreamName => ClusterError::Unanswered {
+                why: error.to_string(),
+            },
+        })?;
+        let remote = Self {
+            context,
+            stream,
+            name,
+            subject: options.subject(),
+        };
+        Ok((remote, info))
+    }
+
+    /// Has a block stored right behind that message, or not at all.
+    pub(super) async fn publish(&self, after: u64, block: Vec<u8>) -> Published {
+        let message = PublishMessage::build()
+            .payload(block.into())
+            .expected_stream(&self.name)
+            .expected_last_sequence(after);
+        let sent = self
+            .context
+            .send_publish(self.subject.clone(), message)
+            .await;
+        let answer = match sent {
+            Ok(answer) => answer.await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(stored) => Published::At(stored.sequence),
+            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {
+                Published::WrongEnd
+            }
+            Err(error) => Published::Unknown(error.to_string()),
+        }
+    }
+
+    /// A message, from whichever server has it; one that is behind the others
+    /// may not have it yet. If none of them answers the leader is asked.
+    pub(super) async fn read(&self, sequence: u64) -> Result<Option<Vec<u8>>, String> {
+        match self.stream.direct_get(sequence).await {
+            Ok(message) => of_sequence(message, sequence).map(Some),
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
+            Err(_) => self.read_of_leader(sequence).await,
+        }
+    }
+
+    /// A message, from any server, and else from the leader.
+    pub(super) async fn read_surely(&self, sequence: u64) -> Result<Option<Vec<u8>>, String> {
+        match self.stream.direct_get(sequence).await {
+            Ok(message) => of_sequence(message, sequence).map(Some),
+            Err(_) => self.read_of_leader(sequence).await,
+        }
+    }
+
+    async fn read_of_leader(&self, sequence: u64) -> Result<Option<Vec<u8>>, String> {
+        match self.stream.get_raw_message(sequence).await {
+            Ok(message) => of_sequence(message, sequence).map(Some),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// The last message, by the leader's count.
+    pub(super) async fn last_sequence(&self) -> Result<u64, String> {
+        let info = self.stream.get_info().await;
+        let info = info.map_err(|error| error.to_string())?;
+        Ok(info.state.last_sequence)
+    }
+}
+
+fn of_sequence(message: StreamMessage, sequence: u64) -> Result<Vec<u8>, String> {
+    let given = message.sequence;
+    if given == sequence {
+        Ok(message.payload.into())
+    } else {
+        Err(format!("message {given} was given for message {sequence}"))
+    }
+}

@@ -1,0 +1,254 @@
+//! The log's order: the slot behind message `n` is message `n + 1`, and the
+//! stream fills each slot once. Message `n` is the log's `n`-th block.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::heads::{Head, Heads};
+use super::link::{ANSWER_WAIT, Link};
+use super::options::JetStreamOptions;
+use super::remote::{Published, Remote};
+use crate::journal::block::{Block, Chain};
+use crate::journal::quorum::{Outage, Proposed, Quorum};
+use crate::position::Position;
+
+/// Most slots read at once while catching up.
+const SLOTS_AT_ONCE_MAX: usize = 32;
+/// The first pause before a block whose fate is not known is tried again; each
+/// is twice the one before, up to the last.
+const PAUSE_FIRST: Duration = Duration::from_millis(10);
+const PAUSE_LAST: Duration = Duration::from_millis(320);
+
+/// The stream's slots, as one node fills and reads them.
+#[derive(Debug)]
+pub(super) struct Slots {
+    link: Link,
+    remote: Remote,
+    heads: Heads,
+    patience: Duration,
+    /// The message of the last block in this journal, 0 before the first.
+    sequence: u64,
+    /// The chain there.
+    chain: Chain,
+    /// How many slots to read next.
+    at_once: usize,
+    /// The block proposed last is in the log: the others are told.
+    is_own: bool,
+    /// The connection on which the end of this journal was last found in the stream.
+    connection: u64,
+}
+
+impl Slots {
+    /// Behind a journal that ends with that message of the stream.
+    pub(super) fn behind_message(
+        sequence: u64,
+        head: Head,
+        (link, remote): (Link, Remote),
+        options: &JetStreamOptions,
+    ) -> Self {
+        let connection = link.connections();
+        Self {
+            heads: Heads::new(&link, options, head),
+            link,
+            remote,
+            patience: options.patience,
+            sequence,
+            chain: head.chain,
+            at_once: 1,
+            is_own: false,
+            connection,
+        }
+    }
+
+    /// After the connection was lost: whether the stream still has this
+    /// journal's end. It was lost with all servers' power, if it has not.
+    fn see_end(&mut self) -> Result<(), Outage> {
+        let connection = self.link.connections();
+        if connection == self.connection {
+            return Ok(());
+        }
+        let seeing = see_end(self.remote.clone(), self.sequence, self.chain);
+        self.link
+            .run(seeing)
+            .unwrap_or_else(|why| Err(Outage::Passing(why)))?;
+        self.connection = connection;
+        Ok(())
+    }
+}
+
+impl Quorum for Slots {
+    fn listen(&mut self, wake: Box<dyn Fn() + Send + Sync>) {
+        self.heads.listen(&self.link, wake);
+    }
+
+    fn behind(&mut self) -> Result<Vec<Vec<u8>>, Outage> {
+        self.see_end()?;
+        let (remote, after, at_once) = (self.remote.clone(), self.sequence, self.at_once);
+        let reading = async move { read_with_patience(&remote, after, at_once).await };
+        let read = self.link.run(reading).and_then(|read| read);
+        let blocks = read.map_err(Outage::Passing)?;
+        self.at_once = if blocks.len() == self.at_once {
+            (self.at_once * 2).min(SLOTS_AT_ONCE_MAX)
+        } else {
+            1
+        };
+        Ok(blocks)
+    }
+
+    fn propose(&mut self, block: &[u8]) -> Proposed {
+        if let Err(outage) = self.see_end() {
+            return Proposed::Refused(outage);
+        }
+        let block = block.to_vec();
+        let (remote, sequence, patience) = (self.remote.clone(), self.sequence, self.patience);
+        let proposed = self
+            .link
+            .run(async move { propose(&remote, sequence, block, patience).await })
+            .unwrap_or_else(|why| Proposed::Unknown(Outage::Passing(why)));
+        self.is_own = matches!(proposed, Proposed::Accepted);
+        proposed
+    }
+
+    fn taken(&mut self, head: Position, chain: Chain) {
+        self.sequence += 1;
+        self.chain = chain;
+        let head = Head {
+            position: head,
+            chain,
+        };
+        self.heads.set(head);
+        if std::mem::take(&mut self.is_own) {
+            self.heads.tell_written(&self.link);
+        }
+    }
+}
+
+/// The same as [`read_slots`], tried again for a while: servers that have just
+/// elected a leader, or made the stream, do not answer yet.
+async fn read_with_patience(
+    remote: &Remote,
+    after: u64,
+    at_once: usize,
+) -> Result<Vec<Vec<u8>>, String> {
+    let mut why = "no server answered in time".to_owned();
+    let trying = async {
+        loop {
+            match read_slots(remote, after, at_once).await {
+                Ok(blocks) => return blocks,
+                Err(error) => why = error,
+            }
+            tokio::time::sleep(PAUSE_LAST).await;
+        }
+    };
+    let read = tokio::time::timeout(ANSWER_WAIT, trying).await;
+    read.map_err(|_| why)
+}
+
+/// The blocks behind a message, in order, up to the first slot without one.
+async fn read_slots(remote: &Remote, after: u64, at_once: usize) -> Result<Vec<Vec<u8>>, String> {
+    let slots = (after + 1..).take(at_once);
+    let reads: Vec<_> = slots
+        .map(|sequence| {
+            let remote = remote.clone();
+            tokio::spawn(async move { remote.read(sequence).await })
+        })
+        .collect();
+    let mut blocks = Vec::with_capacity(at_once);
+    for read in reads {
+        match read.await.map_err(|error| error.to_string())? {
+            Ok(Some(block)) => blocks.push(block),
+            // What lies behind waits for another call: it is in order only.
+            Ok(None) => break,
+            Err(_) if !blocks.is_empty() => break,
+            Err(why) => return Err(why),
+        }
+    }
+    Ok(blocks)
+}
+
+/// Fills the slot behind a message with a block, unless another one is there
+/// or comes first. The sequence that is expected never moves: whatever became
+/// of an earlier try, the slot has one block, and it is read to see which.
+async fn propose(remote: &Remote, after: u64, block: Vec<u8>, patience: Duration) -> Proposed {
+    let why = Arc::new(Mutex::new("no server answered in time".to_owned()));
+    let deciding = decide(remote, after, block, Arc::clone(&why));
+    let proposed = tokio::time::timeout(patience, deciding).await;
+    proposed.unwrap_or_else(|_| {
+        let why = why.lock().unwrap_or_else(PoisonError::into_inner);
+        Proposed::Unknown(Outage::Passing(why.clone()))
+    })
+}
+
+async fn decide(
+    remote: &Remote,
+    after: u64,
+    block: Vec<u8>,
+    last_why: Arc<Mutex<String>>,
+) -> Proposed {
+    let note = |why: String| {
+        *last_why.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    };
+    let mut pause = PAUSE_FIRST;
+    loop {
+        let is_wrong_end = match remote.publish(after, block.clone()).await {
+            Published::At(stored) if stored == after + 1 => return Proposed::Accepted,
+            Published::At(stored) => {
+                let why = format!(
+                    "the stream stored message {stored} where {} was expected: it does not keep \
+                     the order it was asked to",
+                    after + 1
+                );
+                return Proposed::Unknown(Outage::Lasting(why));
+            }
+            Published::WrongEnd => true,
+            Published::Unknown(why) => {
+                note(why);
+                false
+            }
+        };
+        match remote.read_surely(after + 1).await {
+            Ok(Some(found)) if found == block => return Proposed::Accepted,
+            Ok(Some(found)) => return Proposed::Overtaken(found),
+            Ok(None) if is_wrong_end => match remote.last_sequence().await {
+                Ok(last) if last < after => note(lost(after, last)),
+                Ok(last) => note(format!("message {} of {last} cannot be read", after + 1)),
+                Err(why) => note(why),
+            },
+            Ok(None) => {}
+            Err(why) => note(why),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_LAST);
+    }
+}
+
+/// Whether the stream has the block that a journal ends with.
+async fn see_end(remote: Remote, sequence: u64, chain: Chain) -> Result<(), Outage> {
+    if sequence == 0 {
+        return Ok(());
+    }
+    let last = remote.last_sequence().await.map_err(Outage::Passing)?;
+    if last < sequence {
+        return Err(Outage::Passing(lost(sequence, last)));
+    }
+    let found = remote.read_surely(sequence).await;
+    match found.map_err(Outage::Passing)? {
+        None => Err(Outage::Passing(format!(
+            "message {sequence} of the stream cannot be read"
+        ))),
+        Some(bytes) if Block::parse(&bytes).is_ok_and(|block| block.chain == chain) => Ok(()),
+        Some(_) => Err(Outage::Lasting(format!(
+            "message {sequence} of the stream is not the block that this journal ends with: move \
+             the journal and the views away and start again, they are then fetched anew"
+        ))),
+    }
+}
+
+/// What is said while the stream is shorter than this journal.
+fn lost(sequence: u64, last: u64) -> String {
+    format!(
+        "the stream ends at message {last}, and message {sequence} was acknowledged: appends stop; \
+         if all servers are up, have what is missing published from the longest journal (airpost \
+         cluster heal)"
+    )
+}

@@ -1,0 +1,10 @@
+//! The log on a cluster, over real servers.
+
+// A stream as others see it.
+mod raw;
+
+// Several nodes on one log.
+mod nodes;
+
+// Servers that are killed, paused and wiped.
+mod faults;
