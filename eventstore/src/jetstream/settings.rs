@@ -42,7 +42,7 @@ pub fn create_stream(options: &JetStreamOptions, log_id: Uuid) -> Result<(), Clu
     }
 }
 
-fn config(options: &JetStreamOptions, log_id: Uuid) -> Config {
+pub(super) fn config(options: &JetStreamOptions, log_id: Uuid) -> Config {
     Config {
         name: options.stream.clone(),
         description: Some("the log of Airpost: one message for each block".to_owned()),

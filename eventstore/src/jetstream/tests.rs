@@ -1,6 +1,6 @@
 //! The log on a cluster, over real servers.
 
-// A stream as others see it.
+// A stream as others see it, and could spoil it.
 mod raw;
 
 // Several nodes on one log.
@@ -8,3 +8,6 @@ mod nodes;
 
 // Servers that are killed, paused and wiped.
 mod faults;
+
+// What is refused, and what the refusal says.
+mod refusals;

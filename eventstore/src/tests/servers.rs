@@ -96,6 +96,14 @@ impl Server {
         server
     }
 
+    /// One that keeps nothing.
+    pub(crate) fn without_jetstream() -> Self {
+        let folder = TempDir::new().unwrap();
+        let mut server = Self::configured(folder, 0, free_port(), "");
+        server.start();
+        server
+    }
+
     fn new(number: usize, port: u16, more: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let store = folder.path().display();

@@ -1,9 +1,12 @@
-//! A stream as others see it.
+//! A stream as others see it, and could spoil it.
 
-use async_nats::jetstream::stream::Info;
+use async_nats::jetstream::stream::{Config, Info};
 use async_nats::jetstream::{self, Context};
 
+use super::super::settings;
 use crate::JetStreamOptions;
+use crate::tests::given::LOG_ID;
+use crate::tests::servers::wait_until;
 
 fn with<T, F: Future<Output = T>>(servers: &str, run: impl FnOnce(Context) -> F) -> T {
     let mut builder = tokio::runtime::Builder::new_current_thread();
@@ -13,6 +16,21 @@ fn with<T, F: Future<Output = T>>(servers: &str, run: impl FnOnce(Context) -> F)
         let client = async_nats::connect(servers).await.unwrap();
         run(jetstream::new(client)).await
     })
+}
+
+/// The settings of a stream as it should be.
+pub(super) fn config(options: &JetStreamOptions) -> Config {
+    settings::config(options, LOG_ID)
+}
+
+/// Makes a stream with any settings, once the servers take one.
+pub(super) fn make(options: &JetStreamOptions, config: &Config) {
+    wait_until("a stream can be made", || {
+        with(&options.servers, |context| async move {
+            let made = context.create_stream(config).await;
+            made.map(|_| ()).map_err(|error| error.to_string())
+        })
+    });
 }
 
 pub(super) fn info(options: &JetStreamOptions) -> Info {
@@ -25,4 +43,29 @@ pub(super) fn info(options: &JetStreamOptions) -> Info {
 /// How many messages it holds.
 pub(super) fn messages(options: &JetStreamOptions) -> u64 {
     info(options).state.messages
+}
+
+/// Puts a message into it that no node wrote.
+pub(super) fn put(options: &JetStreamOptions, message: &[u8]) {
+    let message = message.to_vec();
+    with(&options.servers, |context| async move {
+        let sent = context.publish(options.subject(), message.into()).await;
+        sent.unwrap().await.unwrap();
+    });
+}
+
+/// A message of it.
+pub(super) fn get(options: &JetStreamOptions, sequence: u64) -> Vec<u8> {
+    with(&options.servers, |context| async move {
+        let stream = context.get_stream(&options.stream).await.unwrap();
+        let message = stream.get_raw_message(sequence).await.unwrap();
+        message.payload.to_vec()
+    })
+}
+
+/// Deletes it.
+pub(super) fn delete(options: &JetStreamOptions) {
+    with(&options.servers, |context| async move {
+        context.delete_stream(&options.stream).await.unwrap();
+    });
 }
