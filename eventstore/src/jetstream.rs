@@ -21,11 +21,15 @@ mod cluster;
 mod slots;
 mod heads;
 
+// A journal's blocks, put where they are missing.
+mod publish;
+
 use std::path::Path;
 use std::sync::Arc;
 
 pub use error::ClusterError;
 pub use options::JetStreamOptions;
+pub use publish::{PublishedJournal, publish_journal};
 pub use settings::create_stream;
 
 use crate::disk::RealDisk;

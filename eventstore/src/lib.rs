@@ -53,7 +53,10 @@ pub use event::{
 };
 pub use history::{EpochStart, LogHistory, Standing};
 pub use import::{ImportPlace, ImportPlaceError, unfinished_beside};
-pub use jetstream::{ClusterError, JetStreamOptions, JetStreamStore, create_stream};
+pub use jetstream::{
+    ClusterError, JetStreamOptions, JetStreamStore, PublishedJournal, create_stream,
+    publish_journal,
+};
 pub use journal::{
     DataLock, Finding, Journal, JournalOptions, JournalReader, LockHolder, Loss, RecoverError,
     VerifyReport, VisitRecord, Witness, assess_loss, recover_with_loss, verify,

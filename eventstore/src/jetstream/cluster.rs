@@ -82,7 +82,7 @@ impl<'a> Cluster<'a> {
         let placed = self.link.run(placing).and_then(|placed| placed);
         match placed.map_err(|why| ClusterError::Unanswered { why })? {
             Ok(Standing::At(sequence)) => Ok(sequence),
-            Ok(Standing::Behind(head)) => Err(ClusterError::ClusterBehind {
+            Ok(Standing::Behind(_, head)) => Err(ClusterError::ClusterBehind {
                 stream,
                 stream_head: head.position,
                 known: own.position,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
-use crate::error::OpenError;
+use crate::error::{OpenError, ReadError};
 use crate::position::Position;
 
 /// Why a log on a cluster could not be opened, made or filled. Unless a
@@ -121,6 +121,19 @@ pub enum ClusterError {
         /// What happened.
         why: String,
     },
+    /// Some of the blocks were published, and then no more.
+    #[error(
+        "{published} blocks were published, and then no more ({why}): run the same command again"
+    )]
+    Interrupted {
+        /// How many are in the stream now that were not before.
+        published: u64,
+        /// What happened.
+        why: String,
+    },
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Unread(#[from] ReadError),
     /// The journal cannot be opened.
     #[error(transparent)]
     Journal(#[from] OpenError),

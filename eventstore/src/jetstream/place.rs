@@ -10,8 +10,8 @@ use crate::position::Position;
 pub(super) enum Standing {
     /// It ends with that message; 0 is before the first.
     At(u64),
-    /// The stream ends before it, with that head.
-    Behind(Head),
+    /// The stream ends before it, with that message and head.
+    Behind(u64, Head),
     /// There is no block of the stream that ends where it does, or another one.
     Diverged,
 }
@@ -48,7 +48,7 @@ pub(super) async fn place(
         return Ok(if journal.position == Position::START {
             Standing::At(0)
         } else {
-            Standing::Behind(nothing)
+            Standing::Behind(0, nothing)
         });
     }
     let first = end_of(remote, 1, &before).await?;
@@ -61,7 +61,7 @@ pub(super) async fn place(
         return Ok(Standing::At(0));
     }
     if end.head.position < journal.position {
-        return Ok(Standing::Behind(end.head));
+        return Ok(Standing::Behind(last, end.head));
     }
     let (mut low, mut high) = (1, last);
     while low < high {

@@ -23,7 +23,8 @@ const REPLICAS_MIN: usize = 3;
 /// Makes an empty stream that will hold the log with that id.
 ///
 /// It is called once in a log's life: for a new log with an id that the caller
-/// draws. A stream that is there already,
+/// draws, or with a journal's own, to be filled by
+/// [`publish_journal`](crate::publish_journal). A stream that is there already,
 /// made in the same way for the same log, is left as it is.
 ///
 /// # Errors

@@ -169,7 +169,12 @@ async fn read_slots(remote: &Remote, after: u64, at_once: usize) -> Result<Vec<V
 /// Fills the slot behind a message with a block, unless another one is there
 /// or comes first. The sequence that is expected never moves: whatever became
 /// of an earlier try, the slot has one block, and it is read to see which.
-async fn propose(remote: &Remote, after: u64, block: Vec<u8>, patience: Duration) -> Proposed {
+pub(super) async fn propose(
+    remote: &Remote,
+    after: u64,
+    block: Vec<u8>,
+    patience: Duration,
+) -> Proposed {
     let why = Arc::new(Mutex::new("no server answered in time".to_owned()));
     let deciding = decide(remote, after, block, Arc::clone(&why));
     let proposed = tokio::time::timeout(patience, deciding).await;

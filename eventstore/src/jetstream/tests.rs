@@ -11,3 +11,6 @@ mod faults;
 
 // What is refused, and what the refusal says.
 mod refusals;
+
+// A cluster that lost its end, and journals that are put on one.
+mod publishing;

@@ -141,6 +141,8 @@ pub(crate) struct Block<'a> {
     pub(crate) chain: Chain,
     /// Of the whole block, bytes.
     pub(crate) length: usize,
+    /// The whole block.
+    pub(crate) bytes: &'a [u8],
     body: &'a [u8],
 }
 
@@ -179,6 +181,7 @@ impl<'a> Block<'a> {
             records,
             chain,
             length,
+            bytes: block,
             body: fields,
         })
     }

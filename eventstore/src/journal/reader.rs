@@ -176,6 +176,30 @@ impl JournalReader {
         Ok(())
     }
 
+    /// Visits the blocks behind a position, as they lie on disk.
+    pub(crate) fn walk_raw(
+        &self,
+        after: Position,
+        visit: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        for segment in 0..self.segments.len() {
+            if self.end_of(segment).0 <= after.next() {
+                continue;
+            }
+            let walked = self.walk_blocks(segment, &mut |block| {
+                Ok(if block.first_position > after {
+                    visit(block.bytes)
+                } else {
+                    ControlFlow::Continue(())
+                })
+            })?;
+            if walked.is_break() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
     /// Visits the blocks of a segment, each held against the chain.
     fn walk_blocks(
         &self,

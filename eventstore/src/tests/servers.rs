@@ -203,8 +203,34 @@ impl Server {
         fs::remove_dir_all(self.store()).unwrap();
     }
 
+    /// What it stored, as it is now; it must be down.
+    pub(crate) fn copy_store(&self) -> TempDir {
+        let copy = TempDir::new().unwrap();
+        copy_folder(&self.store(), &copy.path().join("jetstream"));
+        copy
+    }
+
+    /// Has it store what it stored earlier, and no more.
+    pub(crate) fn put_store(&self, earlier: &TempDir) {
+        self.wipe();
+        copy_folder(&earlier.path().join("jetstream"), &self.store());
+    }
+
     fn store(&self) -> PathBuf {
         self.folder.path().join("jetstream")
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
     }
 }
 

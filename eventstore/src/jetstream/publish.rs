@@ -1,0 +1,172 @@
+//! Publishes what a journal has and the stream has not: all of it when a log
+//! is put on a cluster, the end when the cluster lost it.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+
+use super::cluster::Cluster;
+use super::error::ClusterError;
+use super::heads::Head;
+use super::link::Link;
+use super::options::JetStreamOptions;
+use super::place::{Standing, Unplaced, place};
+use super::remote::Remote;
+use super::{EPOCH, slots};
+use crate::error::ReadError;
+use crate::journal::JournalReader;
+use crate::journal::quorum::Proposed;
+use crate::position::Position;
+
+/// What [`publish_journal`] has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublishedJournal {
+    /// Where the stream ended before.
+    pub before: Position,
+    /// Where it ends now: at the journal's head.
+    pub head: Position,
+    /// How many blocks were published.
+    pub blocks: u64,
+}
+
+/// Publishes the blocks of a journal that the stream lacks, in order: a journal
+/// whose log begins its life on a cluster into the empty stream that
+/// [`create_stream`](crate::create_stream) made for it, or the end that a
+/// cluster lost from the longest journal. Positions stay what they are.
+///
+/// Nothing else should write to the log meanwhile, and this journal must not
+/// be open; whoever does write is not overwritten. Interrupted, it is run again.
+/// The stream's beginning is held against the journal's by the chain.
+///
+/// # Errors
+/// [`ClusterError`]; `Diverged` if the stream holds what the journal does not.
+pub fn publish_journal(
+    folder: &Path,
+    options: &JetStreamOptions,
+) -> Result<PublishedJournal, ClusterError> {
+    let journal = JournalReader::open(folder)?;
+    let identity = journal.history().identity();
+    if identity.epoch != EPOCH {
+        let epoch = identity.epoch;
+        return Err(ClusterError::LaterEpoch { epoch });
+    }
+    let cluster = Cluster::connect(options)?;
+    let (stream, ours, theirs) = (options.stream.clone(), identity.log_id, cluster.log_id);
+    if theirs != ours {
+        return Err(ClusterError::OtherLog {
+            stream,
+            theirs,
+            ours,
+        });
+    }
+    let (last, end) = stream_end(&cluster, options)?;
+    let position = end.position;
+    if chain_at(&journal, cluster.beginning(), position)? != Some(end.chain) {
+        return Err(ClusterError::Diverged {
+            journal: folder.to_owned(),
+            stream,
+            position,
+        });
+    }
+    let mut publishing = Publishing {
+        link: cluster.link,
+        remote: cluster.remote,
+        patience: options.patience,
+        last,
+        blocks: 0,
+        failed: None,
+    };
+    journal.walk_raw(position, &mut |block| publishing.publish(block))?;
+    match publishing.failed {
+        None => Ok(PublishedJournal {
+            before: position,
+            head: journal.head(),
+            blocks: publishing.blocks,
+        }),
+        Some(why) => Err(ClusterError::Interrupted {
+            published: publishing.blocks,
+            why,
+        }),
+    }
+}
+
+/// The stream's last message, and the head there.
+fn stream_end(
+    cluster: &Cluster<'_>,
+    options: &JetStreamOptions,
+) -> Result<(u64, Head), ClusterError> {
+    let (remote, beginning) = (cluster.remote.clone(), cluster.beginning());
+    // A journal that is farther than any stream: what is told is the stream's end.
+    let farther = Head {
+        position: Position::new(u64::MAX),
+        ..beginning
+    };
+    let looking = async move {
+        let last = remote.last_sequence().await;
+        let last = last.map_err(Unplaced::Unanswered)?;
+        place(&remote, farther, beginning.chain, last).await
+    };
+    let unanswered = |why| ClusterError::Unanswered { why };
+    match cluster.link.run(looking).map_err(unanswered)? {
+        Ok(Standing::Behind(last, head)) => Ok((last, head)),
+        Ok(Standing::At(_) | Standing::Diverged) => {
+            Err(unanswered("the stream has no end".to_owned()))
+        }
+        Err(Unplaced::Foreign { sequence, why }) => Err(ClusterError::Foreign {
+            stream: options.stream.clone(),
+            sequence,
+            why,
+        }),
+        Err(Unplaced::Unanswered(why)) => Err(unanswered(why)),
+    }
+}
+
+/// The chain after a position of the journal, if a block ends there.
+fn chain_at(
+    journal: &JournalReader,
+    beginning: Head,
+    position: Position,
+) -> Result<Option<[u8; 16]>, ReadError> {
+    if position == Position::START {
+        return Ok(Some(beginning.chain));
+    }
+    for segment in 0..journal.segments().len() {
+        if journal.end_of(segment).0 > position {
+            return journal.chain_at(segment, position);
+        }
+    }
+    Ok(None)
+}
+
+/// The blocks on their way.
+struct Publishing {
+    link: Link,
+    remote: Remote,
+    patience: Duration,
+    /// The last message.
+    last: u64,
+    blocks: u64,
+    failed: Option<String>,
+}
+
+impl Publishing {
+    fn publish(&mut self, block: &[u8]) -> ControlFlow<()> {
+        let (remote, block) = (self.remote.clone(), block.to_vec());
+        let (last, patience) = (self.last, self.patience);
+        let proposed = self
+            .link
+            .run(async move { slots::propose(&remote, last, block, patience).await });
+        let why = match proposed {
+            Ok(Proposed::Accepted) => {
+                self.last += 1;
+                self.blocks += 1;
+                return ControlFlow::Continue(());
+            }
+            Ok(Proposed::Overtaken(_)) => "another node writes to the stream: stop it".to_owned(),
+            Ok(Proposed::Unknown(outage) | Proposed::Refused(outage)) => outage.why().to_owned(),
+            Err(why) => why,
+        };
+        self.failed = Some(why);
+        ControlFlow::Break(())
+    }
+}

@@ -1,0 +1,145 @@
+//! A cluster that lost its end, and journals that are put on one.
+
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::nodes::{Node, end};
+use super::raw;
+use crate::position::Position;
+use crate::store::{EventStore, Health};
+use crate::tests::clustered::{make_stream, on_one, try_open};
+use crate::tests::given::{self, LOG_ID, append, everything, fill, single};
+use crate::tests::servers::{Server, shared_server, wait_until};
+use crate::{ClusterError, JetStreamOptions, publish_journal};
+
+/// A log of ten commits, whose server then lost the last four, as a power cut
+/// of all servers without `sync_interval: always` would have it: a node that
+/// knows all ten and is still up, and the folder of one that was away since
+/// the sixth.
+fn lost() -> (Server, JetStreamOptions, Node, TempDir) {
+    let mut server = Server::alone("");
+    let options = on_one(&server.url());
+    make_stream(&options, LOG_ID);
+    let [knowing, away] = [Node::joining(&options), Node::joining(&options)];
+    fill(knowing.store.as_ref(), 6);
+    away.wait_for(Position::new(6));
+    let away = away.leave();
+    server.kill();
+    let earlier = server.copy_store();
+    server.start();
+    for id in 7..=10 {
+        append(knowing.store.as_ref(), single(id, 50, u64::from(id - 7))).unwrap();
+    }
+    server.kill();
+    server.put_store(&earlier);
+    server.start();
+    (server, options, knowing, away)
+}
+
+fn publish(folder: &TempDir, options: &JetStreamOptions) -> Result<(u64, u64, u64), ClusterError> {
+    let published = publish_journal(folder.path(), options)?;
+    let (before, head) = (published.before.get(), published.head.get());
+    Ok((before, head, published.blocks))
+}
+
+#[test]
+fn a_cluster_behind_a_journal_takes_nothing_until_what_is_missing_is_published() {
+    let (_server, options, knowing, away) = lost();
+    wait_until("the node has seen it", || match knowing.store.health() {
+        Health::ReadOnly { why } if why.contains("appends stop") => Ok(()),
+        health @ (Health::Writable | Health::ReadOnly { .. } | Health::Full | Health::Closed) => {
+            Err(health)
+        }
+    });
+    assert_eq!(everything(knowing.store.as_ref()).len(), 10, "reads go on");
+
+    // The stream's end is this one's, but another node knows more.
+    let refusal = try_open(&away, &quick(&options)).unwrap_err();
+    let ClusterError::ClusterBehind {
+        known, stream_head, ..
+    } = refusal
+    else {
+        panic!("{refusal}");
+    };
+    assert_eq!((known.get(), stream_head.get()), (10, 6));
+
+    let knowing = knowing.leave();
+    let refusal = try_open(&knowing, &quick(&options)).unwrap_err();
+    let ClusterError::ClusterBehind {
+        known, stream_head, ..
+    } = refusal
+    else {
+        panic!("{refusal}");
+    };
+    assert_eq!((known.get(), stream_head.get()), (10, 6));
+    assert_eq!(raw::messages(&options), 6, "nothing was written");
+
+    assert_eq!(publish(&knowing, &options).unwrap(), (6, 10, 4));
+    assert_eq!(publish(&knowing, &options).unwrap(), (10, 10, 0));
+    let [knowing, away] = [knowing, away].map(|folder| Node::on(folder, &options));
+    append(knowing.store.as_ref(), single(11, 51, 0)).unwrap();
+    away.wait_for(Position::new(11));
+    assert_eq!(end(&knowing.leave()), end(&away.leave()));
+}
+
+fn quick(options: &JetStreamOptions) -> JetStreamOptions {
+    JetStreamOptions {
+        patience: std::time::Duration::from_millis(500),
+        ..options.clone()
+    }
+}
+
+#[test]
+fn a_node_that_has_what_the_cluster_lost_goes_on_once_it_is_published() {
+    let (_server, options, knowing, _away) = lost();
+    // As its journal lies there, its blocks are published beside it.
+    let copy = given::copy_of(knowing.folder.path());
+    assert_eq!(publish(&copy, &options).unwrap(), (6, 10, 4));
+    wait_until("it goes on", || {
+        append(knowing.store.as_ref(), single(11, 51, 0))
+    });
+    assert_eq!(everything(knowing.store.as_ref()).len(), 11);
+    assert_eq!(knowing.store.health(), Health::Writable);
+}
+
+#[test]
+fn a_journal_is_put_on_a_cluster_with_its_positions_and_others_join_it() {
+    let folder = given::journal_with(40, 1);
+    let journal = given::open(folder.path(), 1);
+    let records = everything(&journal);
+    let identity = journal.identity();
+    journal.close();
+    let options = on_one(&shared_server().url());
+    make_stream(&options, LOG_ID);
+    assert_eq!(publish(&folder, &options).unwrap(), (0, 40, 40));
+    let [moved, joined] = [Node::on(folder, &options), Node::joining(&options)];
+    for node in [&moved, &joined] {
+        assert_eq!(everything(node.store.as_ref()), records);
+        assert_eq!(node.store.identity(), identity);
+    }
+    append(joined.store.as_ref(), single(99, 99, 0)).unwrap();
+    moved.wait_for(Position::new(41));
+}
+
+#[test]
+fn a_journal_is_published_only_where_it_belongs() {
+    let options = on_one(&shared_server().url());
+    make_stream(&options, Uuid::from_u128(8));
+    let folder = given::journal_of(3);
+    let refusal = publish(&folder, &options).unwrap_err();
+    assert!(
+        matches!(refusal, ClusterError::OtherLog { .. }),
+        "{refusal}"
+    );
+    assert_eq!(raw::messages(&options), 0);
+
+    let options = on_one(&shared_server().url());
+    make_stream(&options, LOG_ID);
+    append(Node::joining(&options).store.as_ref(), single(101, 1, 0)).unwrap();
+    let refusal = publish(&folder, &options).unwrap_err();
+    assert!(
+        matches!(refusal, ClusterError::Diverged { .. }),
+        "{refusal}"
+    );
+    assert_eq!(raw::messages(&options), 1, "nothing was written");
+}
