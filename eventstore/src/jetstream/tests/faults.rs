@@ -122,7 +122,7 @@ fn given_a_server_that_lost_everything_it_stored_it_is_given_it_again() {
 fn given_a_server_that_stands_still_an_append_is_indeterminate_and_its_retry_is_one_commit() {
     let server = Server::alone("");
     let options = JetStreamOptions {
-        patience: Duration::from_millis(400),
+        patience: Duration::from_secs(4),
         ..on_one(&server.url())
     };
     make_stream(&options, LOG_ID);

@@ -84,7 +84,7 @@ fn a_cluster_behind_a_journal_takes_nothing_until_what_is_missing_is_published()
 
 fn quick(options: &JetStreamOptions) -> JetStreamOptions {
     JetStreamOptions {
-        patience: std::time::Duration::from_millis(500),
+        patience: std::time::Duration::from_secs(4),
         ..options.clone()
     }
 }

@@ -234,7 +234,7 @@ fn servers_that_do_not_answer_or_refuse_or_have_no_jetstream_are_named() {
 #[test]
 fn a_stream_that_is_gone_stops_appends_and_is_not_made_anew() {
     let options = JetStreamOptions {
-        patience: Duration::from_millis(500),
+        patience: Duration::from_secs(4),
         ..options(&shared_cluster().urls())
     };
     make_stream(&options, LOG_ID);
