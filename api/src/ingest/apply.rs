@@ -199,8 +199,9 @@ impl<'a, 'd> Applying<'a, 'd> {
         Ok(stored.as_ref().and_then(|facts| facts.get(&seq).cloned()))
     }
 
-    /// Lets a fact wait on, or gives it up at once where it would wait in vain or too many do. That what it waits for is not there is a condition
-    /// of the commit: so whatever brings it comes later in the log, and finds the fact waiting.
+    /// Lets a fact wait on, or gives it up at once where it would wait in vain or too many do.
+    /// That what it waits for is not there is a condition of the commit: so whatever brings it
+    /// comes later in the log, and finds the fact waiting.
     fn park(&mut self, Due { fact, late }: Due, waits: Waits) {
         let seq = fact.seq;
         let (why, delivery) = match waits {
