@@ -308,11 +308,8 @@ impl<'a, 'd> Applying<'a, 'd> {
             (None, FactKind::MissionAssigned { delivery, .. }) => {
                 self.bind(&fact, due.late, *delivery)
             }
-            // A mission that never began: only whoever asked for it needs to know. One of which more
-            // is told began, and ends in its turn.
-            (None, FactKind::MissionRejected { detail } | FactKind::MissionAborted { detail })
-                if !self.is_waited_for(fact.mission) =>
-            {
+            // A mission that never began: only whoever asked for it needs to know.
+            (None, FactKind::MissionRejected { detail } | FactKind::MissionAborted { detail }) => {
                 self.refuse(&fact, detail.clone())
             }
             (None, FactKind::StoodDown) => self.refuse(&fact, None),
@@ -413,6 +410,10 @@ impl<'a, 'd> Applying<'a, 'd> {
             // Nobody asked for that: whose mission it is may be told yet.
             return Ok(Some(Waits::Mission));
         };
+        // One of which more is told began, and ends in its turn.
+        if self.is_waited_for(fact.mission) {
+            return Ok(Some(Waits::Mission));
+        }
         if asked.is_requested() && !asked.is_refused() {
             let refused = DispatchEvent::MissionRefused { detail };
             let occurrence = Occurrence::new(refused, fact.event_time);

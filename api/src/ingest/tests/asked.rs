@@ -31,7 +31,7 @@ impl Service {
     }
 
     /// Airpost asks to end a mission.
-    async fn stand_down(&self, mission: MissionId, reason: StandDownReason) {
+    pub(super) async fn stand_down(&self, mission: MissionId, reason: StandDownReason) {
         let delivery = self.delivery;
         let asked = DispatchEvent::StandDownRequested { delivery, reason };
         self.ask(mission, delivery.uuid(), asked).await;

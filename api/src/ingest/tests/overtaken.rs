@@ -1,6 +1,6 @@
 //! An assignment that comes when its fleet has already said that the mission is over.
 
-use domain::dispatch::DispatchEvent;
+use domain::dispatch::{DispatchEvent, StandDownReason};
 
 use super::*;
 use crate::application::{Claiming, Look};
@@ -97,13 +97,34 @@ async fn given_an_abort_when_its_assignment_comes_in_time_then_the_mission_was_f
 #[tokio::test]
 async fn given_a_flight_that_ends_before_its_mission_is_known_then_its_end_waits_with_the_rest() {
     let (service, [assigned, mut aborted]) = given_two_sessions("0001", "0002").await;
-    let mission = fact_of(&assigned).1.mission.unwrap().to_string();
-    let loaded = json!({"mission_id": mission});
-    let loaded = event("0002", 1, "package_loaded", &loaded);
+    let loaded = as_told(&assigned, 1, "package_loaded");
     aborted["data"]["seq"] = json!(2);
     aborted["id"] = json!("M100-07:0002:f2");
     service.receive(&[loaded, aborted]).await;
     service.receive(&[assigned]).await;
     service.release().await;
     assert_eq!(service.delivery().status(), Status::Returning);
+}
+
+#[tokio::test]
+async fn given_a_mission_that_is_flown_though_it_was_stood_down_when_its_assignment_comes_last_then_the_package_is_not_asked_for_again()
+ {
+    let (service, [assigned, _]) = given_two_sessions("0001", "0002").await;
+    let asked = fact_of(&assigned).1.mission.unwrap();
+    service.stand_down(asked, StandDownReason::Replanned).await;
+    let told = [(1, "package_loaded"), (2, "stood_down")];
+    let told = told.map(|(seq, kind)| as_told(&assigned, seq, kind));
+    service.receive(&told).await;
+    service.receive(&[assigned]).await;
+    service.release().await;
+    let noted = service.asked(&[asked]).remove(0);
+    let is_refused = |event: &DispatchEvent| matches!(event, DispatchEvent::MissionRefused { .. });
+    assert!(!noted.iter().any(is_refused), "{noted:?}");
+    assert_eq!(service.delivery().status(), Status::Returning);
+}
+
+/// What the drone of an assigned mission says in its second session.
+fn as_told(assigned: &Value, seq: u64, kind: &str) -> Value {
+    let mission = fact_of(assigned).1.mission.unwrap().to_string();
+    event("0002", seq, kind, &json!({"mission_id": mission}))
 }
