@@ -122,6 +122,25 @@ impl<'a, 'd> Applying<'a, 'd> {
         })
     }
 
+    /// Whether facts of this session wait for a mission that show that it began.
+    fn tells_of_a_flight(&self, mission: MissionId) -> Result<bool, LoadError> {
+        if !self.is_waited_for(mission) {
+            return Ok(false);
+        }
+        let mut stored = None;
+        for (seq, parked) in self.session.state.backlog().parked() {
+            if parked.mission != Some(mission) {
+                continue;
+            }
+            let fact = self.parked_body(seq, &mut stored)?;
+            let fact = fact.as_ref().and_then(wire::interpret);
+            if fact.is_some_and(|fact| shows_a_flight(&fact.kind)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Applies what is parked and has meanwhile found what it waited for, in order and as
     /// far as one commit goes. Says whether there is more.
     pub(super) fn retry_parked(&mut self, only: Option<MissionId>) -> Result<bool, LoadError> {
@@ -410,8 +429,8 @@ impl<'a, 'd> Applying<'a, 'd> {
             // Nobody asked for that: whose mission it is may be told yet.
             return Ok(Some(Waits::Mission));
         };
-        // One of which more is told began, and ends in its turn.
-        if self.is_waited_for(fact.mission) {
+        // One that began ends in its turn.
+        if self.tells_of_a_flight(fact.mission)? {
             return Ok(Some(Waits::Mission));
         }
         if asked.is_requested() && !asked.is_refused() {
@@ -519,5 +538,33 @@ impl<'a, 'd> Applying<'a, 'd> {
             self.deliveries.insert(id, loaded);
         }
         Ok(self.deliveries.get(&id).expect("loaded just above"))
+    }
+}
+
+/// Whether a mission of which this is told was given to a drone: a fleet may say the others of one
+/// that it then refuses.
+const fn shows_a_flight(kind: &FactKind) -> bool {
+    match kind {
+        FactKind::MissionAssigned { .. }
+        | FactKind::Departed(_)
+        | FactKind::Arrived(_)
+        | FactKind::PackageLoaded { .. }
+        | FactKind::PackageReleased { .. }
+        | FactKind::Returned { .. }
+        | FactKind::Crashed { .. }
+        | FactKind::Lost { .. }
+        | FactKind::RecipientVerified { .. }
+        | FactKind::Diverted { .. }
+        | FactKind::PackageDropped
+        | FactKind::EmergencyLanded { .. }
+        | FactKind::MissionCompleted { .. } => true,
+        FactKind::MissionRejected { .. }
+        | FactKind::MissionAborted { .. }
+        | FactKind::StoodDown
+        | FactKind::HoldStarted(_)
+        | FactKind::HoldEnded
+        | FactKind::Battery(_)
+        | FactKind::LinkLost
+        | FactKind::LinkRestored => false,
     }
 }

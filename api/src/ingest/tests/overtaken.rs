@@ -123,6 +123,29 @@ async fn given_a_mission_that_is_flown_though_it_was_stood_down_when_its_assignm
     assert_eq!(service.delivery().status(), Status::Returning);
 }
 
+#[tokio::test]
+async fn given_a_refusal_behind_what_shows_no_flight_then_it_is_heard_at_once() {
+    let harmless = ["link_lost", "link_restored", "hold_ended"];
+    for refusal in ["mission_rejected", "mission_aborted"] {
+        let (service, [assigned, _]) = given_two_sessions("0001", "0002").await;
+        let asked = fact_of(&assigned).1.mission.unwrap();
+        let mut told: Vec<_> = harmless
+            .into_iter()
+            .zip(1..)
+            .map(|(kind, seq)| as_told(&assigned, seq, kind))
+            .collect();
+        let mut refused = as_told(&assigned, 4, refusal);
+        refused["data"]["reason"] = json!("weather");
+        told.push(refused);
+        for fact in &told {
+            service.receive(std::slice::from_ref(fact)).await;
+        }
+        let noted = service.asked(&[asked]).remove(0);
+        let is_heard = matches!(noted.last(), Some(DispatchEvent::MissionRefused { .. }));
+        assert!(is_heard, "{refusal}: {noted:?}");
+    }
+}
+
 /// What the drone of an assigned mission says in its second session.
 fn as_told(assigned: &Value, seq: u64, kind: &str) -> Value {
     let mission = fact_of(assigned).1.mission.unwrap().to_string();
