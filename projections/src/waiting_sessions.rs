@@ -7,11 +7,12 @@
 //! index 3 (came in, session, seq)     the same, by age
 //! index 4 (mission, session, seq)     the same, by the mission it waits for
 //! index 5 (delivery, session, seq)    the same, by the delivery it waits for
-//! index 6 (session, seq)              a parked fact whose mission or delivery is there now
+//! index 6 (session, seq)              a parked fact whose mission or delivery is there now, or that had no room
 //! ```
 //! Only what is due is looked at, oldest first, however much waits. That a
 //! parked fact is found when its mission comes rests on the log: whoever parks
-//! it commits on the condition that the mission is not there yet.
+//! it for its mission commits on the condition that the mission is not there yet. One for which
+//! its commit had no room waits for nothing that has to come: it is in index 6 from the start.
 //!
 //! Facts of a kind that this release does not know are parked for nothing that
 //! the log could tell: they stay until they are given up.
@@ -68,7 +69,7 @@ pub struct DueSession {
     pub stream: StreamId,
     /// A gap was waited for long enough.
     pub gap: bool,
-    /// What a parked fact waits for is there.
+    /// What a parked fact waits for is there, or it waits for room in a commit alone.
     pub ready: bool,
     /// A parked fact was kept long enough.
     pub expired: bool,
@@ -177,11 +178,16 @@ fn awaited(event: &SessionEvent) -> Option<StreamId> {
     Some(StreamId::new(category, name.key))
 }
 
-/// No mission makes a kind of facts understood.
+/// No mission makes a kind of facts understood, and that of a fact for which there was no room is
+/// there.
 fn mission_waited_for(parked: &Parked) -> Option<MissionId> {
-    parked
-        .mission
-        .filter(|_| parked.why != ParkReason::UnknownKind)
+    match parked.why {
+        ParkReason::UnknownKind | ParkReason::Room => None,
+        ParkReason::UnknownMission
+        | ParkReason::UnknownDelivery
+        | ParkReason::CodeFailed
+        | ParkReason::Undecodable => parked.mission,
+    }
 }
 
 fn project_session(
@@ -278,6 +284,9 @@ fn park(
     };
     for place in places(session, seq, &stored).into_iter().flatten() {
         view.put(place, Vec::new());
+    }
+    if parked.why == ParkReason::Room {
+        view.put(Key::index(READY).id(session).large_number(seq), Vec::new());
     }
     view.put(
         Key::index(PARKED).id(session).large_number(seq),

@@ -23,12 +23,14 @@ use crate::observability::ANOMALIES_UNRECORDED;
 pub(super) const RETRIES_MAX: usize = 16;
 
 /// What a fact that cannot be applied yet waits for: that its mission is bound, that a delivery
-/// exists, or a version that understands its kind. Or it waits for nothing, and is given up.
+/// exists, a version that understands its kind, or room in a commit behind those before it. Or it
+/// waits for nothing, and is given up.
 #[derive(Clone, Copy)]
 enum Waits {
     Mission,
     Delivery(DeliveryId),
     Understanding,
+    Room,
     InVain(ParkReason),
 }
 
@@ -91,7 +93,7 @@ impl<'a, 'd> Applying<'a, 'd> {
         }
         for due in due {
             let waits = if self.has_some_before_it(&due.fact)? {
-                Some(Waits::Mission)
+                Some(Waits::Room)
             } else {
                 self.apply_apart(&due)?
             };
@@ -103,9 +105,11 @@ impl<'a, 'd> Applying<'a, 'd> {
     }
 
     /// Whether facts of its mission have to be applied before it that this commit has no room for:
-    /// then it waits with them, as it would if they still waited.
+    /// then it waits with them, as it would if they still waited. What is not understood waits for
+    /// more than room, and changes nothing that it could overtake.
     fn has_some_before_it(&mut self, fact: &ReceivedFact) -> Result<bool, LoadError> {
-        let Some(mission) = fact.mission.filter(|it| self.is_waited_for(*it)) else {
+        let understood = fact.mission.filter(|_| wire::is_understood(&fact.kind));
+        let Some(mission) = understood.filter(|it| self.is_waited_for(*it)) else {
             return Ok(false);
         };
         if self.mission(mission)?.state.is_none() {
@@ -172,7 +176,7 @@ impl<'a, 'd> Applying<'a, 'd> {
                     self.parked_now.remove(&seq);
                     self.note(SessionEvent::DeadLettered { seq, why });
                 }
-                Some(Waits::Mission | Waits::Delivery(_) | Waits::Understanding) => {
+                Some(Waits::Mission | Waits::Delivery(_) | Waits::Understanding | Waits::Room) => {
                     self.retries_left += 1;
                 }
             }
@@ -188,6 +192,7 @@ impl<'a, 'd> Applying<'a, 'd> {
             (ParkReason::UnknownMission, Some(mission)) => {
                 Ok(self.mission(mission)?.state.is_none())
             }
+            (ParkReason::Room, _) => Ok(false),
             (ParkReason::UnknownDelivery, _) => match parked.delivery {
                 Some(delivery) => Ok(self.delivery(delivery)?.state.is_none()),
                 None => Ok(true),
@@ -219,8 +224,9 @@ impl<'a, 'd> Applying<'a, 'd> {
     }
 
     /// Lets a fact wait on, or gives it up at once where it would wait in vain or too many do.
-    /// That what it waits for is not there is a condition of the commit: so whatever brings it
-    /// comes later in the log, and finds the fact waiting.
+    /// That the mission or delivery it waits for is not there is a condition of the commit: so
+    /// whatever brings it comes later in the log, and finds the fact waiting. What waits for room
+    /// waits for nothing that has to come, and its reason says so.
     fn park(&mut self, Due { fact, late }: Due, waits: Waits) {
         let seq = fact.seq;
         let (why, delivery) = match waits {
@@ -233,6 +239,7 @@ impl<'a, 'd> Applying<'a, 'd> {
                 (why, None)
             }
             Waits::Mission => (ParkReason::UnknownMission, None),
+            Waits::Room => (ParkReason::Room, None),
             Waits::Delivery(delivery) => (ParkReason::UnknownDelivery, Some(delivery)),
         };
         let (mission, since) = (fact.mission, fact.received_at);
@@ -276,6 +283,7 @@ impl<'a, 'd> Applying<'a, 'd> {
             Some(Waits::Mission) => Some(ParkReason::UnknownMission),
             Some(Waits::Delivery(_)) => Some(ParkReason::UnknownDelivery),
             Some(Waits::Understanding) => Some(ParkReason::UnknownKind),
+            Some(Waits::Room) => Some(ParkReason::Room),
             Some(Waits::InVain(why)) => Some(why),
         })
     }

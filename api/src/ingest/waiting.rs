@@ -1,5 +1,6 @@
 //! What waits for time to pass or for others to speak: gaps that are passed
-//! when their wait is over, and parked facts whose mission became known.
+//! when their wait is over, and parked facts whose mission became known, or for which a commit
+//! had no room.
 //!
 //! What waits is read from a view of the log, so a restart forgets nothing;
 //! that it no longer waits is an event, so nothing is applied twice. What waited
@@ -137,7 +138,8 @@ impl Ingest {
         if session.gap {
             self.pass_gaps(name, now).await?;
         }
-        if session.ready {
+        // Nothing is given up that can be applied by now.
+        if session.ready || session.expired {
             self.retry_parked(name).await?;
         }
         if session.expired {

@@ -79,8 +79,8 @@ pub struct Parked {
 }
 
 crate::delivery::words! {
-    /// Why a fact is not applied though its turn has come: what a parked one
-    /// waits for, or, from the fourth on, what is the matter with one that was given up at once.
+    /// Why a fact is not applied though its turn has come: what a parked one waits for, or what
+    /// is the matter with one that was given up at once.
     ParkReason {
         /// Its mission is not bound to a delivery.
         UnknownMission "unknown_mission",
@@ -92,5 +92,8 @@ crate::delivery::words! {
         CodeFailed "code_failed",
         /// Its kind is known, and what it says cannot be read as one.
         Undecodable "undecodable",
+        /// Its mission is bound, and facts come before it for which the commit that took it had
+        /// no room: it waits for another commit, and for nothing that has to come.
+        Room "room",
     }
 }

@@ -166,6 +166,36 @@ fn a_parked_fact_of_an_unknown_kind_is_due_when_its_wait_is_over_and_not_when_it
 }
 
 #[test]
+fn a_parked_fact_whose_commit_had_no_room_is_ready_at_once_until_it_is_applied() {
+    let mut log = TestLog::new();
+    log.append(vec![bound(8)]);
+    let parked = Parked {
+        why: ParkReason::Room,
+        mission: Some(mission(8)),
+        delivery: None,
+        since: at(5),
+        late: false,
+    };
+    append(
+        &mut log,
+        session(),
+        SessionEvent::FactParked { seq: 1, parked },
+    );
+    let due = due_at(&log, at(0), at(0));
+    assert_eq!(
+        due,
+        [DueSession {
+            stream: stream_id(session()),
+            gap: false,
+            ready: true,
+            expired: false
+        }]
+    );
+    append(&mut log, session(), SessionEvent::FactUnparked { seq: 1 });
+    assert_eq!(due_at(&log, at(0), at(99)), []);
+}
+
+#[test]
 fn a_thousand_parked_facts_fit_and_go_again() {
     let mut log = TestLog::new();
     for seq in 1..=1_024_u64 {

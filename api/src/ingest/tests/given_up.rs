@@ -80,7 +80,7 @@ fn breaking(mut event: Value) -> Value {
     event
 }
 
-fn of_long_ago(event: &Value) -> (Sender, ReceivedFact) {
+pub(super) fn of_long_ago(event: &Value) -> (Sender, ReceivedFact) {
     let (sender, mut fact) = fact_of(event);
     fact.received_at = Timestamp::from_micros(1_799_990_000_000_000).unwrap();
     (sender, fact)

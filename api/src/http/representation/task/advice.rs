@@ -129,6 +129,7 @@ const fn on_dead_letter(why: ParkReason) -> &'static str {
         ParkReason::CodeFailed => {
             "a log line at level error names the fault; redrive the dead letter with a release that has it mended"
         }
+        ParkReason::Room => "redrive the dead letter",
         ParkReason::Undecodable => {
             "redrive the dead letter with the release that took it, or a later one that reads it"
         }
