@@ -254,8 +254,9 @@ impl Dispatch {
 pub const STAND_DOWNS_MAX: u8 = 10;
 
 /// Why a mission is to be asked to end now, if it is, by what was asked about it so far: once for
-/// each reason that is another one than the last, and a drone too many each time that it shows
-/// itself, since it did not do what it was asked before; up to [`STAND_DOWNS_MAX`] in all.
+/// each reason that is another one than the last, and a drone too many, or one that is not wanted,
+/// each time that it shows itself, since it did not do what it was asked before, or was not given
+/// the mission yet; up to [`STAND_DOWNS_MAX`] in all.
 ///
 /// Without a reason it was just taken: who was to end it before may not have heard of that, and is
 /// asked again for the same.
@@ -268,7 +269,13 @@ pub fn reason_to_ask(
         return wanted;
     };
     let reason = wanted.unwrap_or(before.reason);
-    let is_again = wanted.is_none() || reason == StandDownReason::TwoDrones;
+    let is_again = match reason {
+        StandDownReason::TwoDrones | StandDownReason::NotWanted => true,
+        StandDownReason::Cancelled
+        | StandDownReason::Replanned
+        | StandDownReason::AttemptFailed
+        | StandDownReason::ReturnRequested => wanted.is_none(),
+    };
     let is_due = is_again || reason != before.reason;
     (is_due && !before.is_enough()).then_some(reason)
 }

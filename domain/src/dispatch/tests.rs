@@ -74,13 +74,13 @@ fn asked(reasons: &[StandDownReason]) -> Option<Dispatch> {
 }
 
 #[test]
-fn each_new_reason_to_end_is_told_once_and_one_drone_too_many_each_time_that_it_shows_itself() {
-    let too_many = StandDownReason::TwoDrones;
+fn each_new_reason_to_end_is_told_once_and_who_is_not_wanted_each_time_that_it_shows_itself() {
+    let each_time = [StandDownReason::TwoDrones, StandDownReason::NotWanted];
     for reason in StandDownReason::ALL {
         let wanted = Some(*reason);
         let told = |before: &[_]| reason_to_ask(asked(before).as_ref(), wanted);
         assert_eq!(told(&[]), wanted, "{reason}");
-        let is_again = *reason == too_many;
+        let is_again = each_time.contains(reason);
         assert_eq!(told(&[*reason]), wanted.filter(|_| is_again), "{reason}");
         for before in StandDownReason::ALL.iter().filter(|it| *it != reason) {
             assert_eq!(told(&[*before]), wanted, "{before}, then {reason}");

@@ -202,6 +202,22 @@ fn given_a_mission_that_was_stood_down_when_it_is_assigned_then_that_is_asked_ag
 }
 
 #[test]
+fn given_a_mission_that_was_not_wanted_when_it_is_assigned_then_that_is_asked_again_each_time() {
+    let mut world = scheduled();
+    let mission = world.asked[0].0;
+    assert!(world.cancel());
+    world.run();
+    assert_eq!(reasons(&world, mission), [NOT_WANTED]);
+    world.assign(mission);
+    assert_eq!(world.status(), Status::Cancelled);
+    assert_eq!(reasons(&world, mission), [NOT_WANTED; 2]);
+    for _ in 0..20 {
+        world.assign(mission);
+    }
+    assert_eq!(reasons(&world, mission), [NOT_WANTED; 10]);
+}
+
+#[test]
 fn given_a_package_that_is_picked_up_though_cancelled_then_its_drone_has_to_say_that_it_turns_round()
  {
     let returning = || {
