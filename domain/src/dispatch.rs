@@ -315,8 +315,11 @@ pub fn stand_downs(
         },
         DeliveryEvent::AnomalyRecorded { why, .. } => Some((foreign?, Some(unwanted_by(*why)?))),
         DeliveryEvent::ReturnStarted { mission, reason } => match reason {
-            ReturnReason::Requested => Some((*mission, Some(StandDownReason::ReturnRequested))),
-            ReturnReason::Cancelled => Some((*mission, Some(StandDownReason::Cancelled))),
+            // Whoever was told in vain that it is cancelled has the package now, and is to do
+            // something else.
+            ReturnReason::Requested | ReturnReason::Cancelled => {
+                Some((*mission, Some(StandDownReason::ReturnRequested)))
+            }
             // Its drone turned round by itself, or was told by what came before.
             ReturnReason::DroneReturned
             | ReturnReason::MissionAborted

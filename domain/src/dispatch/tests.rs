@@ -175,8 +175,9 @@ fn a_drone_with_a_bad_package_is_stood_down_and_not_one_that_turned_back_by_itse
 fn a_drone_that_is_to_bring_a_package_back_is_told_why_and_not_one_that_turned_round_by_itself() {
     for reason in ReturnReason::ALL {
         let (mission, told) = match reason {
-            ReturnReason::Requested => (LIVE, Some(StandDownReason::ReturnRequested)),
-            ReturnReason::Cancelled => (LIVE, Some(StandDownReason::Cancelled)),
+            ReturnReason::Requested | ReturnReason::Cancelled => {
+                (LIVE, Some(StandDownReason::ReturnRequested))
+            }
             ReturnReason::DroneReturned
             | ReturnReason::MissionAborted
             | ReturnReason::Undeliverable

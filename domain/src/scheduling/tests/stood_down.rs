@@ -234,6 +234,39 @@ fn given_a_package_that_is_picked_up_though_cancelled_then_its_drone_has_to_say_
 }
 
 #[test]
+fn given_a_drone_that_was_told_in_vain_when_it_has_the_package_then_it_is_asked_anew_to_bring_it_back()
+ {
+    for is_cancelled in [false, true] {
+        let mut world = scheduled();
+        let mission = world.asked[0].0;
+        world.assign(mission);
+        world.cancel();
+        for second in [60, 120, 180] {
+            world.pass_to(at(second));
+        }
+        assert_eq!(reasons(&world, mission), [CANCELLED; 3]);
+        assert!(needs_somebody(&world));
+        if is_cancelled {
+            world.end_mission(mission, Ending::StoodDown);
+            world.run();
+            assert_eq!(world.status(), Status::Cancelled);
+        }
+        world.load(mission);
+        assert_eq!(world.status(), Status::Returning);
+        for (second, times) in [(180, 1), (240, 2), (300, 3), (360, 3)] {
+            assert!(!needs_somebody(&world), "cancelled: {is_cancelled}");
+            world.pass_to(at(second));
+            assert_eq!(
+                reasons(&world, mission)[3..],
+                vec![RETURN_REQUESTED; times],
+                "cancelled: {is_cancelled}"
+            );
+        }
+        assert!(needs_somebody(&world));
+    }
+}
+
+#[test]
 fn given_a_package_that_is_picked_up_after_the_end_then_its_drone_has_to_say_that_it_turns_round() {
     let reopened = || {
         let mut world = scheduled();
@@ -251,13 +284,15 @@ fn given_a_package_that_is_picked_up_after_the_end_then_its_drone_has_to_say_tha
     insisted(reopened);
 }
 
-/// Its drone was told once that the delivery is cancelled, and has the package.
+/// Its drone was told once that the delivery is cancelled, and that the package is wanted back
+/// when it said that it has it.
 fn insisted(returning: impl Fn() -> (World, MissionId)) {
     let (mut world, mission) = returning();
-    for (second, times) in [(60, 2), (120, 3), (180, 3)] {
+    for (second, times) in [(0, 1), (60, 2), (120, 3), (180, 3)] {
         assert!(!needs_somebody(&world));
         world.pass_to(at(second));
-        assert_eq!(reasons(&world, mission), vec![CANCELLED; times]);
+        assert_eq!(reasons(&world, mission)[0], CANCELLED);
+        assert_eq!(reasons(&world, mission)[1..], vec![RETURN_REQUESTED; times]);
     }
     assert!(needs_somebody(&world));
     world.report(mission, Reported::DepartedToReturn);
@@ -267,7 +302,7 @@ fn insisted(returning: impl Fn() -> (World, MissionId)) {
     let (mut world, mission) = returning();
     world.report(mission, Reported::DepartedToReturn);
     assert_eq!(world.pass_to(at(60)), None);
-    assert_eq!(reasons(&world, mission), [CANCELLED]);
+    assert_eq!(reasons(&world, mission), [CANCELLED, RETURN_REQUESTED]);
 }
 
 #[test]
@@ -280,7 +315,7 @@ fn given_a_package_that_is_picked_up_by_a_drone_that_was_never_told_then_it_is_t
     assert_eq!(reasons(&world, mission), []);
     world.load(mission);
     assert_eq!(world.status(), Status::Returning);
-    assert_eq!(reasons(&world, mission), [CANCELLED]);
+    assert_eq!(reasons(&world, mission), [RETURN_REQUESTED]);
 }
 
 #[test]
