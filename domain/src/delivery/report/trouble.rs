@@ -34,9 +34,9 @@ impl Case<'_> {
         }
     }
 
-    /// Whoever flies to charge is on the way to be better.
+    /// Whoever flies to charge is on the way to be better, also while it holds or is not heard.
     pub(super) fn delayed(self) -> Events {
-        if self.delivery.condition == Condition::Diverted {
+        if self.delivery.condition_beneath == Condition::Diverted {
             return vec![];
         }
         self.does(Condition::Delayed)

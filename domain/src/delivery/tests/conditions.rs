@@ -167,6 +167,41 @@ fn what_was_before_a_hold_is_so_again_once_it_ends() {
 }
 
 #[test]
+fn a_battery_that_becomes_critical_on_the_way_to_charge_ends_no_hold() {
+    let hold = || Reported::HoldStarted(HoldReason::Weather);
+    let charge = || diverted(Diversion::Charge);
+    let is = Condition::Diverted;
+    assert_eq!(
+        seen([
+            charge(),
+            hold(),
+            Reported::BatteryCritical,
+            Reported::HoldEnded
+        ]),
+        [is, WEATHER, WEATHER, is]
+    );
+    assert_eq!(
+        seen([
+            charge(),
+            Reported::LinkLost,
+            Reported::BatteryCritical,
+            Reported::LinkRestored
+        ]),
+        [is, Condition::LinkLost, Condition::LinkLost, is]
+    );
+    assert_eq!(
+        seen([
+            Reported::BatteryCritical,
+            hold(),
+            charge(),
+            hold(),
+            Reported::HoldEnded
+        ]),
+        [Condition::Delayed, WEATHER, is, WEATHER, is]
+    );
+}
+
+#[test]
 fn whoever_goes_on_after_charging_is_diverted_no_longer_although_it_held_or_was_not_heard() {
     let hold = Reported::HoldStarted(HoldReason::Weather);
     for (hidden_by, over) in [
