@@ -341,6 +341,23 @@ impl Delivery {
         self.need == Need::Somebody
     }
 
+    /// Whether a step is a pick-up that only somebody's word implied, who said that the sender or
+    /// the recipient has the package: that ended the delivery at the same moment. What a drone
+    /// tells implies the departure with it.
+    pub(super) fn is_taken_by_word(&self, reached: &Reached) -> bool {
+        let ends = [Milestone::Completed, Milestone::Returned];
+        let mut ends = ends.into_iter();
+        let is_end = ends.any(|end| {
+            let ended = self.reached(reached.mission, end);
+            ended.is_some_and(|ended| ended.at == reached.at)
+        });
+        let has_left = self
+            .reached(reached.mission, Milestone::InTransit)
+            .is_some();
+        let is_implied = reached.milestone == Milestone::PickedUp && reached.inferred;
+        is_implied && is_end && !has_left && self.status().is_terminal()
+    }
+
     /// Whether people may show that the recipient takes it, or took it.
     pub(super) fn is_confirmable(&self) -> bool {
         let is_there = match self.phase {

@@ -6,7 +6,8 @@ use crate::delivery::event::DeliveryEvent;
 use crate::delivery::phase::{CarryStage, FetchStage, Phase};
 use crate::delivery::state::Reached;
 use crate::delivery::vocabulary::{
-    CancellationRefusal, Milestone, OnCancelAfterPickup, ReopenCause, ReopenedAs, ReturnReason,
+    Anomaly, CancellationRefusal, Milestone, OnCancelAfterPickup, ReopenCause, ReopenedAs,
+    ReturnReason,
 };
 
 /// The steps of a delivery that goes well, in their order. A later one implies the earlier.
@@ -126,6 +127,13 @@ impl Case<'_> {
         })
     }
 
+    /// Whether it took the package only after somebody said where that is, which ended the
+    /// delivery: then that was another one, or they were wrong.
+    pub(super) fn denies_word(self, reached: &Reached) -> bool {
+        let is_of_word = self.delivery.is_taken_by_word(reached);
+        is_of_word && self.report.event_time > reached.at
+    }
+
     /// What must have happened before a step; nothing if the mission is not on its way out, or
     /// is already as far.
     pub(super) fn led_to(self, step: Step) -> Option<Events> {
@@ -183,6 +191,9 @@ impl Case<'_> {
 
     pub(super) fn stepped(self, step: Step, event: DeliveryEvent) -> Events {
         if let Some(reached) = self.reached(step.milestone()) {
+            if self.denies_word(reached) {
+                return self.anomaly(Anomaly::ContradictsOutcome);
+            }
             return self.corrected(reached).into_iter().collect();
         }
         if let Some(mut events) = self.led_to(step) {

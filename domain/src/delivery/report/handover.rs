@@ -56,6 +56,9 @@ impl Case<'_> {
         attempt_failed: Occurrence<DeliveryEvent>,
     ) -> Events {
         let standing = self.standing();
+        if self.denies_word(picked_up) {
+            return self.anomaly(Anomaly::ContradictsOutcome);
+        }
         let Some(corrected) = self.corrected(picked_up) else {
             return match standing {
                 Standing::Brings(_) | Standing::Awaits => self.anomaly(Anomaly::WrongStatus),

@@ -147,6 +147,35 @@ fn what_a_silent_drone_tells_after_an_operators_word_agrees_with_it() {
 }
 
 #[test]
+fn what_a_drone_takes_after_an_operators_word_contradicts_it() {
+    let wrong = || loaded_as(LoadVerdict::WrongPackage);
+    for word in [hand_back(60), vouch(60)] {
+        for fetched in [at_pickup(), at_pickup().after(cancel(at(9)))] {
+            let ended = fetched.after(word.clone());
+            for taken in [loaded(), wrong()] {
+                let taken = report(M1, 61, taken);
+                let told = ended
+                    .clone()
+                    .when(taken.clone())
+                    .then_events([anomaly(&taken, Anomaly::ContradictsOutcome)]);
+                let before = ended.state().unwrap();
+                let picked_up = |it: &Delivery| *it.reached(M1, Milestone::PickedUp).unwrap();
+                assert_eq!(picked_up(&told.state().unwrap()), picked_up(&before));
+            }
+            // By its own clock it had the package when the word was said.
+            let corrected = DeliveryEvent::MilestoneTimeCorrected {
+                milestone: Milestone::PickedUp,
+                was: at(60),
+                now: at(60),
+            };
+            ended
+                .when(report(M1, 60, loaded()))
+                .then_events([corrected]);
+        }
+    }
+}
+
+#[test]
 fn given_a_package_that_is_said_to_be_on_board_of_a_drone_that_was_to_fetch_it_then_it_is_found_or_lost()
  {
     let fetched_from_sender = from_sender().map(|fetched| (fetched, M1));
