@@ -79,7 +79,7 @@ impl Delivery {
     pub(super) fn end_if_given_up(&self) -> Option<GivenUpAs> {
         let failure = match self.phase {
             Phase::Scheduled => self.mission.as_ref().map(|_| Failure::NoDrone),
-            Phase::Fetching { .. } | Phase::Cancelling { .. } if self.is_looked_for() => {
+            Phase::Fetching { .. } | Phase::Cancelling { .. } if self.is_left_with_newest() => {
                 Some(Failure::PackageLost)
             }
             Phase::Cancelling { .. } => {

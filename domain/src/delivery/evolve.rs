@@ -312,6 +312,10 @@ impl Delivery {
         if self.is_news(why) {
             self.need = Need::News(told_at);
         }
+        if let Some(newest) = self.mission.as_mut() {
+            let is_own = newest.assignment.mission == mission;
+            newest.ended_with_package |= is_own && why == Anomaly::EndedWithPackage;
+        }
         let told = (fact.clone(), mission);
         if self.anomalies.len() < ANOMALIES_MAX && !self.anomalies.contains(&told) {
             self.anomalies.push(told);
@@ -324,6 +328,7 @@ impl Delivery {
         self.mission = Some(Mission {
             assignment: assignment.clone(),
             counted: false,
+            ended_with_package: false,
         });
         self.confirmed = None;
         let (pickup_at, dropoff_at) = (assignment.eta_pickup, assignment.eta_dropoff);

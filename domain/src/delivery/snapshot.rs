@@ -27,8 +27,9 @@ pub(crate) struct KeptDelivery {
     attempt: u8,
     epoch: u32,
     revision: u32,
-    /// As the event that would assign it, and whether it counts as an attempt.
-    mission: Option<(Kept, bool)>,
+    /// As the event that would assign it, whether it counts as an attempt, and whether its drone
+    /// ended it with the package.
+    mission: Option<(Kept, bool, bool)>,
     returned_for: Option<u8>,
     misloaded: bool,
     kept_at_hub: bool,
@@ -96,7 +97,8 @@ impl Keep for Delivery {
     fn kept(&self) -> KeptDelivery {
         let mission = self.mission.as_ref().map(|mission| {
             let assigned = DeliveryEvent::DroneAssigned(mission.assignment.clone());
-            (Kept::of(&assigned), mission.counted)
+            let counted = mission.counted;
+            (Kept::of(&assigned), counted, mission.ended_with_package)
         });
         KeptDelivery {
             order: Kept::of(&DeliveryEvent::Created(Box::new(self.order.clone()))),
@@ -146,13 +148,14 @@ impl Keep for Delivery {
         };
         let mission = match kept.mission {
             None => None,
-            Some((assigned, counted)) => {
+            Some((assigned, counted, ended_with_package)) => {
                 let DeliveryEvent::DroneAssigned(assignment) = assigned.event()? else {
                     return None;
                 };
                 Some(Mission {
                     assignment,
                     counted,
+                    ended_with_package,
                 })
             }
         };

@@ -99,6 +99,8 @@ pub struct Mission {
     pub assignment: Assignment,
     /// Whether it was counted as an attempt.
     pub counted: bool,
+    /// Whether its drone said that it ended it with the package on board.
+    pub ended_with_package: bool,
 }
 
 /// What showed that the right person took a package.
@@ -339,6 +341,14 @@ impl Delivery {
     /// bring it any more, as far as is known, or it was let go and nobody says that they took it.
     pub(super) fn is_looked_for(&self) -> bool {
         self.need == Need::Somebody
+    }
+
+    /// Whether somebody has to look for the package because the newest mission's drone said that
+    /// it has it; another one before it may have been left with it, and then nothing shows that
+    /// the newest ever took it.
+    pub(super) fn is_left_with_newest(&self) -> bool {
+        let newest = self.mission.as_ref();
+        self.is_looked_for() && newest.is_some_and(|newest| newest.ended_with_package)
     }
 
     /// Whether a step is a pick-up that only somebody's word implied, who said that the sender or

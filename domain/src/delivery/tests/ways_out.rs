@@ -175,6 +175,38 @@ fn what_a_drone_takes_after_an_operators_word_contradicts_it() {
     }
 }
 
+/// A drone said that it ended its mission with the package, and another one fetches that by now.
+fn left_by_a_former(fetched: impl IntoIterator<Item = DeliveryCommand>) -> Given<Delivery> {
+    let left = left_on_board(at_pickup(), M1).after(report(M1, 41, ended(Ending::StoodDown)));
+    assert_eq!(status(&left), Status::Scheduled);
+    let left = fetched.into_iter().fold(left, Given::after);
+    assert!(left.state().unwrap().action_required());
+    left
+}
+
+#[test]
+fn what_a_former_drone_was_left_with_is_not_lost_by_the_one_that_came_after_it() {
+    let waits = left_by_a_former([]);
+    waits
+        .when(give_up_because())
+        .then(given_up(failed(M1, Failure::NoDrone)));
+    let second = || report(M2, 50, assigned());
+    let fetched = left_by_a_former([second()]);
+    fetched
+        .clone()
+        .when(give_up_because())
+        .then(given_up(failed(M2, Failure::NoDrone)));
+    left_by_a_former([second(), cancel(at(51))])
+        .when(give_up_because())
+        .then(given_up(DeliveryEvent::Cancelled));
+    // It is another matter once that one says so itself.
+    let [word, lost] = given_up(failed(M2, Failure::PackageLost));
+    fetched
+        .after(report(M2, 52, completed(Some(true))))
+        .when(give_up_because())
+        .then([taken(M2), word, lost]);
+}
+
 #[test]
 fn given_a_package_that_is_said_to_be_on_board_of_a_drone_that_was_to_fetch_it_then_it_is_found_or_lost()
  {

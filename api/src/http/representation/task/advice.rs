@@ -34,7 +34,12 @@ const fn advice(help: &'static str, sayings: &'static [Saying]) -> Advice {
 pub(super) const fn on(matter: &Matter) -> Advice {
     use Saying::{Confirm, Correct, GiveUp, HandBack, Reopen, Vouch};
     match matter {
-        Matter::LeftOnBoard | Matter::EmergencyLanded => advice(
+        Matter::LeftOnBoard => advice(
+            "fetch the package; say that the sender has it, that the recipient has it, or that it is not found; while \
+             another drone is waited for the delivery can only be given up, or cancelled",
+            &[HandBack, Vouch, GiveUp],
+        ),
+        Matter::EmergencyLanded => advice(
             "fetch the package; say that the sender has it, that the recipient has it, or that it is not found",
             &[HandBack, Vouch, GiveUp],
         ),
