@@ -50,9 +50,9 @@ pub(super) const fn on(matter: &Matter) -> Advice {
         ),
         Matter::NotStoodDown => advice(
             "ask the fleet: stood_down by that mission says that its drone turned round, package_loaded that it was \
-             too late; if it stays silent say that the sender has the package, that the recipient has it, or give the \
-             delivery up",
-            &[HandBack, Vouch, GiveUp],
+             too late; if it stays silent ask the sender and the recipient: if the sender never gave it away, or nobody \
+             finds it, give the delivery up; say that the recipient has it; hand it back only where the drone had it",
+            &[GiveUp, Vouch, HandBack],
         ),
         Matter::Unconfirmed => advice(
             "ask the recipient; confirm with their proof, complete the delivery with your reason, or say that the \
@@ -157,5 +157,22 @@ const fn on_left(left: &Left) -> &'static str {
         Left::UnpaidFlight => {
             "decide whether the flight is to be paid, and have it paid by hand; then acknowledge the task"
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_drone_ever_came_for_is_to_be_given_up_before_anybody_hands_it_back() {
+        let advice = on(&Matter::NotStoodDown);
+        assert_eq!(advice.sayings.first(), Some(&Saying::GiveUp));
+        let place = |word| advice.help.find(word).expect(word);
+        assert!(
+            place("never gave it away") < place("hand it back only"),
+            "{}",
+            advice.help
+        );
     }
 }
