@@ -12,8 +12,10 @@ use domain::translation::Thresholds;
 
 use crate::observability::LogFormat;
 
+mod nats;
 mod scheduling;
 
+pub use nats::{NatsAccessOptions, NatsOptions};
 pub use scheduling::SchedulingOptions;
 
 /// Where the server listens unless told otherwise.
@@ -70,6 +72,10 @@ pub struct Config {
     /// How deliveries are scheduled.
     #[command(flatten)]
     pub scheduling: SchedulingOptions,
+
+    /// Drone events, delivery events and the log over NATS.
+    #[command(flatten)]
+    pub nats: NatsOptions,
 
     /// Memory that the read models keep their pages in, mebibytes; up to twice as much
     /// is taken. What is not in it is read from the system's cache of the files, which takes
@@ -406,6 +412,7 @@ mod tests {
         assert_eq!(config.http, HttpLimits::default());
         assert_eq!(config.ingest, IngestSettings::default());
         assert_eq!(config.scheduling, SchedulingOptions::default());
+        assert_eq!(config.nats, NatsOptions::default());
         assert_eq!(config.check(), Ok(()));
         assert_eq!(config.shutdown_grace(), Duration::from_secs(4));
     }

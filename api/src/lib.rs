@@ -10,6 +10,7 @@ pub mod application;
 // The edges.
 pub mod http;
 pub mod ingest;
+pub mod nats;
 pub mod process;
 // A client, to try all this out.
 pub mod simulate;

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::environment::Environment;
 use crate::http::{self, Services};
 use crate::ingest::{Ingest, IngestLimits, waiting};
+use crate::nats;
 use crate::observability::Metrics;
 use crate::process::{Runner, RunnerSettings};
 
@@ -155,6 +156,9 @@ impl Opened {
         // Before anything is made on disk: what is wrong with a setting can be said at once.
         let processes = RunnerSettings::new(config)?;
         let rules = config.scheduling.rules(config.time_scale)?;
+        if let Some(access) = config.nats.access.access() {
+            access.client_options()?;
+        }
         let folders = Folders::of(&config.data);
         let lock = DataLock::acquire(&config.data, WORK)?;
         let options = JournalOptions {
@@ -226,13 +230,15 @@ impl Opened {
             self.processes.clone(),
         )?;
         let processes = tokio::spawn(runner.run(ending.clone()));
+        let nats = nats::run(services.clone(), config.nats.clone(), ending.clone());
+        let nats = tokio::spawn(nats);
         let upkeep = tokio::spawn(services.metrics.clone().run_upkeep(until(ending.clone())));
         let environment = services.application.environment().clone();
         let interface = http::interface(services.clone(), config, ending.clone());
         let settings = http::server::ServerSettings::new(config, environment);
         http::server::run(listener, interface, settings, until(ending)).await;
         // All end by themselves at the same signal; a panic of theirs shows here.
-        for task in [waiting, processes, upkeep] {
+        for task in [waiting, processes, nats, upkeep] {
             task.await.context("a task of the service panicked")?;
         }
         match ended.await.context("a task of the service panicked")? {

@@ -7,6 +7,7 @@
 //! else is tried there. Reads are served by the node's own journal.
 
 // Where it is, and what can be wrong with it.
+mod access;
 mod options;
 mod error;
 
@@ -27,6 +28,7 @@ mod publish;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use access::{AccessError, NatsAccess, NatsCertificate};
 pub use error::ClusterError;
 pub use options::JetStreamOptions;
 pub use publish::{PublishedJournal, publish_journal};

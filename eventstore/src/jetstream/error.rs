@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
+use super::access::AccessError;
 use crate::error::{OpenError, ReadError};
 use crate::position::Position;
 
@@ -22,7 +23,9 @@ pub enum ClusterError {
         why: String,
     },
     /// The servers do not let this node in.
-    #[error("the NATS servers at {servers} refuse the credentials: see the user and its password")]
+    #[error(
+        "the NATS servers at {servers} refuse the credentials: see the user and its password, its nkey or its credentials file"
+    )]
     Refused {
         /// Where, without passwords.
         servers: String,
@@ -131,6 +134,9 @@ pub enum ClusterError {
         /// What happened.
         why: String,
     },
+    /// The servers cannot be spoken to as was asked.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The journal cannot be read.
     #[error(transparent)]
     Unread(#[from] ReadError),

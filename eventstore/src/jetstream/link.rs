@@ -9,9 +9,10 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
 use tokio::runtime::{Builder, Runtime};
 
+use super::access::{ANSWER_WAIT, NatsAccess};
 use super::error::ClusterError;
 use super::options::JetStreamOptions;
 use crate::error::OpenError;
@@ -20,16 +21,8 @@ use crate::error::OpenError;
 const SERVER_VERSION_MIN: (i64, i64, i64) = (2, 14, 4);
 const SERVER_VERSION_MIN_TEXT: &str = "2.14.4";
 
-/// How long one answer is waited for.
-pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(2);
 /// How long it takes until something that may have passed is looked at again.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(200);
-/// How often a silent server is asked whether it lives; after two questions
-/// without an answer another one is turned to.
-const PING_EVERY: Duration = Duration::from_secs(1);
-/// The longest pause between two tries to connect.
-const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
-
 /// A connection that mends itself.
 #[derive(Clone)]
 pub(super) struct Link {
@@ -89,13 +82,14 @@ impl Link {
     pub(super) fn connect(options: &JetStreamOptions) -> Result<Self, ClusterError> {
         let thread = Thread::start()?;
         let connections = Arc::new(AtomicU64::new(0));
-        let servers = options.servers_to_show();
+        let servers = options.access.shown();
+        let addresses = options.access.addresses()?;
         let connecting =
-            connect_options(options, &servers, Arc::clone(&connections))?.connect(options.urls());
+            connect_options(&options.access, Arc::clone(&connections))?.connect(addresses);
         let connected = thread.run(connecting);
         let client = match connected {
             Some(Ok(client)) => client,
-            Some(Err(error)) if error.kind() == ConnectErrorKind::AuthorizationViolation => {
+            Some(Err(error)) if is_refusal(error.kind()) => {
                 return Err(ClusterError::Refused { servers });
             }
             Some(Err(error)) => {
@@ -155,40 +149,19 @@ impl Link {
 }
 
 fn connect_options(
-    options: &JetStreamOptions,
-    servers: &str,
+    access: &NatsAccess,
     counter: Arc<AtomicU64>,
 ) -> Result<ConnectOptions, ClusterError> {
-    let addresses = options.urls().iter().map(|url| url.parse()).collect();
-    let addresses: Vec<ServerAddr> = Result::map_err(addresses, |error: std::io::Error| {
-        ClusterError::Unreachable {
-            servers: servers.to_owned(),
-            why: error.to_string(),
-        }
-    })?;
-    let connect = ConnectOptions::new()
-        .name("airpost")
-        .connection_timeout(ANSWER_WAIT)
-        .request_timeout(Some(ANSWER_WAIT))
-        .ping_interval(PING_EVERY)
-        .reconnect_delay_callback(|attempts| {
-            let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
-            Duration::from_millis(20)
-                .saturating_mul(attempts)
-                .min(RECONNECT_PAUSE_MAX)
-        })
-        .event_callback(move |event| {
-            note(&event, &counter);
-            std::future::ready(())
-        });
-    // The client itself leaves aside who is named in a URL.
-    let user = addresses
-        .iter()
-        .find_map(|address| address.username().zip(address.password()));
-    Ok(match user {
-        Some((user, password)) => connect.user_and_password(user.to_owned(), password.to_owned()),
-        None => connect,
-    })
+    let options = access.client_options()?.name("airpost, the log");
+    Ok(options.event_callback(move |event| {
+        note(&event, &counter);
+        std::future::ready(())
+    }))
+}
+
+/// Whether the servers, or the client for them, did not accept who this is.
+fn is_refusal(kind: ConnectErrorKind) -> bool {
+    kind == ConnectErrorKind::AuthorizationViolation || kind == ConnectErrorKind::Authentication
 }
 
 fn note(event: &Event, connections: &AtomicU64) {

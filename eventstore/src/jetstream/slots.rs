@@ -4,8 +4,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::access::ANSWER_WAIT;
 use super::heads::{Head, Heads};
-use super::link::{ANSWER_WAIT, Link};
+use super::link::Link;
 use super::options::JetStreamOptions;
 use super::remote::{Published, Remote};
 use crate::journal::block::{Block, Chain};

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::given::{self, Fixture, LOG_ID};
 use super::servers::{shared_cluster, shared_server, wait_until};
 use crate::store::EventStore;
-use crate::{ClusterError, JetStreamOptions, JetStreamStore, create_stream};
+use crate::{ClusterError, JetStreamOptions, JetStreamStore, NatsAccess, create_stream};
 
 /// A stream name that no other test uses.
 pub(crate) fn options(servers: &str) -> JetStreamOptions {
@@ -18,7 +18,7 @@ pub(crate) fn options(servers: &str) -> JetStreamOptions {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     JetStreamOptions {
         heads_wait: Duration::from_millis(200),
-        ..JetStreamOptions::new(servers, format!("log-{number}"))
+        ..JetStreamOptions::new(NatsAccess::new(servers), format!("log-{number}"))
     }
 }
 

@@ -30,8 +30,8 @@ pub(crate) const SLED: Home = Home {
 /// The broker's client.
 pub(crate) const NATS: Home = Home {
     name: "async_nats",
-    places: &["eventstore/src/jetstream*", "api/src/ingest/nats.rs"],
-    reason: "NATS is named only in the event store's jetstream and in the ingest's NATS door",
+    places: &["eventstore/src/jetstream*", "api/src/nats*"],
+    reason: "NATS is named only in the event store's jetstream and in the service's NATS edge",
 };
 
 /// The web framework.

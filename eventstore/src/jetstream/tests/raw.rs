@@ -26,7 +26,7 @@ pub(super) fn config(options: &JetStreamOptions) -> Config {
 /// Makes a stream with any settings, once the servers take one.
 pub(super) fn make(options: &JetStreamOptions, config: &Config) {
     wait_until("a stream can be made", || {
-        with(&options.servers, |context| async move {
+        with(&options.access.servers, |context| async move {
             let made = context.create_stream(config).await;
             made.map(|_| ()).map_err(|error| error.to_string())
         })
@@ -34,7 +34,7 @@ pub(super) fn make(options: &JetStreamOptions, config: &Config) {
 }
 
 pub(super) fn info(options: &JetStreamOptions) -> Info {
-    with(&options.servers, |context| async move {
+    with(&options.access.servers, |context| async move {
         let stream = context.get_stream(&options.stream).await.unwrap();
         stream.cached_info().clone()
     })
@@ -48,7 +48,7 @@ pub(super) fn messages(options: &JetStreamOptions) -> u64 {
 /// Puts a message into it that no node wrote.
 pub(super) fn put(options: &JetStreamOptions, message: &[u8]) {
     let message = message.to_vec();
-    with(&options.servers, |context| async move {
+    with(&options.access.servers, |context| async move {
         let sent = context.publish(options.subject(), message.into()).await;
         sent.unwrap().await.unwrap();
     });
@@ -56,7 +56,7 @@ pub(super) fn put(options: &JetStreamOptions, message: &[u8]) {
 
 /// A message of it.
 pub(super) fn get(options: &JetStreamOptions, sequence: u64) -> Vec<u8> {
-    with(&options.servers, |context| async move {
+    with(&options.access.servers, |context| async move {
         let stream = context.get_stream(&options.stream).await.unwrap();
         let message = stream.get_raw_message(sequence).await.unwrap();
         message.payload.to_vec()
@@ -65,7 +65,7 @@ pub(super) fn get(options: &JetStreamOptions, sequence: u64) -> Vec<u8> {
 
 /// Deletes it.
 pub(super) fn delete(options: &JetStreamOptions) {
-    with(&options.servers, |context| async move {
+    with(&options.access.servers, |context| async move {
         context.delete_stream(&options.stream).await.unwrap();
     });
 }

@@ -1,0 +1,149 @@
+//! What is spoken over NATS, and with whom.
+
+use std::path::PathBuf;
+
+use eventstore::{JetStreamOptions, NatsAccess, NatsCertificate};
+
+/// The stream that drone events come in by, unless told otherwise.
+const DRONE_STREAM: &str = "DRONE_EVENTS";
+/// The stream that delivery events go out by, unless told otherwise.
+const DELIVERY_STREAM: &str = "DELIVERY_EVENTS";
+
+/// Where the NATS servers are, and as whom they are spoken to.
+#[derive(Clone, Default, PartialEq, Eq, clap::Args)]
+pub struct NatsAccessOptions {
+    /// The NATS servers, with commas between them: <nats://host:4222>, or <tls://host:4222> where
+    /// the connection must be encrypted. A user and a password may be in the first of them
+    /// (<nats://user:password@host:4222>); the variable hides them from whoever lists processes.
+    #[arg(
+        long = "nats",
+        env = "AIRPOST_NATS",
+        value_name = "URLS",
+        hide_env_values = true
+    )]
+    pub nats: Option<String>,
+
+    /// A credentials file to speak to them with: a user's JWT and the seed it is signed with.
+    #[arg(
+        long,
+        env = "AIRPOST_NATS_CREDS",
+        value_name = "FILE",
+        requires = "nats"
+    )]
+    pub nats_creds: Option<PathBuf>,
+
+    /// A file with the seed of a user's nkey, where the servers know users by these.
+    #[arg(
+        long,
+        env = "AIRPOST_NATS_NKEY",
+        value_name = "FILE",
+        requires = "nats",
+        conflicts_with = "nats_creds"
+    )]
+    pub nats_nkey: Option<PathBuf>,
+
+    /// Whose certificates are believed of them: a PEM file of authorities, such as a company's own.
+    /// Without it those that this machine believes.
+    #[arg(long, env = "AIRPOST_NATS_CA", value_name = "FILE", requires = "nats")]
+    pub nats_ca: Option<PathBuf>,
+
+    /// The certificate that is shown to them, where they ask for one: a PEM file.
+    #[arg(long, env = "AIRPOST_NATS_CERT", value_name = "FILE", requires_all = ["nats", "nats_key"])]
+    pub nats_cert: Option<PathBuf>,
+
+    /// The private key of that certificate: a PEM file.
+    #[arg(long, env = "AIRPOST_NATS_KEY", value_name = "FILE", requires_all = ["nats", "nats_cert"])]
+    pub nats_key: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for NatsAccessOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.access().fmt(f)
+    }
+}
+
+impl NatsAccessOptions {
+    /// How the servers are reached; `None` if none is named.
+    #[must_use]
+    pub fn access(&self) -> Option<NatsAccess> {
+        let certificate = self.nats_cert.clone().zip(self.nats_key.clone());
+        Some(NatsAccess {
+            servers: self.nats.clone()?,
+            credentials: self.nats_creds.clone(),
+            nkey: self.nats_nkey.clone(),
+            authorities: self.nats_ca.clone(),
+            certificate: certificate.map(|(chain, key)| NatsCertificate { chain, key }),
+        })
+    }
+}
+
+/// What is spoken over NATS.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct NatsOptions {
+    /// With whom.
+    #[command(flatten)]
+    pub access: NatsAccessOptions,
+
+    /// The stream that drone events come in by, on the subjects `drone.v1.>`. It is made if it is
+    /// missing.
+    #[arg(long, env = "AIRPOST_NATS_DRONE_STREAM", value_name = "NAME", default_value = DRONE_STREAM,
+          value_parser = parse_stream)]
+    pub nats_drone_stream: String,
+
+    /// The stream that delivery events and requests to Drone Management go out by, on the subjects
+    /// `airpost.v1.deliveries.>` and `airpost.v1.missions.>`. It is made if it is missing.
+    #[arg(long, env = "AIRPOST_NATS_DELIVERY_STREAM", value_name = "NAME", default_value = DELIVERY_STREAM,
+          value_parser = parse_stream)]
+    pub nats_delivery_stream: String,
+
+    /// How many servers keep a copy of a stream that is made for these.
+    #[arg(long, env = "AIRPOST_NATS_COPIES", value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=5))]
+    pub nats_copies: u32,
+
+    /// The stream that is the log, where several nodes write it: this one is then one of them, and
+    /// its data folder has a copy. It is made by airpost cluster join.
+    #[arg(long, env = "AIRPOST_CLUSTER", value_name = "STREAM", requires = "nats",
+          value_parser = parse_stream)]
+    pub cluster: Option<String>,
+
+    /// Accept a log of which fewer than three servers have a copy: what one machine loses is lost
+    /// then.
+    #[arg(long, env = "AIRPOST_SINGLE_REPLICA", requires = "cluster")]
+    pub single_replica: bool,
+}
+
+impl Default for NatsOptions {
+    fn default() -> Self {
+        Self {
+            access: NatsAccessOptions::default(),
+            nats_drone_stream: DRONE_STREAM.to_owned(),
+            nats_delivery_stream: DELIVERY_STREAM.to_owned(),
+            nats_copies: 1,
+            cluster: None,
+            single_replica: false,
+        }
+    }
+}
+
+impl NatsOptions {
+    /// The stream that is the log, and how it is reached; `None` if the log is this machine's own.
+    #[must_use]
+    pub fn log(&self) -> Option<JetStreamOptions> {
+        let (stream, access) = (self.cluster.clone()?, self.access.access()?);
+        Some(JetStreamOptions {
+            single_replica: self.single_replica,
+            ..JetStreamOptions::new(access, stream)
+        })
+    }
+}
+
+/// Takes what NATS takes as the name of a stream, and subjects as one of their words.
+fn parse_stream(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !text.is_empty() && text.len() <= 64 && text.chars().all(fits) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected 1 to 64 letters, digits, _ and -".to_owned())
+    }
+}
