@@ -61,7 +61,7 @@ const EPOCH: u32 = 1;
 /// it, no append is taken.
 #[derive(Debug)]
 pub struct JetStreamStore {
-    journal: Journal,
+    journal: Arc<Journal>,
 }
 
 impl JetStreamStore {
@@ -118,7 +118,17 @@ impl JetStreamStore {
             NotRunning::Behind(why) => ClusterError::NotCaughtUp { why },
         })?;
         wait_for_others(&link, &journal, &others, options)?;
-        Ok(Self { journal })
+        Ok(Self {
+            journal: Arc::new(journal),
+        })
+    }
+
+    /// This node's journal: a prefix of the log, and the store for whoever
+    /// needs a [`Journal`]. What is appended to it goes to the cluster first,
+    /// as here.
+    #[must_use]
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.journal
     }
 
     /// As [`Journal::close`]. If the cluster does not answer, waits for as long
@@ -136,7 +146,7 @@ impl JetStreamStore {
 
 impl StoreLayer for JetStreamStore {
     fn beneath(&self) -> &dyn EventStore {
-        &self.journal
+        self.journal.as_ref()
     }
 }
 
