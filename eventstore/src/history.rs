@@ -110,6 +110,38 @@ impl LogHistory {
         history
     }
 
+    /// The history with these epochs; `None` unless they are in order, each
+    /// behind at least one record of the one before, from the log's first on.
+    pub(crate) fn of_epochs(log_id: Uuid, epochs: Vec<EpochStart>) -> Option<Self> {
+        let first = epochs.first()?.first_position;
+        let is_ordered = epochs
+            .array_windows()
+            .all(|[one, next]| one.epoch < next.epoch && one.first_position < next.first_position);
+        let is_whole = first == Position::START.next() && is_ordered;
+        is_whole.then_some(Self { log_id, epochs })
+    }
+
+    /// The log and the epoch that a record at a position is of.
+    pub(crate) fn identity_at(&self, position: Position) -> LogIdentity {
+        let mut epochs = self.epochs.iter().rev();
+        let start = epochs.find(|start| start.first_position <= position);
+        LogIdentity {
+            epoch: start.map_or(self.identity().epoch, |start| start.epoch),
+            log_id: self.log_id,
+        }
+    }
+
+    /// Whether a log with this history, up to its head, can be the beginning
+    /// of the log with the other one. An epoch that begins right behind the
+    /// head may be missing.
+    pub(crate) fn begins(&self, whole: &Self, head: Position) -> bool {
+        let expected = whole.epochs.iter();
+        let expected = expected.filter(|start| start.first_position <= head);
+        self.log_id == whole.log_id
+            && whole.epochs.starts_with(&self.epochs)
+            && self.epochs.len() >= expected.count()
+    }
+
     /// The log and its current epoch.
     ///
     /// # Panics

@@ -33,18 +33,18 @@ pub use error::ClusterError;
 pub use options::JetStreamOptions;
 pub use publish::{PublishedJournal, publish_journal};
 pub use settings::create_stream;
+#[cfg(test)]
+pub(crate) use settings::{LogOfStream, create};
 
 use crate::disk::RealDisk;
 use crate::journal::{Journal, JournalOptions, NotRunning, Recovered, log_id_in};
 use crate::layer::StoreLayer;
+use crate::position::Position;
 use crate::store::EventStore;
 use cluster::Cluster;
 use heads::Head;
 use link::Link;
 use slots::Slots;
-
-/// The log's epoch; a log that was ever restored cannot be on a cluster yet.
-const EPOCH: u32 = 1;
 
 /// An [`EventStore`] whose log is a stream on a NATS cluster.
 ///
@@ -80,7 +80,8 @@ impl JetStreamStore {
         options: &JetStreamOptions,
     ) -> Result<Self, ClusterError> {
         let cluster = Cluster::connect(options)?;
-        let log_id = cluster.log_id;
+        let whole = cluster.log.history.clone();
+        let log_id = whole.identity().log_id;
         match log_id_in(folder)? {
             Some(ours) if ours != log_id => {
                 return Err(ClusterError::OtherLog {
@@ -95,29 +96,30 @@ impl JetStreamStore {
                 cluster.find_end(cluster.beginning(), folder)?;
             }
         }
-        let journal = JournalOptions {
-            new_log_id: log_id,
-            ..journal
-        };
-        let recovered = Recovered::in_folder(Arc::new(RealDisk), folder, journal)?;
-        let identity = recovered.identity();
-        if identity.epoch != EPOCH {
-            let epoch = identity.epoch;
-            return Err(ClusterError::LaterEpoch { epoch });
-        }
+        let new = whole.identity_at(Position::START.next());
+        let recovered = Recovered::in_folder(Arc::new(RealDisk), folder, journal, new)?;
         let (position, chain) = recovered.end();
+        if !recovered.begins(&whole) {
+            let ours = recovered.history();
+            return Err(cluster.log.other_epochs(ours, &options.stream));
+        }
         let own = Head { position, chain };
         let sequence = cluster.find_end(own, folder)?;
         let others = heads::ask(&cluster.link, options);
         let others = others.map_err(|why| ClusterError::Unanswered { why })?;
-        let Cluster { link, remote, .. } = cluster;
+        let Cluster {
+            link, remote, log, ..
+        } = cluster;
         let slots = Slots::behind_message(sequence, own, (link.clone(), remote), options);
-        let running = recovered.run_with(Box::new(slots));
+        let running = recovered.run_with(Box::new(slots), whole);
         let journal = running.map_err(|error| match error {
             NotRunning::Open(error) => error.into(),
             NotRunning::Behind(why) => ClusterError::NotCaughtUp { why },
         })?;
-        wait_for_others(&link, &journal, &others, options)?;
+        // What a journal had that was put on the cluster is acknowledged, too.
+        let known = others.iter().map(|head| head.position);
+        let known = known.chain([log.filled_to]).max();
+        wait_for(&link, &journal, known, options)?;
         Ok(Self {
             journal: Arc::new(journal),
         })
@@ -151,14 +153,13 @@ impl StoreLayer for JetStreamStore {
 }
 
 /// Another node that is farther than the stream has what the stream lost.
-fn wait_for_others(
+fn wait_for(
     link: &Link,
     journal: &Journal,
-    others: &[Head],
+    known: Option<Position>,
     options: &JetStreamOptions,
 ) -> Result<(), ClusterError> {
-    let others = others.iter().map(|head| head.position);
-    let Some(known) = others.max() else {
+    let Some(known) = known else {
         return Ok(());
     };
     let (mut head, patience) = (journal.head(), options.patience);

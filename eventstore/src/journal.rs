@@ -107,7 +107,11 @@ impl Journal {
         folder: &Path,
         options: JournalOptions,
     ) -> Result<Self, OpenError> {
-        Recovered::in_folder(disk, folder, options)?.run()
+        let new = LogIdentity {
+            log_id: options.new_log_id,
+            epoch: 1,
+        };
+        Recovered::in_folder(disk, folder, options, new)?.run()
     }
 
     fn start(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
@@ -183,14 +187,15 @@ pub(crate) enum NotRunning {
 }
 
 impl Recovered {
-    /// Recovers the journal in a folder; begins one if there is none.
+    /// Recovers the journal in a folder; begins the new log if there is none.
     pub(crate) fn in_folder(
         disk: Arc<dyn Disk>,
         folder: &Path,
         options: JournalOptions,
+        new: LogIdentity,
     ) -> Result<Self, OpenError> {
         let options = options.bounded();
-        let state = recover(disk.as_ref(), folder, &options)?;
+        let state = recover(disk.as_ref(), folder, new)?;
         let folder = folder.to_owned();
         Ok(Self {
             disk,
@@ -200,9 +205,16 @@ impl Recovered {
         })
     }
 
-    /// Which log it is.
-    pub(crate) fn identity(&self) -> LogIdentity {
-        self.state.history.identity()
+    /// Whether it can be the beginning of the log with that history.
+    pub(crate) fn begins(&self, whole: &LogHistory) -> bool {
+        let last = self.state.active.segment.header;
+        self.state.history.begins(whole, self.state.tip.head)
+            && last.identity == whole.identity_at(last.first_position)
+    }
+
+    /// Which log it is, and its epochs.
+    pub(crate) fn history(&self) -> &LogHistory {
+        &self.state.history
     }
 
     /// Where it ends, and the chain there.
@@ -217,9 +229,14 @@ impl Recovered {
         Ok(journal)
     }
 
-    /// Runs it as one of several journals of one log, once it has come to the
-    /// log's end.
-    pub(crate) fn run_with(self, quorum: Box<dyn Quorum>) -> Result<Journal, NotRunning> {
+    /// Runs it as one of several journals of the log with that history, once
+    /// it has come to the log's end.
+    pub(crate) fn run_with(
+        mut self,
+        quorum: Box<dyn Quorum>,
+        whole: LogHistory,
+    ) -> Result<Journal, NotRunning> {
+        self.state.history = whole;
         let (journal, mut writer) = self.make(Some(quorum)).map_err(NotRunning::Open)?;
         writer.begin().map_err(|failure| {
             NotRunning::Behind(match failure {
@@ -260,7 +277,7 @@ impl Recovered {
         let mut writer = Writer {
             disk,
             folder,
-            identity: journal.history.identity(),
+            history: journal.history.clone(),
             options,
             log: Arc::clone(&journal.log),
             health: Arc::clone(&journal.health),

@@ -400,7 +400,7 @@ fn cut(
             rest = shorter.map_err(|why| RestoreError::Damaged(corruption(path, offset, why)))?;
             break;
         }
-        head = Position::new(block.next_position().get() - 1);
+        head = block.head();
         chain = block.chain;
         length = offset + block.length as u64;
     }

@@ -2,15 +2,13 @@
 
 use std::path::Path;
 
-use uuid::Uuid;
-
 use super::error::ClusterError;
 use super::heads::Head;
 use super::link::{LOOK_AGAIN, Link};
 use super::options::JetStreamOptions;
 use super::place::{Standing, Unplaced, place};
 use super::remote::Remote;
-use super::settings;
+use super::settings::{self, LogOfStream};
 use crate::journal::block::first_chain;
 use crate::position::Position;
 
@@ -20,7 +18,7 @@ pub(super) struct Cluster<'a> {
     pub(super) link: Link,
     pub(super) remote: Remote,
     /// The log that it says it is.
-    pub(super) log_id: Uuid,
+    pub(super) log: LogOfStream,
     options: &'a JetStreamOptions,
 }
 
@@ -29,11 +27,11 @@ impl<'a> Cluster<'a> {
     pub(super) fn connect(options: &'a JetStreamOptions) -> Result<Self, ClusterError> {
         let link = Link::connect(options)?;
         let (remote, info) = Remote::find(&link, options)?;
-        let log_id = settings::check(options, &info, link.client.max_payload())?;
+        let log = settings::check(options, &info, link.client.max_payload())?;
         Ok(Self {
             link,
             remote,
-            log_id,
+            log,
             options,
         })
     }
@@ -42,7 +40,7 @@ impl<'a> Cluster<'a> {
     pub(super) fn beginning(&self) -> Head {
         Head {
             position: Position::START,
-            chain: first_chain(self.log_id),
+            chain: first_chain(self.log.history.identity().log_id),
         }
     }
 

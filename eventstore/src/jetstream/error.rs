@@ -74,6 +74,19 @@ pub enum ClusterError {
         /// The log that the journal is of.
         ours: Uuid,
     },
+    /// The log in the stream and the journal gave up other records: one of them
+    /// was restored, went on after a loss, or left a cluster.
+    #[error(
+        "the stream {stream} has the log's epochs {theirs} (each with its first position), and this journal has {ours}: to go on with the stream, fetch the journal anew (airpost cluster resync); to go on with the journal, put it into a stream of another name (airpost cluster join)"
+    )]
+    OtherEpochs {
+        /// The stream.
+        stream: String,
+        /// The stream's epochs, each with its first position.
+        theirs: String,
+        /// The journal's.
+        ours: String,
+    },
     /// What lies in the stream is no log.
     #[error(
         "message {sequence} of the stream {stream} is not a block of the log ({why}): another program wrote there, or messages were deleted; name a stream that is Airpost's alone"
@@ -107,15 +120,6 @@ pub enum ClusterError {
         stream: String,
         /// Somewhere in the first block that differs, or before.
         position: Position,
-    },
-    /// The journal has lived through a loss or a restore; this release cannot
-    /// say so in a stream.
-    #[error(
-        "the journal is in epoch {epoch}, and only one in its first epoch can be put on a cluster: export it and import it into a new journal first"
-    )]
-    LaterEpoch {
-        /// Its epoch.
-        epoch: u32,
     },
     /// The log did not become this journal's to its end, for this reason. What
     /// was fetched is kept.

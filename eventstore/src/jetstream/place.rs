@@ -96,7 +96,7 @@ async fn end_of(remote: &Remote, sequence: u64, before: &Chain) -> Result<End, U
     Ok(End {
         first_position: block.first_position,
         head: Head {
-            position: Position::new(block.next_position().get() - 1),
+            position: block.head(),
             chain: block.chain,
         },
         follows_nothing: block.follows(before),

@@ -12,7 +12,7 @@ use super::link::Link;
 use super::options::JetStreamOptions;
 use super::place::{Standing, Unplaced, place};
 use super::remote::Remote;
-use super::{EPOCH, slots};
+use super::slots;
 use crate::error::ReadError;
 use crate::journal::JournalReader;
 use crate::journal::quorum::Proposed;
@@ -37,34 +37,25 @@ pub struct PublishedJournal {
 /// Nothing else should write to the log meanwhile, and this journal must not
 /// be open; whoever does write is not overwritten. Interrupted, it is run again.
 /// The stream's beginning is held against the journal's by the chain.
+/// `progress` is told the positions that the stream has, and those of the journal.
 ///
 /// # Errors
 /// [`ClusterError`]; `Diverged` if the stream holds what the journal does not.
 pub fn publish_journal(
     folder: &Path,
     options: &JetStreamOptions,
+    progress: &mut dyn FnMut(Position, Position),
 ) -> Result<PublishedJournal, ClusterError> {
     let journal = JournalReader::open(folder)?;
-    let identity = journal.history().identity();
-    if identity.epoch != EPOCH {
-        let epoch = identity.epoch;
-        return Err(ClusterError::LaterEpoch { epoch });
-    }
     let cluster = Cluster::connect(options)?;
-    let (stream, ours, theirs) = (options.stream.clone(), identity.log_id, cluster.log_id);
-    if theirs != ours {
-        return Err(ClusterError::OtherLog {
-            stream,
-            theirs,
-            ours,
-        });
-    }
+    let log = &cluster.log;
+    log.refuse_other(journal.history(), journal.head(), &options.stream)?;
     let (last, end) = stream_end(&cluster, options)?;
     let position = end.position;
     if chain_at(&journal, cluster.beginning(), position)? != Some(end.chain) {
         return Err(ClusterError::Diverged {
             journal: folder.to_owned(),
-            stream,
+            stream: options.stream.clone(),
             position,
         });
     }
@@ -76,11 +67,19 @@ pub fn publish_journal(
         blocks: 0,
         failed: None,
     };
-    journal.walk_raw(position, &mut |block| publishing.publish(block))?;
+    let head = journal.head();
+    progress(position, head);
+    journal.walk_raw(position, &mut |block| {
+        let published = publishing.publish(block.bytes);
+        if published.is_continue() {
+            progress(block.head(), head);
+        }
+        published
+    })?;
     match publishing.failed {
         None => Ok(PublishedJournal {
             before: position,
-            head: journal.head(),
+            head,
             blocks: publishing.blocks,
         }),
         Some(why) => Err(ClusterError::Interrupted {

@@ -1,6 +1,7 @@
 //! What a stream must be like to hold a log, and how one is made.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 use async_nats::jetstream::stream::{
@@ -11,7 +12,11 @@ use uuid::Uuid;
 use super::error::ClusterError;
 use super::link::Link;
 use super::options::JetStreamOptions;
+use super::remote::Remote;
+use crate::history::{EpochStart, LogHistory};
+use crate::journal::JournalReader;
 use crate::limits::BLOCK_BYTES_MAX;
+use crate::position::Position;
 
 /// Under which name a stream says which log it is.
 const LOG_ID: &str = "airpost-log";
@@ -20,22 +25,134 @@ const HEADERS_BYTES_MAX: usize = 1024;
 /// How many copies there have to be.
 const REPLICAS_MIN: usize = 3;
 
-/// Makes an empty stream that will hold the log with that id.
-///
-/// It is called once in a log's life: for a new log with an id that the caller
-/// draws, or with a journal's own, to be filled by
-/// [`publish_journal`](crate::publish_journal). A stream that is there already,
-/// made in the same way for the same log, is left as it is.
+/// Under which name, where each of its epochs begins: `1@1 1790000000@41`.
+const EPOCHS: &str = "airpost-epochs";
+/// Under which name, how far the journal reached that it was made for.
+const FILLED_TO: &str = "airpost-filled-to";
+
+/// What a stream says of the log that it was made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogOfStream {
+    /// The log and its epochs. No epoch begins while it is on the cluster.
+    pub(crate) history: LogHistory,
+    /// What was in the log before it was on the cluster: until the stream has
+    /// all of it, nothing is to be written behind it.
+    pub(crate) filled_to: Position,
+}
+
+impl LogOfStream {
+    /// One that begins on the cluster.
+    #[cfg(test)]
+    pub(crate) fn new(log_id: Uuid) -> Self {
+        let identity = crate::position::LogIdentity { log_id, epoch: 1 };
+        Self {
+            history: LogHistory::one_epoch(identity),
+            filled_to: Position::START,
+        }
+    }
+
+    fn to_metadata(&self) -> HashMap<String, String> {
+        let log_id = self.history.identity().log_id;
+        HashMap::from([
+            (LOG_ID.to_owned(), log_id.to_string()),
+            (EPOCHS.to_owned(), epochs_text(&self.history)),
+            (FILLED_TO.to_owned(), self.filled_to.to_string()),
+        ])
+    }
+
+    /// `None` for a stream that was not made for a log.
+    fn from_metadata(metadata: &HashMap<String, String>) -> Option<Self> {
+        let log_id = Uuid::parse_str(metadata.get(LOG_ID)?).ok()?;
+        let epoch = |text: &str| {
+            let (epoch, first) = text.split_once('@')?;
+            Some(EpochStart {
+                epoch: epoch.parse().ok()?,
+                first_position: Position::new(first.parse().ok()?),
+            })
+        };
+        let epochs = metadata.get(EPOCHS)?.split(' ').map(epoch);
+        let epochs = epochs.collect::<Option<Vec<_>>>()?;
+        Some(Self {
+            history: LogHistory::of_epochs(log_id, epochs)?,
+            filled_to: Position::new(metadata.get(FILLED_TO)?.parse().ok()?),
+        })
+    }
+
+    /// Refuses a journal with that history and head that is no beginning of
+    /// this log.
+    pub(super) fn refuse_other(
+        &self,
+        ours: &LogHistory,
+        head: Position,
+        stream: &str,
+    ) -> Result<(), ClusterError> {
+        let (theirs, own) = (self.history.identity().log_id, ours.identity().log_id);
+        if theirs != own {
+            return Err(ClusterError::OtherLog {
+                stream: stream.to_owned(),
+                theirs,
+                ours: own,
+            });
+        }
+        if ours.begins(&self.history, head) {
+            Ok(())
+        } else {
+            Err(self.other_epochs(ours, stream))
+        }
+    }
+
+    pub(super) fn other_epochs(&self, ours: &LogHistory, stream: &str) -> ClusterError {
+        ClusterError::OtherEpochs {
+            stream: stream.to_owned(),
+            theirs: epochs_text(&self.history),
+            ours: epochs_text(ours),
+        }
+    }
+}
+
+/// Where each epoch begins.
+fn epochs_text(history: &LogHistory) -> String {
+    let epochs = history.epochs().iter();
+    let epochs = epochs.map(|start| format!("{}@{}", start.epoch, start.first_position));
+    let epochs: Vec<_> = epochs.collect();
+    epochs.join(" ")
+}
+
+/// Makes an empty stream for the log of the journal in a folder, if there is
+/// none of that name: [`publish_journal`](crate::publish_journal) is to fill
+/// it. It says for ever which log it is, where each of the log's epochs begins,
+/// and how far the journal reached; until the stream has as much, no node takes
+/// part in it. Gives whether it was made: a stream that is there for the
+/// same log is left as it is.
 ///
 /// # Errors
-/// [`ClusterError`]; `Unanswered` also for a stream of that name that is another's.
-pub fn create_stream(options: &JetStreamOptions, log_id: Uuid) -> Result<(), ClusterError> {
+/// [`ClusterError`]; also for a stream that is there and could not hold this log.
+pub fn create_stream(folder: &Path, options: &JetStreamOptions) -> Result<bool, ClusterError> {
+    let journal = JournalReader::open(folder)?;
+    let log = LogOfStream {
+        history: journal.history().clone(),
+        filled_to: journal.head(),
+    };
+    create(options, &log)
+}
+
+/// The same, for a log that is told.
+pub(crate) fn create(options: &JetStreamOptions, log: &LogOfStream) -> Result<bool, ClusterError> {
     let link = Link::connect(options)?;
-    let config = config(options, log_id);
+    match Remote::find(&link, options) {
+        Ok((_, info)) => {
+            let there = check(options, &info, link.client.max_payload())?;
+            there.refuse_other(&log.history, log.filled_to, &options.stream)?;
+            return Ok(false);
+        }
+        Err(ClusterError::Missing { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let config = config(options, log);
     let context = link.context.clone();
     let created = link.run(async move { context.create_stream(config).await });
     match created {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(_)) => Ok(true),
         Ok(Err(error)) => Err(ClusterError::Unanswered {
             why: error.to_string(),
         }),
@@ -43,7 +160,7 @@ pub fn create_stream(options: &JetStreamOptions, log_id: Uuid) -> Result<(), Clu
     }
 }
 
-pub(super) fn config(options: &JetStreamOptions, log_id: Uuid) -> Config {
+pub(super) fn config(options: &JetStreamOptions, log: &LogOfStream) -> Config {
     Config {
         name: options.stream.clone(),
         description: Some("the log of Airpost: one message for each block".to_owned()),
@@ -63,15 +180,14 @@ pub(super) fn config(options: &JetStreamOptions, log_id: Uuid) -> Config {
         deny_delete: true,
         deny_purge: true,
         allow_direct: true,
-        metadata: HashMap::from([(LOG_ID.to_owned(), log_id.to_string())]),
+        metadata: log.to_metadata(),
         ..Config::default()
     }
 }
 
 /// Which log a stream says that it is.
-pub(super) fn log_id(info: &Info) -> Option<Uuid> {
-    let id = info.config.metadata.get(LOG_ID)?;
-    Uuid::parse_str(id).ok()
+fn log(info: &Info) -> Option<LogOfStream> {
+    LogOfStream::from_metadata(&info.config.metadata)
 }
 
 /// Refuses a stream that could lose what it acknowledged, or was not made for a log.
@@ -79,7 +195,7 @@ pub(super) fn check(
     options: &JetStreamOptions,
     info: &Info,
     payload_bytes_max: usize,
-) -> Result<Uuid, ClusterError> {
+) -> Result<LogOfStream, ClusterError> {
     let demands =
         of_keeping(options, info)
             .into_iter()
@@ -88,8 +204,8 @@ pub(super) fn check(
         .filter(|(holds, _)| !holds)
         .map(|(_, what)| what)
         .collect();
-    match log_id(info) {
-        Some(log_id) if wrong.is_empty() => Ok(log_id),
+    match log(info) {
+        Some(log) if wrong.is_empty() => Ok(log),
         Some(_) | None => Err(ClusterError::Settings {
             stream: options.stream.clone(),
             wrong,
@@ -174,7 +290,7 @@ fn of_shape(options: &JetStreamOptions, info: &Info, payload_bytes_max: usize) -
             format!("messages of {needed} bytes must be accepted (max_payload, max_msg_size)"),
         ),
         (
-            log_id(info).is_some(),
+            log(info).is_some(),
             "it does not say which log it is, it was not made by airpost".to_owned(),
         ),
     ]

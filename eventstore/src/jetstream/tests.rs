@@ -14,3 +14,6 @@ mod refusals;
 
 // A cluster that lost its end, and journals that are put on one.
 mod publishing;
+
+// Logs that went on in a later epoch.
+mod epochs;

@@ -160,7 +160,7 @@ impl Writer {
         let (recorded_at_us, chain) = (incoming.recorded_at_us, incoming.chain);
         self.show(&incoming.records, recorded_at_us, (chain, block.len()));
         self.report();
-        Ok(())
+        self.begin_epoch_if_due().map_err(NotCaughtUp::Disk)
     }
 
     fn report(&mut self) {
@@ -190,6 +190,8 @@ impl Writer {
     /// Comes to the end of what the others have, before this thread does
     /// anything else.
     pub(super) fn begin(&mut self) -> Result<(), GroupFailure> {
+        // It may have been stopped between an epoch's last record and the next epoch.
+        self.begin_epoch_if_due()?;
         let caught_up = self.take_in_all().map_err(|error| match error {
             NotCaughtUp::Outage(outage) => GroupFailure::NotWritten(outage.why().to_owned()),
             NotCaughtUp::Disk(failure) => failure,

@@ -186,6 +186,11 @@ impl<'a> Block<'a> {
         })
     }
 
+    /// The position of its last record.
+    pub(crate) fn head(&self) -> Position {
+        Position::new(self.next_position().get() - 1)
+    }
+
     /// The position after its last record.
     pub(crate) fn next_position(&self) -> Position {
         self.first_position.plus(u64::from(self.records))

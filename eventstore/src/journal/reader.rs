@@ -180,7 +180,7 @@ impl JournalReader {
     pub(crate) fn walk_raw(
         &self,
         after: Position,
-        visit: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(&Block<'_>) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         for segment in 0..self.segments.len() {
             if self.end_of(segment).0 <= after.next() {
@@ -188,7 +188,7 @@ impl JournalReader {
             }
             let walked = self.walk_blocks(segment, &mut |block| {
                 Ok(if block.first_position > after {
-                    visit(block.bytes)
+                    visit(block)
                 } else {
                     ControlFlow::Continue(())
                 })

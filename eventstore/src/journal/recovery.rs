@@ -7,15 +7,14 @@ mod loss;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub(crate) use loss::begin_epoch;
 pub use loss::{Loss, RecoverError, Witness, assess_loss, recover_with_loss};
 #[cfg(test)]
 pub(crate) use loss::{assess_loss_on, recover_on};
+pub(crate) use loss::{begin_epoch, create_epoch_segment};
 
 use super::block::{Block, first_chain};
 use super::head_file::{HeadFile, KnownHead, read_head};
 use super::log::Active;
-use super::options::JournalOptions;
 use super::scan::{Scan, scan};
 use super::sealed::{Sealed, SealedIndex};
 use super::segment::{
@@ -42,11 +41,11 @@ pub(crate) struct Recovered {
     pub(crate) known: Option<Position>,
 }
 
-/// Opens the journal in a folder; begins one if there is none.
+/// Opens the journal in a folder; begins the new log if there is none.
 pub(crate) fn recover(
     disk: &dyn Disk,
     folder: &Path,
-    options: &JournalOptions,
+    new: LogIdentity,
 ) -> Result<Recovered, OpenError> {
     create_folders(disk, folder).map_err(failed("creating", folder))?;
     let mut found = find_segments(disk, folder)?;
@@ -56,7 +55,7 @@ pub(crate) fn recover(
         refuse_unfinished(disk, folder)?;
         refuse_regression(known.as_ref(), Position::START)?;
         remove_torn_header(disk, found.torn_header.as_ref())?;
-        return begin_log(disk, folder, options.new_log_id);
+        return begin_log(disk, folder, new);
     };
     check_order(&found.whole, &last)?;
     let history = history_of(&found.whole, &last);
@@ -453,11 +452,11 @@ fn remove_torn_header(disk: &dyn Disk, header: Option<&TornHeader>) -> Result<()
     disk.sync_folder(folder).map_err(failed("syncing", folder))
 }
 
-fn begin_log(disk: &dyn Disk, folder: &Path, log_id: uuid::Uuid) -> Result<Recovered, OpenError> {
+fn begin_log(disk: &dyn Disk, folder: &Path, new: LogIdentity) -> Result<Recovered, OpenError> {
     let header = SegmentHeader {
-        identity: LogIdentity { log_id, epoch: 1 },
+        identity: new,
         first_position: Position::START.next(),
-        chain: first_chain(log_id),
+        chain: first_chain(new.log_id),
     };
     let segment = create_segment(disk, folder, header);
     let segment = segment.map_err(failed("beginning a journal in", folder))?;

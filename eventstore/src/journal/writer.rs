@@ -16,9 +16,11 @@ use super::keeper::Keeper;
 use super::log::{Active, DurableBlock, Log};
 use super::options::JournalOptions;
 use super::quorum::{OutageCell, Quorum};
+use super::recovery::create_epoch_segment;
 use super::segment::{FIRST_BLOCK_OFFSET, Segment, SegmentHeader, segment_name};
 use super::stage::{BROKEN, Stage, TakenGroup, Work};
 use crate::disk::{Disk, is_full};
+use crate::history::LogHistory;
 use crate::index::{BlockStart, SegmentEnd};
 use crate::position::{LogIdentity, Position};
 use crate::store::Health;
@@ -42,7 +44,8 @@ const OTHERS_LOOKED_FOR: Duration = Duration::from_millis(500);
 pub(crate) struct Writer {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) folder: PathBuf,
-    pub(crate) identity: LogIdentity,
+    /// Which epoch a record will be of is told by its position.
+    pub(crate) history: LogHistory,
     pub(crate) options: JournalOptions,
     pub(crate) log: Arc<Log>,
     pub(crate) health: Arc<HealthCell>,
@@ -277,9 +280,21 @@ impl Writer {
     /// ever added to a segment after its successor may exist.
     pub(super) fn roll_if_due(&mut self) -> Result<(), GroupFailure> {
         let is_due = self.tip.length >= self.options.segment_bytes;
-        if !is_due || self.tip.length == FIRST_BLOCK_OFFSET {
+        if is_due && self.tip.length != FIRST_BLOCK_OFFSET {
+            return self.roll();
+        }
+        self.begin_epoch_if_due()
+    }
+
+    /// Goes on in a segment of its own where an epoch of the log begins.
+    pub(super) fn begin_epoch_if_due(&mut self) -> Result<(), GroupFailure> {
+        if self.next_identity() == self.segment.header.identity {
             return Ok(());
         }
+        self.roll()
+    }
+
+    fn roll(&mut self) -> Result<(), GroupFailure> {
         if !self.has_space() {
             return Err(GroupFailure::Full);
         }
@@ -294,7 +309,7 @@ impl Writer {
         })?;
         let next = Arc::new(next);
         let end = SegmentEnd {
-            log_id: self.identity.log_id,
+            log_id: self.segment.header.identity.log_id,
             first_position: self.segment.first_position(),
             next_position: self.tip.head.next(),
             length: self.tip.length,
@@ -315,11 +330,19 @@ impl Writer {
 
     fn create_segment(&self) -> std::io::Result<Segment> {
         let header = SegmentHeader {
-            identity: self.identity,
+            identity: self.next_identity(),
             first_position: self.tip.head.next(),
             chain: self.tip.chain,
         };
-        create_segment(self.disk.as_ref(), &self.folder, header)
+        if header.identity == self.segment.header.identity {
+            create_segment(self.disk.as_ref(), &self.folder, header)
+        } else {
+            create_epoch_segment(self.disk.as_ref(), &self.folder, header)
+        }
+    }
+
+    fn next_identity(&self) -> LogIdentity {
+        self.history.identity_at(self.tip.head.next())
     }
 
     /// Replaces `journal/head`, if it lags behind.
@@ -328,7 +351,7 @@ impl Writer {
             return;
         }
         let head = KnownHead {
-            identity: self.identity,
+            identity: self.segment.header.identity,
             position: self.tip.head,
             chain: self.tip.chain,
             segment: self.segment.first_position(),

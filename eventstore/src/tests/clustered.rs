@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use super::given::{self, Fixture, LOG_ID};
 use super::servers::{shared_cluster, shared_server, wait_until};
+use crate::jetstream::{LogOfStream, create};
 use crate::store::EventStore;
-use crate::{ClusterError, JetStreamOptions, JetStreamStore, NatsAccess, create_stream};
+use crate::{ClusterError, JetStreamOptions, JetStreamStore, NatsAccess};
 
 /// A stream name that no other test uses.
 pub(crate) fn options(servers: &str) -> JetStreamOptions {
@@ -31,8 +32,9 @@ pub(crate) fn on_one(servers: &str) -> JetStreamOptions {
 
 /// Makes the stream, as soon as the servers know of each other.
 pub(crate) fn make_stream(options: &JetStreamOptions, log_id: Uuid) {
-    wait_until("a stream can be made", || {
-        create_stream(options, log_id).map_err(|error| error.to_string())
+    let _ = wait_until("a stream can be made", || {
+        let log = LogOfStream::new(log_id);
+        create(options, &log).map_err(|error| error.to_string())
     });
 }
 

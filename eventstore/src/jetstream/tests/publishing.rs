@@ -37,7 +37,7 @@ fn lost() -> (Server, JetStreamOptions, Node, TempDir) {
 }
 
 fn publish(folder: &TempDir, options: &JetStreamOptions) -> Result<(u64, u64, u64), ClusterError> {
-    let published = publish_journal(folder.path(), options)?;
+    let published = publish_journal(folder.path(), options, &mut |_, _| ())?;
     let (before, head) = (published.before.get(), published.head.get());
     Ok((before, head, published.blocks))
 }

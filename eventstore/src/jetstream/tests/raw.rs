@@ -3,7 +3,7 @@
 use async_nats::jetstream::stream::{Config, Info};
 use async_nats::jetstream::{self, Context};
 
-use super::super::settings;
+use super::super::settings::{self, LogOfStream};
 use crate::JetStreamOptions;
 use crate::tests::given::LOG_ID;
 use crate::tests::servers::wait_until;
@@ -20,7 +20,7 @@ fn with<T, F: Future<Output = T>>(servers: &str, run: impl FnOnce(Context) -> F)
 
 /// The settings of a stream as it should be.
 pub(super) fn config(options: &JetStreamOptions) -> Config {
-    settings::config(options, LOG_ID)
+    settings::config(options, &LogOfStream::new(LOG_ID))
 }
 
 /// Makes a stream with any settings, once the servers take one.

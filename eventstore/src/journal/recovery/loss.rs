@@ -234,17 +234,9 @@ pub(crate) fn begin_epoch(
         first_position: head.next(),
         chain,
     };
+    let created = create_epoch_segment(disk, folder, header);
     let path = folder.join(segment_name(header.first_position));
-    // A segment without a record that begins there gives way, at once.
-    let new = path.with_extension("seg.new");
-    let create = || {
-        let file = disk.create(&new)?;
-        file.write_all_at(&header.encode(), 0)?;
-        file.sync_data()?;
-        disk.rename(&new, &path)?;
-        disk.sync_folder(folder)
-    };
-    create().map_err(failed("beginning an epoch with", &path))?;
+    created.map_err(failed("beginning an epoch with", &path))?;
     let known = KnownHead {
         identity,
         position: head,
@@ -254,6 +246,24 @@ pub(crate) fn begin_epoch(
     };
     let noted = known.write(disk, folder);
     noted.map_err(failed("noting the head in", folder))
+}
+
+/// Creates the segment that begins an epoch. It has its name only when it is
+/// whole and durable: an unfinished one would be taken for one of the epoch
+/// before. A segment without a record that begins there gives way, at once.
+pub(crate) fn create_epoch_segment(
+    disk: &dyn Disk,
+    folder: &Path,
+    header: SegmentHeader,
+) -> std::io::Result<Segment> {
+    let path = folder.join(segment_name(header.first_position));
+    let new = path.with_extension("seg.new");
+    let file = disk.create(&new)?;
+    file.write_all_at(&header.encode(), 0)?;
+    file.sync_data()?;
+    disk.rename(&new, &path)?;
+    disk.sync_folder(folder)?;
+    Ok(Segment { path, file, header })
 }
 
 struct Assessed {
@@ -394,7 +404,7 @@ fn intact_behind(last: &Segment, scan: &Scan, length: u64) -> std::io::Result<Op
         let Ok(block) = Block::parse(&bytes) else {
             break;
         };
-        seen = Some(Position::new(block.next_position().get() - 1));
+        seen = Some(block.head());
         offset += block.length as u64;
     }
     Ok(seen)
