@@ -22,29 +22,27 @@ mod cluster;
 mod slots;
 mod heads;
 
-// A journal's blocks, put where they are missing.
+// A journal's blocks, put where they are missing; and a journal that goes on alone.
 mod publish;
+mod farewell;
+mod leave;
 
 use std::path::Path;
 use std::sync::Arc;
 
 pub use access::{AccessError, NatsAccess, NatsCertificate};
 pub use error::ClusterError;
+pub use leave::{Leaver, LeftCluster, leave_cluster};
 pub use options::JetStreamOptions;
 pub use publish::{PublishedJournal, publish_journal};
 pub use settings::create_stream;
 #[cfg(test)]
 pub(crate) use settings::{LogOfStream, create};
 
-use crate::disk::RealDisk;
-use crate::journal::{Journal, JournalOptions, NotRunning, Recovered, log_id_in};
+use crate::journal::{Journal, JournalOptions, log_id_in};
 use crate::layer::StoreLayer;
-use crate::position::Position;
 use crate::store::EventStore;
-use cluster::Cluster;
-use heads::Head;
-use link::Link;
-use slots::Slots;
+use cluster::{Cluster, Purpose, not_caught_up};
 
 /// An [`EventStore`] whose log is a stream on a NATS cluster.
 ///
@@ -79,9 +77,8 @@ impl JetStreamStore {
         journal: JournalOptions,
         options: &JetStreamOptions,
     ) -> Result<Self, ClusterError> {
-        let cluster = Cluster::connect(options)?;
-        let whole = cluster.log.history.clone();
-        let log_id = whole.identity().log_id;
+        let cluster = Cluster::connect(options, Purpose::Join)?;
+        let log_id = cluster.log.history.identity().log_id;
         match log_id_in(folder)? {
             Some(ours) if ours != log_id => {
                 return Err(ClusterError::OtherLog {
@@ -96,30 +93,8 @@ impl JetStreamStore {
                 cluster.find_end(cluster.beginning(), folder)?;
             }
         }
-        let new = whole.identity_at(Position::START.next());
-        let recovered = Recovered::in_folder(Arc::new(RealDisk), folder, journal, new)?;
-        let (position, chain) = recovered.end();
-        if !recovered.begins(&whole) {
-            let ours = recovered.history();
-            return Err(cluster.log.other_epochs(ours, &options.stream));
-        }
-        let own = Head { position, chain };
-        let sequence = cluster.find_end(own, folder)?;
-        let others = heads::ask(&cluster.link, options);
-        let others = others.map_err(|why| ClusterError::Unanswered { why })?;
-        let Cluster {
-            link, remote, log, ..
-        } = cluster;
-        let slots = Slots::behind_message(sequence, own, (link.clone(), remote), options);
-        let running = recovered.run_with(Box::new(slots), whole);
-        let journal = running.map_err(|error| match error {
-            NotRunning::Open(error) => error.into(),
-            NotRunning::Behind(why) => ClusterError::NotCaughtUp { why },
-        })?;
-        // What a journal had that was put on the cluster is acknowledged, too.
-        let known = others.iter().map(|head| head.position);
-        let known = known.chain([log.filled_to]).max();
-        wait_for(&link, &journal, known, options)?;
+        let caught_up = cluster.catch_up(folder, journal)?;
+        let journal = caught_up.run().map_err(not_caught_up)?;
         Ok(Self {
             journal: Arc::new(journal),
         })
@@ -149,35 +124,6 @@ impl JetStreamStore {
 impl StoreLayer for JetStreamStore {
     fn beneath(&self) -> &dyn EventStore {
         self.journal.as_ref()
-    }
-}
-
-/// Another node that is farther than the stream has what the stream lost.
-fn wait_for(
-    link: &Link,
-    journal: &Journal,
-    known: Option<Position>,
-    options: &JetStreamOptions,
-) -> Result<(), ClusterError> {
-    let Some(known) = known else {
-        return Ok(());
-    };
-    let (mut head, patience) = (journal.head(), options.patience);
-    let waiting = link.run(async move {
-        let there = head.wait_for(|head| *head >= known);
-        let there = tokio::time::timeout(patience, there).await;
-        matches!(there, Ok(Ok(_)))
-    });
-    let stream_head = *journal.head().borrow();
-    match waiting {
-        Ok(true) => Ok(()),
-        Ok(false) if stream_head >= known => Ok(()),
-        Ok(false) => Err(ClusterError::ClusterBehind {
-            stream: options.stream.clone(),
-            stream_head,
-            known,
-        }),
-        Err(why) => Err(ClusterError::NotCaughtUp { why }),
     }
 }
 

@@ -229,24 +229,18 @@ impl Recovered {
         Ok(journal)
     }
 
-    /// Runs it as one of several journals of the log with that history, once
-    /// it has come to the log's end.
-    pub(crate) fn run_with(
+    /// Brings it, as one of several journals of the log with that history, to
+    /// the log's end.
+    pub(crate) fn catch_up_with(
         mut self,
         quorum: Box<dyn Quorum>,
         whole: LogHistory,
-    ) -> Result<Journal, NotRunning> {
+    ) -> Result<CaughtUp, NotRunning> {
         self.state.history = whole;
-        let (journal, mut writer) = self.make(Some(quorum)).map_err(NotRunning::Open)?;
-        writer.begin().map_err(|failure| {
-            NotRunning::Behind(match failure {
-                GroupFailure::Full => "the disk is full: free some space".to_owned(),
-                GroupFailure::NotWritten(why) | GroupFailure::Unknown(why) => why,
-            })
-        })?;
-        let run = journal.start("journal-writer", move || writer.run());
-        run.map_err(NotRunning::Open)?;
-        Ok(journal)
+        let (journal, writer) = self.make(Some(quorum)).map_err(NotRunning::Open)?;
+        let mut caught_up = CaughtUp { writer, journal };
+        caught_up.catch_up()?;
+        Ok(caught_up)
     }
 
     /// The journal with its helpers running, and the writer that is to run.
@@ -302,6 +296,49 @@ impl Recovered {
         journal.start("journal-keeper", move || keeper_task.run())?;
         journal.start("journal-answers", move || answer_all(&answers_given))?;
         Ok((journal, writer))
+    }
+}
+
+/// A journal that others write too, at the log's end as it was found.
+#[derive(Debug)]
+pub(crate) struct CaughtUp {
+    // Dropped before the journal, whose helpers end with it.
+    writer: Writer,
+    journal: Journal,
+}
+
+impl CaughtUp {
+    /// The last position that it has.
+    pub(crate) fn head(&self) -> Position {
+        *self.journal.head.borrow()
+    }
+
+    /// Takes what has been written since.
+    pub(crate) fn catch_up(&mut self) -> Result<(), NotRunning> {
+        self.writer.begin().map_err(NotRunning::from)
+    }
+
+    /// Runs it.
+    pub(crate) fn run(self) -> Result<Journal, NotRunning> {
+        let Self { writer, journal } = self;
+        let run = journal.start("journal-writer", move || writer.run());
+        run.map_err(NotRunning::Open)?;
+        Ok(journal)
+    }
+
+    /// Has something accepted that is no block, as the last there ever is; then
+    /// it closes. Gives the journal's end, and the chain there.
+    pub(crate) fn end_with(mut self, last: &[u8]) -> Result<(Position, Chain), NotRunning> {
+        self.writer.end_with(last).map_err(NotRunning::from)
+    }
+}
+
+impl From<GroupFailure> for NotRunning {
+    fn from(failure: GroupFailure) -> Self {
+        Self::Behind(match failure {
+            GroupFailure::Full => "the disk is full: free some space".to_owned(),
+            GroupFailure::NotWritten(why) | GroupFailure::Unknown(why) => why,
+        })
     }
 }
 

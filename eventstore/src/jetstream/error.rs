@@ -48,7 +48,7 @@ pub enum ClusterError {
     },
     /// There is no such stream.
     #[error(
-        "there is no stream {stream} on the cluster: make it first, from the journal that is to be its beginning"
+        "there is no stream {stream} on the cluster: make it first, from the journal that is to be its beginning (airpost cluster join)"
     )]
     Missing {
         /// Its name.
@@ -87,6 +87,18 @@ pub enum ClusterError {
         /// The journal's.
         ours: String,
     },
+    /// The log left the cluster.
+    #[error(
+        "the log left the stream {stream}, to which nothing is written any more: it goes on in epoch {epoch} in the journal of {by}, serve that one"
+    )]
+    Sealed {
+        /// The stream.
+        stream: String,
+        /// Where the log goes on, in the words of whoever had it leave.
+        by: String,
+        /// The epoch in which it goes on there.
+        epoch: u32,
+    },
     /// What lies in the stream is no log.
     #[error(
         "message {sequence} of the stream {stream} is not a block of the log ({why}): another program wrote there, or messages were deleted; name a stream that is Airpost's alone"
@@ -112,7 +124,7 @@ pub enum ClusterError {
         known: Position,
     },
     /// The journal and the stream went different ways.
-    #[error("{} and the stream {stream} differ at position {position}: move the journal and the views away and start again, they are then fetched anew", journal.display())]
+    #[error("{} and the stream {stream} differ at position {position}: have the journal and the views moved away, and fetched anew (airpost cluster resync)", journal.display())]
     Diverged {
         /// The journal's folder.
         journal: PathBuf,

@@ -1,5 +1,6 @@
 //! Where a journal's end lies in the stream.
 
+use super::farewell::Farewell;
 use super::heads::Head;
 use super::remote::Remote;
 use crate::journal::block::{Block, Chain};
@@ -19,6 +20,8 @@ pub(super) enum Standing {
 /// Why it could not be told.
 #[derive(Debug)]
 pub(super) enum Unplaced {
+    /// The log left.
+    Left(Farewell),
     /// A message is no block of a log.
     Foreign { sequence: u64, why: String },
     /// No server told.

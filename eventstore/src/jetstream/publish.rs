@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Purpose};
 use super::error::ClusterError;
 use super::heads::Head;
 use super::link::Link;
@@ -47,7 +47,7 @@ pub fn publish_journal(
     progress: &mut dyn FnMut(Position, Position),
 ) -> Result<PublishedJournal, ClusterError> {
     let journal = JournalReader::open(folder)?;
-    let cluster = Cluster::connect(options)?;
+    let cluster = Cluster::connect(options, Purpose::Join)?;
     let log = &cluster.log;
     log.refuse_other(journal.history(), journal.head(), &options.stream)?;
     let (last, end) = stream_end(&cluster, options)?;
@@ -101,8 +101,11 @@ fn stream_end(
         ..beginning
     };
     let looking = async move {
-        let last = remote.last_sequence().await;
-        let last = last.map_err(Unplaced::Unanswered)?;
+        let end = remote.end().await;
+        let (last, said) = end.map_err(Unplaced::Unanswered)?;
+        if let Some(said) = said {
+            return Err(Unplaced::Left(said));
+        }
         place(&remote, farther, beginning.chain, last).await
     };
     let unanswered = |why| ClusterError::Unanswered { why };
@@ -116,6 +119,7 @@ fn stream_end(
             sequence,
             why,
         }),
+        Err(Unplaced::Left(said)) => Err(said.error(&options.stream)),
         Err(Unplaced::Unanswered(why)) => Err(unanswered(why)),
     }
 }

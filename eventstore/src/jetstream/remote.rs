@@ -8,6 +8,7 @@ use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{DirectGetErrorKind, Info, RawMessageErrorKind, Stream};
 
 use super::error::ClusterError;
+use super::farewell::Farewell;
 use super::link::Link;
 use super::options::JetStreamOptions;
 
@@ -124,6 +125,29 @@ impl Remote {
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    /// The log's last block, by the leader's count, and what the log said
+    /// behind it if it left.
+    pub(super) async fn end(&self) -> Result<(u64, Option<Farewell>), String> {
+        let last = self.last_sequence().await?;
+        if last == 0 {
+            return Ok((0, None));
+        }
+        let message = self.read_surely(last).await?.unwrap_or_default();
+        Ok(match Farewell::decode(&message) {
+            Some(said) => (last - 1, Some(said)),
+            None => (last, None),
+        })
+    }
+
+    /// Has nothing stored any more, for ever.
+    pub(super) async fn seal(&self) -> Result<(), String> {
+        let info = self.stream.get_info().await;
+        let mut config = info.map_err(|error| error.to_string())?.config;
+        config.sealed = true;
+        let sealed = self.context.update_stream(config).await;
+        sealed.map(|_| ()).map_err(|error| error.to_string())
     }
 
     /// The last message, by the leader's count.

@@ -284,7 +284,6 @@ fn of_shape(options: &JetStreamOptions, info: &Info, payload_bytes_max: usize) -
             config.allow_direct,
             "direct gets must be allowed".to_owned(),
         ),
-        (!config.sealed, "it must not be sealed".to_owned()),
         (
             takes_blocks && payload_bytes_max >= needed,
             format!("messages of {needed} bytes must be accepted (max_payload, max_msg_size)"),

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::access::ANSWER_WAIT;
+use super::cluster::Purpose;
+use super::farewell::Farewell;
 use super::heads::{Head, Heads};
 use super::link::Link;
 use super::options::JetStreamOptions;
@@ -26,6 +28,8 @@ pub(super) struct Slots {
     link: Link,
     remote: Remote,
     heads: Heads,
+    stream: String,
+    purpose: Purpose,
     patience: Duration,
     /// The message of the last block in this journal, 0 before the first.
     sequence: u64,
@@ -45,13 +49,15 @@ impl Slots {
         sequence: u64,
         head: Head,
         (link, remote): (Link, Remote),
-        options: &JetStreamOptions,
+        (options, purpose): (&JetStreamOptions, Purpose),
     ) -> Self {
         let connection = link.connections();
         Self {
             heads: Heads::new(&link, options, head),
             link,
             remote,
+            stream: options.stream.clone(),
+            purpose,
             patience: options.patience,
             sequence,
             chain: head.chain,
@@ -59,6 +65,11 @@ impl Slots {
             is_own: false,
             connection,
         }
+    }
+
+    /// Nothing of this node will be in the log any more.
+    fn has_left(&self, said: Farewell) -> Outage {
+        Outage::Lasting(said.error(&self.stream).to_string())
     }
 
     /// After the connection was lost: whether the stream still has this
@@ -87,7 +98,16 @@ impl Quorum for Slots {
         let (remote, after, at_once) = (self.remote.clone(), self.sequence, self.at_once);
         let reading = async move { read_with_patience(&remote, after, at_once).await };
         let read = self.link.run(reading).and_then(|read| read);
-        let blocks = read.map_err(Outage::Passing)?;
+        let mut blocks = read.map_err(Outage::Passing)?;
+        let said = (0..).zip(&blocks).find_map(|(at, block)| {
+            let said = Farewell::decode(block)?;
+            Some((at, said))
+        });
+        match said {
+            Some((0, said)) if self.purpose == Purpose::Join => return Err(self.has_left(said)),
+            Some((at, _)) => blocks.truncate(at),
+            None => {}
+        }
         self.at_once = if blocks.len() == self.at_once {
             (self.at_once * 2).min(SLOTS_AT_ONCE_MAX)
         } else {
@@ -106,6 +126,11 @@ impl Quorum for Slots {
             .link
             .run(async move { propose(&remote, sequence, block, patience).await })
             .unwrap_or_else(|why| Proposed::Unknown(Outage::Passing(why)));
+        if let Proposed::Overtaken(found) = &proposed
+            && let Some(said) = Farewell::decode(found)
+        {
+            return Proposed::Refused(self.has_left(said));
+        }
         self.is_own = matches!(proposed, Proposed::Accepted);
         proposed
     }
@@ -244,8 +269,8 @@ async fn see_end(remote: Remote, sequence: u64, chain: Chain) -> Result<(), Outa
         ))),
         Some(bytes) if Block::parse(&bytes).is_ok_and(|block| block.chain == chain) => Ok(()),
         Some(_) => Err(Outage::Lasting(format!(
-            "message {sequence} of the stream is not the block that this journal ends with: move \
-             the journal and the views away and start again, they are then fetched anew"
+            "message {sequence} of the stream is not the block that this journal ends with: have \
+             the journal and the views moved away, and fetched anew (airpost cluster resync)"
         ))),
     }
 }

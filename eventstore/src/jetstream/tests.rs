@@ -15,5 +15,6 @@ mod refusals;
 // A cluster that lost its end, and journals that are put on one.
 mod publishing;
 
-// Logs that went on in a later epoch.
+// Logs that went on in a later epoch, and such as leave.
 mod epochs;
+mod leaving;

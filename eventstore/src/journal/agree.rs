@@ -2,11 +2,13 @@
 //! agreed on first and written here afterwards, and blocks of others that came
 //! before are taken into this journal in their order.
 
+use super::block::Chain;
 use super::group::{GroupFailure, Waiting};
 use super::incoming::{Incoming, NotTaken};
 use super::quorum::{Outage, Proposed};
 use super::stage::TakenGroup;
 use super::writer::Writer;
+use crate::position::Position;
 
 /// Why the journal did not come to the end of what the others have.
 #[derive(Debug)]
@@ -14,6 +16,15 @@ enum NotCaughtUp {
     Outage(Outage),
     /// This machine's disk.
     Disk(GroupFailure),
+}
+
+impl From<NotCaughtUp> for GroupFailure {
+    fn from(error: NotCaughtUp) -> Self {
+        match error {
+            NotCaughtUp::Outage(outage) => Self::NotWritten(outage.why().to_owned()),
+            NotCaughtUp::Disk(failure) => failure,
+        }
+    }
 }
 
 impl Writer {
@@ -149,8 +160,8 @@ impl Writer {
             NotCaughtUp::Outage(match error {
                 NotTaken::Wrong(why) => Outage::Lasting(format!(
                     "the log and this journal went different ways at position {next} ({why}): \
-                     if another program wrote there, mend the log; else move this journal and \
-                     the views away and start again, they are then fetched anew"
+                     if another program wrote there, mend the log; else have this journal and \
+                     the views moved away, and fetched anew (airpost cluster resync)"
                 )),
                 NotTaken::Unread(error) => Outage::Passing(error.to_string()),
             })
@@ -192,12 +203,27 @@ impl Writer {
     pub(super) fn begin(&mut self) -> Result<(), GroupFailure> {
         // It may have been stopped between an epoch's last record and the next epoch.
         self.begin_epoch_if_due()?;
-        let caught_up = self.take_in_all().map_err(|error| match error {
-            NotCaughtUp::Outage(outage) => GroupFailure::NotWritten(outage.why().to_owned()),
-            NotCaughtUp::Disk(failure) => failure,
-        });
+        let caught_up = self.take_in_all();
         self.stage
             .overtaken(Waiting::default(), self.end(), &self.log);
-        caught_up
+        Ok(caught_up?)
+    }
+
+    /// Has something accepted behind the log's last block that is no block.
+    /// Blocks that come before it are taken first. Gives where the journal
+    /// ends, which is noted.
+    pub(super) fn end_with(&mut self, last: &[u8]) -> Result<(Position, Chain), GroupFailure> {
+        loop {
+            self.take_in_all()?;
+            match self.propose(last) {
+                Proposed::Accepted => break,
+                Proposed::Overtaken(block) => self.take_in(&block)?,
+                Proposed::Unknown(outage) | Proposed::Refused(outage) => {
+                    return Err(NotCaughtUp::Outage(outage).into());
+                }
+            }
+        }
+        self.write_head();
+        Ok((self.tip.head, self.tip.chain))
     }
 }

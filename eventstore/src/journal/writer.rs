@@ -346,7 +346,7 @@ impl Writer {
     }
 
     /// Replaces `journal/head`, if it lags behind.
-    fn write_head(&mut self) {
+    pub(super) fn write_head(&mut self) {
         if self.known == Some(self.tip.head) || !self.is_writable() {
             return;
         }

@@ -21,7 +21,7 @@ const SECOND_EPOCH: u32 = 1_800_000_000;
 
 /// A log of six commits that was restored after the fourth, and went on with
 /// that many more.
-fn restored_and_gone_on(more: u32) -> TempDir {
+pub(super) fn restored_and_gone_on(more: u32) -> TempDir {
     let (first, copy, folder) = (given::journal_of(6), new(), new());
     let now_us = i64::from(SECOND_EPOCH) * 1_000_000;
     backup(first.path(), copy.path(), now_us, &mut |_, _| ()).unwrap();
@@ -36,11 +36,11 @@ fn restored_and_gone_on(more: u32) -> TempDir {
     copy_of(&journal)
 }
 
-fn new() -> TempDir {
+pub(super) fn new() -> TempDir {
     TempDir::new().unwrap()
 }
 
-fn history(folder: &TempDir) -> LogHistory {
+pub(super) fn history(folder: &TempDir) -> LogHistory {
     JournalReader::open(folder.path())
         .unwrap()
         .history()
@@ -48,7 +48,7 @@ fn history(folder: &TempDir) -> LogHistory {
 }
 
 /// Makes the stream for a journal, and fills it.
-fn put(folder: &TempDir, options: &JetStreamOptions) {
+pub(super) fn put(folder: &TempDir, options: &JetStreamOptions) {
     assert!(create_stream(folder.path(), options).unwrap());
     publish_journal(folder.path(), options, &mut |_, _| ()).unwrap();
 }
