@@ -21,6 +21,7 @@ mod place;
 mod cluster;
 mod slots;
 mod heads;
+mod figures;
 
 // A journal's blocks, put where they are missing; and a journal that goes on alone.
 mod publish;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 
 pub use access::{AccessError, NatsAccess, NatsCertificate};
 pub use error::ClusterError;
+pub use figures::{ClusterCounts, ClusterFigures, OnPublish};
 pub use leave::{Leaver, LeftCluster, leave_cluster};
 pub use options::JetStreamOptions;
 pub use publish::{PublishedJournal, publish_journal};
@@ -60,6 +62,7 @@ use cluster::{Cluster, Purpose, not_caught_up};
 #[derive(Debug)]
 pub struct JetStreamStore {
     journal: Arc<Journal>,
+    figures: Arc<ClusterFigures>,
 }
 
 impl JetStreamStore {
@@ -97,6 +100,7 @@ impl JetStreamStore {
         let journal = caught_up.run().map_err(not_caught_up)?;
         Ok(Self {
             journal: Arc::new(journal),
+            figures: cluster.figures,
         })
     }
 
@@ -106,6 +110,12 @@ impl JetStreamStore {
     #[must_use]
     pub fn journal(&self) -> &Arc<Journal> {
         &self.journal
+    }
+
+    /// What this node counts of its dealings with the cluster.
+    #[must_use]
+    pub fn figures(&self) -> &Arc<ClusterFigures> {
+        &self.figures
     }
 
     /// As [`Journal::close`]. If the cluster does not answer, waits for as long

@@ -54,8 +54,9 @@ pub use event::{
 pub use history::{EpochStart, LogHistory, Standing};
 pub use import::{ImportPlace, ImportPlaceError, unfinished_beside};
 pub use jetstream::{
-    AccessError, ClusterError, JetStreamOptions, JetStreamStore, Leaver, LeftCluster, NatsAccess,
-    NatsCertificate, PublishedJournal, create_stream, leave_cluster, publish_journal,
+    AccessError, ClusterCounts, ClusterError, ClusterFigures, JetStreamOptions, JetStreamStore,
+    Leaver, LeftCluster, NatsAccess, NatsCertificate, OnPublish, PublishedJournal, create_stream,
+    leave_cluster, publish_journal,
 };
 pub use journal::{
     DataLock, Finding, Journal, JournalOptions, JournalReader, LockHolder, Loss, RecoverError,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::error::ClusterError;
 use super::farewell::Farewell;
+use super::figures::ClusterFigures;
 use super::heads::{self, Head};
 use super::link::{LOOK_AGAIN, Link};
 use super::options::JetStreamOptions;
@@ -26,8 +27,9 @@ pub(super) struct Cluster<'a> {
     /// The log that it says it is.
     pub(super) log: LogOfStream,
     pub(super) options: &'a JetStreamOptions,
-    purpose: Purpose,
+    pub(super) purpose: Purpose,
     is_sealed: bool,
+    pub(super) figures: Arc<ClusterFigures>,
 }
 
 /// What a stream is connected to for.
@@ -49,6 +51,7 @@ impl<'a> Cluster<'a> {
         let (remote, info) = Remote::find(&link, options)?;
         let log = settings::check(options, &info, link.client.max_payload())?;
         let cluster = Self {
+            figures: ClusterFigures::of(&link),
             link,
             remote,
             log,
@@ -114,8 +117,7 @@ impl<'a> Cluster<'a> {
         let sequence = self.find_end(own, folder)?;
         let others = heads::ask(&self.link, self.options);
         let others = others.map_err(|why| ClusterError::Unanswered { why })?;
-        let connection = (self.link.clone(), self.remote.clone());
-        let slots = Slots::behind_message(sequence, own, connection, (self.options, self.purpose));
+        let slots = Slots::behind_message(self, sequence, own);
         let caught_up = recovered.catch_up_with(Box::new(slots), whole.clone());
         let mut caught_up = caught_up.map_err(not_caught_up)?;
         // What a journal had that was put on the cluster is acknowledged, too.

@@ -9,6 +9,8 @@ use async_nats::{Client, StatusCode, Subscriber};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
+use super::cluster::Cluster;
+use super::figures::ClusterFigures;
 use super::link::Link;
 use super::options::JetStreamOptions;
 use crate::journal::block::Chain;
@@ -28,11 +30,22 @@ struct HeadMessage {
     chain: Chain,
 }
 
+impl HeadMessage {
+    fn encode(head: Head) -> Option<Vec<u8>> {
+        let message = Self {
+            position: head.position.get(),
+            chain: head.chain,
+        };
+        serde_json::to_vec(&message).ok()
+    }
+}
+
 /// This node's head, for the others.
 pub(super) struct Heads {
     own: Arc<Mutex<Head>>,
     written_subject: String,
     ask_subject: String,
+    figures: Arc<ClusterFigures>,
 }
 
 impl fmt::Debug for Heads {
@@ -44,11 +57,13 @@ impl fmt::Debug for Heads {
 
 impl Heads {
     /// Answers, from now on, whoever asks how far this node is.
-    pub(super) fn new(link: &Link, options: &JetStreamOptions, own: Head) -> Self {
+    pub(super) fn new(cluster: &Cluster<'_>, own: Head) -> Self {
+        let (link, options) = (&cluster.link, cluster.options);
         let heads = Self {
             own: Arc::new(Mutex::new(own)),
             written_subject: options.written_subject(),
             ask_subject: options.ask_subject(),
+            figures: Arc::clone(&cluster.figures),
         };
         let (client, own) = (link.client.clone(), Arc::clone(&heads.own));
         let subject = heads.ask_subject.clone();
@@ -64,25 +79,37 @@ impl Heads {
         *self.own.lock().unwrap_or_else(PoisonError::into_inner) = head;
     }
 
-    /// Calls `wake` whenever a node says that it has written.
+    /// Calls `wake` whenever a node says that it has written what this one has not.
     pub(super) fn listen(&self, link: &Link, wake: Box<dyn Fn() + Send + Sync>) {
         let (client, subject) = (link.client.clone(), self.written_subject.clone());
+        let (own, figures) = (Arc::clone(&self.own), Arc::clone(&self.figures));
         link.spawn(async move {
             let Some(mut told) = subscribe(&client, subject).await else {
                 return;
             };
-            while told.next().await.is_some() {
-                wake();
+            while let Some(message) = told.next().await {
+                let Ok(told) = serde_json::from_slice::<HeadMessage>(&message.payload) else {
+                    continue;
+                };
+                let told = Position::new(told.position);
+                figures.heard_of(told);
+                // A node hears of its own blocks, too.
+                if told > own.lock().unwrap_or_else(PoisonError::into_inner).position {
+                    wake();
+                }
             }
         });
     }
 
-    /// Says to the others that this node has written.
+    /// Says to the others that this node has written, up to its head.
     pub(super) fn tell_written(&self, link: &Link) {
         let (client, subject) = (link.client.clone(), self.written_subject.clone());
+        let own = *self.own.lock().unwrap_or_else(PoisonError::into_inner);
         link.spawn(async move {
             // A node that does not hear of it looks by itself.
-            drop(client.publish(subject, Vec::new().into()).await);
+            if let Some(message) = HeadMessage::encode(own) {
+                drop(client.publish(subject, message.into()).await);
+            }
         });
     }
 }
@@ -101,11 +128,7 @@ async fn answer_all(client: Client, mut asked: Subscriber, own: &Mutex<Head>) {
             continue;
         };
         let own = *own.lock().unwrap_or_else(PoisonError::into_inner);
-        let message = HeadMessage {
-            position: own.position.get(),
-            chain: own.chain,
-        };
-        if let Ok(message) = serde_json::to_vec(&message) {
+        if let Some(message) = HeadMessage::encode(own) {
             drop(client.publish(to, message.into()).await);
         }
     }

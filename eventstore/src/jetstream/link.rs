@@ -30,7 +30,7 @@ pub(super) struct Link {
     pub(super) client: Client,
     pub(super) context: Context,
     /// How often a server was connected to.
-    connections: Arc<AtomicU64>,
+    pub(super) connections: Arc<AtomicU64>,
 }
 
 impl fmt::Debug for Link {

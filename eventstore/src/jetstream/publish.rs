@@ -3,10 +3,12 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::cluster::{Cluster, Purpose};
 use super::error::ClusterError;
+use super::figures::ClusterFigures;
 use super::heads::Head;
 use super::link::Link;
 use super::options::JetStreamOptions;
@@ -63,6 +65,7 @@ pub fn publish_journal(
         link: cluster.link,
         remote: cluster.remote,
         patience: options.patience,
+        figures: cluster.figures,
         last,
         blocks: 0,
         failed: None,
@@ -146,6 +149,7 @@ struct Publishing {
     link: Link,
     remote: Remote,
     patience: Duration,
+    figures: Arc<ClusterFigures>,
     /// The last message.
     last: u64,
     blocks: u64,
@@ -156,9 +160,10 @@ impl Publishing {
     fn publish(&mut self, block: &[u8]) -> ControlFlow<()> {
         let (remote, block) = (self.remote.clone(), block.to_vec());
         let (last, patience) = (self.last, self.patience);
+        let figures = Arc::clone(&self.figures);
         let proposed = self
             .link
-            .run(async move { slots::propose(&remote, last, block, patience).await });
+            .run(async move { slots::propose(&remote, last, block, (patience, &figures)).await });
         let why = match proposed {
             Ok(Proposed::Accepted) => {
                 self.last += 1;

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::access::ANSWER_WAIT;
-use super::cluster::Purpose;
+use super::cluster::{Cluster, Purpose};
 use super::farewell::Farewell;
+use super::figures::ClusterFigures;
 use super::heads::{Head, Heads};
 use super::link::Link;
-use super::options::JetStreamOptions;
 use super::remote::{Published, Remote};
 use crate::journal::block::{Block, Chain};
 use crate::journal::quorum::{Outage, Proposed, Quorum};
@@ -31,6 +31,7 @@ pub(super) struct Slots {
     stream: String,
     purpose: Purpose,
     patience: Duration,
+    figures: Arc<ClusterFigures>,
     /// The message of the last block in this journal, 0 before the first.
     sequence: u64,
     /// The chain there.
@@ -45,25 +46,22 @@ pub(super) struct Slots {
 
 impl Slots {
     /// Behind a journal that ends with that message of the stream.
-    pub(super) fn behind_message(
-        sequence: u64,
-        head: Head,
-        (link, remote): (Link, Remote),
-        (options, purpose): (&JetStreamOptions, Purpose),
-    ) -> Self {
-        let connection = link.connections();
+    pub(super) fn behind_message(cluster: &Cluster<'_>, sequence: u64, head: Head) -> Self {
+        let figures = Arc::clone(&cluster.figures);
+        figures.came_to(head.position, false);
         Self {
-            heads: Heads::new(&link, options, head),
-            link,
-            remote,
-            stream: options.stream.clone(),
-            purpose,
-            patience: options.patience,
+            heads: Heads::new(cluster, head),
+            connection: cluster.link.connections(),
+            link: cluster.link.clone(),
+            remote: cluster.remote.clone(),
+            stream: cluster.options.stream.clone(),
+            purpose: cluster.purpose,
+            patience: cluster.options.patience,
+            figures,
             sequence,
             chain: head.chain,
             at_once: 1,
             is_own: false,
-            connection,
         }
     }
 
@@ -121,11 +119,18 @@ impl Quorum for Slots {
             return Proposed::Refused(outage);
         }
         let block = block.to_vec();
-        let (remote, sequence, patience) = (self.remote.clone(), self.sequence, self.patience);
+        let (remote, sequence) = (self.remote.clone(), self.sequence);
+        let (patience, figures) = (self.patience, Arc::clone(&self.figures));
+        let told = self.figures.publishing();
         let proposed = self
             .link
-            .run(async move { propose(&remote, sequence, block, patience).await })
+            .run(async move { propose(&remote, sequence, block, (patience, &figures)).await })
             .unwrap_or_else(|why| Proposed::Unknown(Outage::Passing(why)));
+        match &proposed {
+            Proposed::Accepted => self.figures.published(told),
+            Proposed::Overtaken(_) => self.figures.overtaken(),
+            Proposed::Unknown(_) | Proposed::Refused(_) => {}
+        }
         if let Proposed::Overtaken(found) = &proposed
             && let Some(said) = Farewell::decode(found)
         {
@@ -143,7 +148,9 @@ impl Quorum for Slots {
             chain,
         };
         self.heads.set(head);
-        if std::mem::take(&mut self.is_own) {
+        let is_own = std::mem::take(&mut self.is_own);
+        self.figures.came_to(head.position, !is_own);
+        if is_own {
             self.heads.tell_written(&self.link);
         }
     }
@@ -199,10 +206,10 @@ pub(super) async fn propose(
     remote: &Remote,
     after: u64,
     block: Vec<u8>,
-    patience: Duration,
+    (patience, figures): (Duration, &ClusterFigures),
 ) -> Proposed {
     let why = Arc::new(Mutex::new("no server answered in time".to_owned()));
-    let deciding = decide(remote, after, block, Arc::clone(&why));
+    let deciding = decide(remote, after, block, (Arc::clone(&why), figures));
     let proposed = tokio::time::timeout(patience, deciding).await;
     proposed.unwrap_or_else(|_| {
         let why = why.lock().unwrap_or_else(PoisonError::into_inner);
@@ -214,7 +221,7 @@ async fn decide(
     remote: &Remote,
     after: u64,
     block: Vec<u8>,
-    last_why: Arc<Mutex<String>>,
+    (last_why, figures): (Arc<Mutex<String>>, &ClusterFigures),
 ) -> Proposed {
     let note = |why: String| {
         *last_why.lock().unwrap_or_else(PoisonError::into_inner) = why;
@@ -250,6 +257,7 @@ async fn decide(
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_LAST);
+        figures.retried();
     }
 }
 

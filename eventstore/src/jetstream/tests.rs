@@ -6,6 +6,9 @@ mod raw;
 // Several nodes on one log.
 mod nodes;
 
+// What a node counts of it.
+mod figures;
+
 // Servers that are killed, paused and wiped.
 mod faults;
 

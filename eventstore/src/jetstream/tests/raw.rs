@@ -54,6 +54,16 @@ pub(super) fn put(options: &JetStreamOptions, message: &[u8]) {
     });
 }
 
+/// Says something that is not kept.
+pub(super) fn say(subject: &str, options: &JetStreamOptions, message: &[u8]) {
+    let (subject, message) = (subject.to_owned(), message.to_vec());
+    with(&options.access.servers, |context| async move {
+        let client = context.client();
+        client.publish(subject, message.into()).await.unwrap();
+        client.flush().await.unwrap();
+    });
+}
+
 /// A message of it.
 pub(super) fn get(options: &JetStreamOptions, sequence: u64) -> Vec<u8> {
     with(&options.access.servers, |context| async move {
