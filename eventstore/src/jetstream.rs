@@ -23,10 +23,12 @@ mod slots;
 mod heads;
 mod figures;
 
-// A journal's blocks, put where they are missing; and a journal that goes on alone.
+// A journal's blocks, put where they are missing; a journal that goes on alone;
+// and one that went another way.
 mod publish;
 mod farewell;
 mod leave;
+mod resync;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -37,6 +39,7 @@ pub use figures::{ClusterCounts, ClusterFigures, OnPublish};
 pub use leave::{Leaver, LeftCluster, leave_cluster};
 pub use options::JetStreamOptions;
 pub use publish::{PublishedJournal, publish_journal};
+pub use resync::move_diverged_aside;
 pub use settings::create_stream;
 #[cfg(test)]
 pub(crate) use settings::{LogOfStream, create};

@@ -56,7 +56,7 @@ pub use import::{ImportPlace, ImportPlaceError, unfinished_beside};
 pub use jetstream::{
     AccessError, ClusterCounts, ClusterError, ClusterFigures, JetStreamOptions, JetStreamStore,
     Leaver, LeftCluster, NatsAccess, NatsCertificate, OnPublish, PublishedJournal, create_stream,
-    leave_cluster, publish_journal,
+    leave_cluster, move_diverged_aside, publish_journal,
 };
 pub use journal::{
     DataLock, Finding, Journal, JournalOptions, JournalReader, LockHolder, Loss, RecoverError,

@@ -97,6 +97,11 @@ impl JournalReader {
         Position::new(self.tail.next_position.get() - 1)
     }
 
+    /// The same, and the chain there.
+    pub(crate) fn end(&self) -> (Position, Chain) {
+        (self.head(), self.tail.chain)
+    }
+
     /// The segments, by first position.
     pub(crate) fn segments(&self) -> &[Segment] {
         &self.segments
