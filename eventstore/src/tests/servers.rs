@@ -183,9 +183,20 @@ impl Server {
         }
     }
 
-    /// Stops it in the midst of whatever it does.
+    /// Stops it in the midst of whatever it does; returns once all of it
+    /// stands still. Until then it may answer.
     pub(crate) fn pause(&self) {
         self.signal(Signal::STOP);
+        let pid = self.running.as_ref().unwrap().pid.as_raw_nonzero();
+        wait_until("a server stands still", || {
+            let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+            let states: Vec<_> = threads
+                .flatten()
+                .map(|thread| state(&thread.path()))
+                .collect();
+            let stands = states.iter().all(|state| *state == Some('T'));
+            if stands { Ok(()) } else { Err(states) }
+        });
     }
 
     pub(crate) fn go_on(&self) {
@@ -219,6 +230,13 @@ impl Server {
     fn store(&self) -> PathBuf {
         self.folder.path().join("jetstream")
     }
+}
+
+/// What a thread does, in the system's letter; nothing of one that is gone.
+fn state(thread: &Path) -> Option<char> {
+    let stat = fs::read_to_string(thread.join("stat")).ok()?;
+    let (_, behind_name) = stat.rsplit_once(") ")?;
+    behind_name.chars().next()
 }
 
 fn copy_folder(from: &Path, to: &Path) {
