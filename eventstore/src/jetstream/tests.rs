@@ -5,6 +5,7 @@ mod raw;
 
 // Several nodes on one log.
 mod nodes;
+mod racing;
 
 // What a node counts of it.
 mod figures;
