@@ -87,7 +87,7 @@ fn by_callers(folder: &std::path::Path, callers: usize, appends: u64) -> (Durati
     measured
 }
 
-async fn caller(journal: Arc<dyn EventStore>, commits: Vec<Commit>) -> Vec<Duration> {
+pub(crate) async fn caller(journal: Arc<dyn EventStore>, commits: Vec<Commit>) -> Vec<Duration> {
     let mut latencies = Vec::with_capacity(commits.len());
     for commit in commits {
         let begin = Instant::now();

@@ -25,6 +25,12 @@ mod append;
 mod open;
 mod read;
 mod size;
+mod jetstream;
+
+// Real NATS servers, as the tests start them.
+#[path = "../../src/tests/servers.rs"]
+#[expect(dead_code, clippy::unwrap_used, reason = "the tests do more with them")]
+mod servers;
 
 use std::process::ExitCode;
 
@@ -48,7 +54,11 @@ fn main() -> ExitCode {
             if parts.contains(&Part::Append) {
                 append::figures(&settings);
             }
-            if parts.iter().any(|part| *part != Part::Append) {
+            if parts.contains(&Part::Cluster) {
+                jetstream::figures(&settings);
+            }
+            let of_journals = [Part::Open, Part::Size, Part::Read];
+            if parts.iter().any(|part| of_journals.contains(part)) {
                 for events in &settings.events {
                     let journal = workload::JournalOf::events(&settings, *events);
                     // First, while the journal is as the abort left it.

@@ -6,18 +6,21 @@ pub(crate) const HELP: &str = "\
 usage: cargo bench -p eventstore -- [PART…] [--events N,N,…] [--callers N,N,…]
                                       [--rounds N] [--folder DIR]
 
-Parts, all of them unless some are named:
+Parts, all but the last unless some are named:
   append   durable single-event appends by 1, 16, 64 and 256 callers, beside a bare
            write + fdatasync of the same bytes in the same groups
   size     bytes on disk an event, beside the bytes of the records alone
   read     reading everything, beside a scan that only decodes
   open     opening after a clean stop and after an abort, and the memory it takes,
            beside a decode-only scan of the one segment that an opening reads
+  cluster  only if it is named: a log on three NATS servers (tests/nats-server) that
+           sync always: appends of one node, beside a bare publisher of the same
+           blocks; ten nodes that race, beside one
 
   --events   sizes of the journals of size, read and open (10000,1000000); 10 million
              events take about 2 GB
-  --callers  how many callers append at once (1,16,64,256)
-  --rounds   how often append, read and open are repeated; medians are printed (5)
+  --callers  how many callers append at once, here and on a cluster (1,16,64,256)
+  --rounds   how often append, read, open and cluster are repeated; medians are printed (5)
   --folder   where the journals are written: on the disk that is to be measured,
              not in memory (the system's folder for temporary files)";
 
@@ -28,10 +31,12 @@ pub(crate) enum Part {
     Size,
     Read,
     Open,
+    Cluster,
 }
 
 impl Part {
-    const ALL: [Self; 4] = [Self::Append, Self::Size, Self::Read, Self::Open];
+    /// What needs nothing but this machine's disk.
+    const USUAL: [Self; 4] = [Self::Append, Self::Size, Self::Read, Self::Open];
 
     fn named(name: &str) -> Option<Self> {
         match name {
@@ -39,6 +44,7 @@ impl Part {
             "size" => Some(Self::Size),
             "read" => Some(Self::Read),
             "open" => Some(Self::Open),
+            "cluster" => Some(Self::Cluster),
             _ => None,
         }
     }
@@ -107,7 +113,7 @@ impl Settings {
             return Err(HELP);
         }
         if parts.is_empty() {
-            parts = Part::ALL.to_vec();
+            parts = Part::USUAL.to_vec();
         }
         settings.command = Command::Figures(parts);
         Ok(settings)
