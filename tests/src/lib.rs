@@ -15,6 +15,8 @@ mod flight;
 mod wait;
 // A billing service that does what a real one may do wrong.
 mod billing;
+// NATS servers, one or three.
+mod nats;
 // Chance that can be repeated: everything random comes from a printed seed.
 mod chance;
 // Commits that can be told again from their numbers, and what became of them.
@@ -31,6 +33,7 @@ pub use chance::Chance;
 pub use client::{Answer, Client, Request, Unanswered};
 pub use flight::{Faults, Mission, Place, Plan, Recording};
 pub use ledger::{Caller, Ledger, Load, Sent, Shown, Span};
+pub use nats::{NatsCluster, NatsPlace, NatsServer};
 pub use power_disk::{Cut, PowerDisk};
 pub use server::{Output, Program, Server};
 pub use tally::{Progress, tally};
