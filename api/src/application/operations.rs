@@ -1,6 +1,9 @@
 //! What goes on after its request was answered, seen from outside of it.
 
+use std::convert::Infallible;
+
 use domain::actor::{Actor, ActorKind};
+use domain::decider::Occurrence;
 use domain::delivery::Delivery;
 use domain::dispatch::Dispatch;
 use domain::id::{DeliveryId, MissionId, OperationId};
@@ -9,7 +12,7 @@ use domain::stream::StreamName;
 use eventstore::StreamVersion;
 
 use super::load::LoadError;
-use super::scheduling::{Advanced, Advancing, Look};
+use super::scheduling::{Advanced, Advancing, Claims, Look};
 use super::transact::{Application, Failure, Request, TransactError};
 
 /// Who acts where the scheduling process does.
@@ -69,20 +72,57 @@ impl Application {
         self.go_on(id, Some(answer), look).await
     }
 
+    /// Says of an attempt at something outside that it still goes on, for as long again; nothing
+    /// where it is known by now what came of it, or another one was begun.
+    ///
+    /// # Errors
+    /// A failure of the machine; saying so again is safe.
+    pub(crate) async fn prolong(
+        &self,
+        id: OperationId,
+        attempt: u32,
+        claims: Claims,
+    ) -> Result<(), Failure> {
+        let request = self.scheduling_request(id);
+        let now = self.now()?;
+        let done = self.transact(&request, |draft| {
+            let mut operation = draft.load::<Option<Operation>>(StreamName::operation(id))?;
+            let state = operation.state.as_ref();
+            let owner = state.map(|operation| operation.user().uuid());
+            if let Some((effect, claimed)) = state.and_then(Operation::claimed)
+                && claimed == attempt
+            {
+                let still = OperationEvent::EffectClaimed {
+                    effect,
+                    attempt,
+                    node: claims.node,
+                    until: now.plus(claims.limit),
+                };
+                let still = Occurrence::new(still, now);
+                draft.record(&mut operation, owner, None, &[still]);
+            }
+            Ok(())
+        });
+        done.await.map(|_| ()).map_err(failure)
+    }
+
+    fn scheduling_request(&self, id: OperationId) -> Request {
+        Request {
+            commit_id: self.environment().new_id(),
+            actor: Actor::named(ActorKind::Policy, SCHEDULING_ACTOR),
+            correlation_id: id.uuid(),
+            cause: None,
+            keyed: None,
+        }
+    }
+
     async fn go_on(
         &self,
         id: OperationId,
         answer: Option<OperationEvent>,
         look: Look,
     ) -> Result<Advanced, Failure> {
-        let request_id = self.environment().new_id();
-        let request = Request {
-            commit_id: request_id,
-            actor: Actor::named(ActorKind::Policy, SCHEDULING_ACTOR),
-            correlation_id: id.uuid(),
-            cause: None,
-            keyed: None,
-        };
+        let request = self.scheduling_request(id);
         let done = self.transact(&request, |draft| {
             let advancing = Advancing::resume(draft, self.scheduling(), id, look)?;
             let Some(mut advancing) = advancing else {
@@ -93,14 +133,7 @@ impl Application {
             }
             Ok(advancing.advance()?)
         });
-        match done.await {
-            Ok(done) => Ok(done.value),
-            Err(TransactError::Rejected(never)) => {
-                let never: std::convert::Infallible = never;
-                match never {}
-            }
-            Err(TransactError::Failed(failure)) => Err(failure),
-        }
+        done.await.map(|done| done.value).map_err(failure)
     }
 
     /// A delivery as it is now.
@@ -112,5 +145,13 @@ impl Application {
             .loader()
             .load::<Option<Delivery>>(StreamName::delivery(id))?
             .state)
+    }
+}
+
+/// No rule says no to what is written down here.
+fn failure(error: TransactError<Infallible>) -> Failure {
+    match error {
+        TransactError::Rejected(never) => match never {},
+        TransactError::Failed(failure) => failure,
     }
 }

@@ -35,7 +35,8 @@ pub enum OperationEvent {
         /// Why.
         reason: RejectReason,
     },
-    /// Somebody is about to do something outside; nobody else does it until then.
+    /// Somebody is about to do something outside; nobody else does it until then. Said again of
+    /// the same attempt it lasts longer.
     EffectClaimed {
         /// What.
         effect: Effect,
@@ -43,7 +44,7 @@ pub enum OperationEvent {
         attempt: u32,
         /// Which running service.
         node: Uuid,
-        /// From when on another may try, since this one must have given up by then.
+        /// From when on another may try: whoever is at it then would have said so again.
         until: Timestamp,
     },
     /// It could not be done now.

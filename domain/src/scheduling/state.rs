@@ -192,6 +192,13 @@ impl Operation {
         self.payment.attempts
     }
 
+    /// What somebody is at outside, as far as is known, and at which attempt.
+    #[must_use]
+    pub fn claimed(&self) -> Option<(Effect, u32)> {
+        let (effect, _) = self.payment.claim?;
+        Some((effect, self.payment.attempts))
+    }
+
     /// How many attempts in a row came to nothing.
     #[must_use]
     pub const fn deferrals(&self) -> u32 {
@@ -372,9 +379,12 @@ impl Operation {
             OperationEvent::StepFailed { step, reason } => {
                 self.failed = self.failed.or(Some((*step, *reason)));
             }
-            OperationEvent::EffectClaimed { effect, until, .. } => {
-                self.payment.claimed(*effect, *until);
-            }
+            OperationEvent::EffectClaimed {
+                effect,
+                attempt,
+                until,
+                ..
+            } => self.payment.claimed(*effect, *attempt, *until),
             OperationEvent::EffectDeferred {
                 effect,
                 attempt,
@@ -449,10 +459,15 @@ const fn leaves_charge(event: &OperationEvent) -> bool {
 }
 
 impl Payment {
-    fn claimed(&mut self, effect: Effect, until: Timestamp) {
-        // Whoever claimed before never said what came of it.
-        if let Some((effect, _)) = self.claim {
-            self.may_be_done(effect);
+    fn claimed(&mut self, effect: Effect, attempt: u32, until: Timestamp) {
+        if let Some((claimed, _)) = self.claim {
+            // Whoever is at it says that it still goes on.
+            if attempt == self.attempts {
+                self.claim = Some((claimed, until));
+                return;
+            }
+            // Whoever claimed before never said what came of it.
+            self.may_be_done(claimed);
         }
         self.attempts = self.attempts.saturating_add(1);
         self.claim = Some((effect, until));

@@ -1,7 +1,9 @@
 //! One operation: looked at, and carried out what it has claimed outside.
 
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::delivery::RejectReason;
 use domain::id::OperationId;
@@ -14,11 +16,16 @@ use super::Runner;
 use crate::application::{Advanced, Claimed, Claiming, Claims, Failure, Look};
 use crate::observability::processes::BILLING_REQUEST_SECONDS;
 use crate::process::agenda::Subject;
-use crate::process::billing::{ANSWER_WAIT_S, Answer, Bill};
+use crate::process::billing::{Answer, Bill};
 
-/// After how long an effect that nobody spoke of again is another's to try: what
-/// an answer may take, and time to write it down.
-const CLAIM: DurationMs = DurationMs::from_seconds(ANSWER_WAIT_S + 5);
+/// After how long an effect that nobody spoke of again is another's to try: whoever
+/// claimed it is gone. Where several nodes look at one log, another goes on within
+/// ten seconds, and clocks may differ by what is left of it when it is prolonged.
+const CLAIM: DurationMs = DurationMs::from_seconds(8);
+
+/// How often whoever is at an effect says so again: an answer may take longer than
+/// a claim lasts.
+const PROLONGED_EVERY: Duration = Duration::from_secs(3);
 
 /// An effect that this runner has claimed.
 pub(super) struct Effective {
@@ -116,7 +123,11 @@ impl Runner {
             place: _place,
         } = effective;
         loop {
-            let Some(event) = self.effect(operation, &claimed).await else {
+            let event = tokio::select! {
+                event = self.effect(operation, &claimed) => event,
+                never = self.prolong(operation, claimed.attempt) => match never {},
+            };
+            let Some(event) = event else {
                 return Ok(());
             };
             let look = || self.look(self.claims()).map_err(|error| error.to_string());
@@ -134,11 +145,29 @@ impl Runner {
         }
     }
 
-    const fn claims(&self) -> Claiming {
-        Claiming::Here(Claims {
+    /// Says again and again that an effect is still being tried.
+    async fn prolong(&self, operation: OperationId, attempt: u32) -> Infallible {
+        let mut again = tokio::time::interval(PROLONGED_EVERY);
+        again.reset();
+        loop {
+            again.tick().await;
+            let said = self.application.prolong(operation, attempt, self.claim());
+            if let Err(error) = said.await {
+                // Another may try then, under the same idempotency key.
+                tracing::debug!(%operation, %error, "a claim is not prolonged");
+            }
+        }
+    }
+
+    const fn claim(&self) -> Claims {
+        Claims {
             node: self.node,
             limit: CLAIM,
-        })
+        }
+    }
+
+    const fn claims(&self) -> Claiming {
+        Claiming::Here(self.claim())
     }
 
     fn look(&self, claims: Claiming) -> Result<Look, Failure> {

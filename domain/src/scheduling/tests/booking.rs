@@ -1,5 +1,7 @@
 //! From the order to the booking that stands, or does not.
 
+use uuid::Uuid;
+
 use super::*;
 use crate::delivery::Status;
 
@@ -70,6 +72,29 @@ fn nobody_else_acts_before_a_claim_is_over_and_then_the_same_is_asked_again() {
     assert_eq!(world.claimed, None);
     world.pass_to(until);
     assert_eq!(world.claimed, Some((Effect::AuthorizePayment, 2)));
+}
+
+#[test]
+fn who_is_at_it_longer_says_so_again_and_nobody_else_acts_before_that_is_over_either() {
+    let mut world = World::new(with_billing());
+    let until = world.run().unwrap();
+    let again = |until| OperationEvent::EffectClaimed {
+        effect: Effect::AuthorizePayment,
+        attempt: 1,
+        node: Uuid::from_u128(1),
+        until,
+    };
+    let longer = until.plus(DurationMs::from_seconds(5));
+    world.write(again(longer));
+    world.pass_to(until);
+    assert_eq!(world.run(), Some(longer));
+    assert_eq!(world.claimed, Some((Effect::AuthorizePayment, 1)));
+    // It counts as one attempt, whatever came of it.
+    world.bill(Bill::Answers);
+    assert_eq!(world.status(), Status::Scheduled);
+    assert_eq!(world.billing.requests, 1);
+    // Said after the answer it claims what comes next: a look at the state keeps it from being said.
+    assert_eq!(world.operation.as_ref().unwrap().claimed(), None);
 }
 
 #[test]
