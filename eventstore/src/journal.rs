@@ -405,7 +405,7 @@ impl EventStore for Journal {
             };
         }
         match self.outage.get() {
-            Some(why) if health == Health::Writable => Health::ReadOnly { why },
+            Some(why) if health == Health::Writable => Health::Outage { why },
             Some(_) | None => health,
         }
     }

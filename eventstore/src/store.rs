@@ -92,10 +92,16 @@ pub enum Health {
     Full,
     /// The disk failed in a way after which nothing it says about earlier
     /// writes can be trusted: appends are refused until the store is opened
-    /// again. Or, where the log is on a cluster, this does not answer, and
-    /// appends succeed again by themselves when it does.
+    /// again.
     ReadOnly {
         /// What happened.
+        why: String,
+    },
+    /// The log is on a cluster, and this does not answer or has less than the
+    /// store: appends wait, or are refused, and succeed again by themselves
+    /// when it does.
+    Outage {
+        /// What the cluster said, or that it said nothing.
         why: String,
     },
     /// It was closed.

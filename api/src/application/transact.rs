@@ -133,6 +133,9 @@ pub enum Failure {
     /// Appending failed.
     #[error(transparent)]
     Append(#[from] AppendError),
+    /// Appending failed since the cluster that the log is on does not answer.
+    #[error(transparent)]
+    Outage(AppendError),
     /// Loading failed.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -284,10 +287,23 @@ impl Application {
                     turn = Some(self.turns.of(stream.key).await);
                 }
                 Err(AppendError::Conflict { .. }) => {}
-                Err(error) => return Err(Failure::Append(error).into()),
+                Err(error) => return Err(self.append_failure(error).into()),
             }
         }
         Err(Failure::Contended.into())
+    }
+
+    /// What passes by itself is told apart from what an operator has to mend.
+    fn append_failure(&self, error: AppendError) -> Failure {
+        let is_refused = matches!(
+            error,
+            AppendError::Indeterminate { .. } | AppendError::Unavailable { .. }
+        );
+        if is_refused && matches!(self.log_health(), Health::Outage { .. }) {
+            Failure::Outage(error)
+        } else {
+            Failure::Append(error)
+        }
     }
 
     fn commit(&self, request: &Request, mut parts: Vec<Part>) -> Option<Commit> {

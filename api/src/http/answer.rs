@@ -76,6 +76,7 @@ pub(super) fn tagged(tag: EntityTag, mut response: Response) -> Response {
 pub(super) fn failed(failure: &Failure) -> Problem {
     match failure {
         Failure::Append(error) => append_failed(error),
+        Failure::Outage(error) => outage(error),
         Failure::Load(error) => {
             tracing::error!(%error, "a stream could not be read");
             Problem::internal()
@@ -92,6 +93,24 @@ pub(super) fn failed(failure: &Failure) -> Problem {
             Problem::internal()
         }
     }
+}
+
+/// How soon to ask again whether a cluster answers, seconds: a few more than
+/// its servers take to elect another leader.
+pub(super) const OUTAGE_RETRY_S: u32 = 5;
+
+/// The cluster that the log is on does not answer. That is logged where it
+/// begins and where it ends, and not for every request.
+fn outage(error: &AppendError) -> Problem {
+    tracing::debug!(%error, "cannot append");
+    let may_be_done = matches!(error, AppendError::Indeterminate { .. });
+    let detail = if may_be_done {
+        "the cluster that keeps the log does not answer, and whether the request took effect is not known: \
+         send the same request again, with the same Idempotency-Key if it had one"
+    } else {
+        "the cluster that keeps the log does not answer: nothing can be written for now, and nothing was changed"
+    };
+    Problem::new(ProblemKind::ReadOnly, detail).with_retry_after_s(OUTAGE_RETRY_S)
 }
 
 fn append_failed(error: &AppendError) -> Problem {

@@ -11,7 +11,7 @@ use projections::{ReaderState, ViewsHealth};
 use serde_json::{Map, Value, json};
 
 use super::Api;
-use super::answer::json as json_answer;
+use super::answer::{OUTAGE_RETRY_S, json as json_answer};
 use super::operations::under_way_at;
 use super::problem::{Problem, ProblemKind};
 use crate::observability::{
@@ -84,12 +84,24 @@ fn obstacle(health: &ViewsHealth, log: &Health) -> Option<Obstacle> {
             retry_after_s,
         })
     };
-    if matches!(log, Health::ReadOnly { .. } | Health::Closed) {
-        return Some(Obstacle {
-            kind: ProblemKind::ReadOnly,
-            why: "the log takes no writes until the service is restarted; see its log for why",
-            retry_after_s: MENDED_BY_HAND_S,
-        });
+    match log {
+        Health::ReadOnly { .. } | Health::Closed => {
+            return Some(Obstacle {
+                kind: ProblemKind::ReadOnly,
+                why: "the log takes no writes until the service is restarted; see its log for why",
+                retry_after_s: MENDED_BY_HAND_S,
+            });
+        }
+        Health::Outage { .. } => {
+            return Some(Obstacle {
+                kind: ProblemKind::ReadOnly,
+                why: "the cluster that keeps the log does not answer, or has less of it than this node: nothing can \
+                      be written for now, and what is there can be read; it is tried again all the time, see the \
+                      service's log for why",
+                retry_after_s: OUTAGE_RETRY_S,
+            });
+        }
+        Health::Writable | Health::Full => {}
     }
     match &health.reader {
         ReaderState::Failed(_) => {
@@ -151,6 +163,7 @@ fn word(health: &Health) -> &'static str {
         Health::Writable => "writable",
         Health::Full => "full",
         Health::ReadOnly { .. } => "read_only",
+        Health::Outage { .. } => "outage",
         Health::Closed => "closed",
     }
 }
@@ -303,6 +316,15 @@ mod tests {
         assert_eq!(
             told(failed, Health::Closed),
             (ProblemKind::ReadOnly, "see its log for why", 30)
+        );
+        let why = "no server answered in time".to_owned();
+        assert_eq!(
+            told(ReaderState::Following, Health::Outage { why }),
+            (
+                ProblemKind::ReadOnly,
+                "it is tried again all the time, see the service's log for why",
+                5
+            )
         );
     }
 

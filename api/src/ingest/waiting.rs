@@ -107,7 +107,8 @@ impl Ingest {
                 }
             };
             failed = Some(format!("{}: {error}", session.stream.key));
-            if let Failure::Append(
+            if let Failure::Outage(_)
+            | Failure::Append(
                 AppendError::Unavailable { .. }
                 | AppendError::Full
                 | AppendError::Indeterminate { .. },

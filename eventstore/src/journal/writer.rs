@@ -324,7 +324,7 @@ impl Writer {
         self.write_head();
         match self.health.get() {
             Health::ReadOnly { why } => Err(GroupFailure::NotWritten(why)),
-            Health::Writable | Health::Full | Health::Closed => Ok(()),
+            Health::Writable | Health::Full | Health::Outage { .. } | Health::Closed => Ok(()),
         }
     }
 

@@ -134,7 +134,7 @@ fn given_a_server_that_stands_still_an_append_is_indeterminate_and_its_retry_is_
     let unknown = append(store, single(2, 1, 1));
     assert_eq!(unknown, Err(AppendError::Indeterminate { commit_id }));
     assert!(
-        matches!(store.health(), Health::ReadOnly { .. }),
+        matches!(store.health(), Health::Outage { .. }),
         "{:?}",
         store.health()
     );

@@ -46,10 +46,12 @@ fn publish(folder: &TempDir, options: &JetStreamOptions) -> Result<(u64, u64, u6
 fn a_cluster_behind_a_journal_takes_nothing_until_what_is_missing_is_published() {
     let (_server, options, knowing, away) = lost();
     wait_until("the node has seen it", || match knowing.store.health() {
-        Health::ReadOnly { why } if why.contains("appends stop") => Ok(()),
-        health @ (Health::Writable | Health::ReadOnly { .. } | Health::Full | Health::Closed) => {
-            Err(health)
-        }
+        Health::Outage { why } if why.contains("appends stop") => Ok(()),
+        health @ (Health::Writable
+        | Health::ReadOnly { .. }
+        | Health::Outage { .. }
+        | Health::Full
+        | Health::Closed) => Err(health),
     });
     assert_eq!(everything(knowing.store.as_ref()).len(), 10, "reads go on");
 

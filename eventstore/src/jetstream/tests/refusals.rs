@@ -132,7 +132,9 @@ fn a_block_that_does_not_follow_is_neither_shown_nor_built_on() {
     raw::put(&options, &raw::get(&options, 2));
     let health = wait_until("the node has seen it", || match node.store.health() {
         Health::ReadOnly { why } => Ok(why),
-        health @ (Health::Writable | Health::Full | Health::Closed) => Err(health),
+        health @ (Health::Writable | Health::Full | Health::Outage { .. } | Health::Closed) => {
+            Err(health)
+        }
     });
     assert!(health.contains("different ways at position 4"), "{health}");
     let refused = append(node.store.as_ref(), single(9, 9, 0));
@@ -250,7 +252,7 @@ fn a_stream_that_is_gone_stops_appends_and_is_not_made_anew() {
     make_stream(&options, LOG_ID);
     let again = append(node.store.as_ref(), single(2, 1, 1));
     assert!(again.is_err(), "{again:?}");
-    let Health::ReadOnly { why } = node.store.health() else {
+    let Health::Outage { why } = node.store.health() else {
         panic!("{:?}", node.store.health());
     };
     assert!(why.contains("the stream ends at message 0"), "{why}");
