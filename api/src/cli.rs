@@ -9,6 +9,7 @@ mod recover;
 mod derived;
 mod copies;
 mod transfer;
+mod cluster;
 mod unknown;
 mod serve;
 mod simulate;
@@ -88,6 +89,8 @@ enum Command {
     /// Make a data folder from an export; an interrupted import is gone on with. It takes about
     /// 110 bytes of memory for every stream, beside 80 MiB
     Import(transfer::ImportOptions),
+    /// Have the log on a cluster of NATS servers, where several nodes write it
+    Cluster(cluster::ClusterOptions),
 }
 
 /// What may go wrong in a simulation, how long one takes, and what it ends with.
@@ -310,6 +313,10 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Import(options) => {
             log(LogFormat::default(), "warn")?;
             transfer::import(&options)
+        }
+        Command::Cluster(options) => {
+            log(LogFormat::default(), "warn")?;
+            cluster::cluster(&options)
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::observability::LogFormat;
 mod nats;
 mod scheduling;
 
+pub(crate) use nats::parse_stream;
 pub use nats::{NatsAccessOptions, NatsOptions};
 pub use scheduling::SchedulingOptions;
 

@@ -17,5 +17,6 @@ pub mod simulate;
 // The log as text, and back.
 pub mod transfer;
 // Everything together, and the program.
+pub mod membership;
 pub mod service;
 pub mod cli;

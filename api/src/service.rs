@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use eventstore::{
-    DataLock, EventStore, Journal, JournalOptions, OpenError, Position, RegisteredStore,
-    SnapshotStore,
+    DataLock, EventStore, JetStreamOptions, JetStreamStore, Journal, JournalOptions, OpenError,
+    Position, RegisteredStore, SnapshotStore,
 };
 use projections::{VerifyError, Views, ViewsOptions};
 use tokio::net::TcpListener;
@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::environment::Environment;
 use crate::http::{self, Services};
 use crate::ingest::{Ingest, IngestLimits, waiting};
+use crate::membership;
 use crate::nats;
 use crate::observability::Metrics;
 use crate::process::{Runner, RunnerSettings};
@@ -82,10 +83,66 @@ pub fn open_log(
     options: JournalOptions,
 ) -> anyhow::Result<(Arc<Journal>, Arc<dyn EventStore>)> {
     let journal = Arc::new(Journal::open(&folders.journal, options)?);
-    let store: Arc<dyn EventStore> = Arc::<Journal>::clone(&journal);
-    let log = RegisteredStore::open(store, known_schemas())
-        .with_context(|| folders.journal.display().to_string())?;
-    Ok((journal, Arc::new(log)))
+    let log = registered(folders, Arc::<Journal>::clone(&journal))?;
+    Ok((journal, log))
+}
+
+/// The same, where the log is a stream that several nodes write, and the
+/// journal this node's copy of it: one that may be empty, and is fetched. The
+/// data folder says from then on that it is a node's.
+///
+/// # Errors
+/// As [`open_log`], or what is wrong with the cluster or the stream.
+pub(crate) fn open_shared_log(
+    data: &Path,
+    options: JournalOptions,
+    cluster: &JetStreamOptions,
+) -> anyhow::Result<(Arc<Journal>, Arc<dyn EventStore>)> {
+    let (folders, stream) = (Folders::of(data), &cluster.stream);
+    membership::refuse_of_another(data, stream)?;
+    // What is fetched is a copy from its first record on, also if this is interrupted.
+    let is_fetched = !holds_segments(&folders.journal);
+    if is_fetched {
+        membership::enter(data, stream)?;
+    }
+    tracing::info!(
+        stream,
+        servers = cluster.access.shown(),
+        "opening the log on the cluster"
+    );
+    let node = match JetStreamStore::open(&folders.journal, options, cluster) {
+        Ok(node) => node,
+        Err(error) => {
+            if is_fetched && !holds_segments(&folders.journal) {
+                membership::leave(data)?;
+            }
+            return Err(error.into());
+        }
+    };
+    membership::enter(data, stream)?;
+    let journal = Arc::clone(node.journal());
+    let log = registered(&folders, Arc::new(node))?;
+    Ok((journal, log))
+}
+
+/// The log on that store: one that holds only what this release can read.
+fn registered(
+    folders: &Folders,
+    store: Arc<dyn EventStore>,
+) -> anyhow::Result<Arc<dyn EventStore>> {
+    let log = RegisteredStore::open(store, known_schemas());
+    Ok(Arc::new(
+        log.with_context(|| folders.journal.display().to_string())?,
+    ))
+}
+
+/// Whether there is a journal, were it the beginning of one.
+pub(crate) fn holds_segments(journal: &Path) -> bool {
+    let is_segment = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.path().extension().is_some_and(|it| it == "seg"))
+    };
+    let mut entries = std::fs::read_dir(journal).into_iter().flatten();
+    entries.any(is_segment)
 }
 
 /// Keeps the states of long streams, if that can be done: without it they are
@@ -103,11 +160,7 @@ fn with_snapshots(application: Application, folders: &Folders) -> anyhow::Result
 /// A data folder that has lost its journal is not taken for a new one: the
 /// views are the last to know that there was something.
 fn refuse_a_missing_journal(folders: &Folders, options: ViewsOptions) -> anyhow::Result<()> {
-    let is_segment = |entry: std::io::Result<std::fs::DirEntry>| {
-        entry.is_ok_and(|entry| entry.path().extension().is_some_and(|it| it == "seg"))
-    };
-    let mut entries = std::fs::read_dir(&folders.journal).into_iter().flatten();
-    if entries.any(is_segment) {
+    if holds_segments(&folders.journal) {
         return Ok(());
     }
     let (journal, views) = (folders.journal.display(), folders.views.display());
@@ -171,8 +224,13 @@ impl Opened {
             audit_from: environment.new_id().as_u64_pair().1,
             ..ViewsOptions::default()
         };
-        refuse_a_missing_journal(&folders, views_options)?;
-        let (journal, log) = open_log(&folders, options)?;
+        let (journal, log) = if let Some(cluster) = config.nats.log() {
+            open_shared_log(&config.data, options, &cluster)?
+        } else {
+            membership::refuse_of_a_cluster(&config.data)?;
+            refuse_a_missing_journal(&folders, views_options)?;
+            open_log(&folders, options)?
+        };
         let views = Views::open(&folders.views, Arc::clone(&log), views_options)
             .with_context(|| folders.views.display().to_string())?;
 

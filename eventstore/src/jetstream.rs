@@ -30,6 +30,9 @@ mod farewell;
 mod leave;
 mod resync;
 
+// All of it, for whoever looks.
+mod status;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -43,6 +46,7 @@ pub use resync::move_diverged_aside;
 pub use settings::create_stream;
 #[cfg(test)]
 pub(crate) use settings::{LogOfStream, create};
+pub use status::{ClusterCopy, ClusterStatus, FolderPlace, cluster_status};
 
 use crate::journal::{Journal, JournalOptions, log_id_in};
 use crate::layer::StoreLayer;

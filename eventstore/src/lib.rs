@@ -54,9 +54,10 @@ pub use event::{
 pub use history::{EpochStart, LogHistory, Standing};
 pub use import::{ImportPlace, ImportPlaceError, unfinished_beside};
 pub use jetstream::{
-    AccessError, ClusterCounts, ClusterError, ClusterFigures, JetStreamOptions, JetStreamStore,
-    Leaver, LeftCluster, NatsAccess, NatsCertificate, OnPublish, PublishedJournal, create_stream,
-    leave_cluster, move_diverged_aside, publish_journal,
+    AccessError, ClusterCopy, ClusterCounts, ClusterError, ClusterFigures, ClusterStatus,
+    FolderPlace, JetStreamOptions, JetStreamStore, Leaver, LeftCluster, NatsAccess,
+    NatsCertificate, OnPublish, PublishedJournal, cluster_status, create_stream, leave_cluster,
+    move_diverged_aside, publish_journal,
 };
 pub use journal::{
     DataLock, Finding, Journal, JournalOptions, JournalReader, LockHolder, Loss, RecoverError,

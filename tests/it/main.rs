@@ -36,6 +36,8 @@ mod findings;
 mod race;
 mod idempotency;
 mod packages;
+// Several nodes on one log.
+mod cluster;
 // Faults.
 mod crash;
 mod kills;

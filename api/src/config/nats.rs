@@ -139,7 +139,7 @@ impl NatsOptions {
 }
 
 /// Takes what NATS takes as the name of a stream, and subjects as one of their words.
-fn parse_stream(text: &str) -> Result<String, String> {
+pub(crate) fn parse_stream(text: &str) -> Result<String, String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if !text.is_empty() && text.len() <= 64 && text.chars().all(fits) {
         Ok(text.to_owned())

@@ -1,5 +1,6 @@
 //! Where a journal's end lies in the stream.
 
+use super::error::ClusterError;
 use super::farewell::Farewell;
 use super::heads::Head;
 use super::remote::Remote;
@@ -26,6 +27,21 @@ pub(super) enum Unplaced {
     Foreign { sequence: u64, why: String },
     /// No server told.
     Unanswered(String),
+}
+
+impl Unplaced {
+    /// The same, for the operator.
+    pub(super) fn into_error(self, stream: &str) -> ClusterError {
+        match self {
+            Self::Foreign { sequence, why } => ClusterError::Foreign {
+                stream: stream.to_owned(),
+                sequence,
+                why,
+            },
+            Self::Left(said) => said.error(stream),
+            Self::Unanswered(why) => ClusterError::Unanswered { why },
+        }
+    }
 }
 
 /// What a message says of the log up to it.

@@ -93,7 +93,7 @@ pub fn publish_journal(
 }
 
 /// The stream's last message, and the head there.
-fn stream_end(
+pub(super) fn stream_end(
     cluster: &Cluster<'_>,
     options: &JetStreamOptions,
 ) -> Result<(u64, Head), ClusterError> {
@@ -117,18 +117,12 @@ fn stream_end(
         Ok(Standing::At(_) | Standing::Diverged) => {
             Err(unanswered("the stream has no end".to_owned()))
         }
-        Err(Unplaced::Foreign { sequence, why }) => Err(ClusterError::Foreign {
-            stream: options.stream.clone(),
-            sequence,
-            why,
-        }),
-        Err(Unplaced::Left(said)) => Err(said.error(&options.stream)),
-        Err(Unplaced::Unanswered(why)) => Err(unanswered(why)),
+        Err(unplaced) => Err(unplaced.into_error(&options.stream)),
     }
 }
 
 /// The chain after a position of the journal, if a block ends there.
-fn chain_at(
+pub(super) fn chain_at(
     journal: &JournalReader,
     beginning: Head,
     position: Position,

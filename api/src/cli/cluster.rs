@@ -1,0 +1,271 @@
+//! `airpost cluster`: how a data folder becomes a node's, and stays one.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::Subcommand;
+use eventstore::{
+    ClusterError, DataLock, EventStore as _, FolderPlace, JetStreamOptions, Journal,
+    JournalOptions, Position,
+};
+
+use super::terminal::{Progress, Stopwatch, Unit, complain, say};
+use crate::config::NatsAccessOptions;
+use crate::environment::Environment;
+use crate::membership;
+use crate::service::{Folders, holds_segments, open_shared_log};
+
+mod aside;
+mod status;
+
+/// What is done to a log on a cluster, or to a node's copy of it.
+#[derive(Debug, clap::Args)]
+pub(super) struct ClusterOptions {
+    #[command(subcommand)]
+    command: ClusterCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ClusterCommand {
+    /// Make a data folder a node's: put its log on the cluster, where there is no such stream yet,
+    /// or fetch the log into an empty folder. The service must not be running on the folder
+    #[command(after_help = JOIN_HELP)]
+    Join(NodeOptions),
+    /// Say how the log on the cluster is, how far each running node is, and where a folder's
+    /// journal stands. Changes nothing
+    #[command(after_help = STATUS_HELP)]
+    Status(status::StatusOptions),
+    /// Publish again what the cluster lost of the log, from the journal that has it: the longest one
+    #[command(after_help = HEAL_HELP)]
+    Heal(NodeOptions),
+    /// Set a node's journal and views aside, and fetch the log anew
+    #[command(after_help = RESYNC_HELP)]
+    Resync(NodeOptions),
+}
+
+const JOIN_HELP: &str = "\
+An embedded log is put on the cluster once, from its own folder: its positions, cursors and entity tags \
+stay what they are. Interrupted, it is run again. Every further node joins with an empty folder.
+Afterwards: airpost serve --data DIR --nats URLS --cluster STREAM
+Exit codes: 0 it is a node's, 1 it failed.";
+
+const STATUS_HELP: &str = "\
+Exit codes: 0 all is well, 1 it failed, 3 the stream is not as it must be, the folder's journal is no \
+copy of it, or the stream has less of the log than a node.";
+
+const HEAL_HELP: &str = "\
+When: a node says that the stream ends before what was acknowledged (after a power cut of all servers \
+with sync_interval other than always, or a store that was put back).
+1. Stop the nodes, and have status say of each folder where its journal ends.
+2. Run heal with the folder whose journal is the longest.
+3. Start the nodes.
+Exit codes: 0 the stream has all that the journal has, 1 it failed.";
+
+const RESYNC_HELP: &str = "\
+When: a node says that its journal and the stream went different ways, as after a disk that lied. \
+Nothing is deleted: journal, views and snapshots are moved into DIR/set-aside-N. What the journal has \
+and the stream has not is lost to the log: see status first.
+Exit codes: 0 the folder holds the log again, 1 it failed.";
+
+/// A data folder and the cluster that it is to be on.
+#[derive(Debug, clap::Args)]
+struct NodeOptions {
+    /// The folder that holds the journal and everything derived from it.
+    #[arg(long, env = "AIRPOST_DATA", value_name = "DIR")]
+    data: PathBuf,
+
+    #[command(flatten)]
+    log: LogOptions,
+}
+
+/// A log on a cluster.
+#[derive(Debug, clap::Args)]
+#[command(mut_arg("nats", |arg| arg.required(true)))]
+struct LogOptions {
+    #[command(flatten)]
+    access: NatsAccessOptions,
+
+    /// The stream that is the log.
+    #[arg(long, env = "AIRPOST_CLUSTER", value_name = "STREAM",
+          value_parser = crate::config::parse_stream)]
+    cluster: String,
+
+    /// Have, or accept, a log of which one server alone has a copy: what that machine loses is lost.
+    #[arg(long, env = "AIRPOST_SINGLE_REPLICA")]
+    single_replica: bool,
+}
+
+impl LogOptions {
+    fn log(&self) -> anyhow::Result<JetStreamOptions> {
+        let access = self.access.access().context("--nats is missing")?;
+        access.client_options()?;
+        Ok(JetStreamOptions {
+            single_replica: self.single_replica,
+            ..JetStreamOptions::new(access, self.cluster.clone())
+        })
+    }
+}
+
+/// Does one of them.
+pub(super) fn cluster(options: &ClusterOptions) -> anyhow::Result<ExitCode> {
+    match &options.command {
+        ClusterCommand::Join(node) => join(node),
+        ClusterCommand::Status(options) => status::status(options),
+        ClusterCommand::Heal(node) => heal(node),
+        ClusterCommand::Resync(node) => resync(node),
+    }
+}
+
+fn join(node: &NodeOptions) -> anyhow::Result<ExitCode> {
+    let (data, cluster) = (node.data.as_path(), node.log.log()?);
+    let stream = &cluster.stream;
+    let _lock = DataLock::acquire(data, "cluster join")?;
+    membership::refuse_of_another(data, stream)?;
+    let folders = Folders::of(data);
+    let is_member = membership::stream_of(data)?.is_some();
+    if is_member || !holds_segments(&folders.journal) {
+        match fetch(data, &cluster) {
+            Ok(head) if is_member => {
+                say(format_args!(
+                    "{}: it is a node's already, and up to position {head} with the stream {stream}",
+                    data.display()
+                ));
+                return Ok(ExitCode::SUCCESS);
+            }
+            Ok(head) => {
+                say(format_args!(
+                    "fetched the log of the stream {stream} up to position {head}"
+                ));
+                return tell_how_to_start(data, &cluster);
+            }
+            Err(error) if !is_missing(&error) => return Err(error),
+            Err(_) if is_member => bail!(
+                "there is no stream {stream}, and {} is a node's of it: have it made again from the longest journal, \
+                 by airpost cluster heal",
+                data.display()
+            ),
+            Err(_) => begin(&folders)?,
+        }
+    }
+    let (head, watch) = (publish(&folders, &cluster)?, Stopwatch::start());
+    membership::enter(data, stream)?;
+    let took = watch.rates(None, None);
+    say(format_args!(
+        "the stream {stream} is the log of {}, up to position {head}; {took}",
+        data.display()
+    ));
+    tell_how_to_start(data, &cluster)
+}
+
+fn tell_how_to_start(data: &Path, cluster: &JetStreamOptions) -> anyhow::Result<ExitCode> {
+    let single = if cluster.single_replica {
+        " --single-replica"
+    } else {
+        ""
+    };
+    say(format_args!(
+        "start it: airpost serve --data {} --nats {} --cluster {}{single}",
+        data.display(),
+        cluster.access.shown(),
+        cluster.stream
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn is_missing(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<ClusterError>();
+    matches!(error, Some(ClusterError::Missing { .. }))
+}
+
+/// Begins a log, in a folder without one.
+fn begin(folders: &Folders) -> anyhow::Result<()> {
+    let options = JournalOptions::new(Environment::system().new_id());
+    let journal = Journal::open(&folders.journal, options)?;
+    journal.close();
+    Ok(())
+}
+
+/// Brings a folder's journal to the end of the stream.
+fn fetch(data: &Path, cluster: &JetStreamOptions) -> anyhow::Result<Position> {
+    let options = JournalOptions::new(Environment::system().new_id());
+    let (journal, _log) = open_shared_log(data, options, cluster)?;
+    let head = *journal.head().borrow();
+    journal.close();
+    Ok(head)
+}
+
+/// Has the stream made if it is missing, and all in it that the journal has; gives where both end.
+fn publish(folders: &Folders, cluster: &JetStreamOptions) -> anyhow::Result<Position> {
+    let stream = &cluster.stream;
+    if eventstore::create_stream(&folders.journal, cluster)? {
+        complain(format_args!("the stream {stream} is made"));
+    }
+    let progress = Progress::new("published", Unit::Things("records"));
+    let mut tell = |done: Position, all: Position| progress.at(done.get(), all.get());
+    let published = eventstore::publish_journal(&folders.journal, cluster, &mut tell);
+    progress.end();
+    let published = published?;
+    let (before, head, blocks) = (published.before, published.head, published.blocks);
+    if blocks > 0 {
+        say(format_args!(
+            "published {blocks} blocks: the stream {stream} ended at position {before}, and ends at {head}"
+        ));
+    }
+    Ok(head)
+}
+
+fn heal(node: &NodeOptions) -> anyhow::Result<ExitCode> {
+    let (data, cluster) = (node.data.as_path(), node.log.log()?);
+    let _lock = DataLock::acquire(data, "cluster heal")?;
+    membership::refuse_of_another(data, &cluster.stream)?;
+    let folders = Folders::of(data).existing()?;
+    let head = publish(&folders, &cluster)?;
+    membership::enter(data, &cluster.stream)?;
+    say(format_args!(
+        "the stream {} has all that the journal of {} has, up to position {head}",
+        cluster.stream,
+        data.display()
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn resync(node: &NodeOptions) -> anyhow::Result<ExitCode> {
+    let (data, cluster) = (node.data.as_path(), node.log.log()?);
+    let stream = &cluster.stream;
+    let _lock = DataLock::acquire(data, "cluster resync")?;
+    membership::refuse_of_another(data, stream)?;
+    let folders = Folders::of(data).existing()?;
+    // Before anything is moved: what is moved is to be had again.
+    let status = match eventstore::cluster_status(&cluster, Some(&folders.journal)) {
+        // A journal that cannot be read is one more reason.
+        Err(ClusterError::Unread(_) | ClusterError::Journal(_)) => {
+            eventstore::cluster_status(&cluster, None)?
+        }
+        status => status?,
+    };
+    if !status.wrong.is_empty() {
+        bail!(
+            "the stream {stream} must not hold a log as it is set up: {}",
+            status.wrong.join("; ")
+        );
+    }
+    if let Some(FolderPlace::Ahead(position)) = status.folder {
+        bail!(
+            "the journal of {} goes on to position {position}, behind the stream's end: publish that first, by \
+             airpost cluster heal, or it is lost",
+            data.display()
+        );
+    }
+    membership::enter(data, stream)?;
+    let aside = aside::set_aside(data, &folders)?;
+    say(format_args!(
+        "journal, views and snapshots were moved to {}; remove them when they are of no use any more",
+        aside.display()
+    ));
+    let head = fetch(data, &cluster)?;
+    say(format_args!(
+        "fetched the log of the stream {stream} up to position {head}; the views are built at the next start"
+    ));
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,142 @@
+//! `airpost cluster status`: how the log on the cluster is, and a folder's place in it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use eventstore::{ClusterStatus, FolderPlace, JetStreamOptions, Position};
+
+use super::LogOptions;
+use crate::cli::FINDINGS;
+use crate::cli::terminal::say;
+use crate::service::Folders;
+
+/// Which log, and which folder.
+#[derive(Debug, clap::Args)]
+pub(super) struct StatusOptions {
+    /// A node's folder, whose journal's place is told, too; a service may be running on it.
+    #[arg(long, env = "AIRPOST_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    #[command(flatten)]
+    log: LogOptions,
+}
+
+pub(super) fn status(options: &StatusOptions) -> anyhow::Result<ExitCode> {
+    let cluster = options.log.log()?;
+    let journal = options
+        .data
+        .as_deref()
+        .map(|data| Folders::of(data).journal);
+    let status = eventstore::cluster_status(&cluster, journal.as_deref())?;
+    let is_in_order = tell(&cluster, &status);
+    Ok(if is_in_order {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FINDINGS)
+    })
+}
+
+/// Says all of it; whether it is in order.
+fn tell(cluster: &JetStreamOptions, status: &ClusterStatus) -> bool {
+    let (stream, servers) = (&cluster.stream, cluster.access.shown());
+    say(format_args!(
+        "servers: {servers}, version {}",
+        status.version
+    ));
+    let (messages, bytes) = (status.messages, status.bytes);
+    say(format_args!(
+        "stream {stream}: {messages} blocks, {bytes} bytes{}",
+        copies(status)
+    ));
+    for wrong in &status.wrong {
+        say(format_args!("stream {stream}: wrong: {wrong}"));
+    }
+    let Some(head) = status.head else {
+        return false;
+    };
+    if let Some(log_id) = status.log_id {
+        say(format_args!(
+            "stream {stream}: set up as it must be; the log {log_id} up to position {head}"
+        ));
+    }
+    let nodes = tell_nodes(&status.nodes, head);
+    let folder = status.folder.is_none_or(|place| tell_folder(place, head));
+    nodes && folder
+}
+
+/// Such as `, copies on n0 (leader), n1, n2 (behind)`.
+fn copies(status: &ClusterStatus) -> String {
+    let copies = status.copies.iter().map(|copy| {
+        let how = match (copy.is_leader, copy.is_current) {
+            (true, _) => " (leader)",
+            (false, true) => "",
+            (false, false) => " (behind or away)",
+        };
+        format!("{}{how}", copy.server)
+    });
+    let copies: Vec<_> = copies.collect();
+    if copies.is_empty() {
+        String::new()
+    } else {
+        format!(", copies on {}", copies.join(", "))
+    }
+}
+
+fn tell_nodes(nodes: &[Position], head: Position) -> bool {
+    let heads: Vec<_> = nodes.iter().map(ToString::to_string).collect();
+    if heads.is_empty() {
+        say("nodes: none is running");
+        return true;
+    }
+    say(format_args!(
+        "nodes: {} running, at position {}",
+        heads.len(),
+        heads.join(", ")
+    ));
+    // Between the look at the stream and that at the nodes some may have been written.
+    let is_behind = nodes.iter().max().is_some_and(|farthest| *farthest > head);
+    if is_behind {
+        say(
+            "nodes: one is farther than the stream was a moment ago; if that stays so the cluster lost the end of the log: see airpost cluster heal --help",
+        );
+    }
+    true
+}
+
+fn tell_folder(place: FolderPlace, head: Position) -> bool {
+    match place {
+        FolderPlace::Empty => {
+            say(
+                "folder: there is no journal yet; it is fetched when the folder joins, or is served",
+            );
+            true
+        }
+        FolderPlace::At(position) => {
+            let behind = head.get().saturating_sub(position.get());
+            say(format_args!(
+                "folder: its journal is a copy of the log up to position {position}, {behind} behind the end"
+            ));
+            true
+        }
+        FolderPlace::Ahead(position) => {
+            say(format_args!(
+                "folder: its journal goes on to position {position}, and the stream ends at {head}: if no folder's \
+                 goes farther, have that published by airpost cluster heal"
+            ));
+            false
+        }
+        FolderPlace::Diverged(position) => {
+            say(format_args!(
+                "folder: its journal, which ends at position {position}, holds something else than the stream: see \
+                 airpost cluster resync --help"
+            ));
+            false
+        }
+        FolderPlace::OtherLog(identity) => {
+            say(format_args!(
+                "folder: its journal is of another log or epoch, {identity}: name the right stream, or the right folder"
+            ));
+            false
+        }
+    }
+}

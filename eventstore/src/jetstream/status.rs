@@ -1,0 +1,176 @@
+//! How a log on a cluster is, as one look shows it.
+
+use std::path::Path;
+
+use async_nats::jetstream::stream::Info;
+use uuid::Uuid;
+
+use super::cluster::Cluster;
+use super::error::ClusterError;
+use super::heads::{self, Head};
+use super::link::Link;
+use super::options::JetStreamOptions;
+use super::place::{self, Standing};
+use super::publish::{chain_at, stream_end};
+use super::remote::Remote;
+use super::settings;
+use crate::journal::JournalReader;
+use crate::position::{LogIdentity, Position};
+
+/// How a log on a cluster is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterStatus {
+    /// The version of the server that answered.
+    pub version: String,
+    /// Which log the stream says that it is.
+    pub log_id: Option<Uuid>,
+    /// What is wrong with the stream's settings, and what each has to be.
+    pub wrong: Vec<String>,
+    /// How many messages it has, each a block of the log.
+    pub messages: u64,
+    /// Its size on each server, bytes.
+    pub bytes: u64,
+    /// The servers that have a copy, the leader first. A server by itself says nothing of it.
+    pub copies: Vec<ClusterCopy>,
+    /// Where the log ends; nothing if the stream is wrong.
+    pub head: Option<Position>,
+    /// Where the running nodes are.
+    pub nodes: Vec<Position>,
+    /// Where the folder's journal is, if one was named.
+    pub folder: Option<FolderPlace>,
+}
+
+/// A server that has a copy of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterCopy {
+    /// Its name.
+    pub server: String,
+    /// Whether it is the one that decides.
+    pub is_leader: bool,
+    /// Whether it has all that the leader has, as the leader says.
+    pub is_current: bool,
+}
+
+/// How a journal stands to the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FolderPlace {
+    /// There is no journal, or one without a record.
+    Empty,
+    /// It is a copy of the log up to there.
+    At(Position),
+    /// It goes on to there, behind the stream's end.
+    Ahead(Position),
+    /// It ends there, and the stream holds something else.
+    Diverged(Position),
+    /// It is another log's, or one whose epochs begin elsewhere.
+    OtherLog(LogIdentity),
+}
+
+/// Looks at the log on the cluster, and where a folder's journal stands in it,
+/// also while a node runs on that. Changes nothing.
+///
+/// # Errors
+/// [`ClusterError`]: the cluster cannot be asked, there is no such stream, or
+/// what is in it is no log. Wrong settings are no error here.
+pub fn cluster_status(
+    options: &JetStreamOptions,
+    folder: Option<&Path>,
+) -> Result<ClusterStatus, ClusterError> {
+    let link = Link::connect(options)?;
+    let (_, info) = Remote::find(&link, options)?;
+    let checked = settings::check(options, &info, link.client.max_payload());
+    let mut status = ClusterStatus {
+        version: link.client.server_info().version,
+        log_id: None,
+        wrong: Vec::new(),
+        messages: info.state.messages,
+        bytes: info.state.bytes,
+        copies: copies(&info),
+        head: None,
+        nodes: Vec::new(),
+        folder: None,
+    };
+    match checked {
+        Ok(log) => status.log_id = Some(log.history.identity().log_id),
+        Err(ClusterError::Settings { wrong, .. }) => {
+            status.wrong = wrong;
+            return Ok(status);
+        }
+        Err(error) => return Err(error),
+    }
+    let cluster = Cluster::connect(options)?;
+    let (_, end) = stream_end(&cluster, options)?;
+    status.head = Some(end.position);
+    let nodes = heads::ask(&cluster.link, options);
+    let nodes = nodes.map_err(|why| ClusterError::Unanswered { why })?;
+    status.nodes = nodes.into_iter().map(|head| head.position).collect();
+    if let Some(folder) = folder {
+        status.folder = Some(folder_place(&cluster, options, folder, end)?);
+    }
+    Ok(status)
+}
+
+fn copies(info: &Info) -> Vec<ClusterCopy> {
+    let Some(cluster) = &info.cluster else {
+        return Vec::new();
+    };
+    let leader = cluster.leader.iter().map(|server| ClusterCopy {
+        server: server.clone(),
+        is_leader: true,
+        is_current: true,
+    });
+    let others = cluster.replicas.iter().map(|copy| ClusterCopy {
+        server: copy.name.clone(),
+        is_leader: false,
+        is_current: copy.current && !copy.offline,
+    });
+    leader.chain(others).collect()
+}
+
+fn folder_place(
+    cluster: &Cluster<'_>,
+    options: &JetStreamOptions,
+    folder: &Path,
+    end: Head,
+) -> Result<FolderPlace, ClusterError> {
+    if crate::journal::log_id_in(folder)?.is_none() {
+        return Ok(FolderPlace::Empty);
+    }
+    let journal = JournalReader::open(folder)?;
+    let (history, log) = (journal.history(), &cluster.log);
+    if log
+        .refuse_other(history, journal.head(), &options.stream)
+        .is_err()
+    {
+        return Ok(FolderPlace::OtherLog(history.identity()));
+    }
+    let (position, beginning) = (journal.head(), cluster.beginning());
+    if position == Position::START {
+        return Ok(FolderPlace::Empty);
+    }
+    if position > end.position {
+        // The journal has the stream's end, or it never was a copy of it.
+        let there = chain_at(&journal, beginning, end.position)?;
+        return Ok(if there == Some(end.chain) {
+            FolderPlace::Ahead(position)
+        } else {
+            FolderPlace::Diverged(position)
+        });
+    }
+    let Some(chain) = chain_at(&journal, beginning, position)? else {
+        return Ok(FolderPlace::Diverged(position));
+    };
+    let (remote, own) = (cluster.remote.clone(), Head { position, chain });
+    let placing = async move {
+        let last = remote.last_sequence().await;
+        let last = last.map_err(place::Unplaced::Unanswered)?;
+        place::place(&remote, own, beginning.chain, last).await
+    };
+    let unanswered = |why| ClusterError::Unanswered { why };
+    match cluster.link.run(placing).map_err(unanswered)? {
+        Ok(Standing::At(_)) => Ok(FolderPlace::At(position)),
+        Ok(Standing::Behind(..)) => Ok(FolderPlace::Ahead(position)),
+        Ok(Standing::Diverged) => Ok(FolderPlace::Diverged(position)),
+        Err(unplaced) => Err(unplaced.into_error(&options.stream)),
+    }
+}

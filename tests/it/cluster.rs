@@ -1,0 +1,124 @@
+//! Several nodes on one log, which NATS servers keep: any of them takes writes, all of them answer.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tests::{Client, NatsServer, Output, Program, Recording, Server, poll_until};
+
+use crate::scene::{Order, WENT_WELL, airpost, chance, report, scratch, settled};
+
+/// How long a node may take to have what another one wrote.
+const FOLLOW_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// What nodes are started and commands are run with.
+struct Log {
+    options: Vec<String>,
+}
+
+impl Log {
+    fn on_one(server: &NatsServer) -> Self {
+        let options = [
+            "--nats",
+            &server.url(),
+            "--cluster",
+            "LOG",
+            "--single-replica",
+        ];
+        Self {
+            options: options.map(str::to_owned).to_vec(),
+        }
+    }
+
+    fn options(&self) -> Vec<&str> {
+        self.options.iter().map(String::as_str).collect()
+    }
+
+    async fn command(&self, command: &str, data: &Path) -> Output {
+        let data = data.to_str().expect("a temporary folder has a plain name");
+        let words = ["cluster", command, "--data", data];
+        airpost().run(words.into_iter().chain(self.options())).await
+    }
+
+    async fn join(&self, data: &Path) -> String {
+        let output = self.command("join", data).await;
+        assert_eq!(output.code, Some(0), "{output:?}");
+        output.stdout
+    }
+
+    async fn serve(&self, data: &Path) -> Server {
+        self.serve_by(&airpost(), data).await
+    }
+
+    async fn serve_by(&self, program: &Program, data: &Path) -> Server {
+        program.serve_with(data, &self.options()).await
+    }
+}
+
+/// A node's folder, which the log was fetched into.
+async fn node(log: &Log) -> TempDir {
+    let folder = scratch();
+    log.join(folder.path()).await;
+    folder
+}
+
+/// Waits until all of them have the same log, and gives where it ends.
+async fn level(clients: &[&Client]) -> u64 {
+    let mut ends = Vec::new();
+    for client in clients {
+        ends.push(settled(client).await);
+    }
+    let farthest = ends.into_iter().max().expect("there is a node");
+    for client in clients {
+        let look = || async { (settled(client).await >= farthest).then_some(()) };
+        poll_until(
+            FOLLOW_TIME_MAX,
+            "a node to have what the others wrote",
+            look,
+        )
+        .await;
+    }
+    farthest
+}
+
+#[tokio::test]
+async fn two_nodes_take_orders_and_flights_and_both_answer_the_same() {
+    let nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let (first, second) = (node(&log).await, node(&log).await);
+    let (here, there) = (
+        log.serve(first.path()).await,
+        log.serve(second.path()).await,
+    );
+    let (here_client, there_client) = (here.client(), there.client());
+    let mut chance = chance();
+    let order = Order::place(&here_client, &Recording::load(268), &mut chance).await;
+    level(&[&here_client, &there_client]).await;
+    let facts = order.facts();
+    for (number, fact) in facts.into_iter().enumerate() {
+        let client = if number % 2 == 0 {
+            &there_client
+        } else {
+            &here_client
+        };
+        report(client, &[fact]).await;
+    }
+    level(&[&here_client, &there_client]).await;
+    let (seen_here, seen_there) = (
+        order.read(&here_client).await,
+        order.read(&there_client).await,
+    );
+    assert_eq!(seen_here, seen_there);
+    let history = order.history(&there_client).await;
+    assert_eq!(history.types(), WENT_WELL);
+    assert_eq!(history.items, order.history(&here_client).await.items);
+    let path = format!("/v1/users/{}/deliveries", order.user);
+    let lists: [Value; 2] = [
+        here_client.read(&path).await,
+        there_client.read(&path).await,
+    ];
+    assert_eq!(lists[0], lists[1]);
+    here.stop().await;
+    there.stop().await;
+}
