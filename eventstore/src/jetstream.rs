@@ -125,8 +125,8 @@ impl JetStreamStore {
         &self.figures
     }
 
-    /// As [`Journal::close`]. If the cluster does not answer, waits for as long
-    /// as a block is tried.
+    /// As [`Journal::close`]. If the cluster does not answer, it is given up after
+    /// two seconds; what was under way is answered `Indeterminate` then.
     pub fn close(&self) {
         self.journal.close();
     }

@@ -85,6 +85,9 @@ pub struct Journal {
     stage: Arc<Stage>,
     /// Why the other nodes do not let the log go on, if there are any.
     outage: Arc<OutageCell>,
+    is_shared: bool,
+    /// Whether nothing more is waited for.
+    closing: watch::Sender<bool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -132,6 +135,7 @@ impl Journal {
     /// Blocks for as long as the disk takes. Closing again does nothing.
     pub fn close(&self) {
         self.stage.close();
+        self.closing.send_replace(true);
         let threads = {
             let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *threads)
@@ -266,6 +270,8 @@ impl Recovered {
             head,
             stage: Arc::new(Stage::new(end, &options, quorum.is_some())),
             outage: Arc::default(),
+            is_shared: quorum.is_some(),
+            closing: watch::Sender::new(false),
             threads: Mutex::new(Vec::with_capacity(3)),
         };
         let mut writer = Writer {
@@ -286,6 +292,7 @@ impl Recovered {
             outage: Arc::clone(&journal.outage),
         };
         if let Some(quorum) = &mut writer.quorum {
+            quorum.until(journal.closing.subscribe());
             let stage = Arc::downgrade(&journal.stage);
             quorum.listen(Box::new(move || {
                 if let Some(stage) = stage.upgrade() {
@@ -408,5 +415,9 @@ impl EventStore for Journal {
             Some(why) if health == Health::Writable => Health::Outage { why },
             Some(_) | None => health,
         }
+    }
+
+    fn is_shared(&self) -> bool {
+        self.is_shared
     }
 }

@@ -61,6 +61,11 @@ pub trait StoreLayer: Send + Sync + fmt::Debug {
     fn on_history(&self) -> LogHistory {
         self.beneath().history()
     }
+
+    /// [`EventStore::is_shared`].
+    fn on_is_shared(&self) -> bool {
+        self.beneath().is_shared()
+    }
 }
 
 impl<L: StoreLayer> EventStore for L {
@@ -100,5 +105,9 @@ impl<L: StoreLayer> EventStore for L {
 
     fn health(&self) -> Health {
         self.beneath().health()
+    }
+
+    fn is_shared(&self) -> bool {
+        self.on_is_shared()
     }
 }

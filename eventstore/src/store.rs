@@ -80,6 +80,12 @@ pub trait EventStore: Send + Sync + fmt::Debug {
 
     /// Whether appends are taken at this moment, and why not.
     fn health(&self) -> Health;
+
+    /// Whether other nodes write the same log, so that what they know of it may
+    /// not be here yet.
+    fn is_shared(&self) -> bool {
+        false
+    }
 }
 
 /// What a store can do at this moment. Reads go on in every state.

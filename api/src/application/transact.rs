@@ -274,6 +274,10 @@ impl Application {
                 let position = self.head();
                 return Ok(Done { value, position });
             };
+            // It would wait for as long as a cluster is tried, and keep others waiting.
+            if let Health::Outage { why } = self.log_health() {
+                return Err(Failure::Outage(AppendError::Unavailable { why }).into());
+            }
             match self.store.append(commit).await {
                 // A twin of this request was quicker: what it wrote is decided on anew.
                 Ok(appended) if appended.outcome == Outcome::Duplicate => {}

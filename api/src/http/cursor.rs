@@ -9,6 +9,7 @@
 use eventstore::{EventStore, LogIdentity, Position, Standing};
 use uuid::Uuid;
 
+use super::prefer::behind;
 use super::problem::{Problem, ProblemKind};
 
 /// The first byte of every cursor; another form of cursor gets another.
@@ -62,11 +63,16 @@ impl Issued {
         Some((Self { identity, position }, rest))
     }
 
-    /// Whether the log holds what it held then.
+    /// Whether the log holds what it held then. Where several nodes write it, what another one has
+    /// answered with may come a moment later.
     fn check(self, log: &dyn EventStore) -> Result<(), Problem> {
         let head = *log.head().borrow();
         let why = match log.history().judge(self.identity, self.position, head) {
             Standing::Valid => return Ok(()),
+            // Of another node, which was farther.
+            Standing::Ahead if log.is_shared() && log.identity() == self.identity => {
+                return Err(behind());
+            }
             Standing::OtherLog => "this cursor is of another log than the one that is served now",
             Standing::Beyond { .. } | Standing::Ahead => {
                 "this cursor is of records that were given up when the log was restored or recovered"

@@ -25,6 +25,7 @@ use super::fields::{Fields, decimal, parsed, read_query};
 use super::listing::link_to;
 use super::negotiate::choose;
 use super::path::{PathId, Thing, unknown};
+use super::prefer::{WAIT_DEFAULT, behind};
 use super::problem::{Fault, Problem, ProblemKind};
 use page::{FeedError, Page, read_page};
 use place::Place;
@@ -152,6 +153,28 @@ fn read_asked(query: &mut Fields<'_>, user: Option<UserId>, delivery: Option<Del
 }
 
 impl Asked {
+    /// Where to begin, once another node's cursor can be told: a stream that is refused is not
+    /// asked for again by what browsers have.
+    async fn place_once_here(&self, api: &Api, headers: &HeaderMap) -> Result<Place, Problem> {
+        let mut head = api.application.log().head();
+        let looking = async {
+            loop {
+                head.mark_unchanged();
+                match self.place(api, headers) {
+                    Err(problem) if problem.kind() == ProblemKind::ProjectionLagging => {}
+                    place => return place,
+                }
+                if head.changed().await.is_err() {
+                    return Err(behind());
+                }
+            }
+        };
+        let looked = api
+            .waiting
+            .wait(tokio::time::timeout(WAIT_DEFAULT, looking));
+        looked.await?.unwrap_or_else(|_elapsed| Err(behind()))
+    }
+
     /// Where to begin: what a stream that broke off had come to is later than
     /// what its address says.
     fn place(&self, api: &Api, headers: &HeaderMap) -> Result<Place, Problem> {
@@ -174,7 +197,7 @@ async fn answer(
     asked: Asked,
     form: &'static str,
 ) -> Result<Response, Problem> {
-    let after = asked.place(api, headers)?;
+    let after = asked.place_once_here(api, headers).await?;
     if form == EVENT_STREAM {
         if asked.limit.is_some() {
             return Err(no_pages());

@@ -10,8 +10,10 @@ use axum::response::Response;
 
 // What a client waits for.
 mod freshness;
+mod seen;
 
-pub(super) use freshness::Freshness;
+pub(super) use freshness::{Freshness, WAIT_DEFAULT};
+pub(super) use seen::{behind, wait_for_seen};
 
 /// The longest time that is waited for anything, seconds.
 const WAIT_S_MAX: u64 = 30;

@@ -4,6 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::access::ANSWER_WAIT;
 use super::cluster::{Cluster, Purpose};
 use super::farewell::Farewell;
@@ -17,6 +19,8 @@ use crate::position::Position;
 
 /// Most slots read at once while catching up.
 const SLOTS_AT_ONCE_MAX: usize = 32;
+/// How long the cluster is still waited for when nobody waits any more.
+const CLOSING_WAIT: Duration = Duration::from_secs(2);
 /// The first pause before a block whose fate is not known is tried again; each
 /// is twice the one before, up to the last.
 const PAUSE_FIRST: Duration = Duration::from_millis(10);
@@ -40,8 +44,11 @@ pub(super) struct Slots {
     at_once: usize,
     /// The block proposed last is in the log: the others are told.
     is_own: bool,
-    /// The connection on which the end of this journal was last found in the stream.
-    connection: u64,
+    /// The connection on which the end of this journal was last found in the
+    /// stream; none after the cluster did not say what became of a block.
+    connection: Option<u64>,
+    /// Nobody waits any more.
+    closing: watch::Receiver<bool>,
 }
 
 impl Slots {
@@ -51,7 +58,8 @@ impl Slots {
         figures.came_to(head.position, false);
         Self {
             heads: Heads::new(cluster, head),
-            connection: cluster.link.connections(),
+            connection: Some(cluster.link.connections()),
+            closing: watch::channel(false).1,
             link: cluster.link.clone(),
             remote: cluster.remote.clone(),
             stream: cluster.options.stream.clone(),
@@ -74,19 +82,43 @@ impl Slots {
     /// journal's end. It was lost with all servers' power, if it has not.
     fn see_end(&mut self) -> Result<(), Outage> {
         let connection = self.link.connections();
-        if connection == self.connection {
+        if self.connection == Some(connection) {
             return Ok(());
         }
         let seeing = see_end(self.remote.clone(), self.sequence, self.chain);
-        self.link
-            .run(seeing)
+        self.wait_for(seeing)
             .unwrap_or_else(|why| Err(Outage::Passing(why)))?;
-        self.connection = connection;
+        self.connection = Some(connection);
         Ok(())
+    }
+
+    /// Waits for what the cluster does; not for long once nobody waits for it.
+    fn wait_for<T: Send + 'static>(
+        &self,
+        something: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, String> {
+        let mut closing = self.closing.clone();
+        let waiting = async move {
+            let given_up = async {
+                if closing.wait_for(|closing| *closing).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+                tokio::time::sleep(CLOSING_WAIT).await;
+            };
+            tokio::select! {
+                done = something => Ok(done),
+                () = given_up => Err("the node is stopped, and the cluster did not answer".to_owned()),
+            }
+        };
+        self.link.run(waiting).and_then(|done| done)
     }
 }
 
 impl Quorum for Slots {
+    fn until(&mut self, closing: watch::Receiver<bool>) {
+        self.closing = closing;
+    }
+
     fn listen(&mut self, wake: Box<dyn Fn() + Send + Sync>) {
         self.heads.listen(&self.link, wake);
     }
@@ -95,7 +127,7 @@ impl Quorum for Slots {
         self.see_end()?;
         let (remote, after, at_once) = (self.remote.clone(), self.sequence, self.at_once);
         let reading = async move { read_with_patience(&remote, after, at_once).await };
-        let read = self.link.run(reading).and_then(|read| read);
+        let read = self.wait_for(reading).and_then(|read| read);
         let mut blocks = read.map_err(Outage::Passing)?;
         let said = (0..).zip(&blocks).find_map(|(at, block)| {
             let said = Farewell::decode(block)?;
@@ -123,13 +155,14 @@ impl Quorum for Slots {
         let (patience, figures) = (self.patience, Arc::clone(&self.figures));
         let told = self.figures.publishing();
         let proposed = self
-            .link
-            .run(async move { propose(&remote, sequence, block, (patience, &figures)).await })
+            .wait_for(async move { propose(&remote, sequence, block, (patience, &figures)).await })
             .unwrap_or_else(|why| Proposed::Unknown(Outage::Passing(why)));
         match &proposed {
             Proposed::Accepted => self.figures.published(told),
             Proposed::Overtaken(_) => self.figures.overtaken(),
-            Proposed::Unknown(_) | Proposed::Refused(_) => {}
+            // What one server can still show is no sign that it is over.
+            Proposed::Unknown(_) => self.connection = None,
+            Proposed::Refused(_) => {}
         }
         if let Proposed::Overtaken(found) = &proposed
             && let Some(said) = Farewell::decode(found)

@@ -5,7 +5,7 @@ use std::path::Path;
 use async_nats::jetstream::stream::Info;
 use uuid::Uuid;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Purpose};
 use super::error::ClusterError;
 use super::heads::{self, Head};
 use super::link::Link;
@@ -98,7 +98,7 @@ pub fn cluster_status(
         }
         Err(error) => return Err(error),
     }
-    let cluster = Cluster::connect(options)?;
+    let cluster = Cluster::connect(options, Purpose::Join)?;
     let (_, end) = stream_end(&cluster, options)?;
     status.head = Some(end.position);
     let nodes = heads::ask(&cluster.link, options);

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+
 use super::block::Chain;
 use crate::position::Position;
 
@@ -17,6 +19,10 @@ pub(crate) trait Quorum: Send + fmt::Debug {
     /// called for nothing; and it may be forgotten, so that a node asks by
     /// itself, too.
     fn listen(&mut self, wake: Box<dyn Fn() + Send + Sync>);
+
+    /// Once this becomes true nobody waits for an answer any more: what is under
+    /// way is given up soon.
+    fn until(&mut self, closing: watch::Receiver<bool>);
 
     /// The blocks behind the last one taken, in order, as far as they are there
     /// and worth one step; none if there is none.

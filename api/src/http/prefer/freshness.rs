@@ -22,10 +22,10 @@ use crate::http::answer::{at, unanswered};
 use crate::http::problem::{Problem, ProblemKind};
 
 /// The header with the position that a view must have reached.
-const MIN_POSITION: HeaderName = HeaderName::from_static("min-position");
+pub(super) const MIN_POSITION: HeaderName = HeaderName::from_static("min-position");
 
 /// How long a view is waited for where the client does not say.
-const WAIT_DEFAULT: Duration = Duration::from_secs(2);
+pub(in crate::http) const WAIT_DEFAULT: Duration = Duration::from_secs(2);
 
 /// What a client says about how fresh the answer must be.
 ///
@@ -166,7 +166,7 @@ impl<T> Fresh<T> {
 }
 
 /// Digits, as `Stream-Position` has them.
-fn read_position(value: &HeaderValue) -> Option<Position> {
+pub(super) fn read_position(value: &HeaderValue) -> Option<Position> {
     let text = value.to_str().ok()?;
     let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     is_number.then(|| text.parse().ok().map(Position::new))?
