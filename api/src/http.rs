@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::{Router, middleware};
 use domain::time::DurationMs;
+use eventstore::ClusterFigures;
 use projections::{LiveDrones, Views};
 use tokio::sync::{Semaphore, watch};
 use tower::Layer as _;
@@ -75,6 +76,8 @@ pub struct Services {
     pub live: Arc<LiveDrones>,
     /// The metrics of the process.
     pub metrics: Metrics,
+    /// What is counted of the cluster that the log is on, if it is on one.
+    pub cluster: Option<Arc<ClusterFigures>>,
 }
 
 /// What handlers work with. Cheap to clone: each request has its own.
@@ -89,6 +92,7 @@ struct Parts {
     views: Arc<Views>,
     live: Arc<LiveDrones>,
     metrics: Metrics,
+    cluster: Option<Arc<ClusterFigures>>,
     streams: feed::Streams,
     /// For requests that wait for the views.
     waiting: WaitingPlaces,
@@ -125,6 +129,7 @@ pub fn interface(services: Services, config: &Config, stopping: watch::Receiver<
         views,
         live,
         metrics,
+        cluster,
     } = services;
     let bodies = BodyReader::new(&config.http);
     let streams = feed::Streams::new(application.log(), &config.http, stopping);
@@ -140,6 +145,7 @@ pub fn interface(services: Services, config: &Config, stopping: watch::Receiver<
         views,
         live,
         metrics,
+        cluster,
         application: application.clone(),
     }));
     let settings = FrontSettings::new(
@@ -175,6 +181,10 @@ fn routes(api: Api, config: &Config) -> Router {
         .merge(drones::routes())
         .merge(statistics::routes())
         .merge(operations::cancelling())
+        .route_layer(middleware::from_fn_with_state(
+            api.clone(),
+            prefer::wait_for_seen,
+        ))
         .route_layer(admission.clone())
         .merge(operations::routes().route_layer(admission.for_no_writes()))
         // What chooses its form by itself.

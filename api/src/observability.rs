@@ -15,6 +15,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::TryInitError;
 
+pub mod cluster;
 pub mod processes;
 
 /// The environment variable with the filter of log lines, in the syntax of
@@ -276,6 +277,7 @@ fn describe() {
     describe_feed();
     describe_snapshots();
     processes::describe();
+    cluster::describe();
 }
 
 /// Makes every counter be there from the start: a rate over one that is absent

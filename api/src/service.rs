@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use eventstore::{
-    DataLock, EventStore, JetStreamOptions, JetStreamStore, Journal, JournalOptions, OpenError,
-    Position, RegisteredStore, SnapshotStore,
+    ClusterFigures, DataLock, EventStore, JetStreamOptions, JetStreamStore, Journal,
+    JournalOptions, OpenError, Position, RegisteredStore, SnapshotStore,
 };
 use projections::{VerifyError, Views, ViewsOptions};
 use tokio::net::TcpListener;
@@ -20,6 +20,7 @@ use crate::ingest::{Ingest, IngestLimits, waiting};
 use crate::membership;
 use crate::nats;
 use crate::observability::Metrics;
+use crate::observability::cluster::time_publishing;
 use crate::process::{Runner, RunnerSettings};
 
 /// Where things lie in a data folder.
@@ -87,6 +88,16 @@ pub fn open_log(
     Ok((journal, log))
 }
 
+/// A log that several nodes write.
+pub(crate) struct SharedLog {
+    /// This node's copy.
+    pub(crate) journal: Arc<Journal>,
+    /// What is counted of the cluster.
+    figures: Arc<ClusterFigures>,
+    /// What everything else reads and appends to.
+    log: Arc<dyn EventStore>,
+}
+
 /// The same, where the log is a stream that several nodes write, and the
 /// journal this node's copy of it: one that may be empty, and is fetched. The
 /// data folder says from then on that it is a node's.
@@ -97,7 +108,7 @@ pub(crate) fn open_shared_log(
     data: &Path,
     options: JournalOptions,
     cluster: &JetStreamOptions,
-) -> anyhow::Result<(Arc<Journal>, Arc<dyn EventStore>)> {
+) -> anyhow::Result<SharedLog> {
     let (folders, stream) = (Folders::of(data), &cluster.stream);
     membership::refuse_of_another(data, stream)?;
     // What is fetched is a copy from its first record on, also if this is interrupted.
@@ -120,9 +131,12 @@ pub(crate) fn open_shared_log(
         }
     };
     membership::enter(data, stream)?;
-    let journal = Arc::clone(node.journal());
-    let log = registered(&folders, Arc::new(node))?;
-    Ok((journal, log))
+    let (journal, figures) = (Arc::clone(node.journal()), Arc::clone(node.figures()));
+    Ok(SharedLog {
+        journal,
+        figures,
+        log: registered(&folders, Arc::new(node))?,
+    })
 }
 
 /// The log on that store: one that holds only what this release can read.
@@ -224,12 +238,15 @@ impl Opened {
             audit_from: environment.new_id().as_u64_pair().1,
             ..ViewsOptions::default()
         };
-        let (journal, log) = if let Some(cluster) = config.nats.log() {
-            open_shared_log(&config.data, options, &cluster)?
+        let (journal, log, cluster) = if let Some(cluster) = config.nats.log() {
+            let shared = open_shared_log(&config.data, options, &cluster)?;
+            time_publishing(&shared.figures, environment.clone());
+            (shared.journal, shared.log, Some(shared.figures))
         } else {
             membership::refuse_of_a_cluster(&config.data)?;
             refuse_a_missing_journal(&folders, views_options)?;
-            open_log(&folders, options)?
+            let (journal, log) = open_log(&folders, options)?;
+            (journal, log, None)
         };
         let views = Views::open(&folders.views, Arc::clone(&log), views_options)
             .with_context(|| folders.views.display().to_string())?;
@@ -253,6 +270,7 @@ impl Opened {
             views,
             live,
             metrics,
+            cluster,
         };
         Ok(Self {
             services,

@@ -7,9 +7,10 @@ use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use eventstore::{
     ClusterError, DataLock, EventStore as _, FolderPlace, JetStreamOptions, Journal,
-    JournalOptions, Position,
+    JournalOptions, Label, Leaver, Position,
 };
 
+use super::FINDINGS;
 use super::terminal::{Progress, Stopwatch, Unit, complain, say};
 use crate::config::NatsAccessOptions;
 use crate::environment::Environment;
@@ -18,6 +19,8 @@ use crate::service::{Folders, holds_segments, open_shared_log};
 
 mod aside;
 mod status;
+
+pub(super) use status::tell as tell_status;
 
 /// What is done to a log on a cluster, or to a node's copy of it.
 #[derive(Debug, clap::Args)]
@@ -42,6 +45,10 @@ enum ClusterCommand {
     /// Set a node's journal and views aside, and fetch the log anew
     #[command(after_help = RESYNC_HELP)]
     Resync(NodeOptions),
+    /// End the log's life on the cluster: it goes on in this folder alone, in a new epoch. The
+    /// stream is sealed, which cannot be taken back
+    #[command(after_help = LEAVE_HELP)]
+    Leave(LeaveOptions),
 }
 
 const JOIN_HELP: &str = "\
@@ -63,10 +70,28 @@ with sync_interval other than always, or a store that was put back).
 Exit codes: 0 the stream has all that the journal has, 1 it failed.";
 
 const RESYNC_HELP: &str = "\
-When: a node says that its journal and the stream went different ways, as after a disk that lied. \
-Nothing is deleted: journal, views and snapshots are moved into DIR/set-aside-N. What the journal has \
-and the stream has not is lost to the log: see status first.
-Exit codes: 0 the folder holds the log again, 1 it failed.";
+When: a node says that its journal and the stream went different ways, as after a disk that lied, or \
+its journal is damaged. Nothing is deleted: journal, views and snapshots are moved to DIR/journal.aside-N \
+and so on. What the journal has and the stream has not is lost to the log; a journal that has all of the \
+stream and more is not moved, see heal.
+Exit codes: 0 the folder holds the log, 1 it failed.";
+
+const LEAVE_HELP: &str = "\
+Stop the other nodes first: they answer questions until they are stopped, and take no writes. Cursors \
+and entity tags stay valid. Of several nodes that leave at once one does. Interrupted, it is run again, \
+for the same folder: until then the log is on neither side.
+Exit codes: 0 the log is this folder's own, 1 it failed, 3 --accept-sealing is missing.";
+
+/// A node's folder, and that it is meant.
+#[derive(Debug, clap::Args)]
+struct LeaveOptions {
+    #[command(flatten)]
+    node: NodeOptions,
+
+    /// Seal the stream for ever.
+    #[arg(long)]
+    accept_sealing: bool,
+}
 
 /// A data folder and the cluster that it is to be on.
 #[derive(Debug, clap::Args)]
@@ -114,6 +139,7 @@ pub(super) fn cluster(options: &ClusterOptions) -> anyhow::Result<ExitCode> {
         ClusterCommand::Status(options) => status::status(options),
         ClusterCommand::Heal(node) => heal(node),
         ClusterCommand::Resync(node) => resync(node),
+        ClusterCommand::Leave(options) => leave(options),
     }
 }
 
@@ -189,9 +215,9 @@ fn begin(folders: &Folders) -> anyhow::Result<()> {
 /// Brings a folder's journal to the end of the stream.
 fn fetch(data: &Path, cluster: &JetStreamOptions) -> anyhow::Result<Position> {
     let options = JournalOptions::new(Environment::system().new_id());
-    let (journal, _log) = open_shared_log(data, options, cluster)?;
-    let head = *journal.head().borrow();
-    journal.close();
+    let shared = open_shared_log(data, options, cluster)?;
+    let head = *shared.journal.head().borrow();
+    shared.journal.close();
     Ok(head)
 }
 
@@ -236,7 +262,8 @@ fn resync(node: &NodeOptions) -> anyhow::Result<ExitCode> {
     let _lock = DataLock::acquire(data, "cluster resync")?;
     membership::refuse_of_another(data, stream)?;
     let folders = Folders::of(data).existing()?;
-    // Before anything is moved: what is moved is to be had again.
+    // The stream first: what is moved away is to be had again, and only a journal that is no copy
+    // of it has to be.
     let status = match eventstore::cluster_status(&cluster, Some(&folders.journal)) {
         // A journal that cannot be read is one more reason.
         Err(ClusterError::Unread(_) | ClusterError::Journal(_)) => {
@@ -244,28 +271,76 @@ fn resync(node: &NodeOptions) -> anyhow::Result<ExitCode> {
         }
         status => status?,
     };
-    if !status.wrong.is_empty() {
-        bail!(
-            "the stream {stream} must not hold a log as it is set up: {}",
-            status.wrong.join("; ")
-        );
-    }
-    if let Some(FolderPlace::Ahead(position)) = status.folder {
-        bail!(
-            "the journal of {} goes on to position {position}, behind the stream's end: publish that first, by \
-             airpost cluster heal, or it is lost",
+    if let Some(FolderPlace::At(position)) = status.folder {
+        say(format_args!(
+            "nothing to do: the journal of {} is a copy of the stream {stream} up to position {position}",
             data.display()
-        );
+        ));
+        return Ok(ExitCode::SUCCESS);
     }
     membership::enter(data, stream)?;
-    let aside = aside::set_aside(data, &folders)?;
-    say(format_args!(
-        "journal, views and snapshots were moved to {}; remove them when they are of no use any more",
-        aside.display()
-    ));
+    // Before the journal: views of what is moved away must not be taken for views of what is fetched.
+    for folder in [&folders.views, &folders.snapshots] {
+        if let Some(aside) = aside::move_aside(folder)? {
+            say(format_args!("moved to {}", aside.display()));
+        }
+    }
+    if let Some(aside) = eventstore::move_diverged_aside(&folders.journal, &cluster)? {
+        say(format_args!("moved to {}", aside.display()));
+    }
     let head = fetch(data, &cluster)?;
     say(format_args!(
-        "fetched the log of the stream {stream} up to position {head}; the views are built at the next start"
+        "fetched the log of the stream {stream} up to position {head}; the views are built at the next start, and \
+         what was moved can be removed when it is of no use any more"
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+fn leave(options: &LeaveOptions) -> anyhow::Result<ExitCode> {
+    let node = &options.node;
+    let (data, cluster) = (node.data.as_path(), node.log.log()?);
+    let stream = &cluster.stream;
+    let _lock = DataLock::acquire(data, "cluster leave")?;
+    membership::refuse_of_another(data, stream)?;
+    let folders = Folders::of(data).existing()?;
+    if !options.accept_sealing {
+        say(format_args!(
+            "the stream {stream} is sealed, which cannot be taken back: no node writes to it any more, and the log goes \
+             on in {} alone, in a new epoch. Stop the other nodes, then run this with --accept-sealing",
+            data.display()
+        ));
+        return Ok(ExitCode::from(FINDINGS));
+    }
+    let environment = Environment::system();
+    let leaver = Leaver {
+        id: environment.new_id(),
+        by: in_a_label(&data.display().to_string())?,
+        now_us: environment.now_us(),
+    };
+    let journal = JournalOptions::new(environment.new_id());
+    let left = eventstore::leave_cluster(&folders.journal, journal, &cluster, &leaver)?;
+    membership::leave(data)?;
+    say(format_args!(
+        "the log left the stream {stream} at position {}, and goes on in {} as {} (id/epoch); start it without --cluster",
+        left.head,
+        data.display(),
+        left.identity
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// As much of the end of a text as a label takes.
+fn in_a_label(text: &str) -> anyhow::Result<Label> {
+    let mut rest = text;
+    loop {
+        match Label::new(rest) {
+            Err(error) if rest.is_empty() => return Err(anyhow::anyhow!("{error}")),
+            Err(_) => {
+                let mut letters = rest.chars();
+                letters.next();
+                rest = letters.as_str();
+            }
+            Ok(label) => return Ok(label),
+        }
+    }
 }

@@ -14,6 +14,7 @@ use super::derived::{refuse_among_derived, remove_derived};
 use super::maintain::tell_findings;
 use super::terminal::{Progress, Stopwatch, Unit, say};
 use crate::environment::Environment;
+use crate::membership;
 use crate::service::Folders;
 
 /// What to back up, and where to.
@@ -169,6 +170,8 @@ pub(super) fn restore(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
     progress.end();
     let staged = staged?;
     remove_derived(&folders)?;
+    // What is restored is no node's copy, whatever lay there before.
+    membership::leave(&options.data)?;
     let restored = staged.install()?;
     say(format_args!(
         "restored: {} records with {} events up to position {}, {}; the log goes on in epoch {}, and the next start builds the views",

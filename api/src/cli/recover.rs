@@ -2,12 +2,14 @@
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use eventstore::{DataLock, Loss, Witness};
 
 use super::maintain::views_options;
 use super::terminal::{Progress, Unit, complain, say};
 use super::{FINDINGS, FolderOptions};
 use crate::environment::Environment;
+use crate::membership;
 use crate::service::Folders;
 
 /// What to recover, and whether.
@@ -25,6 +27,13 @@ pub(super) struct RecoverOptions {
 pub(super) fn recover(options: &RecoverOptions) -> anyhow::Result<ExitCode> {
     let folders = Folders::of(&options.folder.data).existing()?;
     let _lock = DataLock::acquire(&options.folder.data, "recover")?;
+    if let Some(stream) = membership::stream_of(&options.folder.data)? {
+        bail!(
+            "{}: its journal is a copy of the stream {stream}: start the service with --cluster, which fetches what is \
+             missing; or, if the journal is damaged, see airpost cluster resync --help",
+            options.folder.data.display()
+        );
+    }
     let witnesses = witnesses(&folders, &options.folder);
     let progress = Progress::new("journal", Unit::Bytes);
     let mut tell = |done, all| progress.at(done, all);

@@ -12,6 +12,7 @@ use super::derived::{refuse_among_derived, remove_derived};
 use super::room::without_room;
 use super::terminal::{Progress, Stopwatch, Unit, complain, say};
 use crate::environment::Environment;
+use crate::membership;
 use crate::service::Folders;
 use crate::transfer::{
     Format, ImportError, Imported, export as export_log, export_to_file, import as import_log,
@@ -120,6 +121,8 @@ pub(super) fn import(options: &ImportOptions) -> anyhow::Result<ExitCode> {
         })
     })?;
     remove_derived(&folders)?;
+    // What is imported is no node's copy, whatever lay there before.
+    membership::leave(&options.data)?;
     place.install()?;
     say(format_args!(
         "imported: {} records up to position {}, {} of them were there already; {}; the log has a new identity, and the next start builds the views",

@@ -18,7 +18,7 @@ use crate::observability::{
     AUDITED_RECORDS, LOG_POSITION, LOG_WRITABLE, VIEW_CHECKED, VIEW_DRIFTED, VIEW_HALTED,
     VIEW_LAG_POSITIONS, VIEW_LAG_SECONDS, VIEW_PARKED_STREAMS, VIEW_POSITION,
     VIEW_REBUILD_POSITION, VIEW_REBUILDING, VIEW_REBUILDS, VIEW_SKIPPED_RECORDS, VIEWS_BEGUN_ANEW,
-    VIEWS_HOLD_WRITES, VIEWS_LAG_SECONDS,
+    VIEWS_HOLD_WRITES, VIEWS_LAG_SECONDS, cluster,
 };
 
 const NEVER_STORED: [(axum::http::HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
@@ -193,6 +193,9 @@ fn shown(health: &ViewsHealth) -> Map<String, Value> {
 async fn metrics(State(api): State<Api>) -> Response {
     let health = api.views.health();
     gauge(&health, &api.application.log_health());
+    if let Some(figures) = &api.cluster {
+        cluster::show(figures);
+    }
     for view in &health.views {
         // One that nobody asked for has no operation, and one that was just asked for no view.
         let asked = under_way_at(&api, view.name);

@@ -106,6 +106,7 @@ impl Scene {
             views: Arc::new(views),
             live: Arc::default(),
             metrics: Metrics::detached().unwrap(),
+            cluster: None,
             application,
         };
         let (stop, stopping) = watch::channel(false);

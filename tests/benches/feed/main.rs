@@ -210,6 +210,7 @@ impl Running {
             views: Arc::new(views.expect("views in memory can be begun")),
             live: Arc::default(),
             metrics: Metrics::detached().expect("metrics without a process can be made"),
+            cluster: None,
             application,
         };
         let mut config = Line::parse_from(["feed", "--data", "none"]).config;

@@ -6,40 +6,36 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::service::Folders;
-
-/// Moves everything that hangs on the journal into a new folder in the data folder, the journal
-/// last: interrupted, the rest is moved by the next run. On disk when this returns.
+/// Moves a folder to `<its name>.aside-1` beside it, or the next number that is free; nothing if
+/// there is none. On disk when this returns.
 ///
 /// # Errors
-/// If something cannot be moved; it names what.
-pub(super) fn set_aside(data: &Path, folders: &Folders) -> anyhow::Result<PathBuf> {
-    let aside = new_folder(data).with_context(|| data.display().to_string())?;
-    for folder in [&folders.views, &folders.snapshots, &folders.journal] {
-        let Some(name) = folder.file_name() else {
-            continue;
-        };
-        match fs::rename(folder, aside.join(name)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            moved => moved.with_context(|| format!("{} cannot be moved", folder.display()))?,
-        }
-    }
-    for folder in [aside.as_path(), data] {
-        let synced = File::open(folder).and_then(|folder| folder.sync_all());
-        synced.with_context(|| folder.display().to_string())?;
-    }
-    Ok(aside)
+/// If it cannot be moved; it names it.
+pub(super) fn move_aside(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let moved = moved(folder);
+    moved.with_context(|| format!("{} cannot be moved", folder.display()))
 }
 
-fn new_folder(data: &Path) -> io::Result<PathBuf> {
-    let mut number = 1_u32;
-    loop {
-        let aside = data.join(format!("set-aside-{number}"));
-        match fs::create_dir(&aside) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-            made => return made.map(|()| aside),
-        }
+fn moved(folder: &Path) -> io::Result<Option<PathBuf>> {
+    if !folder.try_exists()? {
+        return Ok(None);
     }
+    let name = folder.file_name().unwrap_or_default();
+    let mut number = 1_u32;
+    let aside = loop {
+        let mut aside = name.to_owned();
+        aside.push(format!(".aside-{number}"));
+        let aside = folder.with_file_name(aside);
+        if !aside.try_exists()? {
+            break aside;
+        }
+        number += 1;
+    };
+    fs::rename(folder, &aside)?;
+    if let Some(parent) = folder.parent() {
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(Some(aside))
 }
 
 #[cfg(test)]
@@ -47,19 +43,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_set_aside_twice_is_kept_twice() {
+    fn what_is_moved_aside_twice_is_kept_twice() {
         let data = tempfile::tempdir().unwrap();
-        let folders = Folders::of(data.path());
-        for content in ["first", "second"] {
-            fs::create_dir(&folders.journal).unwrap();
-            fs::write(folders.journal.join("1.seg"), content).unwrap();
-            let aside = set_aside(data.path(), &folders).unwrap();
-            assert!(!folders.journal.exists());
-            assert_eq!(
-                fs::read_to_string(aside.join("journal/1.seg")).unwrap(),
-                content
-            );
+        let views = data.path().join("views");
+        assert_eq!(move_aside(&views).unwrap(), None);
+        for (content, name) in [("first", "views.aside-1"), ("second", "views.aside-2")] {
+            fs::create_dir(&views).unwrap();
+            fs::write(views.join("db"), content).unwrap();
+            let aside = move_aside(&views).unwrap().unwrap();
+            assert_eq!(aside, data.path().join(name));
+            assert!(!views.exists());
+            assert_eq!(fs::read_to_string(aside.join("db")).unwrap(), content);
         }
-        assert!(data.path().join("set-aside-2").is_dir());
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn status(options: &StatusOptions) -> anyhow::Result<ExitCode> {
 }
 
 /// Says all of it; whether it is in order.
-fn tell(cluster: &JetStreamOptions, status: &ClusterStatus) -> bool {
+pub(in crate::cli) fn tell(cluster: &JetStreamOptions, status: &ClusterStatus) -> bool {
     let (stream, servers) = (&cluster.stream, cluster.access.shown());
     say(format_args!(
         "servers: {servers}, version {}",
