@@ -29,7 +29,7 @@ pub mod json;
 pub mod fields;
 pub mod body;
 pub mod conditional;
-pub mod cursor;
+mod cursor;
 pub mod negotiate;
 mod path;
 mod prefer;

@@ -7,6 +7,10 @@ pub mod observability;
 pub mod tls;
 // What can be set in motion.
 pub mod application;
+// What others are told of: what it says, and where in the log they have come to.
+mod forms;
+pub mod cursor;
+mod public_events;
 // The edges.
 pub mod http;
 pub mod ingest;

@@ -27,15 +27,15 @@ use super::negotiate::choose;
 use super::path::{PathId, Thing, unknown};
 use super::prefer::{WAIT_DEFAULT, behind};
 use super::problem::{Fault, Problem, ProblemKind};
+use crate::public_events::place::Place;
 use page::{FeedError, Page, read_page};
-use place::Place;
+use place::place_of;
 use wanted::{Wanted, read_types};
 
 // What is asked for.
 mod place;
 mod wanted;
 // What is shown.
-mod item;
 mod source;
 mod page;
 // The same as it happens.
@@ -181,9 +181,9 @@ impl Asked {
         let last = headers.get(LAST_EVENT_ID).filter(|last| !last.is_empty());
         let log = &**api.application.log();
         match (last, self.after.as_deref()) {
-            (Some(last), _) => Place::of_cursor(log, last.to_str().unwrap_or_default()),
+            (Some(last), _) => place_of(log, last.to_str().unwrap_or_default()),
             (None, Some(LATEST)) => Ok(Place::behind(api.application.head())),
-            (None, Some(cursor)) => Place::of_cursor(log, cursor),
+            (None, Some(cursor)) => place_of(log, cursor),
             (None, None) => Ok(Place::START),
         }
     }

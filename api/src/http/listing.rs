@@ -13,6 +13,7 @@ use super::conditional::{EntityTag, Preconditions};
 use super::fields::{Fields, decimal, parsed};
 use super::problem::{Problem, quote};
 use super::{Api, cursor};
+use crate::cursor::{Issued, encode};
 
 /// How many items a page has where the client does not say.
 const LIMIT_DEFAULT: usize = 50;
@@ -87,9 +88,9 @@ impl Asked<'_> {
         position: Position,
         listed: Listed<'_>,
     ) -> Result<Response, Problem> {
-        let issued = cursor::Issued::now(api.views.log(), position);
+        let issued = Issued::now(api.views.log(), position);
         let next = listed.next;
-        let next = next.map(|place| cursor::encode(listed.scope, issued, &place));
+        let next = next.map(|place| encode(listed.scope, issued, &place));
         let body = json!({ "items": listed.items, "next": next });
         let tag = EntityTag::of_bytes(body.to_string().as_bytes());
         let preconditions = Preconditions::of(self.method, self.headers)?;

@@ -18,7 +18,7 @@ use super::answer::json as json_answer;
 use super::conditional::{EntityTag, Preconditions};
 use super::path::{PathId, Thing, no_query, unknown};
 use super::problem::{Problem, ProblemKind};
-use super::representation::time_or_null;
+use crate::forms::time_or_null;
 
 // What the kinds are about, and the kinds.
 mod delivery;

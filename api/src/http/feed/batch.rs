@@ -1,6 +1,6 @@
 //! Events that go out together.
 
-use super::place::Place;
+use crate::public_events::place::Place;
 
 /// How much is handed to a connection at a time, bytes: what a slow reader
 /// holds is a small multiple of it.

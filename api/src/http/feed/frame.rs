@@ -4,10 +4,10 @@
 use eventstore::LogIdentity;
 use serde_json::json;
 
-use super::item::{Happening, Unreadable};
 use super::page::FeedError;
-use super::place::Place;
 use super::stopped;
+use crate::public_events::item::{Happening, Unreadable};
+use crate::public_events::place::Place;
 
 /// The first words: when a client that lost its stream comes back, milliseconds.
 pub(super) const RETRY: &str = "retry: 3000\n\n";

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use eventstore::{EventStore, Position, ReadError};
 use serde_json::Value;
 
-use super::item::{Happening, Unreadable, happenings};
-use super::place::Place;
 use super::source::Source;
 use super::wanted::Wanted;
+use crate::public_events::item::{Happening, Unreadable, happenings};
+use crate::public_events::place::Place;
 
 /// How often the log is read on for one page where nothing is wanted of what
 /// was read: with a mebibyte each time, a fraction of a second.

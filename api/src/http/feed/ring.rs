@@ -12,10 +12,11 @@ use eventstore::{Budget, EventStore, LogIdentity, Position, ReadError};
 
 use super::batch::{BATCH_BYTES, Batch};
 use super::frame;
-use super::item::{Unreadable, happenings};
 use super::page::FeedError;
-use super::place::Place;
-use super::wanted::{Traits, Wanted};
+use super::wanted::Wanted;
+use crate::public_events::item::{Unreadable, happenings};
+use crate::public_events::place::Place;
+use crate::public_events::shown::Traits;
 
 /// How far behind the head a reader may be and still read on for everybody,
 /// positions: farther back the disk might be met, while others wait.

@@ -11,8 +11,8 @@ use eventstore::{
     Budget, Category, EventStore, Filter, Position, ReadError, Record, StreamId, StreamVersion,
 };
 
-use super::place::Place;
 use super::wanted::Wanted;
+use crate::public_events::place::Place;
 
 /// How much of the log is passed over at a time where little of it is wanted,
 /// bytes: some milliseconds of work, after which others have their turn.

@@ -18,15 +18,15 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use super::batch::Batch;
 use super::frame;
-use super::item::happenings;
 use super::page::FeedError;
-use super::place::Place;
 use super::ring::{Found, Ring};
 use super::source::Source;
 use super::wanted::Wanted;
 use crate::config::HttpLimits;
 use crate::http::problem::Problem;
 use crate::observability::{FEED_EVENTS, FEED_HALTED, FEED_SLOW, FEED_STREAMS, HTTP_OVERLOADED};
+use crate::public_events::item::happenings;
+use crate::public_events::place::Place;
 
 /// How long a stream is silent at most: less than what proxies wait.
 const HEARTBEAT: Duration = Duration::from_secs(15);

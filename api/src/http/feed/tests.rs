@@ -23,9 +23,10 @@ use uuid::Uuid;
 
 use super::Streams;
 use super::page::{FeedError, Page, read_page};
-use super::place::Place;
+use super::place::place_of;
 use super::wanted::Wanted;
 use crate::config::HttpLimits;
+use crate::public_events::place::Place;
 
 /// What one commit writes.
 #[derive(Clone, Debug)]
@@ -154,7 +155,7 @@ impl Scribe {
             items.extend(page.items);
             // As a client hands it back.
             let cursor = page.next.cursor(self.log.identity());
-            after = Place::of_cursor(&*self.log, &cursor).unwrap();
+            after = place_of(&*self.log, &cursor).unwrap();
             assert_eq!(after, page.next);
             if !page.more {
                 break;
@@ -185,7 +186,7 @@ pub(super) fn any_write() -> impl Strategy<Value = Write> {
 }
 
 pub(super) fn any_wanted() -> impl Strategy<Value = Wanted> {
-    let types = super::wanted::types().map(|known| EventType(known.number));
+    let types = crate::public_events::shown::types().map(|known| EventType(known.number));
     let types = proptest::sample::subsequence(types.collect::<Vec<_>>(), 0..4);
     let user = proptest::option::of((0..3_u8).prop_map(user));
     let delivery = proptest::option::of((0..6_u8).prop_map(delivery));
@@ -199,7 +200,7 @@ pub(super) fn any_wanted() -> impl Strategy<Value = Wanted> {
 /// What a filter leaves of all items, by what the items say.
 pub(super) fn filtered(items: &[Value], wanted: &Wanted) -> Vec<Value> {
     let number = |name: &str| {
-        let known = super::wanted::types().find(|known| known.name == name);
+        let known = crate::public_events::shown::types().find(|known| known.name == name);
         EventType(known.unwrap().number)
     };
     let is_wanted = |item: &&Value| {
@@ -246,7 +247,7 @@ impl Reading {
             .items
             .last()
             .map(|item| item["cursor"].as_str().unwrap());
-        let place = last.map(|cursor| Place::of_cursor(&*scribe.log, cursor).unwrap());
+        let place = last.map(|cursor| place_of(&*scribe.log, cursor).unwrap());
         let place = place.unwrap_or(Place::START);
         self.body = streams.open(self.wanted.clone(), place).unwrap();
         self.text.clear();
@@ -411,7 +412,10 @@ fn an_event_that_cannot_be_read_is_never_left_out_by_whoever_wants_it() {
             assert!(error.to_string().contains("position 2"), "{error}");
         }
         let number = |known: &&domain::codec::EventType| known.name == "Cancelled";
-        let cancelled = super::wanted::types().find(number).unwrap().number;
+        let cancelled = crate::public_events::shown::types()
+            .find(number)
+            .unwrap()
+            .number;
         let wanted = Wanted {
             types: vec![EventType(cancelled)],
             ..Wanted::default()

@@ -18,13 +18,14 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{Operation, Progress, gone, rebuild};
 use crate::application::TransactError;
+use crate::forms::time_or_null;
 use crate::http::Api;
 use crate::http::answer::{at, failed};
 use crate::http::front::RequestIdentity;
 use crate::http::path::{PathId, Thing, no_query, unknown};
 use crate::http::prefer::{PREFERENCE_APPLIED, Preferences, RESPOND_ASYNC};
 use crate::http::problem::{Problem, ProblemKind};
-use crate::http::representation::{delivery as representation, time_or_null};
+use crate::http::representation::delivery as representation;
 
 /// How often who waits for an operation looks at it at most, however much else is written.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);

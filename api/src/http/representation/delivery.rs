@@ -10,8 +10,9 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::instant::Instant;
-use super::{EtaForm, PlaceForm, WindowForm, eta, stage, time, value_of};
+use super::{EtaForm, eta, stage};
+use crate::forms::instant::Instant;
+use crate::forms::{PlaceForm, WindowForm, time, value_of};
 use crate::http::conditional::EntityTag;
 
 /// Grows when the bytes of a delivery change for the same events.

@@ -6,7 +6,7 @@ use domain::time::{DurationS, Timestamp};
 use projections::DroneRow;
 use serde_json::{Value, json};
 
-use super::{point, time_or_null};
+use crate::forms::{point, time_or_null};
 
 /// A drone as of `now`: what it last said of itself, what the log tells of it,
 /// and the delivery that the mission it spoke of is for. One of the two is there.

@@ -4,8 +4,9 @@ use domain::id::PackageId;
 use domain::quantity::DimensionsMm;
 use serde_json::{Value, json};
 
-use super::{delivery, time};
+use super::delivery;
 use crate::application::packages::RegisteredPackage;
+use crate::forms::time;
 use crate::http::conditional::EntityTag;
 
 /// Grows when the bytes of a package change for the same events.

@@ -4,7 +4,7 @@ use domain::delivery::{Failure, RejectReason};
 use projections::{Spread, Statistics};
 use serde_json::{Map, Value, json};
 
-use super::time;
+use crate::forms::time;
 
 /// A period. Every reason of refusal and of failure and every stage is always there.
 pub(crate) fn statistics(period: &Statistics) -> Value {

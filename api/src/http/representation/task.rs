@@ -9,11 +9,12 @@ use eventstore::{StreamId, StreamVersion, event_id};
 use projections::{DeadLetter, Task, TaskKind, TaskStatus};
 use serde_json::{Map, Value, json};
 
-use super::history::actor;
-use super::{delivery, time, time_or_null};
+use super::delivery;
 use crate::application::deliveries::handover::Saying;
+use crate::forms::{time, time_or_null};
 use crate::http::conditional::EntityTag;
 use crate::ingest::wire;
+use crate::public_events::told::actor;
 
 // What helps.
 mod advice;

@@ -5,7 +5,7 @@ use eventstore::Position;
 use projections::UserRow;
 use serde_json::{Value, json};
 
-use super::{time, time_or_null};
+use crate::forms::{time, time_or_null};
 use crate::http::conditional::EntityTag;
 
 /// Grows when the bytes of a user change for the same events.

@@ -1,11 +1,10 @@
-//! What Airpost asks of Drone Management, as it reads it in the feed.
+//! What Airpost asks of Drone Management, as it is told.
 
 use domain::dispatch::{DispatchEvent, MissionRequest};
-use domain::geo::GeoPoint;
 use domain::id::MissionId;
 use serde_json::{Value, json};
 
-use super::{time, time_or_null};
+use crate::forms::{point, time, time_or_null};
 
 /// What a request carries.
 pub(crate) fn asked(mission: MissionId, event: &DispatchEvent) -> Value {
@@ -45,8 +44,4 @@ fn requested(mission: MissionId, request: &MissionRequest) -> Value {
         "confirmation": request.confirmation.word(),
         "expedited": request.expedited,
     })
-}
-
-fn point(point: GeoPoint) -> Value {
-    json!({ "lat": point.lat_degrees(), "lon": point.lon_degrees() })
 }

@@ -1,4 +1,4 @@
-//! An event as the feed shows it.
+//! An event that is public, as it is told.
 
 use domain::codec::{DecodeError, StoredEvent as _};
 use domain::delivery::DeliveryEvent;
@@ -9,35 +9,35 @@ use domain::user::UserEvent;
 use eventstore::{Event, LogIdentity, Position, Record, StreamVersion, event_id};
 use serde_json::{Map, Value, json};
 
+use super::asked::asked;
 use super::place::Place;
-use super::wanted::{DELIVERY, DISPATCH, Traits};
-use crate::http::representation::dispatch::asked;
-use crate::http::representation::history::{Frame, data};
+use super::shown::{DELIVERY, DISPATCH, Traits};
+use super::told::{Frame, data};
 use crate::transfer::cloud_events;
 
-/// One event of a record that the feed shows.
+/// One event of a record of the categories that are told of.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Happening<'a> {
+pub(crate) struct Happening<'a> {
     record: &'a Record,
     event: &'a Event,
     version: StreamVersion,
     /// Behind it.
-    pub(super) place: Place,
+    pub(crate) place: Place,
 }
 
 /// An event that this release cannot read: what follows it must not be shown
 /// as if it were not there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the event at position {position} of the log cannot be read: {why}")]
-pub(super) struct Unreadable {
+pub(crate) struct Unreadable {
     /// Its record's.
-    pub(super) position: Position,
+    pub(crate) position: Position,
     /// What is wrong with it.
-    pub(super) why: DecodeError,
+    pub(crate) why: DecodeError,
 }
 
 /// The events of a record, in order.
-pub(super) fn happenings(record: &Record) -> impl Iterator<Item = Happening<'_>> {
+pub(crate) fn happenings(record: &Record) -> impl Iterator<Item = Happening<'_>> {
     let of = record.events.len();
     let versioned = (1..).zip(record.versioned());
     versioned.map(move |(taken, (version, event))| Happening {
@@ -50,7 +50,7 @@ pub(super) fn happenings(record: &Record) -> impl Iterator<Item = Happening<'_>>
 
 impl Happening<'_> {
     /// What filters ask about.
-    pub(super) fn traits(&self) -> Traits {
+    pub(crate) fn traits(&self) -> Traits {
         Traits::of(self.record, self.event)
     }
 
@@ -59,7 +59,7 @@ impl Happening<'_> {
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub(super) fn item(&self, identity: LogIdentity) -> Result<(&'static str, Value), Unreadable> {
+    pub(crate) fn item(&self, identity: LogIdentity) -> Result<(&'static str, Value), Unreadable> {
         let (name, delivery, data) = self.content().map_err(|why| Unreadable {
             position: self.record.position,
             why,
@@ -120,7 +120,7 @@ impl Happening<'_> {
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub(super) fn cloud_event(&self, identity: LogIdentity) -> Result<Value, Unreadable> {
+    pub(crate) fn cloud_event(&self, identity: LogIdentity) -> Result<Value, Unreadable> {
         let (_, item) = self.item(identity)?;
         let Record { stream, .. } = self.record;
         let Event {
