@@ -132,7 +132,8 @@ pub fn open(
     Ok(opened)
 }
 
-fn read(list: &str, cursor: &str) -> Option<(Issued, Vec<u8>)> {
+/// The same, whatever became of the log since.
+pub(crate) fn read(list: &str, cursor: &str) -> Option<(Issued, Vec<u8>)> {
     let bytes = from_text(cursor)?;
     let (version, rest) = bytes.split_first()?;
     let (found, content) = rest.split_at_checked(CHECK_BYTES)?;

@@ -5,25 +5,37 @@
 
 // Who is spoken to.
 mod connection;
+// What goes out.
+mod deliveries;
 
 pub use connection::Connection;
+
+use std::sync::Arc;
 
 use eventstore::NatsAccess;
 use tokio::sync::watch;
 
 use crate::config::NatsOptions;
 use crate::http::Services;
+use deliveries::Deliveries;
 
 /// Speaks over NATS, as the options say and if they name servers, until `shutdown` becomes true.
-pub async fn run(_services: Services, options: NatsOptions, mut shutdown: watch::Receiver<bool>) {
+pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Receiver<bool>) {
     let Some(access) = options.access.access() else {
         return;
     };
-    let Some(_connection) = connect(&access, shutdown.clone()).await else {
+    let Some(connection) = connect(&access, shutdown.clone()).await else {
         return;
     };
-    // An error means that nobody can give the signal any more, which is one too.
-    let _ = shutdown.wait_for(|stop| *stop).await;
+    let deliveries = Deliveries {
+        log: Arc::clone(services.application.log()),
+        environment: services.application.environment().clone(),
+        jetstream: connection.jetstream.clone(),
+        stream: options.nats_delivery_stream.clone(),
+        copies: options.copies(),
+        keep: options.keep_deliveries(),
+    };
+    deliveries.run(shutdown).await;
 }
 
 async fn connect(access: &NatsAccess, shutdown: watch::Receiver<bool>) -> Option<Connection> {

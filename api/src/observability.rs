@@ -17,6 +17,7 @@ use tracing_subscriber::util::TryInitError;
 
 pub mod cluster;
 pub mod processes;
+pub mod publishing;
 
 /// The environment variable with the filter of log lines, in the syntax of
 /// `tracing_subscriber::EnvFilter`, such as `info,api=debug`.
@@ -278,6 +279,7 @@ fn describe() {
     describe_snapshots();
     processes::describe();
     cluster::describe();
+    publishing::describe();
 }
 
 /// Makes every counter be there from the start: a rate over one that is absent
@@ -314,6 +316,7 @@ fn begin_at_zero() {
         }
     }
     processes::begin_at_zero();
+    publishing::begin_at_zero();
     metrics::gauge!(HTTP_CONNECTIONS).set(0.0);
     metrics::gauge!(FEED_STREAMS).set(0.0);
 }
@@ -516,6 +519,7 @@ mod tests {
         let sources = [
             include_str!("observability.rs"),
             include_str!("observability/processes.rs"),
+            include_str!("observability/publishing.rs"),
         ];
         let names: Vec<_> = sources
             .into_iter()

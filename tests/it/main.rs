@@ -25,6 +25,7 @@ mod nine_ways;
 mod readme;
 // Everything that happens, to whoever wants to know.
 mod feed;
+mod publishing;
 // What is refused, and how.
 mod bad_input;
 mod mutations;

@@ -17,6 +17,8 @@ mod wait;
 mod billing;
 // NATS servers, one or three.
 mod nats;
+// Somebody else who speaks with them.
+mod nats_client;
 // Chance that can be repeated: everything random comes from a printed seed.
 mod chance;
 // Commits that can be told again from their numbers, and what became of them.
@@ -34,6 +36,7 @@ pub use client::{Answer, Client, Request, Unanswered};
 pub use flight::{Faults, Mission, Place, Plan, Recording};
 pub use ledger::{Caller, Ledger, Load, Sent, Shown, Span};
 pub use nats::{NatsCluster, NatsPlace, NatsServer};
+pub use nats_client::{NatsClient, Stored, Subscription};
 pub use power_disk::{Cut, PowerDisk};
 pub use server::{Output, Program, Server};
 pub use tally::{Progress, tally};

@@ -1,6 +1,7 @@
 //! What is spoken over NATS, and with whom.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use eventstore::{JetStreamOptions, NatsAccess, NatsCertificate};
 
@@ -8,6 +9,9 @@ use eventstore::{JetStreamOptions, NatsAccess, NatsCertificate};
 const DRONE_STREAM: &str = "DRONE_EVENTS";
 /// The stream that delivery events go out by, unless told otherwise.
 const DELIVERY_STREAM: &str = "DELIVERY_EVENTS";
+
+/// How long delivery events are kept, unless told otherwise, days.
+const DELIVERY_DAYS: u32 = 7;
 
 /// Where the NATS servers are, and as whom they are spoken to.
 #[derive(Clone, Default, PartialEq, Eq, clap::Args)]
@@ -91,10 +95,17 @@ pub struct NatsOptions {
     pub nats_drone_stream: String,
 
     /// The stream that delivery events and requests to Drone Management go out by, on the subjects
-    /// `airpost.v1.deliveries.>` and `airpost.v1.missions.>`. It is made if it is missing.
+    /// `airpost.v1.deliveries.>`, `airpost.v1.missions.>` and `airpost.v1.users.>`. It is made if it
+    /// is missing.
     #[arg(long, env = "AIRPOST_NATS_DELIVERY_STREAM", value_name = "NAME", default_value = DELIVERY_STREAM,
           value_parser = parse_stream)]
     pub nats_delivery_stream: String,
+
+    /// How long that stream keeps an event where it is made, days. Whoever was away for longer reads
+    /// on in the feed.
+    #[arg(long, env = "AIRPOST_NATS_DELIVERY_DAYS", value_name = "DAYS", default_value_t = DELIVERY_DAYS,
+          value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub nats_delivery_days: u32,
 
     /// How many servers keep a copy of a stream that is made for these.
     #[arg(long, env = "AIRPOST_NATS_COPIES", value_name = "N", default_value_t = 1,
@@ -119,6 +130,7 @@ impl Default for NatsOptions {
             access: NatsAccessOptions::default(),
             nats_drone_stream: DRONE_STREAM.to_owned(),
             nats_delivery_stream: DELIVERY_STREAM.to_owned(),
+            nats_delivery_days: DELIVERY_DAYS,
             nats_copies: 1,
             cluster: None,
             single_replica: false,
@@ -127,6 +139,19 @@ impl Default for NatsOptions {
 }
 
 impl NatsOptions {
+    /// How many servers keep a copy of a stream that is made.
+    #[must_use]
+    pub fn copies(&self) -> usize {
+        usize::try_from(self.nats_copies).unwrap_or(usize::MAX)
+    }
+
+    /// How long the stream of delivery events keeps one where it is made.
+    #[must_use]
+    pub fn keep_deliveries(&self) -> Duration {
+        const DAY: Duration = Duration::from_hours(24);
+        DAY.saturating_mul(self.nats_delivery_days)
+    }
+
     /// The stream that is the log, and how it is reached; `None` if the log is this machine's own.
     #[must_use]
     pub fn log(&self) -> Option<JetStreamOptions> {

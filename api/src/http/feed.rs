@@ -213,11 +213,12 @@ async fn answer(
         after,
         asked.limit.unwrap_or(LIMIT_MAX),
         |happening| {
-            if form == CLOUD_EVENTS {
+            let shown = if form == CLOUD_EVENTS {
                 happening.cloud_event(identity)
             } else {
-                happening.item(identity).map(|(_name, item)| item)
-            }
+                happening.item(identity)
+            };
+            shown.map(|(_name, shown)| shown)
         },
     );
     let Page {

@@ -6,8 +6,9 @@ use domain::dispatch::DispatchEvent;
 use domain::id::{DeliveryId, EventId, MissionId, UserId};
 use domain::time::Timestamp;
 use domain::user::UserEvent;
-use eventstore::{Event, LogIdentity, Position, Record, StreamVersion, event_id};
+use eventstore::{Event, LogIdentity, Position, Record, StreamId, StreamVersion, event_id};
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use super::asked::asked;
 use super::place::Place;
@@ -65,7 +66,7 @@ impl Happening<'_> {
             why,
         })?;
         let Traits { user, .. } = self.traits();
-        let id = EventId::from_uuid(event_id(self.record.stream, self.version));
+        let id = EventId::from_uuid(self.id());
         let mut item = Map::new();
         let cursor = self.place.cursor(identity);
         item.insert("cursor".to_owned(), Value::String(cursor));
@@ -115,20 +116,38 @@ impl Happening<'_> {
         Ok((known.name, None, json!({})))
     }
 
-    /// The same as a cloud event, with the item as its data. Type, source,
+    /// The id of its cloud event.
+    pub(crate) fn id(&self) -> Uuid {
+        event_id(self.record.stream, self.version)
+    }
+
+    /// Whose stream it is of.
+    pub(crate) fn stream(&self) -> StreamId {
+        self.record.stream
+    }
+
+    /// When it was recorded, microseconds since the Unix epoch.
+    pub(crate) fn recorded_at_us(&self) -> i64 {
+        self.record.recorded_at_us
+    }
+
+    /// Its name, and the same as a cloud event, with the item as its data. Type, source,
     /// subject and id are those of the event in an export.
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub(crate) fn cloud_event(&self, identity: LogIdentity) -> Result<Value, Unreadable> {
-        let (_, item) = self.item(identity)?;
+    pub(crate) fn cloud_event(
+        &self,
+        identity: LogIdentity,
+    ) -> Result<(&'static str, Value), Unreadable> {
+        let (name, item) = self.item(identity)?;
         let Record { stream, .. } = self.record;
         let Event {
             event_type, schema, ..
         } = self.event;
-        Ok(json!({
+        let event = json!({
             "specversion": cloud_events::SPEC_VERSION,
-            "id": event_id(*stream, self.version),
+            "id": self.id(),
             "source": cloud_events::source(identity),
             "type": cloud_events::type_text(stream.category, *event_type, *schema),
             "subject": cloud_events::subject(*stream),
@@ -136,7 +155,8 @@ impl Happening<'_> {
             "datacontenttype": "application/json",
             "cursor": item.get("cursor"),
             "data": item,
-        }))
+        });
+        Ok((name, event))
     }
 }
 

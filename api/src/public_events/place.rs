@@ -66,14 +66,23 @@ impl Place {
     /// [`OutOfDate`].
     pub(crate) fn of_cursor(log: &dyn EventStore, text: &str) -> Result<Option<Self>, OutOfDate> {
         let opened = cursor::open(LIST, log, text)?;
-        Ok(opened.and_then(|(issued, events)| {
-            let events = u16::from_be_bytes(events.try_into().ok()?);
-            let after = match events {
-                0 => issued.position,
-                _ => Position::new(issued.position.get().checked_sub(1)?),
-            };
-            Some(Self { after, events })
-        }))
+        Ok(opened.and_then(|(issued, events)| Self::in_cursor(issued, events)))
+    }
+
+    /// When a cursor was handed out, and its place, whatever the log has become
+    /// since; `None` for another text.
+    pub(crate) fn noted(text: &str) -> Option<(Issued, Self)> {
+        let (issued, events) = cursor::read(LIST, text)?;
+        Some((issued, Self::in_cursor(issued, events)?))
+    }
+
+    fn in_cursor(issued: Issued, events: Vec<u8>) -> Option<Self> {
+        let events = u16::from_be_bytes(events.try_into().ok()?);
+        let after = match events {
+            0 => issued.position,
+            _ => Position::new(issued.position.get().checked_sub(1)?),
+        };
+        Some(Self { after, events })
     }
 }
 

@@ -27,6 +27,9 @@ pub(crate) const USER: Category = Category::new(Known::User.number());
 /// Those of what is asked of Drone Management.
 pub(crate) const DISPATCH: Category = Category::new(Known::Dispatch.number());
 
+/// All streams with events that are public.
+pub(crate) const CATEGORIES: [Category; 3] = [DELIVERY, USER, DISPATCH];
+
 /// What Airpost asks of Drone Management; how it came out is in what drones report.
 const REQUESTS: [&str; 2] = ["MissionRequested", "StandDownRequested"];
 

@@ -138,7 +138,8 @@ pub(crate) fn type_text(
     format!("airpost.{category}.{name}.v{}", schema.0)
 }
 
-fn snake_case(name: &str) -> String {
+/// `in_transit` for `InTransit`.
+pub(crate) fn snake_case(name: &str) -> String {
     let mut snake = String::with_capacity(name.len() + 4);
     for letter in name.chars() {
         if letter.is_ascii_uppercase() && !snake.is_empty() {

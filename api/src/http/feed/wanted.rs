@@ -4,7 +4,7 @@ use domain::id::{DeliveryId, UserId};
 use eventstore::{EventType, Filter};
 
 use crate::http::listing::read_some;
-use crate::public_events::shown::{DELIVERY, DISPATCH, Traits, USER, is_shown, types};
+use crate::public_events::shown::{CATEGORIES, Traits, is_shown, types};
 
 /// A filter; what is absent or empty lets everything through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl Wanted {
     /// The records that hold all events that are wanted, and others.
     pub(super) fn filter(&self) -> Filter {
         Filter {
-            categories: vec![DELIVERY, USER, DISPATCH],
+            categories: CATEGORIES.to_vec(),
             event_types: self.types.clone(),
             owner: self.user.map(UserId::uuid),
         }

@@ -1,0 +1,148 @@
+//! What happens goes out: every public event of the log, in its order, once.
+//!
+//! Of several services on one log each may publish: a message is stored right
+//! behind the one that it follows or not at all, so one of them has each
+//! place, and the others stand aside while it goes on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::Context;
+use eventstore::EventStore;
+use tokio::sync::watch;
+
+use crate::environment::Environment;
+use flow::{Flow, Left};
+use settings::Settings;
+use stream::{End, Outlet};
+use telling::{Telling, lag};
+use trouble::Trouble;
+
+// What goes out, and where.
+mod message;
+mod ahead;
+// By which stream, and how far that is.
+mod settings;
+mod stream;
+// How, and what is told of it.
+mod flow;
+mod trouble;
+mod telling;
+
+/// How long it takes from one try to the next while nothing can go out.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long who was overtaken leaves the stream to others before it looks
+/// whether they go on.
+const STAND_ASIDE: Duration = Duration::from_secs(1);
+
+/// Publishes a log's events.
+#[derive(Clone, Debug)]
+pub(super) struct Deliveries {
+    /// The log.
+    pub(super) log: Arc<dyn EventStore>,
+    /// The clock.
+    pub(super) environment: Environment,
+    /// To whom.
+    pub(super) jetstream: Context,
+    /// The name of the stream.
+    pub(super) stream: String,
+    /// How many servers keep a copy of it, where it is made.
+    pub(super) copies: usize,
+    /// How long it keeps an event, where it is made.
+    pub(super) keep: Duration,
+}
+
+impl Deliveries {
+    /// Publishes until `shutdown` becomes true, over every outage.
+    pub(super) async fn run(self, mut shutdown: watch::Receiver<bool>) {
+        let settings = Settings {
+            stream: self.stream.clone(),
+            copies: self.copies,
+            keep: self.keep,
+        };
+        let outlet = Outlet::new(self.jetstream.clone(), Arc::clone(&self.log), settings);
+        let (mut telling, mut known) = (Telling::default(), None);
+        loop {
+            let stop = shutdown.clone();
+            let ended = self.publish(&outlet, &mut known, &mut telling, stop);
+            let Err(trouble) = ended.await else {
+                return;
+            };
+            telling.trouble(&self.stream, trouble);
+            self.lag(known.as_ref());
+            if stops_within(TRY_AGAIN, &mut shutdown).await {
+                return;
+            }
+        }
+    }
+
+    /// Publishes until the end of the service, or something is in the way.
+    async fn publish(
+        &self,
+        outlet: &Outlet,
+        known: &mut Option<End>,
+        telling: &mut Telling,
+        mut shutdown: watch::Receiver<bool>,
+    ) -> Result<(), Trouble> {
+        let Some(end) = unless_stopped(outlet.end(), &mut shutdown).await else {
+            return Ok(());
+        };
+        let mut end = end?;
+        loop {
+            let flow = Flow {
+                log: &self.log,
+                environment: &self.environment,
+                jetstream: &self.jetstream,
+                outlet,
+                stream: &self.stream,
+                shutdown: shutdown.clone(),
+            };
+            let left = flow.run(&mut end, telling).await;
+            *known = Some(end.clone());
+            if left? == Left::Stopped {
+                return Ok(());
+            }
+            telling.all_is_well();
+            // Whoever was quicker goes on as long as the stream does.
+            loop {
+                if stops_within(STAND_ASIDE, &mut shutdown).await {
+                    return Ok(());
+                }
+                let Some(now) = unless_stopped(outlet.end(), &mut shutdown).await else {
+                    return Ok(());
+                };
+                let before = std::mem::replace(&mut end, now?);
+                *known = Some(end.clone());
+                self.lag(known.as_ref());
+                if before.sequence == end.sequence {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn lag(&self, known: Option<&End>) {
+        if let Some(end) = known {
+            lag(&*self.log, &self.environment, end.place);
+        }
+    }
+}
+
+/// Whether the service ends before so much time is over.
+async fn stops_within(time: Duration, shutdown: &mut watch::Receiver<bool>) -> bool {
+    // An error means that nobody can give the signal any more, which is one too.
+    let stopping = shutdown.wait_for(|stop| *stop);
+    tokio::time::timeout(time, stopping).await.is_ok()
+}
+
+/// What comes of something, unless the service ends before.
+async fn unless_stopped<T>(
+    doing: impl Future<Output = T>,
+    shutdown: &mut watch::Receiver<bool>,
+) -> Option<T> {
+    tokio::select! {
+        _ = shutdown.wait_for(|stop| *stop) => None,
+        done = doing => Some(done),
+    }
+}

@@ -1,0 +1,200 @@
+//! What the stream must be like that events go out by, and how it is made.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use uuid::Uuid;
+
+use super::message::SUBJECTS;
+
+/// Under which name a stream says which log it tells of.
+const LOG_ID: &str = "airpost-log";
+
+/// What the streams that are made for events are like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Settings {
+    /// The name of the stream.
+    pub(super) stream: String,
+    /// How many servers keep a copy.
+    pub(super) copies: usize,
+    /// How long an event is kept.
+    pub(super) keep: Duration,
+}
+
+impl Settings {
+    /// The stream of events, of that log. What is too old goes, and what is new
+    /// is always taken: whoever was away for longer reads on in the feed.
+    pub(super) fn config(&self, log_id: Uuid) -> Config {
+        Config {
+            name: self.stream.clone(),
+            description: Some("what Airpost tells: one message for each public event".to_owned()),
+            subjects: SUBJECTS.map(str::to_owned).to_vec(),
+            max_age: self.keep,
+            metadata: HashMap::from([(LOG_ID.to_owned(), log_id.to_string())]),
+            ..self.common()
+        }
+    }
+
+    /// The name of the stream that keeps the place beside it.
+    pub(super) fn note_stream(&self) -> String {
+        format!("{}_CURSOR", self.stream)
+    }
+
+    /// The one subject of that stream.
+    pub(super) fn note_subject(&self) -> String {
+        format!("airpost.cursor.{}", self.stream)
+    }
+
+    /// That stream: its last message alone is kept.
+    pub(super) fn note_config(&self) -> Config {
+        Config {
+            name: self.note_stream(),
+            description: Some(format!("how far {} tells of the log", self.stream)),
+            subjects: vec![self.note_subject()],
+            max_messages_per_subject: 1,
+            ..self.common()
+        }
+    }
+
+    fn common(&self) -> Config {
+        Config {
+            storage: StorageType::File,
+            num_replicas: self.copies,
+            retention: RetentionPolicy::Limits,
+            discard: DiscardPolicy::Old,
+            max_messages: -1,
+            max_messages_per_subject: -1,
+            max_bytes: -1,
+            max_consumers: -1,
+            allow_direct: true,
+            ..Config::default()
+        }
+    }
+
+    /// What is wrong with a stream that is there, and how it should be; how
+    /// much and how long it keeps is its operator's.
+    pub(super) fn wrong(&self, found: &Config) -> Vec<String> {
+        let mut subjects = found.subjects.clone();
+        subjects.sort();
+        let per_subject = found.max_messages_per_subject <= 0;
+        let mut demands = self.wrong_in_common(found);
+        demands.push((
+            subjects == SUBJECTS,
+            format!("its subjects must be {}", SUBJECTS.join(", ")),
+        ));
+        demands.push((
+            per_subject,
+            "its number of messages for a subject must have no limit".to_owned(),
+        ));
+        of_those_that_fail(demands)
+    }
+
+    /// The same of the stream that keeps the place.
+    pub(super) fn wrong_note(&self, found: &Config) -> Vec<String> {
+        let mut demands = self.wrong_in_common(found);
+        let subject = self.note_subject();
+        demands.push((
+            found.subjects == [subject.as_str()],
+            format!("its one subject must be {subject}"),
+        ));
+        of_those_that_fail(demands)
+    }
+
+    fn wrong_in_common(&self, found: &Config) -> Vec<(bool, String)> {
+        let is_own = found.mirror.is_none()
+            && found.sources.as_ref().is_none_or(Vec::is_empty)
+            && found.subject_transform.is_none();
+        vec![
+            (
+                found.storage == StorageType::File,
+                "its storage must be file".to_owned(),
+            ),
+            (
+                found.retention == RetentionPolicy::Limits,
+                "its retention must be limits".to_owned(),
+            ),
+            (
+                found.discard == DiscardPolicy::Old,
+                "its discard policy must be old".to_owned(),
+            ),
+            (
+                found.num_replicas >= self.copies,
+                format!(
+                    "it has {} copies, and {} are asked for (--nats-copies)",
+                    found.num_replicas, self.copies
+                ),
+            ),
+            (
+                is_own,
+                "it must not mirror, source or transform anything".to_owned(),
+            ),
+            (
+                !found.no_ack,
+                "it must acknowledge what it stores".to_owned(),
+            ),
+            (!found.sealed, "it must not be sealed".to_owned()),
+        ]
+    }
+}
+
+fn of_those_that_fail(demands: Vec<(bool, String)>) -> Vec<String> {
+    let wrong = demands.into_iter().filter(|(holds, _)| !holds);
+    wrong.map(|(_, what)| what).collect()
+}
+
+/// Whether a stream says that it tells of another log.
+pub(super) fn is_of_another_log(found: &Config, log_id: Uuid) -> bool {
+    let said = found.metadata.get(LOG_ID);
+    said.is_some_and(|said| *said != log_id.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings {
+            stream: "DELIVERY_EVENTS".to_owned(),
+            copies: 3,
+            keep: Duration::from_hours(1),
+        }
+    }
+
+    #[test]
+    fn what_is_made_is_as_it_has_to_be() {
+        let settings = settings();
+        let log = Uuid::from_u128(1);
+        let made = settings.config(log);
+        assert_eq!(settings.wrong(&made), [""; 0]);
+        assert_eq!(settings.wrong_note(&settings.note_config()), [""; 0]);
+        assert!(!is_of_another_log(&made, log));
+        assert!(is_of_another_log(&made, Uuid::from_u128(2)));
+    }
+
+    #[test]
+    fn every_setting_that_loses_or_mixes_events_is_named() {
+        type Change = fn(&mut Config);
+        let changes: [(Change, &str); 9] = [
+            (
+                |it| it.storage = StorageType::Memory,
+                "storage must be file",
+            ),
+            (|it| it.retention = RetentionPolicy::WorkQueue, "retention"),
+            (|it| it.discard = DiscardPolicy::New, "discard policy"),
+            (|it| it.num_replicas = 1, "1 copies, and 3 are asked for"),
+            (|it| it.subjects.truncate(1), "airpost.v1.missions.>"),
+            (|it| it.subjects.push("else".to_owned()), "subjects must be"),
+            (|it| it.max_messages_per_subject = 1, "for a subject"),
+            (|it| it.no_ack = true, "acknowledge"),
+            (|it| it.sealed = true, "sealed"),
+        ];
+        for (change, words) in changes {
+            let mut config = settings().config(Uuid::nil());
+            change(&mut config);
+            let wrong = settings().wrong(&config);
+            assert_eq!(wrong.len(), 1, "{wrong:?}");
+            assert!(wrong.iter().all(|wrong| wrong.contains(words)), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! The stream that events go out by, and what is behind its last message.
+//!
+//! The stream itself says how far the log was told: each message says where its
+//! event lies. What is behind the last one follows from the log alone, so
+//! whoever publishes, and however often it is begun, publishes the same. Where
+//! the last messages are gone (too old, or purged) a second small stream knows
+//! the place behind an earlier one, and as many public events lie between the
+//! two as messages.
+
+use std::sync::Arc;
+
+use async_nats::header::{NATS_EXPECTED_LAST_SEQUENCE, NATS_EXPECTED_STREAM};
+use async_nats::jetstream::context::{
+    CreateStreamErrorKind, GetStreamErrorKind, PublishError, PublishErrorKind,
+};
+use async_nats::jetstream::message::{PublishMessage, StreamMessage};
+use async_nats::jetstream::stream::{Config, Info, RawMessageErrorKind, Stream};
+use async_nats::jetstream::{Context, ErrorCode};
+use async_nats::{HeaderName, HeaderValue};
+use eventstore::{EventStore, Standing};
+use serde::{Deserialize, Serialize};
+
+use super::ahead::{Halted, skip};
+use super::message::CURSOR;
+use super::settings::{Settings, is_of_another_log};
+use super::trouble::Trouble;
+use crate::cursor::Issued;
+use crate::public_events::place::Place;
+
+/// Behind how many foreign messages the last one of Airpost is looked for.
+const FOREIGN_MAX: u64 = 1_000;
+
+/// How far the stream tells of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    /// Its last message, also where that is gone; 0 before the first.
+    pub(super) sequence: u64,
+    /// Behind the event of that message.
+    pub(super) place: Place,
+    /// When the stream was made, as it says: another one of the same name was
+    /// made at another time.
+    pub(super) created: String,
+}
+
+/// What is kept beside the stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Note {
+    cursor: String,
+    sequence: u64,
+    created: String,
+}
+
+/// What a message says of the log.
+enum Said {
+    /// The place behind its event, and when that was told.
+    Place(Issued, Place),
+    /// Nothing.
+    Nothing(&'static str),
+}
+
+/// The stream of one log's events.
+#[derive(Clone, Debug)]
+pub(super) struct Outlet {
+    jetstream: Context,
+    log: Arc<dyn EventStore>,
+    settings: Settings,
+}
+
+impl Outlet {
+    /// The stream that the settings name, for a log's events.
+    pub(super) fn new(jetstream: Context, log: Arc<dyn EventStore>, settings: Settings) -> Self {
+        Self {
+            jetstream,
+            log,
+            settings,
+        }
+    }
+
+    /// Where it ends. It is made if it is missing.
+    ///
+    /// # Errors
+    /// [`Trouble`]; then nothing was written to it.
+    pub(super) async fn end(&self) -> Result<End, Trouble> {
+        // It is large, and those who wait for it should not be.
+        Box::pin(self.look()).await
+    }
+
+    async fn look(&self) -> Result<End, Trouble> {
+        let log_id = self.log.identity().log_id;
+        let wanted = self.settings.config(log_id);
+        let mut stream = self.get_or_make(wanted).await?;
+        let info = stream
+            .info()
+            .await
+            .map_err(|error| unanswered(LOOK, &error))?
+            .clone();
+        refuse(&info.config, self.settings.wrong(&info.config))?;
+        if is_of_another_log(&info.config, log_id) {
+            return Err(self.other_log());
+        }
+        let created = info.created.to_string();
+        let sequence = info.state.last_sequence;
+        let place = self.place_at(&stream, sequence, &created).await?;
+        Ok(End {
+            sequence,
+            place,
+            created,
+        })
+    }
+
+    /// Keeps in mind how far the stream tells of the log.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub(super) async fn note(&self, end: &End) -> Result<(), Trouble> {
+        let note = Note {
+            cursor: end.place.cursor(self.log.identity()),
+            sequence: end.sequence,
+            created: end.created.clone(),
+        };
+        let payload = serde_json::to_vec(&note).expect("texts and numbers are JSON");
+        let message = PublishMessage::build()
+            .payload(payload.into())
+            .expected_stream(self.settings.note_stream());
+        let stored = match self.store_note(message.clone()).await {
+            Err(error) if error.kind() == PublishErrorKind::StreamNotFound => {
+                self.get_or_make(self.settings.note_config()).await?;
+                self.store_note(message).await
+            }
+            stored => stored,
+        };
+        stored.map_err(|error| unanswered("keep how far it was told", &error))
+    }
+
+    async fn store_note(&self, message: PublishMessage) -> Result<(), PublishError> {
+        let subject = self.settings.note_subject();
+        let stored = self.jetstream.send_publish(subject, message).await?;
+        stored.await.map(drop)
+    }
+
+    /// The place behind message `last`.
+    async fn place_at(
+        &self,
+        stream: &Stream<Info>,
+        last: u64,
+        created: &str,
+    ) -> Result<Place, Trouble> {
+        let (mut sequence, mut foreign) = (last, None);
+        let place = loop {
+            let found = match sequence {
+                0 => None,
+                _ => message(stream, sequence).await?,
+            };
+            let Some(found) = found else {
+                break self.noted_place(sequence, last, created).await?;
+            };
+            match said(&found, &self.settings.stream) {
+                Said::Place(issued, place) => break self.judge(issued, place)?,
+                Said::Nothing(why) => {
+                    let (first, _) = *foreign.get_or_insert((sequence, why));
+                    if first - sequence >= FOREIGN_MAX {
+                        return Err(self.foreign(first, why));
+                    }
+                    sequence -= 1;
+                }
+            }
+        };
+        let Some((first, why)) = foreign else {
+            return Ok(place);
+        };
+        // So that the place is known when they are removed.
+        let end = End {
+            sequence: last,
+            place,
+            created: created.to_owned(),
+        };
+        self.note(&end).await?;
+        Err(self.foreign(first, why))
+    }
+
+    /// The place behind message `sequence`, which is gone, of a stream that has
+    /// come to message `last`.
+    async fn noted_place(&self, sequence: u64, last: u64, created: &str) -> Result<Place, Trouble> {
+        let mut notes = self.get_or_make(self.settings.note_config()).await?;
+        let info = notes
+            .info()
+            .await
+            .map_err(|error| unanswered(LOOK, &error))?
+            .clone();
+        refuse(&info.config, self.settings.wrong_note(&info.config))?;
+        let kept = match info.state.last_sequence {
+            0 => None,
+            kept => message(&notes, kept).await?,
+        };
+        let note = match kept {
+            None => None,
+            Some(kept) => Some(self.read_note(&kept)?),
+        };
+        let (from, told) = match &note {
+            None => (Place::START, 0),
+            // Of the stream that was there before this one, which begins where that one ended.
+            Some((note, place)) if note.created != created || note.sequence > last => {
+                (*place, sequence)
+            }
+            Some((note, place)) => (*place, note.sequence),
+        };
+        let skipped = skip(&*self.log, from, sequence.saturating_sub(told)).await;
+        let place = skipped.map_err(Halted::from)?;
+        let Some(place) = place else {
+            let head = *self.log.head().borrow();
+            return Err(Trouble::Farther {
+                stream: self.settings.stream.clone(),
+                position: head.next(),
+                epoch: self.log.identity().epoch,
+            });
+        };
+        let end = End {
+            sequence,
+            place,
+            created: created.to_owned(),
+        };
+        let is_kept = note.is_some_and(|(note, at)| {
+            (note.sequence, &*note.created, at) == (sequence, created, place)
+        });
+        if !is_kept {
+            self.note(&end).await?;
+        }
+        Ok(place)
+    }
+
+    fn read_note(&self, kept: &StreamMessage) -> Result<(Note, Place), Trouble> {
+        let note: Option<Note> = serde_json::from_slice(&kept.payload).ok();
+        let noted = note.and_then(|note| Some((Place::noted(&note.cursor)?, note)));
+        let Some(((issued, place), note)) = noted else {
+            return Err(Trouble::Foreign {
+                stream: self.settings.note_stream(),
+                sequence: kept.sequence,
+                why: "it does not say how far the log was told",
+            });
+        };
+        Ok((note, self.judge(issued, place)?))
+    }
+
+    /// Where to go on behind a place that was told of, in the log as it is now.
+    fn judge(&self, issued: Issued, place: Place) -> Result<Place, Trouble> {
+        let Issued { identity, position } = issued;
+        let (history, head) = (self.log.history(), *self.log.head().borrow());
+        match history.judge(identity, position, head) {
+            Standing::Valid => Ok(place),
+            Standing::OtherLog => Err(self.other_log()),
+            Standing::Beyond { kept_to } => {
+                let stream = &self.settings.stream;
+                tracing::warn!(%stream, told_to = %position, %kept_to, "events were told that the log has given \
+                     up since; they cannot be taken back, and what the log has in their place follows");
+                Ok(place.min(Place::behind(kept_to)))
+            }
+            Standing::Ahead => Err(Trouble::Farther {
+                stream: self.settings.stream.clone(),
+                position,
+                epoch: identity.epoch,
+            }),
+        }
+    }
+
+    async fn get_or_make(&self, wanted: Config) -> Result<Stream<Info>, Trouble> {
+        let name = wanted.name.clone();
+        let missing = match self.jetstream.get_stream(&name).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => error,
+        };
+        let is_missing = matches!(missing.kind(), GetStreamErrorKind::JetStream(said)
+            if said.error_code() == ErrorCode::STREAM_NOT_FOUND);
+        if !is_missing {
+            return Err(unanswered(LOOK, &missing));
+        }
+        let made = self.jetstream.create_stream(wanted).await;
+        if let Err(error) = made {
+            return Err(match error.kind() {
+                CreateStreamErrorKind::JetStream(said) => Trouble::Refused {
+                    stream: name,
+                    why: said.to_string(),
+                },
+                CreateStreamErrorKind::EmptyStreamName
+                | CreateStreamErrorKind::InvalidStreamName
+                | CreateStreamErrorKind::DomainAndExternalSet
+                | CreateStreamErrorKind::JetStreamUnavailable
+                | CreateStreamErrorKind::TimedOut
+                | CreateStreamErrorKind::Response
+                | CreateStreamErrorKind::NotFound
+                | CreateStreamErrorKind::ResponseParse => unanswered("make a stream", &error),
+            });
+        }
+        tracing::info!(stream = %name, "a stream was made");
+        let stream = self.jetstream.get_stream(&name).await;
+        stream.map_err(|error| unanswered(LOOK, &error))
+    }
+
+    fn other_log(&self) -> Trouble {
+        Trouble::OtherLog {
+            stream: self.settings.stream.clone(),
+        }
+    }
+
+    fn foreign(&self, sequence: u64, why: &'static str) -> Trouble {
+        Trouble::Foreign {
+            stream: self.settings.stream.clone(),
+            sequence,
+            why,
+        }
+    }
+}
+
+/// What is asked for when a stream is looked at.
+const LOOK: &str = "tell of its streams";
+
+/// A message of a stream, by its leader; `None` if it is gone.
+async fn message(stream: &Stream<Info>, sequence: u64) -> Result<Option<StreamMessage>, Trouble> {
+    match stream.get_raw_message(sequence).await {
+        Ok(message) => Ok(Some(message)),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(unanswered("give a message", &error)),
+    }
+}
+
+fn refuse(found: &Config, wrong: Vec<String>) -> Result<(), Trouble> {
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(Trouble::Settings {
+        stream: found.name.clone(),
+        wrong,
+    })
+}
+
+fn said(message: &StreamMessage, stream: &str) -> Said {
+    let Some(cursor) = message.headers.get(CURSOR) else {
+        return Said::Nothing("it has no header Airpost-Cursor");
+    };
+    let Some((issued, place)) = Place::noted(cursor.as_str()) else {
+        return Said::Nothing("its header Airpost-Cursor is not a cursor");
+    };
+    // A copy of another message would lead back to where that one was.
+    let header = |name: HeaderName| message.headers.get(name).map(HeaderValue::as_str);
+    let behind = message.sequence.saturating_sub(1).to_string();
+    let is_in_place = header(NATS_EXPECTED_LAST_SEQUENCE) == Some(&behind)
+        && header(NATS_EXPECTED_STREAM) == Some(stream);
+    if is_in_place {
+        Said::Place(issued, place)
+    } else {
+        Said::Nothing("it was not made for this place in this stream")
+    }
+}
+
+/// The trouble of an answer that did not come, or was no.
+pub(super) fn unanswered(what: &'static str, why: &dyn std::error::Error) -> Trouble {
+    Trouble::Unanswered {
+        what,
+        why: why.to_string(),
+    }
+}

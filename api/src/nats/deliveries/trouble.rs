@@ -1,0 +1,95 @@
+//! Why nothing goes out at this moment, in words for an operator.
+
+use eventstore::Position;
+
+use super::ahead::Halted;
+
+/// Why nothing goes out. It is tried again until something does.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Trouble {
+    /// NATS said nothing, or no.
+    #[error(
+        "NATS does not {what}: {why}; see that it runs with JetStream, and what its user is permitted"
+    )]
+    Unanswered {
+        /// What was asked of it.
+        what: &'static str,
+        /// How it went.
+        why: String,
+    },
+    /// The stream could not be made.
+    #[error(
+        "NATS refuses to make the stream {stream}: {why}; mend that, or make the stream by hand, \
+         or name another by --nats-delivery-stream"
+    )]
+    Refused {
+        /// Its name.
+        stream: String,
+        /// What NATS says.
+        why: String,
+    },
+    /// The stream is not as it has to be. Nothing was written to it.
+    #[error("the stream {stream} cannot be used: {}; change that, or remove it and it is made", wrong.join("; "))]
+    Settings {
+        /// Its name.
+        stream: String,
+        /// What is wrong, and how it should be.
+        wrong: Vec<String>,
+    },
+    /// The stream holds what Airpost did not publish. Nothing was written to it.
+    #[error(
+        "message {sequence} of the stream {stream} is not of Airpost: {why}; forbid others to publish \
+         under airpost.v1, and remove that message (nats stream rmm {stream} {sequence})"
+    )]
+    Foreign {
+        /// The stream's name.
+        stream: String,
+        /// The message.
+        sequence: u64,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The stream tells of another log. Nothing was written to it.
+    #[error(
+        "the stream {stream} has the events of another log; give each log a NATS account of its own, \
+         or remove the stream and it is made for this log"
+    )]
+    OtherLog {
+        /// Its name.
+        stream: String,
+    },
+    /// The stream tells of more than the log holds.
+    #[error(
+        "the stream {stream} tells of the log up to position {position} of epoch {epoch}, which this log \
+         does not have; if records of it were lost, restore them or accept the loss with airpost recover, \
+         or remove the stream to tell everything anew"
+    )]
+    Farther {
+        /// Its name.
+        stream: String,
+        /// How far it tells of.
+        position: Position,
+        /// In which epoch of the log.
+        epoch: u32,
+    },
+    /// An event's id was taken a moment ago, by an event that the log has given up.
+    #[error(
+        "the stream {stream} takes no second event with the id of one that it took a moment ago; this goes \
+         on by itself when that is longer ago than its duplicate window"
+    )]
+    SameId {
+        /// Its name.
+        stream: String,
+    },
+    /// The log does not say what comes next.
+    #[error("{0}")]
+    Halted(#[from] Halted),
+}
+
+impl Trouble {
+    /// Whether it is what a node meets that has not read yet what another one
+    /// has: no trouble, unless it lasts.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, Self::Farther { .. })
+    }
+}

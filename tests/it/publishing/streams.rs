@@ -1,0 +1,204 @@
+//! Streams that lost their messages, or are not as they have to be.
+
+use serde_json::{Value, json};
+use tests::{NatsClient, NatsServer, Server, Stored, poll_until};
+
+use super::{PATIENCE, STREAM, assert_all_is_out, deliver, feed, last, serve, until_out};
+use crate::scene::{airpost, metric, scratch_in_memory, settled};
+
+/// Waits until the service has said that, once.
+async fn until_said(server: &Server, words: &[&str]) {
+    let look = || async {
+        let log = server.log();
+        let mut lines = log.lines();
+        let said = lines.any(|line| words.iter().all(|words| line.contains(words)));
+        said.then_some(())
+    };
+    poll_until(PATIENCE, &words.join(" … "), look).await;
+}
+
+/// A stream as it has to be, with some of its settings otherwise.
+fn stream_with(members: &Value) -> Value {
+    let mut config = json!({
+        "name": STREAM, "storage": "file", "retention": "limits", "discard": "old",
+        "num_replicas": 1, "max_msgs": -1, "max_bytes": -1, "max_msgs_per_subject": -1,
+        "subjects": ["airpost.v1.deliveries.>", "airpost.v1.missions.>", "airpost.v1.users.>"],
+    });
+    crate::scene::with(&mut config, members);
+    config
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_whose_messages_were_removed_is_gone_on_with_behind_the_last_of_them() {
+    let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
+    let nats = NatsClient::connect(&broker.url()).await;
+    let mut out = Vec::new();
+    let mut server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    // All of them, all but the last, while it runs and while it is away.
+    for (keep, is_away) in [(0, false), (1, false), (0, true), (1, true), (0, true)] {
+        deliver(&server.client(), 3).await;
+        out = assert_all_is_out(&server.client(), &nats, &out).await;
+        if is_away {
+            // Without the time to say how far it was.
+            server.kill_in_place().await;
+        }
+        nats.purge(STREAM, keep).await;
+        if is_away {
+            server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+        }
+    }
+    deliver(&server.client(), 3).await;
+    assert_all_is_out(&server.client(), &nats, &out).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_was_removed_is_made_and_gone_on_with_where_the_other_one_ended() {
+    let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
+    let nats = NatsClient::connect(&broker.url()).await;
+    let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    deliver(&server.client(), 3).await;
+    let before = assert_all_is_out(&server.client(), &nats, &[]).await;
+    server.stop().await;
+    nats.remove_stream(STREAM).await;
+    let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    deliver(&server.client(), 3).await;
+    settled(&server.client()).await;
+    let events = feed(&server.client()).await;
+    until_out(&nats, events.len() - before.len()).await;
+    let after = nats.messages(STREAM).await;
+    let told: Vec<_> = before.iter().chain(&after).map(Stored::json).collect();
+    assert_eq!(told, events);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_loses_or_mixes_events_is_refused_and_left_alone_until_it_is_mended() {
+    let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
+    let nats = NatsClient::connect(&broker.url()).await;
+    let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    deliver(&server.client(), 2).await;
+    assert_all_is_out(&server.client(), &nats, &[]).await;
+    server.stop().await;
+    nats.remove_stream(STREAM).await;
+    nats.remove_stream(&format!("{STREAM}_CURSOR")).await;
+    let wrong = [
+        (json!({"storage": "memory"}), "its storage must be file"),
+        (
+            json!({"retention": "workqueue"}),
+            "its retention must be limits",
+        ),
+        (json!({"discard": "new"}), "its discard policy must be old"),
+        (
+            json!({"subjects": ["airpost.v1.>"]}),
+            "its subjects must be airpost.v1.deliveries.>",
+        ),
+        (
+            json!({"max_msgs_per_subject": 1}),
+            "for a subject must have no limit",
+        ),
+        (json!({"name": "ANOTHER"}), "refuses to make the stream"),
+        (
+            json!({"metadata": {"airpost-log": "another"}}),
+            "the events of another log",
+        ),
+    ];
+    for (members, words) in &wrong {
+        let config = stream_with(members);
+        nats.make_stream(&config).await;
+        let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+        until_said(&server, &["no delivery events go out", words]).await;
+        deliver(&server.client(), 1).await;
+        let publishing = metric(&server.client(), "airpost_delivery_events_publishing").await;
+        assert_eq!(publishing.as_deref(), Some("0"));
+        let name = super::text(&config, "/name");
+        assert_eq!(last(&nats, name).await, 0, "{words}");
+        let told = server.log().matches("no delivery events go out").count();
+        assert_eq!(told, 1, "it is told once");
+        // Mended, it is gone on with by itself.
+        nats.remove_stream(name).await;
+        assert_all_is_out(&server.client(), &nats, &[]).await;
+        until_said(&server, &["delivery events go out over NATS again"]).await;
+        server.stop().await;
+        nats.remove_stream(STREAM).await;
+        nats.remove_stream(&format!("{STREAM}_CURSOR")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_of_somebody_else_is_named_and_nothing_follows_it_until_it_is_removed() {
+    let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
+    let nats = NatsClient::connect(&broker.url()).await;
+    let mut server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    let mut out = Vec::new();
+    for is_away in [false, true] {
+        deliver(&server.client(), 2).await;
+        settled(&server.client()).await;
+        until_out(&nats, feed(&server.client()).await.len() + out.len()).await;
+        if is_away {
+            server.kill_in_place().await;
+        }
+        // Nobody's at all, and a copy of what was told long ago.
+        let copied = nats.messages(STREAM).await.swap_remove(0);
+        let cursor = copied
+            .header("Airpost-Cursor")
+            .expect("each message has one");
+        let (headers, why) = if is_away {
+            (
+                &[("Airpost-Cursor", cursor)][..],
+                "it was not made for this place",
+            )
+        } else {
+            (&[][..], "it has no header Airpost-Cursor")
+        };
+        let mut foreign = Vec::new();
+        for _ in 0..2 {
+            let to = "airpost.v1.deliveries.dlv_x.Created";
+            let stored = nats.store(to, headers, copied.payload.clone()).await;
+            foreign.push(stored.expect("nobody forbids it"));
+        }
+        if is_away {
+            server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+        }
+        deliver(&server.client(), 1).await;
+        let newest = foreign.last().copied().expect("there are two");
+        let first = format!("message {newest} of the stream");
+        let words = [first.as_str(), why];
+        until_said(&server, &words).await;
+        assert_eq!(last(&nats, STREAM).await, newest, "something follows it");
+        for sequence in &foreign {
+            nats.remove(STREAM, *sequence).await;
+        }
+        out.extend(foreign);
+        // The places of the two stay empty: what follows has later numbers.
+        settled(&server.client()).await;
+        let events = feed(&server.client()).await;
+        until_out(&nats, events.len() + out.len()).await;
+        let told: Vec<_> = nats
+            .messages(STREAM)
+            .await
+            .iter()
+            .map(Stored::json)
+            .collect();
+        assert_eq!(told, events);
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_with_another_logs_events_is_refused() {
+    let (data, other) = (scratch_in_memory(), scratch_in_memory());
+    let broker = NatsServer::alone().await;
+    let nats = NatsClient::connect(&broker.url()).await;
+    nats.make_stream(&stream_with(&json!({}))).await;
+    let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    deliver(&server.client(), 2).await;
+    assert_all_is_out(&server.client(), &nats, &[]).await;
+    server.stop().await;
+    let events = last(&nats, STREAM).await;
+    let server = serve(&airpost(), other.path(), &broker.url(), &[]).await;
+    deliver(&server.client(), 2).await;
+    until_said(&server, &["has the events of another log"]).await;
+    assert_eq!(last(&nats, STREAM).await, events);
+    server.stop().await;
+}
