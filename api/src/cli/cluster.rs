@@ -20,7 +20,6 @@ use crate::service::{Folders, holds_segments, open_shared_log};
 mod aside;
 mod status;
 
-pub(super) use status::tell as tell_status;
 
 /// What is done to a log on a cluster, or to a node's copy of it.
 #[derive(Debug, clap::Args)]
@@ -163,7 +162,8 @@ fn join(node: &NodeOptions) -> anyhow::Result<ExitCode> {
                 say(format_args!(
                     "fetched the log of the stream {stream} up to position {head}"
                 ));
-                return tell_how_to_start(data, &cluster);
+                tell_how_to_start(data, &cluster);
+                return Ok(ExitCode::SUCCESS);
             }
             Err(error) if !is_missing(&error) => return Err(error),
             Err(_) if is_member => bail!(
@@ -181,10 +181,11 @@ fn join(node: &NodeOptions) -> anyhow::Result<ExitCode> {
         "the stream {stream} is the log of {}, up to position {head}; {took}",
         data.display()
     ));
-    tell_how_to_start(data, &cluster)
+    tell_how_to_start(data, &cluster);
+    Ok(ExitCode::SUCCESS)
 }
 
-fn tell_how_to_start(data: &Path, cluster: &JetStreamOptions) -> anyhow::Result<ExitCode> {
+fn tell_how_to_start(data: &Path, cluster: &JetStreamOptions) {
     let single = if cluster.single_replica {
         " --single-replica"
     } else {
@@ -196,7 +197,6 @@ fn tell_how_to_start(data: &Path, cluster: &JetStreamOptions) -> anyhow::Result<
         cluster.access.shown(),
         cluster.stream
     ));
-    Ok(ExitCode::SUCCESS)
 }
 
 fn is_missing(error: &anyhow::Error) -> bool {
