@@ -105,11 +105,11 @@ async fn two_nodes_take_orders_and_flights_and_both_answer_the_same() {
         report(client, &[fact]).await;
     }
     level(&[&here_client, &there_client]).await;
-    let (seen_here, seen_there) = (
+    let (shown, copied) = (
         order.read(&here_client).await,
         order.read(&there_client).await,
     );
-    assert_eq!(seen_here, seen_there);
+    assert_eq!(shown, copied);
     let history = order.history(&there_client).await;
     assert_eq!(history.types(), WENT_WELL);
     assert_eq!(history.items, order.history(&here_client).await.items);
