@@ -56,10 +56,10 @@ use cluster::{Cluster, Purpose, not_caught_up};
 /// An [`EventStore`] whose log is a stream on a NATS cluster.
 ///
 /// It keeps J1 to J10 as [`Journal`] does, where *durable* means: stored by a
-/// majority of the stream's servers, and written and synced to this node's
-/// journal. Any number of nodes may write one log, each with a journal of its
-/// own in a folder of its own. What another node wrote is visible here a little
-/// later.
+/// majority of the stream's servers. This node's journal has it, too, and syncs
+/// it a little later: what a power cut takes of its end is fetched again. Any
+/// number of nodes may write one log, each with a journal of its own in a folder
+/// of its own. What another node wrote is visible here a little later.
 ///
 /// While the cluster does not answer, appends wait for as long as
 /// [`JetStreamOptions::patience`] and are then answered `Indeterminate`, or

@@ -49,6 +49,7 @@ use tokio::sync::{oneshot, watch};
 pub use lock::{DataLock, LockHolder};
 pub use options::JournalOptions;
 pub use reader::{JournalReader, VisitRecord};
+pub(crate) use recovery::Copies;
 pub use recovery::{Loss, RecoverError, Witness, assess_loss, recover_with_loss};
 pub use verify::{Finding, VerifyReport, verify};
 
@@ -114,7 +115,7 @@ impl Journal {
             log_id: options.new_log_id,
             epoch: 1,
         };
-        Recovered::in_folder(disk, folder, options, new)?.run()
+        Recovered::in_folder(disk, folder, options, (new, Copies::Here))?.run()
     }
 
     fn start(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
@@ -196,10 +197,10 @@ impl Recovered {
         disk: Arc<dyn Disk>,
         folder: &Path,
         options: JournalOptions,
-        new: LogIdentity,
+        new_and_copies: (LogIdentity, Copies),
     ) -> Result<Self, OpenError> {
         let options = options.bounded();
-        let state = recover(disk.as_ref(), folder, new)?;
+        let state = recover(disk.as_ref(), folder, new_and_copies)?;
         let folder = folder.to_owned();
         Ok(Self {
             disk,
@@ -288,6 +289,7 @@ impl Recovered {
             segment,
             tip,
             known: state.known,
+            unsynced: 0,
             quorum,
             outage: Arc::clone(&journal.outage),
         };

@@ -22,6 +22,7 @@ mod damage;
 mod faults;
 mod every_fault;
 mod power_cuts;
+mod unsynced;
 mod damages;
 mod backup_cuts;
 mod copy_faults;

@@ -20,7 +20,6 @@ use crate::service::{Folders, holds_segments, open_shared_log};
 mod aside;
 mod status;
 
-
 /// What is done to a log on a cluster, or to a node's copy of it.
 #[derive(Debug, clap::Args)]
 pub(super) struct ClusterOptions {

@@ -59,7 +59,9 @@ pub(crate) fn figures(settings: &Settings) {
     for &callers in &settings.callers {
         beside_bare(&place, callers);
     }
-    println!("racing: {RACING} nodes on one stream, beside one node with as many callers in all");
+    println!(
+        "racing: {RACING} nodes on one stream, beside one node with as many callers in all, and one like them"
+    );
     beside_one(&place);
 }
 
@@ -94,8 +96,10 @@ fn beside_bare(place: &Place<'_>, callers: usize) {
 
 fn beside_one(place: &Place<'_>) {
     let appends = appends(CALLERS_OF_RACE);
-    let (mut racing_rates, mut rates, mut ratios, mut overtaken) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut racing_rates, mut rates, mut overtaken) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ratios, mut share_rates, mut share_ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let callers_share = CALLERS_OF_RACE / RACING;
+    let appends_share = self::appends(callers_share);
     for number in 0..place.settings.rounds {
         let race = || {
             let round = Round::begin(place, RACING);
@@ -112,15 +116,22 @@ fn beside_one(place: &Place<'_>) {
         };
         racing_rates.push(per_second(appends, racing));
         rates.push(per_second(appends, alone));
+        let one_share = Round::begin(place, 1).append(place, callers_share, appends_share);
         ratios.push(alone.as_secs_f64() / racing.as_secs_f64());
+        let share_rate = per_second(appends_share, one_share);
+        share_ratios.push(per_second(appends, racing) / share_rate);
+        share_rates.push(share_rate);
         overtaken.push(share);
     }
     println!(
-        "racing {RACING} nodes: {:>7.0}/s, one node {:>7.0}/s, {:.2} of it; {:.0} % of the blocks \
-         sent came second",
+        "racing {RACING} nodes of {callers_share} callers: {:>7.0}/s; one node of \
+         {CALLERS_OF_RACE}: {:>7.0}/s, {:.2} of it; one of {callers_share}: {:>7.0}/s, {:.2} of it; \
+         {:.0} % of the blocks sent came second",
         median(&mut racing_rates),
         median(&mut rates),
         median(&mut ratios),
+        median(&mut share_rates),
+        median(&mut share_ratios),
         median(&mut overtaken) * 100.0,
     );
 }

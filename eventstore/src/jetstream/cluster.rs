@@ -16,7 +16,7 @@ use super::settings::{self, LogOfStream};
 use super::slots::Slots;
 use crate::disk::RealDisk;
 use crate::journal::block::first_chain;
-use crate::journal::{CaughtUp, JournalOptions, NotRunning, Recovered};
+use crate::journal::{CaughtUp, Copies, JournalOptions, NotRunning, Recovered};
 use crate::position::Position;
 
 /// A stream that may hold a log.
@@ -107,7 +107,8 @@ impl<'a> Cluster<'a> {
     ) -> Result<CaughtUp, ClusterError> {
         let whole = &self.log.history;
         let new = whole.identity_at(Position::START.next());
-        let recovered = Recovered::in_folder(Arc::new(RealDisk), folder, journal, new)?;
+        let recovered =
+            Recovered::in_folder(Arc::new(RealDisk), folder, journal, (new, Copies::Cluster))?;
         if !recovered.begins(whole) {
             let ours = recovered.history();
             return Err(self.log.other_epochs(ours, &self.options.stream));

@@ -65,7 +65,7 @@ pub fn leave_cluster(
     options: &JetStreamOptions,
     leaver: &Leaver,
 ) -> Result<LeftCluster, ClusterError> {
-    let reader = JournalReader::open(folder)?;
+    let reader = JournalReader::open_of_cluster(folder)?;
     let (history, head) = (reader.history().clone(), reader.head());
     drop(reader);
     let cluster = Cluster::connect(options, Purpose::Leave)?;

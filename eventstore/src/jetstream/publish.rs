@@ -48,7 +48,7 @@ pub fn publish_journal(
     options: &JetStreamOptions,
     progress: &mut dyn FnMut(Position, Position),
 ) -> Result<PublishedJournal, ClusterError> {
-    let journal = JournalReader::open(folder)?;
+    let journal = JournalReader::open_of_cluster(folder)?;
     let cluster = Cluster::connect(options, Purpose::Join)?;
     let log = &cluster.log;
     log.refuse_other(journal.history(), journal.head(), &options.stream)?;

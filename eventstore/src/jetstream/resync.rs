@@ -42,7 +42,7 @@ pub fn move_diverged_aside(
 impl Cluster<'_> {
     /// Whether the journal in a folder is a beginning of the log.
     fn find_journal(&self, folder: &Path) -> Result<(), ClusterError> {
-        let journal = JournalReader::open(folder)?;
+        let journal = JournalReader::open_of_cluster(folder)?;
         let (history, head) = (journal.history(), journal.head());
         self.log.refuse_other(history, head, &self.options.stream)?;
         let (position, chain) = journal.end();

@@ -136,7 +136,7 @@ fn folder_place(
     if crate::journal::log_id_in(folder)?.is_none() {
         return Ok(FolderPlace::Empty);
     }
-    let journal = JournalReader::open(folder)?;
+    let journal = JournalReader::open_of_cluster(folder)?;
     let (history, log) = (journal.history(), &cluster.log);
     if log
         .refuse_other(history, journal.head(), &options.stream)

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use super::block::{Block, Chain};
 use super::recovery::{
-    check_known, check_order, find_segments_to_read, history_of, known_head, links,
-    refuse_intact_block_behind, refuse_regression,
+    Copies, check_known, check_order, find_segments_to_read, history_of, known_head, links,
+    refuse_damage_behind, refuse_regression,
 };
 use super::scan::scan;
 use super::segment::{BlockCursor, BlockError, FIRST_BLOCK_OFFSET, Segment};
@@ -50,6 +50,16 @@ impl JournalReader {
 
     /// The same, on a disk that may fail.
     pub(crate) fn open_on(disk: &dyn Disk, folder: &Path) -> Result<Self, OpenError> {
+        Self::look(disk, folder, Copies::Here)
+    }
+
+    /// Looks at a journal of a log on a cluster: what a power cut has torn of
+    /// its end is no damage.
+    pub(crate) fn open_of_cluster(folder: &Path) -> Result<Self, OpenError> {
+        Self::look(&RealDisk, folder, Copies::Cluster)
+    }
+
+    fn look(disk: &dyn Disk, folder: &Path, copies: Copies) -> Result<Self, OpenError> {
         // Read before the segments: they only grow while they are read.
         let known = known_head(disk, folder)?;
         let mut found = find_segments_to_read(disk, folder)?;
@@ -69,9 +79,7 @@ impl JournalReader {
         let scan = scan(&last, length, i64::MIN, &mut |_, _| Ok(()));
         let scan = scan.map_err(super::recovery::open_error)?;
         check_known(known.as_ref(), &history, &last, &scan)?;
-        if scan.stopped.is_some() {
-            refuse_intact_block_behind(&last, &scan, length)?;
-        }
+        refuse_damage_behind(&last, &scan, length, copies)?;
         if let Some(damaged) = found.damaged_header(&last, &scan) {
             return Err(OpenError::CorruptEnd(damaged));
         }

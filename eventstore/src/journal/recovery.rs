@@ -22,13 +22,28 @@ use super::segment::{
     TornHeader, corruption, index_name, position_of_name,
 };
 use super::torn::{self, Torn};
-use super::writer::{Tip, create_segment};
+use super::writer::{Tip, UNSYNCED_BYTES_MAX, create_segment};
 use crate::disk::{Disk, DiskFile, create_folders, failed};
 use crate::error::{Corruption, OpenError, ReadError};
 use crate::history::{LogHistory, Standing};
 use crate::index::{IndexFile, SegmentEnd};
 use crate::limits::BLOCK_BYTES_MAX;
 use crate::position::{LogIdentity, Position};
+
+/// Longest end that a journal on a cluster has not durably: a sync that failed
+/// leaves the block behind which it was tried, too.
+const UNSYNCED_END_BYTES_MAX: u64 = UNSYNCED_BYTES_MAX + BLOCK_BYTES_MAX as u64;
+
+/// Who has what a journal ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Copies {
+    /// This disk alone: all of it is durable, but for the block that was being
+    /// written.
+    Here,
+    /// The cluster, too: the last blocks may be written and not durable. What
+    /// is torn of them is fetched from there again.
+    Cluster,
+}
 
 /// A journal that is ready to be read and written.
 #[derive(Debug)]
@@ -45,7 +60,7 @@ pub(crate) struct Recovered {
 pub(crate) fn recover(
     disk: &dyn Disk,
     folder: &Path,
-    new: LogIdentity,
+    (new, copies): (LogIdentity, Copies),
 ) -> Result<Recovered, OpenError> {
     create_folders(disk, folder).map_err(failed("creating", folder))?;
     let mut found = find_segments(disk, folder)?;
@@ -67,9 +82,7 @@ pub(crate) fn recover(
     let scan = scan(&last, length, before, &mut |_, _| Ok(())).map_err(open_error)?;
     let known = known.filter(|known| known.identity.log_id == last.header.identity.log_id);
     check_known(known.as_ref(), &history, &last, &scan)?;
-    if scan.stopped.is_some() {
-        refuse_intact_block_behind(&last, &scan, length)?;
-    }
+    refuse_damage_behind(&last, &scan, length, copies)?;
     if let Some(damaged) = found.damaged_header(&last, &scan) {
         return Err(OpenError::CorruptEnd(damaged));
     }
@@ -79,7 +92,8 @@ pub(crate) fn recover(
     if let Some(why) = scan.stopped {
         torn::cut(disk, folder, &last, (scan.end, length), (Torn::Write, why))?;
     }
-    make_durable(disk, folder, &last, &scan)?;
+    let begin = first_unsynced(&last, &scan, known.as_ref(), copies);
+    make_durable(disk, folder, &last, (begin, &scan))?;
     Ok(ready(history, sealed, last, scan, known))
 }
 
@@ -378,13 +392,21 @@ pub(crate) fn check_known(
     }
 }
 
-/// Refuses an invalid end that is no torn write.
-pub(crate) fn refuse_intact_block_behind(
+/// Refuses an invalid end that is more than what was not durable yet.
+pub(crate) fn refuse_damage_behind(
     last: &Segment,
     scan: &Scan,
     length: u64,
+    copies: Copies,
 ) -> Result<(), OpenError> {
-    let damage = damage_behind(last, scan, length).map_err(failed("reading", &last.path))?;
+    let Some(why) = scan.stopped else {
+        return Ok(());
+    };
+    let damage = match copies {
+        Copies::Here => damage_behind(last, scan, length).map_err(failed("reading", &last.path))?,
+        Copies::Cluster => (length - scan.end > UNSYNCED_END_BYTES_MAX)
+            .then(|| format!("{why}, and more follows than is ever left unsynced")),
+    };
     match damage {
         None => Ok(()),
         Some(why) => Err(OpenError::CorruptEnd(last.corrupt(scan.end, why))),
@@ -418,21 +440,39 @@ pub(crate) fn damage_behind(
     }))
 }
 
+/// Where the bytes begin that may not be durable, of those that are kept.
+fn first_unsynced(last: &Segment, scan: &Scan, known: Option<&KnownHead>, copies: Copies) -> u64 {
+    match (copies, scan.last_block) {
+        (_, None) => 0,
+        (Copies::Here, Some(begin)) => begin,
+        (Copies::Cluster, Some(begin)) => {
+            let here = known.filter(|known| known.segment == last.first_position());
+            let noted = here.map_or(FIRST_BLOCK_OFFSET, |known| known.length);
+            let earliest = scan.end.saturating_sub(UNSYNCED_END_BYTES_MAX);
+            noted.max(earliest).min(begin)
+        }
+    }
+}
+
 /// After a kill the page cache may show what the disk does not hold: the last
-/// block (or the header, if there is none) is written again, in place, and synced.
+/// block (or the header, if there is none, or all that was not synced) is
+/// written again, in place, and synced.
 fn make_durable(
     disk: &dyn Disk,
     folder: &Path,
     last: &Segment,
-    scan: &Scan,
+    (mut begin, scan): (u64, &Scan),
 ) -> Result<(), OpenError> {
-    let begin = scan.last_block.unwrap_or(0);
-    let length = usize::try_from(scan.end - begin).unwrap_or(BLOCK_BYTES_MAX);
-    let bytes = last.file.read_range(begin, length);
-    let bytes = bytes.map_err(failed("reading", &last.path))?;
+    while begin < scan.end {
+        let length = usize::try_from(scan.end - begin).unwrap_or(BLOCK_BYTES_MAX);
+        let bytes = last.file.read_range(begin, length.min(BLOCK_BYTES_MAX));
+        let bytes = bytes.map_err(failed("reading", &last.path))?;
+        let written = last.file.write_all_at(&bytes, begin);
+        written.map_err(failed("making durable", &last.path))?;
+        begin += (bytes.len() as u64).max(1);
+    }
     last.file
-        .write_all_at(&bytes, begin)
-        .and_then(|()| last.file.sync_data())
+        .sync_data()
         .map_err(failed("making durable", &last.path))?;
     let parent = folder
         .parent()

@@ -39,6 +39,10 @@ pub(crate) struct Tip {
 /// How long a node hears nothing of the others before it looks by itself.
 const OTHERS_LOOKED_FOR: Duration = Duration::from_millis(500);
 
+/// Most bytes, but for one block, that are written here and not synced, where
+/// the cluster has them: so much is fetched again after a power cut.
+pub(crate) const UNSYNCED_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
 /// What the writer is made of.
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -58,6 +62,8 @@ pub(crate) struct Writer {
     pub(crate) tip: Tip,
     /// The position in `journal/head`.
     pub(crate) known: Option<Position>,
+    /// How many of the segment's last bytes are written and not synced.
+    pub(crate) unsynced: u64,
     /// Who else decides what is in the log; nobody, on one machine.
     pub(crate) quorum: Option<Box<dyn Quorum>>,
     /// Why they do not decide, at this moment.
@@ -175,8 +181,9 @@ impl Writer {
         Ok(())
     }
 
-    /// One write, one fdatasync.
-    pub(super) fn store(&self, block: &[u8]) -> Result<(), GroupFailure> {
+    /// One write, one fdatasync; no sync yet where the cluster has the block,
+    /// as a torn end is fetched from there again.
+    pub(super) fn store(&mut self, block: &[u8]) -> Result<(), GroupFailure> {
         let file = &self.segment.file;
         if let Err(error) = file.write_all_at(block, self.tip.length) {
             if !is_full(&error) {
@@ -188,8 +195,19 @@ impl Writer {
             self.keeper.space_ran_out();
             return Err(GroupFailure::Full);
         }
-        if let Err(error) = file.sync_data() {
-            return Err(GroupFailure::Unknown(self.words("syncing", &error)));
+        self.unsynced += block.len() as u64;
+        if self.quorum.is_some() && self.unsynced <= UNSYNCED_BYTES_MAX {
+            return Ok(());
+        }
+        self.sync().map_err(GroupFailure::Unknown)
+    }
+
+    /// Makes durable what is not yet; gives what happened if it is not.
+    fn sync(&mut self) -> Result<(), String> {
+        if self.unsynced > 0 {
+            let synced = self.segment.file.sync_data();
+            synced.map_err(|error| self.words("syncing", &error))?;
+            self.unsynced = 0;
         }
         Ok(())
     }
@@ -298,6 +316,7 @@ impl Writer {
         if !self.has_space() {
             return Err(GroupFailure::Full);
         }
+        self.sync().map_err(GroupFailure::NotWritten)?;
         let next = self.create_segment().map_err(|error| {
             if is_full(&error) {
                 tracing::warn!(%error, "there is no room for the next segment");
@@ -348,6 +367,10 @@ impl Writer {
     /// Replaces `journal/head`, if it lags behind.
     pub(super) fn write_head(&mut self) {
         if self.known == Some(self.tip.head) || !self.is_writable() {
+            return;
+        }
+        if let Err(why) = self.sync() {
+            self.read_only(&why);
             return;
         }
         let head = KnownHead {

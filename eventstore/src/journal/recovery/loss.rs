@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use super::{
-    Scan, Segment, check_order, file_length, find_segments, history_of, known_head, links,
-    make_durable, open_error, remove_torn_header, scan,
+    Copies, Scan, Segment, check_order, file_length, find_segments, first_unsynced, history_of,
+    known_head, links, make_durable, open_error, remove_torn_header, scan,
 };
 use crate::disk::{Disk, RealDisk, failed};
 use crate::error::{Corruption, OpenError};
@@ -190,7 +190,8 @@ pub(crate) fn recover_on(
             (Torn::Records, why),
         )?;
     }
-    make_durable(disk, folder, &last, &scan)?;
+    let begin = first_unsynced(&last, &scan, None, Copies::Here);
+    make_durable(disk, folder, &last, (begin, &scan))?;
     begin_epoch(disk, folder, identity, (loss.head, scan.chain))?;
     Ok(loss)
 }
