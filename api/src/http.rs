@@ -7,7 +7,6 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::{Router, middleware};
-use domain::time::DurationMs;
 use eventstore::ClusterFigures;
 use projections::{LiveDrones, Views};
 use tokio::sync::{Semaphore, watch};
@@ -102,7 +101,6 @@ struct Parts {
     bodies: BodyReader,
     batches: BodyReader,
     quota: deliveries::Quota,
-    skew_max: DurationMs,
 }
 
 impl Deref for Api {
@@ -140,7 +138,6 @@ pub fn interface(services: Services, config: &Config, stopping: watch::Receiver<
         batches: bodies.with_bytes_max(config.http.batch_bytes_max),
         bodies,
         quota: deliveries::Quota::new(config.scheduling.deliveries_per_user_max),
-        skew_max: config.ingest.clock_skew(),
         ingest,
         views,
         live,

@@ -261,6 +261,7 @@ impl Opened {
             tick: config.scaled_tick(waiting::TICK),
             settling: config.scaled(waiting::SETTLING),
             held_facts_max: usize::try_from(config.ingest.held_facts_max)?,
+            skew_max: config.ingest.clock_skew(),
         };
         let ingest = Ingest::new(application.clone(), limits);
         let (views, live) = (Arc::new(views), Arc::default());

@@ -17,6 +17,7 @@ use crate::delivery::DeliveryEvent;
 use crate::dispatch::DispatchEvent;
 use crate::mission::MissionEvent;
 use crate::package::PackageEvent;
+use crate::refusals::RefusalEvent;
 use crate::scheduling::OperationEvent;
 use crate::session::SessionEvent;
 use crate::taken::TakenCommandEvent;
@@ -53,6 +54,7 @@ pub fn event_types() -> Vec<EventType> {
         EmailClaimEvent::TYPES,
         ExternalIdClaimEvent::TYPES,
         SessionEvent::TYPES,
+        RefusalEvent::TYPES,
         MissionEvent::TYPES,
         DispatchEvent::TYPES,
         TaskEvent::TYPES,
@@ -79,6 +81,7 @@ pub fn shapes() -> Vec<Shape> {
         EmailClaimEvent::shapes(),
         ExternalIdClaimEvent::shapes(),
         SessionEvent::shapes(),
+        RefusalEvent::shapes(),
         MissionEvent::shapes(),
         DispatchEvent::shapes(),
         TaskEvent::shapes(),

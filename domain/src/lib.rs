@@ -28,6 +28,7 @@ pub mod claim;
 // What drones report, and what it means for a delivery.
 pub mod drone;
 pub mod session;
+pub mod refusals;
 pub mod mission;
 pub mod translation;
 

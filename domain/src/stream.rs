@@ -8,6 +8,7 @@ use crate::id::{
     DeliveryId, DroneId, ExternalId, FleetId, MissionId, OperationId, PackageId, SessionId, Tag,
     UserId,
 };
+use crate::refusals::RefusalHour;
 use crate::taken::CommandId;
 use crate::task::TaskId;
 use crate::text::Email;
@@ -39,11 +40,13 @@ pub enum Category {
     Operation,
     /// What is asked of Drone Management about a mission.
     Dispatch,
+    /// The messages of one hour that were refused, and nobody could be told.
+    Refusals,
 }
 
 impl Category {
     /// Every category.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Delivery,
         Self::User,
         Self::EmailClaim,
@@ -56,6 +59,7 @@ impl Category {
         Self::Command,
         Self::Operation,
         Self::Dispatch,
+        Self::Refusals,
     ];
 
     /// The number it is stored under.
@@ -74,6 +78,7 @@ impl Category {
             Self::Command => 11,
             Self::Operation => 10,
             Self::Dispatch => 12,
+            Self::Refusals => 13,
         }
     }
 
@@ -101,6 +106,7 @@ impl Category {
             Self::Command => "command",
             Self::Operation => "operation",
             Self::Dispatch => "dispatch",
+            Self::Refusals => "refusals",
         }
     }
 }
@@ -185,6 +191,15 @@ impl StreamName {
         Self {
             category: Category::DroneSession,
             key,
+        }
+    }
+
+    /// The messages that were refused in an hour.
+    #[must_use]
+    pub fn refusals(hour: RefusalHour) -> Self {
+        Self {
+            category: Category::Refusals,
+            key: derived(&["refusals", &hour.number().to_string()]),
         }
     }
 

@@ -5,7 +5,7 @@
 //!                              └────its reason goes───────┴──▶ no task any more
 //! ```
 //! That there is a task is no event of its own: it follows from what happened to
-//! a delivery, in a drone session or to an operation, as [`StandingTasks`] says. That
+//! a delivery, in a drone session, to an operation or to a message that was refused, as [`StandingTasks`] says. That
 //! somebody has seen to it is one, on a stream of the task's own, so that it never
 //! competes with what writes to the stream that it is about.
 

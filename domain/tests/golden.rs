@@ -22,6 +22,7 @@ use domain::delivery::{
     ReturnReason, Size, Stranding, UnassignReason,
 };
 use domain::dispatch::StandDownReason;
+use domain::refusals::{MessageForm, Refused};
 use domain::scheduling::{Deferral, Effect, OperationKind, OperationProblem, Step};
 use domain::session::ParkReason;
 
@@ -35,6 +36,7 @@ mod samples {
     pub(crate) mod package;
     pub(crate) mod taken;
     pub(crate) mod scheduling;
+    pub(crate) mod refusals;
     pub(crate) mod task;
     pub(crate) mod user;
 }
@@ -117,6 +119,7 @@ fn all_files() -> BTreeSet<String> {
         check(samples::drone::session()),
         check(samples::drone::mission()),
         check(samples::task::samples()),
+        check(samples::refusals::samples()),
         check(samples::scheduling::operation()),
         check(samples::scheduling::dispatch()),
     ]
@@ -161,6 +164,7 @@ fn word_lines() -> Vec<String> {
         Milestone Anomaly ParkReason Confirmation RejectReason StandDownReason OperationKind Step
         Effect Deferral OperationProblem
         ConditionWord HoldReason ReopenCause ReopenedAs Correction Stranding
+        Refused MessageForm
     }
 }
 

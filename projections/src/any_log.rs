@@ -13,6 +13,7 @@ use domain::delivery::{
 use domain::drone::Sender;
 use domain::id::{DroneId, ExternalId, FactId, FleetId, OperationId, ProofHash, SessionId};
 use domain::quantity::DistanceM;
+use domain::refusals::{RefusalEvent, Refusals};
 use domain::scheduling::{Effect, OperationEvent};
 use domain::session::{ParkReason, Parked, ReceivedFact, Session, SessionEvent};
 use domain::stream::{Category, StreamName};
@@ -33,9 +34,12 @@ use crate::test_log::{Appending, TestLog, at, contact, delivery, mission, order,
 
 mod asked;
 mod operations;
+mod refusals;
 
 use asked::{Asked, asked};
 pub(crate) use operations::{operation_event, put_off};
+use refusals::{HOURS, RefusalStep, refusal_step};
+pub(crate) use refusals::{hour_stream, refused};
 
 /// Few of each, so that they meet again and again.
 const DELIVERIES: u128 = 6;
@@ -64,6 +68,8 @@ pub(crate) enum Happening {
     Operation(u128, OperationEvent),
     /// What an operation does outside is put off so many times.
     PutOff(u128, Effect, u32),
+    /// Something becomes of an hour's refused messages.
+    Refusal(i64, RefusalStep),
 }
 
 /// What somebody has seen to.
@@ -125,6 +131,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (0..USERS, user_step()).prop_map(|(number, step)| Happening::User(number, step)),
         2 => (0..SESSIONS, session_step())
             .prop_map(|(number, step)| Happening::Session(number, step)),
+        1 => (0..HOURS, refusal_step()).prop_map(|(hour, step)| Happening::Refusal(hour, step)),
         1 => seen().prop_map(Happening::Seen),
         1 => (0..OPERATIONS, operation_event())
             .prop_map(|(number, event)| Happening::Operation(number, event)),
@@ -245,6 +252,7 @@ fn seen() -> impl Strategy<Value = Seen> {
         Category::Delivery,
         Category::DroneSession,
         Category::Operation,
+        Category::Refusals,
     ]);
     let parts = (of, any::<u8>(), any::<u8>(), any::<bool>());
     parts.prop_map(|(of, number, which, anything)| Seen {
@@ -262,6 +270,7 @@ pub(crate) struct Service {
     deliveries: HashMap<u128, Option<Delivery>>,
     users: HashMap<u128, Option<User>>,
     sessions: HashMap<u64, Session>,
+    refusals: HashMap<i64, Refusals>,
     acknowledged: HashMap<TaskId, Option<Acknowledged>>,
     facts: u64,
 }
@@ -274,6 +283,7 @@ impl Service {
             deliveries: HashMap::new(),
             users: HashMap::new(),
             sessions: HashMap::new(),
+            refusals: HashMap::new(),
             acknowledged: HashMap::new(),
             facts: 0,
         }
@@ -323,6 +333,9 @@ impl Service {
             } else if subject.category == Category::Operation {
                 let event = OperationEvent::decode(kind, schema, &event.payload).unwrap();
                 TaskTurn::of_operation(&event)
+            } else if subject.category == Category::Refusals {
+                let event = RefusalEvent::decode(kind, schema, &event.payload).unwrap();
+                TaskTurn::of_refusals(&event)
             } else {
                 let event = SessionEvent::decode(kind, schema, &event.payload).unwrap();
                 TaskTurn::of_session(&event)
@@ -371,18 +384,12 @@ impl Service {
             Happening::User(number, step) => self.step_user(*number, *step),
             Happening::Session(number, step) => self.step_session(*number, step),
             Happening::Seen(seen) => self.acknowledge(*seen),
+            Happening::Refusal(hour, step) => self.step_refusals(*hour, *step),
             Happening::Operation(number, event) => self.operate(*number, vec![event.clone()]),
             Happening::PutOff(number, effect, times) => {
                 self.operate(*number, put_off(*effect, *times));
             }
         }
-    }
-
-    fn operate(&mut self, number: u128, events: Vec<OperationEvent>) {
-        let now = self.log.clock();
-        let occurrences = events.into_iter().map(|event| Occurrence::new(event, now));
-        let part = Appending::new(operation_stream(number), None, occurrences);
-        self.log.append(vec![part]);
     }
 
     fn step_delivery(&mut self, number: u128, step: &DeliveryStep) {
@@ -511,6 +518,8 @@ impl Service {
         let number = seen.number;
         let subject = if seen.of == Category::DroneSession {
             session_stream(u64::from(number) % SESSIONS)
+        } else if seen.of == Category::Refusals {
+            hour_stream(i64::from(number) % HOURS)
         } else if seen.of == Category::Operation {
             operation_stream(u128::from(number) % OPERATIONS)
         } else {
@@ -549,6 +558,7 @@ fn subjects() -> impl Iterator<Item = StreamName> {
     deliveries
         .chain((0..SESSIONS).map(session_stream))
         .chain((0..OPERATIONS).map(operation_stream))
+        .chain((0..HOURS).map(hour_stream))
 }
 
 fn operation_stream(number: u128) -> StreamName {

@@ -1,10 +1,11 @@
-//! Which facts could not be applied, and why?
+//! Which facts could not be applied, which messages could not be read, and why?
 //!
 //! ```text
 //! row  (position, place)    a dead letter, by the event that made it one
 //! index 1 session           how far its numbers have come, where that does not follow
 //! index 2 (session, seq)    a fact that waits: where it lies in its stream, what it waits for
-//! index 3 (session, seq)    the row key of a dead letter
+//! index 3 (stream, number)   the row key of a dead letter
+//! index 4 refusals           the last record that was followed of an hour's refused messages
 //! ```
 //! What a dead letter says stays in the log and is read there. To find it, the
 //! places of facts that may yet become one are kept; which those are follows
@@ -29,15 +30,30 @@ use crate::projection::{Facts, Projection};
 use crate::stored::{from_bytes, instant, to_bytes};
 use crate::view_store::ViewStoreError;
 
+// Messages that were refused.
+mod refused;
+
+pub(crate) use refused::MessageRow;
+
 #[cfg(test)]
 mod tests;
 
 const NUMBERS: u8 = 1;
 const WAITING: u8 = 2;
 const LETTERS: u8 = 3;
+const REFUSED: u8 = 4;
 
 /// Most dead letters on one page.
 pub const DEAD_LETTERS_PER_PAGE_MAX: usize = 200;
+
+/// A dead letter, as the view keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Row {
+    /// A fact that was given up.
+    Fact(LetterRow),
+    /// A message that was refused.
+    Message(MessageRow),
+}
 
 /// A fact that was given up, as the view keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,11 +123,11 @@ impl Projection for DeadLetters {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn categories(&self) -> &'static [Category] {
-        &[Category::DroneSession]
+        &[Category::DroneSession, Category::Refusals]
     }
 
     fn poison(&self) -> Poison {
@@ -124,6 +140,9 @@ impl Projection for DeadLetters {
         record: &Record,
         facts: &Facts,
     ) -> Result<(), ViewStoreError> {
+        if let Facts::Refusals(events) = facts {
+            return refused::follow(view, record, events);
+        }
         let Facts::Session(events) = facts else {
             return Ok(());
         };
@@ -285,12 +304,7 @@ impl Session<'_, '_> {
             let parked = None;
             self.put_waiting(seq, &Waiting { parked, ..waiting });
         }
-        let letter = letter_key(self.record.stream.key.as_bytes(), seq);
-        if let Some(row_key) = self.view.get(&letter)? {
-            self.view.remove(Key::from_bytes(row_key));
-            self.view.remove(letter);
-        }
-        Ok(())
+        refused::close(self.view, self.record.stream.key.as_bytes(), seq)
     }
 
     fn give_up(
@@ -317,26 +331,26 @@ impl Session<'_, '_> {
         let row_key = EventPlace { position, place }.after(Key::row());
         let letter = letter_key(record.stream.key.as_bytes(), seq);
         self.view.put(letter, row_key.clone().into_bytes());
-        self.view.put(row_key, to_bytes(&row));
+        self.view.put(row_key, to_bytes(&Row::Fact(row)));
         Ok(())
     }
 }
 
-/// The dead letter that a session's fact of this number is, if it is one.
-pub(crate) fn of_fact(
+/// The dead letter that a stream's fact or message of this number is, if it is one.
+pub(crate) fn of_number(
     view: &Overlay<'_>,
-    session: &[u8; 16],
-    seq: u64,
-) -> Result<Option<LetterRow>, ViewStoreError> {
-    let Some(row_key) = view.get(&letter_key(session, seq))? else {
+    stream: &[u8; 16],
+    number: u64,
+) -> Result<Option<Row>, ViewStoreError> {
+    let Some(row_key) = view.get(&letter_key(stream, number))? else {
         return Ok(None);
     };
     let row = view.get(&Key::from_bytes(row_key))?;
     row.map(|row| from_bytes(&row)).transpose()
 }
 
-fn letter_key(session: &[u8; 16], seq: u64) -> Key {
-    Key::index(LETTERS).id(session).large_number(seq)
+fn letter_key(stream: &[u8; 16], number: u64) -> Key {
+    Key::index(LETTERS).id(stream).large_number(number)
 }
 
 /// The dead letters before a place, newest first, at most `limit` and
@@ -345,7 +359,7 @@ pub(crate) fn page(
     view: &Overlay<'_>,
     after: Option<EventPlace>,
     limit: usize,
-) -> Result<EventPage<LetterRow>, ViewStoreError> {
+) -> Result<EventPage<Row>, ViewStoreError> {
     let items_max = limit.clamp(1, DEAD_LETTERS_PER_PAGE_MAX);
     // Every row is an item.
     let bounds = PageBounds {

@@ -193,6 +193,7 @@ impl Projection for Fleet {
             Facts::Session(events) => hear(view, record, events),
             Facts::Delivery(events) => follow(view, record, events),
             Facts::User(_)
+            | Facts::Refusals(_)
             | Facts::Task(_)
             | Facts::Operation(_)
             | Facts::Other

@@ -88,8 +88,8 @@ pub use user_deliveries::{
 pub use verify::{Difference, FINDINGS_MAX, Finding, Verification, VerifyError, verify, witnesses};
 pub use view_store::{ViewStoreError, ViewsEntry};
 pub use views::{
-    AsKnown, CACHE_MIB_DEFAULT, DeadLetter, List, QueryError, ViewHealth, Views, ViewsHealth,
-    ViewsOptions,
+    AsKnown, CACHE_MIB_DEFAULT, DeadLetter, GivenUpFact, List, QueryError, RefusedLetter,
+    ViewHealth, Views, ViewsHealth, ViewsOptions,
 };
 pub use waiting_sessions::{DUE_ENTRIES_MAX, Deadlines, DueSession};
 

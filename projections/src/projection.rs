@@ -2,6 +2,7 @@
 
 use domain::codec::{DecodeError, StoredEvent};
 use domain::delivery::DeliveryEvent;
+use domain::refusals::RefusalEvent;
 use domain::scheduling::OperationEvent;
 use domain::session::SessionEvent;
 use domain::stream::Category;
@@ -107,6 +108,8 @@ pub(crate) enum Facts {
     User(Vec<UserEvent>),
     /// Of a drone session.
     Session(Vec<SessionEvent>),
+    /// Of an hour's refused messages.
+    Refusals(Vec<RefusalEvent>),
     /// Of something that a person has to look at.
     Task(Vec<TaskEvent>),
     /// Of something that goes on after its request was answered.
@@ -161,6 +164,7 @@ impl Facts {
             Some(Category::Delivery) => decode(record).map(Self::Delivery),
             Some(Category::User) => decode(record).map(Self::User),
             Some(Category::DroneSession) => decode(record).map(Self::Session),
+            Some(Category::Refusals) => decode(record).map(Self::Refusals),
             Some(Category::Task) => decode(record).map(Self::Task),
             Some(Category::Operation) => decode(record).map(Self::Operation),
             Some(

@@ -13,6 +13,7 @@ use domain::id::{
     DeliveryId, DroneId, ExternalId, FactId, FleetId, MissionId, OperationId, ProofHash, SessionId,
     UserId,
 };
+use domain::refusals::Refused;
 use domain::scheduling::{Authorization, Effect, OperationKind};
 use domain::session::ParkReason;
 use domain::text::Comment;
@@ -163,6 +164,7 @@ words!(
     Milestone,
     OperationKind,
     ParkReason,
+    Refused,
     RejectReason,
     Status,
     UserStatus

@@ -3,7 +3,7 @@
 //! ```text
 //! row  (position, place)                  a task whose reason lasts, by the event that made it one
 //! index 1 (delivery, position, place)     the task of a delivery that somebody has to look after
-//! index 2 (session, seq)                  the row key of a dead letter's task
+//! index 2 (session or hour, number)       the row key of a dead letter's task
 //! index 3 stream                          the last record that opened or closed one of the stream's
 //! index 4 (stream, version)               that somebody has seen to a task, by its own stream
 //! index 5 operation                       how often it was put off in a row, and the row key of the task
@@ -16,6 +16,7 @@
 
 use domain::delivery::{ANOMALIES_MAX, Anomaly, Failure};
 use domain::id::{DeliveryId, FactId};
+use domain::refusals::Refused;
 use domain::scheduling::{Authorization, Effect, Left};
 use domain::session::ParkReason;
 use domain::stream::{Category, StreamName};
@@ -97,7 +98,7 @@ pub enum TaskKind {
     Anomaly,
     /// Somebody has to look after a delivery.
     ActionRequired,
-    /// A fact was given up.
+    /// A fact was given up, or a message refused.
     DeadLetter,
     /// Something that an operation does outside does not come about.
     Operation,
@@ -137,7 +138,7 @@ impl Task {
             | Matter::EmergencyLanded
             | Matter::Unconfirmed
             | Matter::Failed(_) => TaskKind::ActionRequired,
-            Matter::DeadLetter { .. } => TaskKind::DeadLetter,
+            Matter::DeadLetter { .. } | Matter::RefusedMessage { .. } => TaskKind::DeadLetter,
             Matter::OperationStuck { .. } | Matter::Left(_) => TaskKind::Operation,
         }
     }
@@ -184,6 +185,11 @@ pub(crate) enum StoredMatter {
         #[serde(with = "crate::stored")]
         why: ParkReason,
     },
+    RefusedMessage {
+        number: u64,
+        #[serde(with = "crate::stored")]
+        why: Refused,
+    },
     OperationStuck {
         #[serde(with = "crate::stored")]
         effect: Effect,
@@ -223,6 +229,7 @@ impl Stored for Matter {
             Self::Failed(failure) => StoredMatter::Failed(failure),
             Self::Anomaly { fact, why } => StoredMatter::Anomaly { fact, why },
             Self::DeadLetter { seq, why } => StoredMatter::DeadLetter { seq, why },
+            Self::RefusedMessage { number, why } => StoredMatter::RefusedMessage { number, why },
             Self::OperationStuck { effect } => StoredMatter::OperationStuck { effect },
             Self::Left(Left::Authorization(authorization)) => {
                 StoredMatter::VoidRefused { authorization }
@@ -245,6 +252,7 @@ impl Stored for Matter {
             StoredMatter::Failed(failure) => Self::Failed(failure),
             StoredMatter::Anomaly { fact, why } => Self::Anomaly { fact, why },
             StoredMatter::DeadLetter { seq, why } => Self::DeadLetter { seq, why },
+            StoredMatter::RefusedMessage { number, why } => Self::RefusedMessage { number, why },
             StoredMatter::OperationStuck { effect } => Self::OperationStuck { effect },
             StoredMatter::VoidRefused { authorization } => {
                 Self::Left(Left::Authorization(authorization))
@@ -268,7 +276,7 @@ impl Projection for Tasks {
     }
 
     fn version(&self) -> u32 {
-        9
+        10
     }
 
     fn categories(&self) -> &'static [Category] {
@@ -276,6 +284,7 @@ impl Projection for Tasks {
             Category::Delivery,
             Category::DroneSession,
             Category::Operation,
+            Category::Refusals,
             Category::Task,
         ]
     }
@@ -316,6 +325,7 @@ fn turns(facts: &Facts) -> Vec<(u32, TaskTurn)> {
     match facts {
         Facts::Delivery(events) => all(events, TaskTurn::of_delivery),
         Facts::Session(events) => all(events, TaskTurn::of_session),
+        Facts::Refusals(events) => all(events, TaskTurn::of_refusals),
         Facts::Operation(events) => all(events, TaskTurn::of_operation),
         Facts::User(_) | Facts::Task(_) | Facts::Other | Facts::Undecodable(_) => Vec::new(),
     }
@@ -394,6 +404,12 @@ impl List<'_, '_> {
                     self.close_letter(seq)?;
                     let row_key = self.open(place, Matter::DeadLetter { seq, why });
                     self.view.put(self.letter_key(seq), row_key.into_bytes());
+                    has_changed = true;
+                }
+                TaskTurn::Refused { number, why } => {
+                    self.close_letter(number)?;
+                    let row_key = self.open(place, Matter::RefusedMessage { number, why });
+                    self.view.put(self.letter_key(number), row_key.into_bytes());
                     has_changed = true;
                 }
                 TaskTurn::Applied { seq } => has_changed |= self.close_letter(seq)?,

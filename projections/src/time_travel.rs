@@ -255,6 +255,7 @@ fn occurrences(records: &[Record]) -> Result<Vec<Occurrence<DeliveryEvent>>, Que
             Facts::Undecodable(why) => return Err(Halt::Undecodable(why).into()),
             Facts::User(_)
             | Facts::Session(_)
+            | Facts::Refusals(_)
             | Facts::Task(_)
             | Facts::Operation(_)
             | Facts::Other => Vec::new(),

@@ -137,6 +137,7 @@ impl Projection for User {
             Facts::User(events) => project_user(view, record, events),
             Facts::Delivery(events) => project_delivery(view, record, events),
             Facts::Session(_)
+            | Facts::Refusals(_)
             | Facts::Task(_)
             | Facts::Operation(_)
             | Facts::Other

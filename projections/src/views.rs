@@ -42,7 +42,7 @@ mod ending;
 
 pub use health::{ViewHealth, ViewsHealth};
 pub use lists::List;
-pub use questions::DeadLetter;
+pub use questions::{DeadLetter, GivenUpFact, RefusedLetter};
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use domain::id::{DeliveryId, UserId};
 use domain::mission::Mission;
 use domain::package::Package;
 use domain::process::Process as _;
+use domain::refusals::Refusals;
 use domain::scheduling::{Operation, Scheduling};
 use domain::session::Session;
 use domain::snapshot::Snapshot;
@@ -55,11 +56,11 @@ macro_rules! folded_by {
             type Event = <$decider as Decider>::Event;
 
             fn empty() -> Self {
-                <$decider>::initial()
+                <$decider as Decider>::initial()
             }
 
             fn evolve(self, occurrence: &Occurrence<Self::Event>) -> Self {
-                <$decider>::evolve(self, occurrence)
+                <$decider as Decider>::evolve(self, occurrence)
             }
 
             $(fn kept(&self) -> Option<Vec<u8>> {
@@ -82,6 +83,7 @@ folded_by! {
     TagClaim => Option<DeliveryId>;
     TakenCommand => Option<TakenCommand>;
     Task => Option<Acknowledged>;
+    Refusals => Refusals;
 }
 
 impl Folded for Session {

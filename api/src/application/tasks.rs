@@ -4,6 +4,7 @@ use domain::actor::{Actor, ActorKind};
 use domain::codec::StoredEvent;
 use domain::decider::Decider as _;
 use domain::delivery::DeliveryEvent;
+use domain::refusals::RefusalEvent;
 use domain::scheduling::OperationEvent;
 use domain::session::SessionEvent;
 use domain::stream::{Category, StreamName};
@@ -99,10 +100,12 @@ impl From<TaskRejection> for TaskError {
 /// Whether the reason of a task lasts.
 fn stands(draft: &Draft<'_>, id: TaskId) -> Result<bool, LoadError> {
     let (subject, first) = (id.subject(), StreamVersion::EMPTY);
+    // What is given up or refused depends on nothing before it.
+    let before = StreamVersion::new(id.version().saturating_sub(1));
     let standing = if subject.category == Category::DroneSession {
-        // What is given up depends on nothing before it.
-        let before = StreamVersion::new(id.version().saturating_sub(1));
         standing::<SessionEvent>(draft, subject, before, TaskTurn::of_session)
+    } else if subject.category == Category::Refusals {
+        standing::<RefusalEvent>(draft, subject, before, TaskTurn::of_refusals)
     } else if subject.category == Category::Operation {
         standing::<OperationEvent>(draft, subject, first, TaskTurn::of_operation)
     } else {

@@ -10,6 +10,7 @@ use domain::delivery::DeliveryEvent;
 use domain::dispatch::DispatchEvent;
 use domain::mission::MissionEvent;
 use domain::package::PackageEvent;
+use domain::refusals::RefusalEvent;
 use domain::scheduling::OperationEvent;
 use domain::session::SessionEvent;
 use domain::stream::Category;
@@ -71,6 +72,7 @@ fn complaints(named: &mut NamedSchemas, record: &Record) -> Vec<(Option<EventTyp
         Some(Category::EmailClaim) => unread::<EmailClaimEvent>(record),
         Some(Category::ExternalIdClaim) => unread::<ExternalIdClaimEvent>(record),
         Some(Category::DroneSession) => unread::<SessionEvent>(record),
+        Some(Category::Refusals) => unread::<RefusalEvent>(record),
         Some(Category::Mission) => unread::<MissionEvent>(record),
         Some(Category::Dispatch) => unread::<DispatchEvent>(record),
         Some(Category::Operation) => unread::<OperationEvent>(record),

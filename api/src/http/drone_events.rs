@@ -8,10 +8,7 @@ use axum::response::Response;
 use axum::routing::post;
 use axum::{Extension, Router};
 use bytes::Bytes;
-use domain::session::Verdict;
 use eventstore::ReadError;
-use futures_util::{StreamExt as _, stream};
-use projections::Observation;
 use serde_json::{Value, json};
 
 use super::Api;
@@ -20,10 +17,9 @@ use super::body::content_type;
 use super::json::{self, Document};
 use super::path::no_query;
 use super::problem::{Problem, ProblemContext, ProblemKind};
-use crate::application::{Failure, LoadError};
-use crate::ingest::FactOutcome;
+use crate::application::LoadError;
 use crate::ingest::wire::{self, DroneEvent, EVENT_BYTES_MAX, Receipt};
-use crate::observability::DRONE_EVENTS_UNKNOWN;
+use crate::ingest::{Taken, number_taken};
 
 /// One event.
 const ONE: &str = "application/cloudevents+json";
@@ -34,9 +30,6 @@ const LINES: &str = "application/x-ndjson";
 
 /// Most events in one request.
 const EVENTS_MAX: usize = 10_000;
-
-/// Most deliveries that are told at once when their drones expect to be there.
-const EXPECTED_AT_ONCE: usize = 64;
 
 /// Most faults that are listed for one refused event of many.
 const FAULTS_PER_EVENT_MAX: usize = 5;
@@ -60,10 +53,8 @@ async fn receive(
     no_query(&parts.uri)?;
     let form = content_type(&parts.headers, &body, &[ONE, BATCH, LINES])?;
     let whole = api.batches.read(&parts.headers, body).await?;
-    let receipt = Receipt {
-        at: api.application.now().map_err(|failure| failed(&failure))?,
-        skew_max: api.skew_max,
-    };
+    let now = api.application.now().map_err(|failure| failed(&failure))?;
+    let receipt = api.ingest.receipt(now);
     let entries = read_all(form, whole.bytes.clone(), receipt).await?;
     let is_single = form == ONE;
     let tally = take(&api, entries).await?;
@@ -240,7 +231,6 @@ struct Unknown {
 
 impl Unknown {
     fn add(&mut self, kind: String) {
-        metrics::counter!(DRONE_EVENTS_UNKNOWN).increment(1);
         if self.by_kind.len() < UNKNOWN_TYPES_MAX || self.by_kind.contains_key(&kind) {
             *self.by_kind.entry(kind).or_default() += 1;
         } else {
@@ -258,78 +248,44 @@ impl Unknown {
     }
 }
 
-/// Takes all events that could be read, facts first, since they must last.
+/// Takes all events that could be read.
 ///
 /// A failure of the machine fails the request as a whole: whether some of its
-/// facts were taken does not matter, since sending all again is safe. Damage to
-/// what is stored of one drone or delivery is no such failure: sending again
-/// does not mend it, and must not keep the events of all others out.
+/// facts were taken does not matter, since sending all again is safe.
 async fn take(api: &Api, entries: Vec<Entry>) -> Result<Tally, Problem> {
     let mut tally = Tally::default();
-    let (mut names, mut facts, mut telemetry) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut names, mut events) = (Vec::new(), Vec::new());
     for (index, Entry { id, event }) in entries.into_iter().enumerate() {
         match event {
-            Ok(DroneEvent::Telemetry(event)) => telemetry.push(event),
-            Ok(DroneEvent::Fact { sender, fact }) => {
-                let unknown = (!wire::is_understood(&fact.kind)).then(|| fact.kind.clone());
-                names.push(((index, id), unknown));
-                facts.push((sender, *fact));
+            Ok(event) => {
+                names.push((index, id));
+                events.push(event);
             }
             Err(problem) => tally.rejected.push(((index, id), problem)),
         }
     }
-    for ((name, unknown), outcome) in names.into_iter().zip(api.ingest.receive(facts).await) {
-        match outcome {
-            FactOutcome::Judged(Verdict::Accepted) => {
+    let taken = api.ingest.take(&api.live, events).await;
+    for (name, taken) in names.into_iter().zip(taken) {
+        match taken {
+            Taken::Accepted { unknown } => {
                 tally.accepted += 1;
                 if let Some(kind) = unknown {
                     tally.unknown.add(kind);
                 }
             }
-            FactOutcome::Judged(Verdict::Duplicate) => tally.duplicates += 1,
-            FactOutcome::Judged(Verdict::Conflict) => tally.rejected.push((name, conflict())),
-            FactOutcome::Judged(Verdict::BacklogFull) => {
-                tally.rejected.push((name, backlog_full()));
-            }
-            FactOutcome::Failed(Failure::Load(error)) => {
-                tracing::error!(%error, "a drone event was not taken: a stream could not be read");
-                tally.rejected.push((name, unreadable(&error)));
-            }
-            FactOutcome::Failed(failure) => return Err(failed(&failure)),
+            Taken::Duplicate => tally.duplicates += 1,
+            Taken::Conflict => tally.rejected.push((name, conflict())),
+            Taken::BacklogFull => tally.rejected.push((name, backlog_full())),
+            Taken::Unreadable(error) => tally.rejected.push((name, unreadable(&error))),
+            Taken::Failed(failure) => return Err(failed(&failure)),
         }
     }
-    let mut expecting = BTreeMap::new();
-    for event in telemetry {
-        let mission = event.mission.filter(|_| event.eta_next.is_some());
-        let expected = mission.map(|mission| (mission, event.clone()));
-        match api.live.note(*event) {
-            Observation::Newest => {
-                tally.accepted += 1;
-                // The newest of each mission.
-                expecting.extend(expected);
-            }
-            Observation::Superseded => tally.accepted += 1,
-            Observation::Repeated => tally.duplicates += 1,
-        }
-    }
-    // Together, so that they share the disk's syncs.
-    let telling = stream::iter(expecting.into_values());
-    let telling = telling.for_each_concurrent(EXPECTED_AT_ONCE, async |event| {
-        if let Err(error) = api.ingest.expect(&event).await {
-            // What is lost of it the next one says again.
-            tracing::debug!(%error, "a delivery does not know when its drone expects to be there");
-        }
-    });
-    telling.await;
     tally.rejected.sort_by_key(|((index, _), _)| *index);
     Ok(tally)
 }
 
 fn conflict() -> Problem {
-    Problem::new(
-        ProblemKind::SequenceConflict,
-        "another event of this session has this seq; number events without repetition, or begin a new session",
-    )
+    Problem::new(ProblemKind::SequenceConflict, number_taken().explanation)
 }
 
 /// Damage stays until an operator has mended it; a disk that did not answer

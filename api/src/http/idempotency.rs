@@ -147,8 +147,8 @@ impl Asked {
                 let task = task.map_err(|error| failed(&error.into()))?;
                 tasks::acknowledged(api, task.ok_or_else(|| unknown(Thing::Task))?, position)?
             }
-            // The same address was asked for, so it names the same fact.
-            Category::DroneSession => {
+            // The same address was asked for, so it names the same dead letter.
+            Category::DroneSession | Category::Refusals => {
                 let named = self.named.as_ref().map(|id| id.parse(Thing::DeadLetter));
                 let letter = named.unwrap_or_else(|| Err(unknown(Thing::DeadLetter)));
                 redrive::applied(letter?, position)

@@ -1,4 +1,5 @@
-//! `POST /v1/dead-letters/{id}/redrive`: a fact that was given up, once more.
+//! `POST /v1/dead-letters/{id}/redrive`: a fact that was given up, or a message that was refused,
+//! once more.
 
 use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
@@ -7,6 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use axum::routing::post;
 use axum::{Extension, Router};
+use domain::stream::Category;
 use domain::task::TaskId;
 use eventstore::Position;
 use serde_json::json;
@@ -41,7 +43,11 @@ async fn redrive(
         fields::read(document, |_| Some(()))?;
     }
     let keyed = identity.fresh().keyed;
-    let done = api.ingest.redrive(id, keyed).await;
+    let done = if id.subject().category == Category::Refusals {
+        api.ingest.lift(&api.live, id, keyed).await
+    } else {
+        api.ingest.redrive(id, keyed).await
+    };
     let done = done.map_err(|error| match error {
         TransactError::Failed(failure) => failed(&failure),
         TransactError::Rejected(RedriveError::Unknown) => unknown(Thing::DeadLetter),
@@ -52,6 +58,14 @@ async fn redrive(
             ),
         )
         .with_member("reason", json!(why.word())),
+        TransactError::Rejected(RedriveError::StillRefused(unread)) => Problem::new(
+            ProblemKind::StateConflict,
+            format!(
+                "the message cannot be taken now either, so nothing was changed: {}; have it sent once more as it should be",
+                unread.explanation
+            ),
+        )
+        .with_member("reason", json!(unread.why.word())),
     })?;
     let response = applied(id, done.position);
     Ok(Preferences::of(&parts.headers).apply_return(response))

@@ -31,6 +31,7 @@ mod operations;
 mod operators;
 mod overtaken;
 mod packages;
+mod refused;
 mod serviceability;
 mod streams;
 mod tasks;
@@ -298,6 +299,7 @@ const fn limits() -> IngestLimits {
         held_facts_max: 64,
         tick: crate::ingest::waiting::TICK,
         settling: DurationMs::from_seconds(0),
+        skew_max: DurationMs::from_seconds(5),
     }
 }
 

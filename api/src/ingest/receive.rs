@@ -14,6 +14,7 @@ use futures_util::{FutureExt as _, StreamExt, stream};
 use uuid::Uuid;
 
 use super::apply::{Applying, OnPanic};
+use super::refuse::Further;
 use crate::application::{Application, Done, Draft, Failure, LoadError, Request, TransactError};
 
 /// Most facts taken in by one commit.
@@ -50,6 +51,8 @@ pub struct IngestLimits {
     /// How long after a start what waited already is waited for at the least: what is missing
     /// could not come while nothing ran.
     pub settling: DurationMs,
+    /// How far ahead of the moment of receipt a sender's clock may be.
+    pub skew_max: DurationMs,
 }
 
 /// What became of a fact.
@@ -67,6 +70,7 @@ pub struct Ingest {
     application: Application,
     limits: IngestLimits,
     started_at: Timestamp,
+    further: Further,
 }
 
 impl Ingest {
@@ -79,6 +83,7 @@ impl Ingest {
             application,
             limits,
             started_at,
+            further: Further::default(),
         }
     }
 
@@ -98,6 +103,17 @@ impl Ingest {
 
     pub(super) const fn application(&self) -> &Application {
         &self.application
+    }
+
+    /// How long a fact waits for the ones before it.
+    #[must_use]
+    pub const fn gap_wait(&self) -> DurationMs {
+        self.limits.gap_wait
+    }
+
+    /// What was refused and is merely counted.
+    pub(super) const fn further(&self) -> &Further {
+        &self.further
     }
 
     pub(super) const fn limits(&self) -> IngestLimits {

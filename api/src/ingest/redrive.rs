@@ -9,11 +9,12 @@ use eventstore::StreamVersion;
 use futures_util::FutureExt as _;
 
 use super::apply::{Applying, OnPanic};
+use super::message::Unread;
 use super::receive::Ingest;
 use crate::application::{Done, Draft, KeyedCommand, LoadError, TransactError};
 
 /// Why a dead letter stays one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RedriveError {
     /// There is no such dead letter.
     #[error("there is no such dead letter")]
@@ -21,6 +22,9 @@ pub enum RedriveError {
     /// What is the matter with the fact has not changed.
     #[error("the fact cannot be applied now either: {0}")]
     StillWaits(ParkReason),
+    /// The message cannot be read or taken now either.
+    #[error("the message cannot be taken now either: {}", .0.explanation)]
+    StillRefused(Unread),
 }
 
 /// A dead letter, as its session's stream tells of it.

@@ -32,6 +32,7 @@ mod late;
 mod lives;
 mod overtaken;
 mod positions;
+mod refused;
 mod said;
 mod settling;
 mod waited;
@@ -44,6 +45,7 @@ const LIMITS: IngestLimits = IngestLimits {
     held_facts_max: 64,
     tick: waiting::TICK,
     settling: DurationMs::from_seconds(0),
+    skew_max: DurationMs::from_seconds(5),
 };
 
 /// A service that can be restarted: only its store lasts.

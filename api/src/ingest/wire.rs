@@ -28,7 +28,7 @@ pub const EVENT_BYTES_MAX: usize = 64 * 1024;
 const KIND_CHARS_MAX: usize = 64;
 
 /// The kind that is no fact.
-const TELEMETRY: &str = "telemetry";
+pub(super) const TELEMETRY: &str = "telemetry";
 
 /// One drone event.
 #[derive(Clone, Debug, PartialEq)]

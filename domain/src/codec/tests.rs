@@ -38,6 +38,7 @@ proptest! {
             again::<EmailClaimEvent>(number, schema, &payload),
             again::<ExternalIdClaimEvent>(number, schema, &payload),
             again::<SessionEvent>(number, schema, &payload),
+            again::<RefusalEvent>(number, schema, &payload),
             again::<MissionEvent>(number, schema, &payload),
             again::<crate::dispatch::DispatchEvent>(number, schema, &payload),
             again::<crate::scheduling::OperationEvent>(number, schema, &payload),

@@ -25,16 +25,18 @@ impl TaskId {
     pub const PREFIX: &'static str = "tsk_";
 
     /// The kinds of streams that tasks are about.
-    const SUBJECTS: [Category; 3] = [
+    const SUBJECTS: [Category; 4] = [
         Category::Delivery,
         Category::DroneSession,
         Category::Operation,
+        Category::Refusals,
     ];
 
     /// The task that the event of this version, from 1, in this stream made, if it made one.
     ///
     /// # Errors
-    /// [`InvalidTaskId`] unless the stream is a delivery's, a drone session's or an operation's.
+    /// [`InvalidTaskId`] unless the stream is a delivery's, a drone session's, an operation's or one
+    /// of refused messages.
     pub fn new(subject: StreamName, version: u64) -> Result<Self, InvalidTaskId> {
         if version == 0 || !Self::SUBJECTS.contains(&subject.category) {
             return Err(InvalidTaskId);
@@ -42,7 +44,8 @@ impl TaskId {
         Ok(Self { subject, version })
     }
 
-    /// The stream that it is about: a delivery's, a drone session's or an operation's.
+    /// The stream that it is about: a delivery's, a drone session's, an operation's or one of
+    /// refused messages.
     #[must_use]
     pub const fn subject(self) -> StreamName {
         self.subject

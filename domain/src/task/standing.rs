@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::delivery::{Anomaly, Condition, DeliveryEvent, Failure, Milestone, Stranding};
 use crate::id::FactId;
+use crate::refusals::{RefusalEvent, Refused};
 use crate::scheduling::{Effect, Left, OperationEvent};
 use crate::session::{ParkReason, SessionEvent};
 
@@ -51,6 +52,13 @@ pub enum Matter {
         /// What it waited for.
         why: ParkReason,
     },
+    /// A message was refused where nobody can be told. It stands until it is read after all.
+    RefusedMessage {
+        /// Its number among those of its hour.
+        number: u64,
+        /// What is the matter with it.
+        why: Refused,
+    },
     /// What an operation does outside was put off [`PUT_OFF_MAX`] times in a row. It stands until
     /// the operation goes on or ends.
     OperationStuck {
@@ -92,7 +100,14 @@ pub enum TaskTurn {
         /// What it waited for.
         why: ParkReason,
     },
-    /// A fact was applied: the task about it goes.
+    /// A message was refused where nobody can be told: a task.
+    Refused {
+        /// Its number.
+        number: u64,
+        /// What is the matter with it.
+        why: Refused,
+    },
+    /// A fact was applied, or a message read after all: the task about it goes.
     Applied {
         /// Its number.
         seq: u64,
@@ -193,6 +208,19 @@ impl TaskTurn {
         }
     }
 
+    /// What an event of an hour's refused messages means.
+    #[must_use]
+    pub const fn of_refusals(event: &RefusalEvent) -> Option<Self> {
+        match event {
+            RefusalEvent::MessageRefused { number, message } => Some(Self::Refused {
+                number: *number,
+                why: message.why,
+            }),
+            RefusalEvent::RefusalLifted { number } => Some(Self::Applied { seq: *number }),
+            RefusalEvent::FurtherRefused { .. } => None,
+        }
+    }
+
     /// What an event of an operation means. Only what may come after something was put off says
     /// that the operation goes on.
     #[must_use]
@@ -241,7 +269,7 @@ pub struct StandingTasks {
     matters: BTreeMap<u64, Matter>,
     /// The delivery's own one.
     own: Option<u64>,
-    /// Those about facts, by the facts' numbers.
+    /// Those about facts or messages, by their numbers.
     letters: BTreeMap<u64, u64>,
     /// How often something was put off in a row, and since when that is too often.
     put_off: u32,
@@ -274,6 +302,12 @@ impl StandingTasks {
                 self.forget(seq);
                 self.letters.insert(seq, version);
                 let letter = Matter::DeadLetter { seq, why };
+                self.matters.insert(version, letter);
+            }
+            TaskTurn::Refused { number, why } => {
+                self.forget(number);
+                self.letters.insert(number, version);
+                let letter = Matter::RefusedMessage { number, why };
                 self.matters.insert(version, letter);
             }
             TaskTurn::Applied { seq } => self.forget(seq),

@@ -111,7 +111,7 @@ fn a_task_reads_back_from_its_own_text_and_from_no_other() {
 }
 
 #[test]
-fn only_deliveries_drone_sessions_and_operations_have_tasks() {
+fn only_deliveries_drone_sessions_operations_and_refusals_have_tasks() {
     for category in Category::ALL {
         let key = Uuid::nil();
         let has_tasks = TaskId::new(StreamName { category, key }, 1).is_ok();
@@ -119,6 +119,7 @@ fn only_deliveries_drone_sessions_and_operations_have_tasks() {
             Category::Delivery,
             Category::DroneSession,
             Category::Operation,
+            Category::Refusals,
         ];
         let expected = with_tasks.contains(&category);
         assert_eq!(has_tasks, expected, "{category:?}");
@@ -529,6 +530,7 @@ fn any_task() -> impl Strategy<Value = TaskId> {
             Category::Delivery,
             Category::DroneSession,
             Category::Operation,
+            Category::Refusals,
         ]),
         any_of::uuid(),
         1..=u64::MAX,

@@ -1,5 +1,6 @@
 //! What is written down of operations.
 
+use domain::decider::Occurrence;
 use domain::delivery::RejectReason;
 use domain::scheduling::{
     Authorization, Deferral, Effect, OperationEvent, OperationKind, OperationProblem, Step,
@@ -9,7 +10,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use uuid::Uuid;
 
-use crate::test_log::{at, delivery, mission, user};
+use super::{Service, operation_stream};
+use crate::test_log::{Appending, at, delivery, mission, user};
 
 /// What may be written down of an operation, as far as it matters when it is looked at.
 pub(crate) fn operation_event() -> impl Strategy<Value = OperationEvent> {
@@ -86,4 +88,13 @@ pub(crate) fn put_off(effect: Effect, times: u32) -> Vec<OperationEvent> {
 
 fn authorization() -> Authorization {
     Authorization::new("auth-1").unwrap()
+}
+
+impl Service {
+    pub(super) fn operate(&mut self, number: u128, events: Vec<OperationEvent>) {
+        let now = self.log.clock();
+        let occurrences = events.into_iter().map(|event| Occurrence::new(event, now));
+        let part = Appending::new(operation_stream(number), None, occurrences);
+        self.log.append(vec![part]);
+    }
 }

@@ -49,9 +49,13 @@ pub(crate) fn task(log: &dyn EventStore, id: TaskId) -> Result<Option<Task>, Que
 }
 
 /// The version after which a task's stream must be folded: a delivery's own task and that of a
-/// stuck operation depend on those before it, one about a fact does not.
+/// stuck operation depend on those before it, one about a fact or a message does not.
 fn needed_from(id: TaskId) -> StreamVersion {
-    if id.subject().category == Category::DroneSession {
+    let is_letter = matches!(
+        id.subject().category,
+        Category::DroneSession | Category::Refusals
+    );
+    if is_letter {
         StreamVersion::new(id.version().saturating_sub(1))
     } else {
         StreamVersion::EMPTY
@@ -75,6 +79,7 @@ fn follow(
                 facts @ (Facts::Delivery(_)
                 | Facts::User(_)
                 | Facts::Session(_)
+                | Facts::Refusals(_)
                 | Facts::Task(_)
                 | Facts::Operation(_)
                 | Facts::Other) => each(record, &facts),

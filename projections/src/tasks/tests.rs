@@ -104,6 +104,7 @@ proptest! {
                 | Matter::Unconfirmed
                 | Matter::Failed(_)
                 | Matter::DeadLetter { .. }
+                | Matter::RefusedMessage { .. }
                 | Matter::OperationStuck { .. }
                 | Matter::Left(_) => None,
             })

@@ -203,6 +203,7 @@ impl Running {
             held_facts_max: 64,
             tick: api::ingest::waiting::TICK,
             settling: DurationMs::from_seconds(0),
+            skew_max: DurationMs::from_seconds(5),
         };
         let views = projections::Views::in_memory(Arc::clone(&log));
         let services = Services {

@@ -1,12 +1,15 @@
-//! What needs a person, and facts that could not be applied.
+//! What needs a person, facts that could not be applied, and messages that could not be read.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use domain::id::{DeliveryId, EventId, FactId, OperationId};
+use domain::refusals::RefusedMessage;
 use domain::scheduling::{Authorization, Effect, Left};
 use domain::session::ReceivedFact;
 use domain::stream::{Category, StreamName};
 use domain::task::{Matter, TaskId};
 use eventstore::{StreamId, StreamVersion, event_id};
-use projections::{DeadLetter, Task, TaskKind, TaskStatus};
+use projections::{DeadLetter, GivenUpFact, RefusedLetter, Task, TaskKind, TaskStatus};
 use serde_json::{Map, Value, json};
 
 use super::delivery;
@@ -121,6 +124,7 @@ impl<'a> Told<'a> {
                 ..of(why.word())
             },
             Matter::DeadLetter { seq: _, why } => of(why.word()),
+            Matter::RefusedMessage { number: _, why } => of(why.word()),
             Matter::OperationStuck { effect } => Self {
                 effect: Some(*effect),
                 ..of("operation_stuck")
@@ -166,8 +170,16 @@ const fn status(status: TaskStatus) -> &'static str {
     }
 }
 
-/// A fact that was given up. It bears the id of the event that gave it up.
+/// A fact that was given up, or a message that was refused. It bears the id of the event that
+/// says so.
 pub(crate) fn dead_letter(letter: &DeadLetter) -> Value {
+    match letter {
+        DeadLetter::Fact(letter) => given_up(letter),
+        DeadLetter::Message(letter) => refused(letter),
+    }
+}
+
+fn given_up(letter: &GivenUpFact) -> Value {
     let sender = letter.sender.as_ref();
     let session = StreamName {
         category: Category::DroneSession,
@@ -187,10 +199,56 @@ pub(crate) fn dead_letter(letter: &DeadLetter) -> Value {
         "waited_since": time_or_null(letter.since),
         "given_up_at": time(letter.given_up_at),
         "fact": letter.fact.as_ref().map(fact),
+        "message": null,
         "links": {
             "task": task.map(path),
             "redrive": task.map(redrive_path),
         },
+    })
+}
+
+/// What of a fact is not known of a message is null.
+fn refused(letter: &RefusedLetter) -> Value {
+    let hour = StreamName {
+        category: Category::Refusals,
+        key: letter.stream.key,
+    };
+    let task = TaskId::new(hour, letter.version.get()).ok();
+    json!({
+        "id": event(letter.stream, letter.version),
+        "task_id": task.map(|task| task.to_string()),
+        "reason": letter.why.word(),
+        "fleet_id": null,
+        "drone_id": null,
+        "session_id": null,
+        "seq": null,
+        "mission_id": null,
+        "delivery_id": null,
+        "waited_since": null,
+        "given_up_at": time(letter.refused_at),
+        "fact": null,
+        "message": letter.message.as_ref().map(message),
+        "links": {
+            "task": task.map(path),
+            "redrive": task.map(redrive_path),
+        },
+    })
+}
+
+/// A message as it came, which need not be a text.
+fn message(message: &RefusedMessage) -> Value {
+    let headers = message.headers.iter();
+    let headers = headers.map(|(name, value)| json!({ "name": name, "value": value }));
+    json!({
+        "subject": message.subject.as_str(),
+        "form": message.form.word(),
+        "received_at": time(message.received_at),
+        "explanation": message.explanation.as_str(),
+        "headers": headers.collect::<Vec<_>>(),
+        "data_as_sent": std::str::from_utf8(&message.data).ok(),
+        "data_base64": STANDARD.encode(&message.data),
+        "size_bytes": message.size_bytes,
+        "is_whole": message.is_whole(),
     })
 }
 

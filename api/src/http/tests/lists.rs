@@ -191,6 +191,7 @@ async fn a_fact_that_was_given_up_is_a_task_and_shown_as_it_came_in() {
             "data": letters.at("/items/0/fact/data"),
             "data_as_sent": letters.at("/items/0/fact/data").to_string(),
         },
+        "message": null,
         "links": {
             "task": format!("/v1/tasks/tsk_{}-7", session()),
             "redrive": format!("/v1/dead-letters/tsk_{}-7/redrive", session()),

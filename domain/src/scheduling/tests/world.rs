@@ -521,6 +521,7 @@ impl World {
             | TaskTurn::GivenUp { .. }
             | TaskTurn::Applied { .. }
             | TaskTurn::PutOff { .. }
+            | TaskTurn::Refused { .. }
             | TaskTurn::WentOn => None,
         });
         left.collect()

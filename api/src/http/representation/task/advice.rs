@@ -1,6 +1,7 @@
 //! What helps against what a task is about, and what an operator may have to say of it.
 
 use domain::delivery::{Anomaly, Failure};
+use domain::refusals::Refused;
 use domain::scheduling::Left;
 use domain::session::ParkReason;
 use domain::task::Matter;
@@ -62,6 +63,7 @@ pub(super) const fn on(matter: &Matter) -> Advice {
         Matter::Failed(failure) => advice(on_failure(*failure), &[Reopen, Correct]),
         Matter::Anomaly { fact: _, why } => on_anomaly(*why),
         Matter::DeadLetter { seq: _, why } => advice(on_dead_letter(*why), &[]),
+        Matter::RefusedMessage { number: _, why } => advice(on_refused(*why), &[]),
         Matter::OperationStuck { .. } => advice(
             "see to the billing service; the operation goes on by itself",
             &[],
@@ -120,6 +122,22 @@ const fn on_anomaly(why: Anomaly) -> Advice {
             "fetch the package; say that the sender has it, that the recipient has it, or that it is not found",
             &[HandBack, Vouch, GiveUp],
         ),
+    }
+}
+
+const fn on_refused(why: Refused) -> &'static str {
+    match why {
+        Refused::Malformed | Refused::TooLarge | Refused::UnknownForm => {
+            "have its sender mend what is named and send the event once more, then acknowledge the task; where a later \
+             release reads it, redrive the dead letter with that"
+        }
+        Refused::Misaddressed => {
+            "find out who published it: an event is sent to the subject of its own fleet, drone and kind; have it sent \
+             there, then acknowledge the task"
+        }
+        Refused::NumberTaken => {
+            "have the fleet number its facts without repetition, or begin a new session; then acknowledge the task"
+        }
     }
 }
 

@@ -36,6 +36,7 @@ async fn crashes(customers: &Application, delivery: DeliveryId) {
         held_facts_max: 64,
         tick: waiting::TICK,
         settling: DurationMs::from_seconds(0),
+        skew_max: DurationMs::from_seconds(5),
     };
     let receipt = Receipt {
         at: customers.now().unwrap(),

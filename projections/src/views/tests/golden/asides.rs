@@ -1,5 +1,6 @@
 //! What is written beside what happens: claims, missions, requests, packages, commands that were
-//! taken. No view shows them, and each is to leave all of them alone.
+//! taken: no view shows these, and each is to leave all of them alone. And messages that were
+//! refused, which come from outside.
 
 use domain::claim::{EmailClaimEvent, ExternalIdClaimEvent, TagClaimEvent};
 use domain::decider::{Decider as _, Occurrence};
@@ -9,11 +10,13 @@ use domain::drone::Sender;
 use domain::id::{DroneId, ExternalId, FactId, FleetId, PackageId, SessionId};
 use domain::mission::MissionEvent;
 use domain::package::{Declaration, PackageEvent};
+use domain::refusals::RefusalEvent;
 use domain::stream::StreamName;
 use domain::taken::{CommandId, TakenCommand, TakenCommandEvent};
 use uuid::Uuid;
 
 use super::*;
+use crate::any_log::{hour_stream, refused};
 use crate::test_log::{at, contact, created, delivery, mission, order, user};
 
 /// One part for each stream, and every type of its events in it.
@@ -26,7 +29,25 @@ pub(super) fn asides() -> Vec<Appending> {
         dispatch(),
         package(),
         command(),
+        refusals(),
     ]
+}
+
+/// One that stays, and one that was read after all.
+pub(super) fn refusals() -> Appending {
+    let refused = |number: u8| RefusalEvent::MessageRefused {
+        number: u64::from(number),
+        message: refused(number),
+    };
+    part(
+        hour_stream(7),
+        [
+            refused(1),
+            refused(2),
+            RefusalEvent::FurtherRefused { count: 3 },
+            RefusalEvent::RefusalLifted { number: 1 },
+        ],
+    )
 }
 
 fn part<E: domain::codec::StoredEvent>(
