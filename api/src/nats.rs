@@ -5,6 +5,8 @@
 
 // Who is spoken to.
 mod connection;
+// What comes in.
+mod drones;
 // What goes out.
 mod deliveries;
 
@@ -35,7 +37,8 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
         copies: options.copies(),
         keep: options.keep_deliveries(),
     };
-    deliveries.run(shutdown).await;
+    let drones = drones::run(services, connection, options, shutdown.clone());
+    tokio::join!(drones, deliveries.run(shutdown));
 }
 
 async fn connect(access: &NatsAccess, shutdown: watch::Receiver<bool>) -> Option<Connection> {

@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::TryInitError;
 
 pub mod cluster;
+pub mod drone_messages;
 pub mod processes;
 pub mod publishing;
 
@@ -277,6 +278,7 @@ fn describe() {
     describe_views();
     describe_feed();
     describe_snapshots();
+    drone_messages::describe();
     processes::describe();
     cluster::describe();
     publishing::describe();
@@ -315,6 +317,7 @@ fn begin_at_zero() {
             metrics::counter!(VIEW_REBUILDS, "view" => view, "outcome" => outcome).absolute(0);
         }
     }
+    drone_messages::begin_at_zero();
     processes::begin_at_zero();
     publishing::begin_at_zero();
     metrics::gauge!(HTTP_CONNECTIONS).set(0.0);

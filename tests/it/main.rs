@@ -26,6 +26,8 @@ mod readme;
 // Everything that happens, to whoever wants to know.
 mod feed;
 mod publishing;
+// What drones say over NATS.
+mod drone_stream;
 // What is refused, and how.
 mod bad_input;
 mod mutations;

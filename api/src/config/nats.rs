@@ -13,6 +13,9 @@ const DELIVERY_STREAM: &str = "DELIVERY_EVENTS";
 /// How long delivery events are kept, unless told otherwise, days.
 const DELIVERY_DAYS: u32 = 7;
 
+/// How long drone events are kept, unless told otherwise, days: over a long weekend.
+const DRONE_DAYS: u32 = 4;
+
 /// Where the NATS servers are, and as whom they are spoken to.
 #[derive(Clone, Default, PartialEq, Eq, clap::Args)]
 pub struct NatsAccessOptions {
@@ -94,6 +97,25 @@ pub struct NatsOptions {
           value_parser = parse_stream)]
     pub nats_drone_stream: String,
 
+    /// The consumer of that stream which hands them out here. Without it that of this log, which all
+    /// nodes of one cluster share; a copy of a log that is to take nothing away from it needs
+    /// another.
+    #[arg(long, env = "AIRPOST_NATS_DRONE_CONSUMER", value_name = "NAME", requires = "nats",
+          value_parser = parse_stream)]
+    pub nats_drone_consumer: Option<String>,
+
+    /// How long that stream keeps an event where it is made, days: longer than this service may ever
+    /// be away, for what is older then never comes in.
+    #[arg(long, env = "AIRPOST_NATS_DRONE_DAYS", value_name = "DAYS", default_value_t = DRONE_DAYS,
+          value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub nats_drone_days: u32,
+
+    /// How large that stream may become where it is made, bytes: full, it refuses what is
+    /// published. Without it as large as its servers let it.
+    #[arg(long, env = "AIRPOST_NATS_DRONE_BYTES_MAX", value_name = "BYTES", requires = "nats",
+          value_parser = clap::value_parser!(i64).range(1_048_576..))]
+    pub nats_drone_bytes_max: Option<i64>,
+
     /// The stream that delivery events and requests to Drone Management go out by, on the subjects
     /// `airpost.v1.deliveries.>`, `airpost.v1.missions.>` and `airpost.v1.users.>`. It is made if it
     /// is missing.
@@ -129,6 +151,9 @@ impl Default for NatsOptions {
         Self {
             access: NatsAccessOptions::default(),
             nats_drone_stream: DRONE_STREAM.to_owned(),
+            nats_drone_consumer: None,
+            nats_drone_days: DRONE_DAYS,
+            nats_drone_bytes_max: None,
             nats_delivery_stream: DELIVERY_STREAM.to_owned(),
             nats_delivery_days: DELIVERY_DAYS,
             nats_copies: 1,
@@ -139,6 +164,12 @@ impl Default for NatsOptions {
 }
 
 impl NatsOptions {
+    /// How long the stream of drone events keeps them.
+    #[must_use]
+    pub fn keep_drone_events(&self) -> Duration {
+        Duration::from_hours(24 * u64::from(self.nats_drone_days))
+    }
+
     /// How many servers keep a copy of a stream that is made.
     #[must_use]
     pub fn copies(&self) -> usize {

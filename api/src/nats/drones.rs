@@ -1,0 +1,176 @@
+//! Drone events that come in by a stream of NATS.
+//!
+//! Every node pulls from one durable consumer, and what one has pulled no other
+//! has; which one that is does not matter, since a session orders its facts by
+//! their numbers. A message is acknowledged when what it says is durable, and
+//! one that cannot be read when it is kept as a dead letter. All others come
+//! again. So nothing that goes wrong here needs more than to begin anew.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::pull::Stream;
+use async_nats::jetstream::{self, AckKind};
+use domain::time::DurationMs;
+use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::sync::watch;
+
+use super::Connection;
+use crate::config::NatsOptions;
+use crate::http::Services;
+
+// Where they come from.
+mod source;
+// What becomes of them.
+mod batch;
+
+use batch::Door;
+use source::{SourceError, Wanted};
+
+/// Most messages that are taken in at once, and most that are asked for beyond those.
+const BATCH_MESSAGES_MAX: usize = 512;
+
+/// How long it is waited before it is begun anew.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often the same trouble is told, at the most.
+const TELL_EVERY: Duration = Duration::from_mins(1);
+
+/// How long a server that has nothing to send may be silent: then it is asked anew.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// Most bytes that are asked for at a time; no server takes a larger message.
+const REQUEST_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How long it may take to hand something to the connection, which takes nothing while it is lost.
+const SENDING_MAX: Duration = Duration::from_secs(2);
+
+/// How long a request for messages stands.
+const REQUEST: Duration = Duration::from_secs(30);
+
+/// Takes drone events in until `shutdown` becomes true; what is under way then is ended.
+pub(super) async fn run(
+    services: Services,
+    connection: Connection,
+    options: NatsOptions,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let gap_wait = services.ingest.gap_wait();
+    let wanted = Wanted::new(
+        &options,
+        services.views.log().identity(),
+        ack_wait(gap_wait),
+    );
+    let environment = services.application.environment().clone();
+    let door = Door::new(services, wanted.ack_wait);
+    let mut told: Option<(String, Duration)> = None;
+    loop {
+        let stopping = shutdown.clone();
+        let Err(trouble) = follow(&door, &connection, &wanted, stopping).await else {
+            return;
+        };
+        let words = trouble.to_string();
+        let is_news = told.as_ref().is_none_or(|(known, at)| {
+            *known != words || environment.elapsed().saturating_sub(*at) >= TELL_EVERY
+        });
+        if is_news {
+            tracing::warn!(stream = %wanted.stream, "drone events do not come in over NATS: {words}; trying again");
+            told = Some((words, environment.elapsed()));
+        }
+        tokio::select! {
+            _ = shutdown.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+}
+
+/// How long a message that was handed out is waited for: shorter than facts wait for the ones
+/// before them, so that what a node took with it when it died comes again before it is passed.
+fn ack_wait(gap_wait: DurationMs) -> Duration {
+    let half = Duration::from_millis(u64::from(gap_wait.get()) / 2);
+    half.clamp(Duration::from_secs(1), Duration::from_secs(30))
+}
+
+/// Takes in what comes until there is trouble; until `shutdown` becomes true, if there is none.
+async fn follow(
+    door: &Door,
+    connection: &Connection,
+    wanted: &Wanted,
+    mut shutdown: watch::Receiver<bool>,
+) -> Result<(), SourceError> {
+    let consumer = tokio::select! {
+        _ = shutdown.wait_for(|stop| *stop) => return Ok(()),
+        consumer = source::open(&connection.jetstream, wanted) => consumer?,
+    };
+    let requests = consumer
+        .stream()
+        .max_messages_per_batch(BATCH_MESSAGES_MAX)
+        .max_bytes_per_batch(REQUEST_BYTES_MAX)
+        .heartbeat(HEARTBEAT)
+        .expires(REQUEST);
+    let mut messages = tokio::select! {
+        _ = shutdown.wait_for(|stop| *stop) => return Ok(()),
+        messages = requests.messages() => messages.map_err(SourceError::pull)?,
+    };
+    tracing::info!(stream = %wanted.stream, consumer = %wanted.consumer, "drone events come in over NATS");
+    let ended = loop {
+        let first = tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|stop| *stop) => break Ok(()),
+            first = messages.next() => first,
+        };
+        let (batch, trouble) = rest_of_batch(first, &mut messages);
+        if !batch.is_empty() {
+            let is_well = door.take(batch).await;
+            if !is_well {
+                // What the machine could not do it may be able to in a moment.
+                tokio::select! {
+                    _ = shutdown.wait_for(|stop| *stop) => break Ok(()),
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+            }
+        }
+        if let Some(trouble) = trouble {
+            break Err(trouble);
+        }
+    };
+    // What was acknowledged is on its way before the connection ends; what does not get there
+    // comes again, and is known then.
+    let sending = async {
+        hand_back(&mut messages).await;
+        drop(connection.client.flush().await);
+    };
+    if tokio::time::timeout(SENDING_MAX, sending).await.is_err() {
+        tracing::debug!("acknowledgements of drone events may be lost");
+    }
+    ended
+}
+
+/// What there is already, and the trouble that follows it.
+fn rest_of_batch(
+    first: Option<Result<jetstream::Message, async_nats::jetstream::consumer::pull::MessagesError>>,
+    messages: &mut Stream,
+) -> (Vec<jetstream::Message>, Option<SourceError>) {
+    let (mut batch, mut next) = (Vec::new(), Some(first));
+    while let Some(found) = next {
+        match found {
+            Some(Ok(message)) => batch.push(message),
+            Some(Err(error)) => return (batch, Some(SourceError::pull(error))),
+            None => return (batch, Some(SourceError::Ended)),
+        }
+        next = if batch.len() < BATCH_MESSAGES_MAX {
+            messages.next().now_or_never()
+        } else {
+            None
+        };
+    }
+    (batch, None)
+}
+
+/// Gives back what was handed out and not looked at, so that another node need not wait for it.
+async fn hand_back(messages: &mut Stream) {
+    while let Some(Some(Ok(message))) = messages.next().now_or_never() {
+        if message.ack_with(AckKind::Nak(None)).await.is_err() {
+            return;
+        }
+    }
+}

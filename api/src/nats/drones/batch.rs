@@ -1,0 +1,267 @@
+//! Messages that came together: read, taken in, and answered each as it went with it.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use async_nats::jetstream::message::Acker;
+use async_nats::jetstream::{self, AckKind};
+use domain::refusals::{RefusalHour, Refused, RefusedMessage};
+use domain::time::Timestamp;
+use metrics::{counter, gauge, histogram};
+
+use super::SENDING_MAX;
+use crate::http::Services;
+use crate::ingest::message::{Message, Unread};
+use crate::ingest::wire::{DroneEvent, Receipt};
+use crate::ingest::{Taken, number_taken};
+use crate::observability::drone_messages::{
+    DRONE_BATCH_SECONDS, DRONE_MESSAGES, DRONE_MESSAGES_PENDING, DRONE_MESSAGES_REDELIVERED,
+    Outcome,
+};
+
+/// How long a fact is put off for which there is no room, or whose delivery cannot be read.
+const PUT_OFF: Duration = Duration::from_mins(1);
+
+/// How long one is put off at first that the machine could not take; doubled each time.
+const PUT_OFF_FIRST: Duration = Duration::from_secs(1);
+
+/// How often that is doubled, at the most.
+const DOUBLINGS_MAX: u32 = 5;
+
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// It is taken, and never comes again.
+    Done(Outcome),
+    /// It is kept as a dead letter, and never comes again.
+    Refused,
+    /// It comes again, since there is no room for it, or no reading what it is about.
+    PutOff(Duration),
+    /// It comes again, since the machine could not take it.
+    Failed(Duration),
+}
+
+/// Through which messages come in.
+#[derive(Debug)]
+pub(super) struct Door {
+    services: Services,
+    ack_wait: Duration,
+}
+
+/// A message with what is known of it.
+struct Arrived {
+    message: jetstream::Message,
+    sent_at: Timestamp,
+    delivered: i64,
+    event: Result<DroneEvent, Box<RefusedMessage>>,
+}
+
+impl Door {
+    /// To these services; a message comes again that is not answered for so long.
+    pub(super) const fn new(services: Services, ack_wait: Duration) -> Self {
+        Self { services, ack_wait }
+    }
+
+    /// Takes messages in, and answers each. Gives whether the machine could do what it was to.
+    ///
+    /// What is acknowledged is durable, or telemetry, which need not be. While it takes long the
+    /// server is told that they are worked on.
+    pub(super) async fn take(&self, messages: Vec<jetstream::Message>) -> bool {
+        let environment = self.services.application.environment();
+        let begun = environment.elapsed();
+        let handles: Vec<_> = messages.iter().map(|it| it.clone().split().1).collect();
+        let taking = self.answers(messages);
+        tokio::pin!(taking);
+        let mut ticks = tokio::time::interval(self.ack_wait / 2);
+        ticks.reset();
+        let answers = loop {
+            tokio::select! {
+                answers = &mut taking => break answers,
+                _ = ticks.tick() => drop(send(handles.iter().map(|it| (it, AckKind::Progress))).await),
+            }
+        };
+        let mut is_well = true;
+        let told = handles.iter().zip(answers).map(|(handle, answer)| {
+            let (outcome, kind) = match answer {
+                Answer::Done(outcome) => (outcome, AckKind::Ack),
+                Answer::Refused => (Outcome::Refused, AckKind::Term),
+                Answer::PutOff(delay) => (Outcome::PutOff, AckKind::Nak(Some(delay))),
+                Answer::Failed(delay) => {
+                    is_well = false;
+                    (Outcome::PutOff, AckKind::Nak(Some(delay)))
+                }
+            };
+            counter!(DRONE_MESSAGES, "outcome" => outcome.word()).increment(1);
+            (handle, kind)
+        });
+        let is_told = send(told).await;
+        histogram!(DRONE_BATCH_SECONDS).record(environment.elapsed().saturating_sub(begun));
+        is_well && is_told
+    }
+
+    /// What becomes of each, in their order.
+    async fn answers(&self, messages: Vec<jetstream::Message>) -> Vec<Answer> {
+        let count = messages.len();
+        let receipt = match self.services.application.now() {
+            Ok(now) => self.services.ingest.receipt(now),
+            Err(error) => {
+                tracing::warn!(%error, "drone events are put off");
+                return vec![Answer::Failed(PUT_OFF_FIRST); count];
+            }
+        };
+        // Beside the threads that answer.
+        let reading = tokio::task::spawn_blocking(move || read_all(messages, receipt));
+        let Ok(arrived) = reading.await else {
+            tracing::error!("panic while reading drone events");
+            return vec![Answer::Failed(PUT_OFF); count];
+        };
+        note(&arrived);
+        let mut answers = vec![Answer::Failed(PUT_OFF_FIRST); count];
+        let mut refused = Vec::new();
+        let (mut places, mut events) = (Vec::new(), Vec::new());
+        for (place, arrived) in arrived.into_iter().enumerate() {
+            match arrived.event {
+                Ok(event) => {
+                    places.push((place, arrived.message, (arrived.sent_at, arrived.delivered)));
+                    events.push(event);
+                }
+                Err(message) => refused.push((place, arrived.sent_at, *message)),
+            }
+        }
+        let taken = self.services.ingest.take(&self.services.live, events).await;
+        for ((place, message, (sent_at, delivered)), taken) in places.into_iter().zip(taken) {
+            let answer = match taken {
+                Taken::Accepted { .. } => Answer::Done(Outcome::Accepted),
+                Taken::Duplicate => Answer::Done(Outcome::Duplicate),
+                Taken::Conflict => {
+                    let kept = with_message(&message, |it| it.refused(&number_taken(), receipt.at));
+                    refused.push((place, sent_at, kept));
+                    continue;
+                }
+                Taken::BacklogFull | Taken::Unreadable(_) => Answer::PutOff(PUT_OFF),
+                Taken::Failed(error) => {
+                    tracing::debug!(%error, "a drone event is put off");
+                    Answer::Failed(backoff(delivered))
+                }
+            };
+            if let Some(place) = answers.get_mut(place) {
+                *place = answer;
+            }
+        }
+        for place in self.refuse(refused).await {
+            if let Some(place) = answers.get_mut(place) {
+                *place = Answer::Refused;
+            }
+        }
+        answers
+    }
+
+    /// Keeps what is refused as dead letters; gives the places of those that are.
+    async fn refuse(&self, refused: Vec<(usize, Timestamp, RefusedMessage)>) -> Vec<usize> {
+        let mut hours: BTreeMap<RefusalHour, (Vec<usize>, Vec<RefusedMessage>)> = BTreeMap::new();
+        for (place, sent_at, message) in refused {
+            let hour = hours.entry(RefusalHour::of(sent_at)).or_default();
+            hour.0.push(place);
+            hour.1.push(message);
+        }
+        let mut kept = Vec::new();
+        for (hour, (places, messages)) in hours {
+            match self.services.ingest.refuse(hour, messages).await {
+                Ok(_) => kept.extend(places),
+                Err(error) => {
+                    tracing::warn!(%error, "messages that cannot be read as drone events are put off");
+                }
+            }
+        }
+        kept
+    }
+}
+
+/// Tells the server of some messages; whether it could be told. Those that it does not hear of come
+/// again, and are known then.
+async fn send<'a>(told: impl Iterator<Item = (&'a Acker, AckKind)>) -> bool {
+    let told: Vec<_> = told.collect();
+    let sending = async {
+        for (handle, kind) in told {
+            if let Err(error) = handle.ack_with(kind).await {
+                tracing::debug!(%error, "a drone event is not acknowledged");
+                return false;
+            }
+        }
+        true
+    };
+    tokio::time::timeout(SENDING_MAX, sending)
+        .await
+        .unwrap_or(false)
+}
+
+/// Counts what came.
+fn note(arrived: &[Arrived]) {
+    let again = arrived.iter().filter(|arrived| arrived.delivered > 1);
+    counter!(DRONE_MESSAGES_REDELIVERED).increment(again.count() as u64);
+    let last = arrived.last().and_then(|last| last.message.info().ok());
+    if let Some(pending) = last.and_then(|info| u32::try_from(info.pending).ok()) {
+        gauge!(DRONE_MESSAGES_PENDING).set(f64::from(pending));
+    }
+}
+
+/// How long one is put off that was handed out so often.
+fn backoff(delivered: i64) -> Duration {
+    let doublings = u32::try_from(delivered.saturating_sub(1)).unwrap_or_default();
+    PUT_OFF_FIRST * 2_u32.pow(doublings.min(DOUBLINGS_MAX))
+}
+
+fn read_all(messages: Vec<jetstream::Message>, receipt: Receipt) -> Vec<Arrived> {
+    let read = |message: jetstream::Message| {
+        let info = message.info().ok();
+        let sent_at = info.as_ref().and_then(|info| {
+            let micros = info.published.unix_timestamp_nanos() / 1_000;
+            Timestamp::from_micros(i64::try_from(micros).ok()?).ok()
+        });
+        let delivered = info.map_or(1, |info| info.delivered);
+        let event = with_message(&message, |it| {
+            it_or_a_fault(it, receipt).map_err(|unread| Box::new(it.refused(&unread, receipt.at)))
+        });
+        Arrived {
+            message,
+            sent_at: sent_at.unwrap_or(receipt.at),
+            delivered,
+            event,
+        }
+    };
+    messages.into_iter().map(read).collect()
+}
+
+/// One that the code fails on keeps the others from nothing.
+fn it_or_a_fault(message: &Message<'_>, receipt: Receipt) -> Result<DroneEvent, Unread> {
+    let read = catch_unwind(AssertUnwindSafe(|| message.read(receipt)));
+    read.unwrap_or_else(|_panic| {
+        tracing::error!(
+            subject = message.subject,
+            "panic while reading a drone event"
+        );
+        let words =
+            "the code of this release fails on it; redrive it with one that has that mended";
+        Err(Unread::new(Refused::Malformed, words))
+    })
+}
+
+/// What of a message belongs to an event.
+fn with_message<T>(message: &jetstream::Message, read: impl FnOnce(&Message<'_>) -> T) -> T {
+    let headers = message.headers.iter().flat_map(|headers| headers.iter());
+    let headers = headers.flat_map(|(name, values)| {
+        let name = name.to_string().to_ascii_lowercase();
+        let belongs = Message::is_of_event(&name);
+        let values = values.iter().filter(move |_| belongs);
+        values.map(move |value| (name.clone(), value.as_str().to_owned()))
+    });
+    let mut headers: Vec<_> = headers.collect();
+    // As they came they are in no order, and the same message is to be known again.
+    headers.sort();
+    read(&Message {
+        subject: message.subject.as_str(),
+        headers,
+        data: &message.payload,
+    })
+}

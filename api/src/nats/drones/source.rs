@@ -1,0 +1,250 @@
+//! The stream that drone events come in by, and the consumer that hands them out.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy};
+use async_nats::jetstream::context::{
+    CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind,
+};
+use async_nats::jetstream::stream::{
+    Config, ConsumerError, DiscardPolicy, RetentionPolicy, StorageType, Stream,
+};
+use async_nats::jetstream::{Context, ErrorCode};
+use eventstore::LogIdentity;
+
+use crate::config::NatsOptions;
+
+/// What drone events are published on.
+const SUBJECTS: &str = "drone.v1.>";
+
+/// Subjects that these are among.
+const WIDER: [&str; 3] = [SUBJECTS, "drone.>", ">"];
+
+/// Largest message that a stream made here takes, bytes: an event of 64 KiB with its headers. Of a
+/// larger one its publisher is told, which is better than a dead letter.
+const MESSAGE_BYTES_MAX: i32 = 128 * 1024;
+
+/// Most messages that were handed out and not acknowledged yet, those among them that come again
+/// later: then no more are handed out.
+const UNACKNOWLEDGED_MAX: i64 = 20_000;
+
+/// How long a consumer is kept that nobody asks.
+const CONSUMER_KEPT: Duration = Duration::from_hours(30 * 24);
+
+/// What there is to be.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) stream: String,
+    pub(super) consumer: String,
+    pub(super) ack_wait: Duration,
+    copies: usize,
+    kept: Duration,
+    bytes_max: Option<i64>,
+}
+
+impl Wanted {
+    /// As the options say. The consumer is the log's own unless they name one: so two logs do not
+    /// take each other's messages, all nodes of one share theirs, and a log that has lost
+    /// something, which begins a new epoch, reads all that the stream has kept once more.
+    pub(super) fn new(options: &NatsOptions, log: LogIdentity, ack_wait: Duration) -> Self {
+        let own = || format!("airpost-{}-{}", log.log_id, log.epoch);
+        Self {
+            stream: options.nats_drone_stream.clone(),
+            consumer: options.nats_drone_consumer.clone().unwrap_or_else(own),
+            ack_wait,
+            copies: options.copies(),
+            kept: options.keep_drone_events(),
+            bytes_max: options.nats_drone_bytes_max,
+        }
+    }
+
+    /// A stream that keeps what it acknowledged: full, it refuses what is new, and so its
+    /// publisher knows.
+    fn stream(&self) -> Config {
+        Config {
+            name: self.stream.clone(),
+            description: Some("drone events, version 1".to_owned()),
+            subjects: vec![SUBJECTS.to_owned()],
+            storage: StorageType::File,
+            retention: RetentionPolicy::Limits,
+            discard: DiscardPolicy::New,
+            max_age: self.kept,
+            max_bytes: self.bytes_max.unwrap_or(-1),
+            max_message_size: MESSAGE_BYTES_MAX,
+            num_replicas: self.copies,
+            ..Config::default()
+        }
+    }
+
+    fn consumer(&self) -> pull::Config {
+        pull::Config {
+            durable_name: Some(self.consumer.clone()),
+            description: Some("Airpost takes drone events in".to_owned()),
+            deliver_policy: DeliverPolicy::All,
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: self.ack_wait,
+            max_deliver: -1,
+            max_ack_pending: UNACKNOWLEDGED_MAX,
+            filter_subject: SUBJECTS.to_owned(),
+            inactive_threshold: CONSUMER_KEPT,
+            ..pull::Config::default()
+        }
+    }
+
+    /// What has to be changed of a stream that is there; nothing if it will do.
+    fn complaints(&self, found: &Config) -> Vec<String> {
+        let mut complaints = Vec::new();
+        let mut must = |holds: bool, words: String| {
+            if !holds {
+                complaints.push(words);
+            }
+        };
+        let covers = |subject: &String| WIDER.contains(&subject.as_str());
+        must(
+            found.subjects.iter().any(covers),
+            format!(
+                "its subjects are {}, and must have {SUBJECTS} among them (nats stream edit --subjects)",
+                found.subjects.join(", ")
+            ),
+        );
+        must(
+            found.storage == StorageType::File,
+            "it keeps its messages in memory: make it anew with file storage".to_owned(),
+        );
+        must(
+            found.retention == RetentionPolicy::Limits,
+            "its retention is not limits, so it forgets what others have not read: make it anew with that".to_owned(),
+        );
+        let is_limited = [
+            found.max_bytes,
+            found.max_messages,
+            found.max_messages_per_subject,
+        ];
+        must(
+            found.discard == DiscardPolicy::New || is_limited.iter().all(|limit| *limit <= 0),
+            "full, it drops what it acknowledged: have it refuse what is new (nats stream edit --discard new), or \
+             remove its limits of messages and bytes"
+                .to_owned(),
+        );
+        must(
+            found.max_messages_per_subject <= 0 || found.discard_new_per_subject,
+            "of a subject it keeps the last messages only: remove that limit (nats stream edit --max-msgs-per-subject -1)"
+                .to_owned(),
+        );
+        must(
+            found.num_replicas >= self.copies,
+            format!(
+                "{} servers keep a copy of it, and --nats-copies asks for {} (nats stream edit --replicas)",
+                found.num_replicas, self.copies
+            ),
+        );
+        must(
+            !found.no_ack,
+            "it acknowledges nothing to who publishes: make it anew without no_ack".to_owned(),
+        );
+        must(
+            !found.sealed,
+            "it is sealed, and takes nothing: name another one".to_owned(),
+        );
+        complaints
+    }
+}
+
+/// Why drone events do not come in.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SourceError {
+    /// The stream is another one than it must be. Nothing was changed.
+    #[error("the stream {stream} cannot be used, and was left as it is: {}", .complaints.join("; "))]
+    Unfit {
+        /// Its name.
+        stream: String,
+        /// What has to be changed.
+        complaints: Vec<String>,
+    },
+    /// It cannot be asked for.
+    #[error(
+        "the stream cannot be read: {0}; see that the servers run with JetStream, and that this user may ask for it"
+    )]
+    Stream(GetStreamError),
+    /// It was missing, and cannot be made.
+    #[error("the stream is missing and cannot be made: {0}; make it, or permit this user to")]
+    Made(CreateStreamError),
+    /// Its consumer cannot be made.
+    #[error(
+        "the consumer cannot be made: {0}; delete one of that name which is of another kind, or see what this user may"
+    )]
+    Consumer(ConsumerError),
+    /// The messages cannot be asked for, or do not come.
+    #[error("the messages do not come: {0}")]
+    Pull(String),
+    /// The connection has ended.
+    #[error("the connection has ended")]
+    Ended,
+}
+
+impl SourceError {
+    pub(super) fn pull(error: impl std::fmt::Display) -> Self {
+        Self::Pull(error.to_string())
+    }
+}
+
+/// The consumer of the stream, both made if they are missing. A stream that is there is changed in
+/// nothing.
+pub(super) async fn open(
+    jetstream: &Context,
+    wanted: &Wanted,
+) -> Result<Consumer<pull::Config>, SourceError> {
+    let stream = stream(jetstream, wanted).await?;
+    let complaints = wanted.complaints(&stream.cached_info().config);
+    if !complaints.is_empty() {
+        let stream = wanted.stream.clone();
+        return Err(SourceError::Unfit { stream, complaints });
+    }
+    let consumer = stream.create_consumer(wanted.consumer()).await;
+    consumer.map_err(SourceError::Consumer)
+}
+
+async fn stream(jetstream: &Context, wanted: &Wanted) -> Result<Stream, SourceError> {
+    let error = match jetstream.get_stream(&wanted.stream).await {
+        Ok(stream) => return Ok(stream),
+        Err(error) => error,
+    };
+    match error.kind() {
+        GetStreamErrorKind::JetStream(why) if why.error_code() == ErrorCode::STREAM_NOT_FOUND => {}
+        GetStreamErrorKind::JetStream(_)
+        | GetStreamErrorKind::EmptyName
+        | GetStreamErrorKind::Request
+        | GetStreamErrorKind::InvalidStreamName => return Err(SourceError::Stream(error)),
+    }
+    let name = &wanted.stream;
+    match jetstream.create_stream(wanted.stream()).await {
+        Ok(stream) => {
+            tracing::info!(stream = %name, subjects = SUBJECTS, "made the stream for drone events, which was missing");
+            Ok(stream)
+        }
+        // Another node was quicker, and made it of other settings.
+        Err(error) if is_taken(&error) => jetstream
+            .get_stream(name)
+            .await
+            .map_err(SourceError::Stream),
+        Err(error) => Err(SourceError::Made(error)),
+    }
+}
+
+fn is_taken(error: &CreateStreamError) -> bool {
+    match error.kind() {
+        CreateStreamErrorKind::JetStream(why) => why.error_code() == ErrorCode::STREAM_NAME_EXIST,
+        CreateStreamErrorKind::EmptyStreamName
+        | CreateStreamErrorKind::InvalidStreamName
+        | CreateStreamErrorKind::DomainAndExternalSet
+        | CreateStreamErrorKind::JetStreamUnavailable
+        | CreateStreamErrorKind::TimedOut
+        | CreateStreamErrorKind::Response
+        | CreateStreamErrorKind::NotFound
+        | CreateStreamErrorKind::ResponseParse => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

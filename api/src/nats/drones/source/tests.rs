@@ -1,0 +1,88 @@
+//! What is asked of a stream that is there.
+
+use uuid::Uuid;
+
+use super::*;
+
+fn wanted(copies: u32) -> Wanted {
+    let options = NatsOptions {
+        nats_copies: copies,
+        ..NatsOptions::default()
+    };
+    let log = LogIdentity {
+        log_id: Uuid::nil(),
+        epoch: 2,
+    };
+    Wanted::new(&options, log, Duration::from_secs(2))
+}
+
+#[test]
+fn a_stream_that_is_made_here_will_do() {
+    let wanted = wanted(3);
+    assert_eq!(wanted.complaints(&wanted.stream()), Vec::<String>::new());
+}
+
+#[test]
+fn one_that_sees_more_will_do_too_and_one_without_limits_whatever_it_would_drop() {
+    let wanted = wanted(1);
+    for subject in WIDER {
+        let other = Config {
+            subjects: vec!["x".to_owned(), subject.to_owned()],
+            discard: DiscardPolicy::Old,
+            max_bytes: -1,
+            max_messages: -1,
+            max_messages_per_subject: -1,
+            ..wanted.stream()
+        };
+        assert_eq!(wanted.complaints(&other), Vec::<String>::new(), "{subject}");
+    }
+}
+
+#[test]
+fn each_thing_that_has_to_be_changed_is_named() {
+    type Change = fn(&mut Config);
+    let wanted = wanted(3);
+    let changes: [(Change, &str); 9] = [
+        (
+            |it| it.subjects = vec!["drone.v1.pgh.>".to_owned()],
+            SUBJECTS,
+        ),
+        (|it| it.storage = StorageType::Memory, "in memory"),
+        (|it| it.retention = RetentionPolicy::WorkQueue, "retention"),
+        (|it| it.retention = RetentionPolicy::Interest, "retention"),
+        (
+            |it| (it.discard, it.max_messages) = (DiscardPolicy::Old, 9),
+            "--discard new",
+        ),
+        (
+            |it| it.max_messages_per_subject = 1,
+            "--max-msgs-per-subject",
+        ),
+        (|it| it.num_replicas = 1, "--replicas"),
+        (|it| it.no_ack = true, "no_ack"),
+        (|it| it.sealed = true, "sealed"),
+    ];
+    for (change, words) in changes {
+        let mut unfit = wanted.stream();
+        change(&mut unfit);
+        let complaints = wanted.complaints(&unfit);
+        assert_eq!(complaints.len(), 1, "{complaints:?}");
+        assert!(complaints[0].contains(words), "{complaints:?}");
+    }
+}
+
+#[test]
+fn the_consumer_is_the_logs_own_unless_it_is_named() {
+    let own = wanted(1).consumer;
+    assert_eq!(own, "airpost-00000000-0000-0000-0000-000000000000-2");
+    let options = NatsOptions {
+        nats_drone_consumer: Some("staging".to_owned()),
+        ..NatsOptions::default()
+    };
+    let log = LogIdentity {
+        log_id: Uuid::nil(),
+        epoch: 2,
+    };
+    let named = Wanted::new(&options, log, Duration::from_secs(2));
+    assert_eq!(named.consumer().durable_name.as_deref(), Some("staging"));
+}

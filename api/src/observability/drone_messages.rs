@@ -1,0 +1,72 @@
+//! What is counted of drone events that come in over NATS.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// Counts messages by what became of them: one of [`Outcome`].
+pub const DRONE_MESSAGES: &str = "airpost_drone_messages_total";
+/// Counts messages that came not for the first time.
+pub const DRONE_MESSAGES_REDELIVERED: &str = "airpost_drone_messages_redelivered_total";
+/// How many messages were still to come when the last one came.
+pub const DRONE_MESSAGES_PENDING: &str = "airpost_drone_messages_pending";
+/// How long it took until messages that came together were answered.
+pub const DRONE_BATCH_SECONDS: &str = "airpost_drone_messages_batch_seconds";
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is new, and taken.
+    Accepted,
+    /// It was there already.
+    Duplicate,
+    /// It cannot be read or taken, and is kept as a dead letter or counted.
+    Refused,
+    /// It comes again.
+    PutOff,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 4] = [Self::Accepted, Self::Duplicate, Self::Refused, Self::PutOff];
+
+    /// The word in the metrics.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Duplicate => "duplicate",
+            Self::Refused => "refused",
+            Self::PutOff => "put_off",
+        }
+    }
+}
+
+pub(super) fn describe() {
+    describe_counter!(
+        DRONE_MESSAGES,
+        Unit::Count,
+        "drone events that came over NATS, by what became of them"
+    );
+    describe_counter!(
+        DRONE_MESSAGES_REDELIVERED,
+        Unit::Count,
+        "those among them that came not for the first time"
+    );
+    describe_gauge!(
+        DRONE_MESSAGES_PENDING,
+        Unit::Count,
+        "how many were still to come when the last one came"
+    );
+    describe_histogram!(
+        DRONE_BATCH_SECONDS,
+        Unit::Seconds,
+        "time until those that came together were answered"
+    );
+}
+
+pub(super) fn begin_at_zero() {
+    for outcome in Outcome::ALL {
+        metrics::counter!(DRONE_MESSAGES, "outcome" => outcome.word()).absolute(0);
+    }
+    metrics::counter!(DRONE_MESSAGES_REDELIVERED).absolute(0);
+    metrics::gauge!(DRONE_MESSAGES_PENDING).set(0.0);
+}

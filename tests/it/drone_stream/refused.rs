@@ -1,0 +1,102 @@
+//! What comes over NATS and is no drone event.
+
+use serde_json::{Value, json};
+use tests::{NatsClient, NatsServer, Recording};
+
+use super::{consumer, publish, send, serve, subject_of, until_taken};
+use crate::scene::{FLIGHTS, Order, chance, list, metric, scratch_in_memory, settled, text};
+
+/// A message by subject, headers and content, and what is the matter with it.
+type Garbage<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [u8], &'a str);
+
+/// What the service says over HTTP of dead letters, newest first.
+async fn letters(client: &tests::Client) -> Vec<Value> {
+    settled(client).await;
+    let page = client.read("/v1/dead-letters?limit=200").await;
+    list(&page, "/items").to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_read_is_a_dead_letter_once_and_the_stream_goes_on() {
+    let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
+    let nats = NatsClient::connect(&broker.url()).await;
+    let (mut chance, server) = (chance(), serve(data.path(), &broker.url()).await);
+    consumer(&nats).await;
+    let flight = Recording::load(FLIGHTS[0]);
+    let order = Order::place(&server.client(), &flight, &mut chance).await;
+    let facts = order.facts();
+    let subject = subject_of(&facts[0]);
+    let mut unknown_field = facts[0].clone();
+    unknown_field["data"]["seq"] = json!("one");
+    let large = json!({ "x": "y".repeat(80_000) }).to_string();
+    let batch = [("Content-Type", "application/cloudevents-batch+json")];
+    let foreign = subject.replace("drone.v1.", "drone.v1.other-");
+    let elsewhere = subject.replace("mission_assigned", "departed");
+    let (event, unknown_field) = (facts[0].to_string(), unknown_field.to_string());
+    let garbage: [Garbage<'_>; 6] = [
+        (&subject, &[], b"{\xff", "malformed"),
+        (&subject, &[], unknown_field.as_bytes(), "malformed"),
+        (&subject, &[], large.as_bytes(), "too_large"),
+        (&subject, &batch, b"[]", "unknown_form"),
+        (&foreign, &[], event.as_bytes(), "misaddressed"),
+        (&elsewhere, &[], event.as_bytes(), "misaddressed"),
+    ];
+    for _twice in 0..2 {
+        for (subject, headers, content, _) in garbage {
+            send(&nats, subject, headers, content).await;
+        }
+    }
+    for fact in &facts {
+        publish(&nats, fact, false).await;
+    }
+    // Another fact with a number that is taken: nobody can be told of that either.
+    let mut other = facts[0].clone();
+    other["id"] = json!("another");
+    publish(&nats, &other, true).await;
+    until_taken(&nats).await;
+    let client = server.client();
+    let found = letters(&client).await;
+    let mut reasons: Vec<_> = found.iter().map(|it| text(it, "/reason")).collect();
+    reasons.reverse();
+    let mut expected = garbage.map(|(.., why)| why).to_vec();
+    expected.push("number_taken");
+    assert_eq!(reasons, expected);
+    let first = found.last().expect("there are some");
+    assert_eq!(text(first, "/message/data_base64"), "e/8=");
+    assert_eq!(text(&order.read(&client).await, "/status"), "complete");
+
+    // Nothing comes again, and what was not the service's fault is not read in the next life either.
+    let task = text(first, "/links/redrive");
+    assert_eq!(client.post(task).send().await.status(), 409);
+    server.kill().await;
+    let server = serve(data.path(), &broker.url()).await;
+    until_taken(&nats).await;
+    let client = server.client();
+    assert_eq!(letters(&client).await.len(), expected.len());
+    let series = "airpost_drone_messages_total{outcome=\"refused\"}";
+    assert_eq!(metric(&client, series).await.as_deref(), Some("0"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_garbage_fills_neither_the_log_nor_the_way_of_others() {
+    let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
+    let nats = NatsClient::connect(&broker.url()).await;
+    let (mut chance, server) = (chance(), serve(data.path(), &broker.url()).await);
+    consumer(&nats).await;
+    let client = server.client();
+    let order = Order::place(&client, &Recording::load(FLIGHTS[1]), &mut chance).await;
+    for number in 0..600 {
+        let garbage = format!("garbage {number}");
+        send(&nats, "drone.v1.mad.x.departed", &[], garbage.as_bytes()).await;
+    }
+    for fact in order.facts() {
+        publish(&nats, &fact, false).await;
+    }
+    until_taken(&nats).await;
+    assert_eq!(text(&order.read(&client).await, "/status"), "complete");
+    // In one hour; the test may run into the next one.
+    let kept = letters(&client).await.len();
+    assert!((32..=64).contains(&kept), "{kept} are kept");
+    server.stop().await;
+}
