@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::{self, Context, consumer};
 use async_nats::{Client, HeaderMap, Subscriber};
 use eventstore::NatsAccess;
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 use crate::poll_until;
@@ -16,6 +16,12 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How long an answer is waited for that may be denied, which nobody says.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// How many messages are sent, or asked for, at a time.
+const STORED_AT_ONCE: usize = 512;
+
+/// How many messages a consumer that discards them may have in hand.
+const DRAINED_UNACKNOWLEDGED_MAX: i64 = 20_000;
 
 /// A client of NATS servers. Clones share its connection.
 #[derive(Clone, Debug)]
@@ -197,6 +203,53 @@ impl NatsClient {
             }
         }
         Ok(messages)
+    }
+
+    /// Has many messages stored, whose acknowledgements are waited for some at a time; the place of
+    /// the last one.
+    ///
+    /// # Panics
+    /// When the server does not take one.
+    pub async fn store_all(&self, messages: impl Iterator<Item = (String, String)>) -> u64 {
+        let sent = stream::iter(messages).map(async |(subject, content)| {
+            let stored = self.jetstream.publish(subject, content.into()).await;
+            let stored = stored.expect("the client is connected").await;
+            stored.expect("the server takes it").sequence
+        });
+        let mut places = sent.buffered(STORED_AT_ONCE);
+        let mut last = 0;
+        while let Some(place) = places.next().await {
+            last = last.max(place);
+        }
+        last
+    }
+
+    /// Is handed so many messages of a stream from a place on, and acknowledges and discards each.
+    ///
+    /// # Panics
+    /// When they do not come.
+    pub async fn drain(&self, name: &str, first: u64, messages: usize) {
+        let config = consumer::pull::Config {
+            deliver_policy: consumer::DeliverPolicy::ByStartSequence {
+                start_sequence: first,
+            },
+            max_ack_pending: DRAINED_UNACKNOWLEDGED_MAX,
+            ..consumer::pull::Config::default()
+        };
+        let drained = async {
+            let stream = self.jetstream.get_stream(name).await?;
+            let consumer = stream.create_consumer(config).await?;
+            let coming = consumer.stream().max_messages_per_batch(STORED_AT_ONCE);
+            let mut coming = coming.messages().await?.take(messages);
+            while let Some(message) = coming.next().await {
+                message?.ack().await?;
+            }
+            self.client.flush().await?;
+            Ok::<_, async_nats::Error>(())
+        };
+        drained
+            .await
+            .unwrap_or_else(|error| panic!("{name} is not handed out: {error}"));
     }
 
     /// What is sent to these subjects from now on.
