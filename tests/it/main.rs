@@ -28,6 +28,7 @@ mod feed;
 mod publishing;
 // What drones say over NATS.
 mod drone_stream;
+mod nats_profile;
 // What is refused, and how.
 mod bad_input;
 mod mutations;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::{
     Client, Mission, NatsClient, NatsServer, Program, Recording, Server, Stored, poll_until,
 };
@@ -20,10 +20,10 @@ mod streams;
 mod restored;
 
 /// The stream, unless told otherwise.
-const STREAM: &str = "DELIVERY_EVENTS";
+pub(crate) const STREAM: &str = "DELIVERY_EVENTS";
 
 /// Far longer than anything takes here.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A city with everything that may go wrong with drones, customers and messages.
 const CITY: [&str; 13] = [
@@ -53,13 +53,13 @@ const UNHURRIED: [&str; 6] = [
 ];
 
 /// Starts a service that publishes there, with further options.
-async fn serve(program: &Program, data: &Path, urls: &str, options: &[&str]) -> Server {
+pub(crate) async fn serve(program: &Program, data: &Path, urls: &str, options: &[&str]) -> Server {
     let nats = [&["--nats", urls], options].concat();
     program.serve_with(data, &nats).await
 }
 
 /// All public events as cloud events, as the feed gives them.
-async fn feed(client: &Client) -> Vec<Value> {
+pub(crate) async fn feed(client: &Client) -> Vec<Value> {
     let (mut events, mut after) = (Vec::new(), String::new());
     loop {
         let path = format!("/v1/events?limit=200{after}");
@@ -77,7 +77,7 @@ async fn feed(client: &Client) -> Vec<Value> {
 }
 
 /// The last message of the stream, as the server counts.
-async fn last(nats: &NatsClient, stream: &str) -> u64 {
+pub(crate) async fn last(nats: &NatsClient, stream: &str) -> u64 {
     let told = nats.stream(stream).await;
     let last = told.and_then(|told| told.pointer("/state/last_seq")?.as_u64());
     last.unwrap_or(0)
@@ -102,6 +102,11 @@ async fn assert_all_is_out(client: &Client, nats: &NatsClient, before: &[Stored]
     out.extend(now.into_iter().filter(|message| message.sequence > known));
     assert_same(&out, &events);
     out
+}
+
+/// The same, from the stream's beginning.
+pub(crate) async fn assert_told(client: &Client, nats: &NatsClient) {
+    assert_all_is_out(client, nats, &[]).await;
 }
 
 /// Message by message: the same events in the same order, none left out and none twice, and all
@@ -163,7 +168,7 @@ fn assert_no_gap_of_a_delivery(out: &[Stored]) {
 }
 
 /// Books and flies some deliveries of a user.
-async fn deliver(client: &Client, deliveries: usize) {
+pub(crate) async fn deliver(client: &Client, deliveries: usize) {
     let mut chance = chance();
     let flights = FLIGHTS.map(Recording::load);
     let user = new_user(client, &mut chance).await;
@@ -210,6 +215,9 @@ async fn a_dispatcher_who_hears_of_missions_over_nats_alone_flies_a_delivery_to_
     let (client, mut chance) = (server.client(), chance());
     let nats = NatsClient::connect(&broker.url()).await;
     let mut missions = nats.subscribe("airpost.v1.missions.>").await;
+    // Answered behind that, so that the server knows who listens.
+    let answer = nats.ask("$JS.API.INFO", &json!({})).await;
+    answer.expect("the server keeps streams");
     let flight = Recording::load(268);
     let order = Order::place(&client, &flight, &mut chance).await;
 

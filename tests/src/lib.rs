@@ -35,7 +35,7 @@ pub use chance::Chance;
 pub use client::{Answer, Client, Request, Unanswered};
 pub use flight::{Faults, Mission, Place, Plan, Recording};
 pub use ledger::{Caller, Ledger, Load, Sent, Shown, Span};
-pub use nats::{NatsCluster, NatsPlace, NatsServer};
+pub use nats::{NatsCluster, NatsPlace, NatsServer, free_port};
 pub use nats_client::{NatsClient, Stored, Subscription};
 pub use power_disk::{Cut, PowerDisk};
 pub use server::{Output, Program, Server};

@@ -307,7 +307,11 @@ fn store_in(folder: &Path) -> PathBuf {
 }
 
 /// A port that nothing listens on, below those that the system gives away.
-fn free_port() -> u16 {
+///
+/// # Panics
+/// Never.
+#[must_use]
+pub fn free_port() -> u16 {
     /// So many ports are for one process before those of another are tried.
     const OWN: u16 = 64;
     static NEXT: AtomicU16 = AtomicU16::new(0);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::{self, Context, consumer};
 use async_nats::{Client, HeaderMap, Subscriber};
 use eventstore::NatsAccess;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use serde_json::{Value, json};
 
 use crate::poll_until;
@@ -54,18 +54,20 @@ impl NatsClient {
     /// When they do not let it in within a minute.
     pub async fn connect(urls: &str) -> Self {
         let access = NatsAccess::new(urls);
-        let look = || async { Self::connect_as(&access).await.ok() };
+        let look = || async { Self::connect_as(&access, "_INBOX").await.ok() };
         poll_until(PATIENCE, "the NATS server to let a client in", look).await
     }
 
-    /// A client of these servers, as whom it says.
+    /// A client of these servers, as whom it says; answers to it come under that word, which is
+    /// `_INBOX` where nobody minds.
     ///
     /// # Errors
     /// Why they do not let it in.
-    pub async fn connect_as(access: &NatsAccess) -> Result<Self, String> {
+    pub async fn connect_as(access: &NatsAccess, inbox: &str) -> Result<Self, String> {
         let text = |error: &dyn std::error::Error| error.to_string();
         let options = access.client_options().map_err(|error| text(&error))?;
         let options = options.request_timeout(Some(ANSWER_TIME_MAX));
+        let options = options.custom_inbox_prefix(inbox);
         let addresses = access.addresses().map_err(|error| text(&error))?;
         let client = options.connect(addresses).await;
         let client = client.map_err(|error| text(&error))?;
@@ -175,9 +177,9 @@ impl NatsClient {
     /// # Panics
     /// When the stream is not there or its messages do not come within a minute.
     pub async fn messages(&self, name: &str) -> Vec<Stored> {
-        let read = tokio::time::timeout(PATIENCE, self.try_messages(name)).await;
-        let read = read.unwrap_or_else(|_| panic!("the messages of {name} do not come"));
-        read.unwrap_or_else(|error| panic!("{name} cannot be read: {error}"))
+        // Servers that have just lost one of them do not answer for some seconds.
+        let look = || async { self.try_messages(name).await.ok() };
+        poll_until(PATIENCE, "the messages of a stream", look).await
     }
 
     async fn try_messages(&self, name: &str) -> Result<Vec<Stored>, async_nats::Error> {
@@ -252,20 +254,69 @@ impl NatsClient {
             .unwrap_or_else(|error| panic!("{name} is not handed out: {error}"));
     }
 
-    /// What is sent to these subjects from now on.
+    /// Says something to whoever listens; nobody says whether that was allowed.
+    ///
+    /// # Panics
+    /// When the connection is over.
+    pub async fn say(&self, subject: &str, payload: impl Into<Vec<u8>>) {
+        let payload = payload.into().into();
+        let said = self.client.publish(subject.to_owned(), payload).await;
+        said.expect("the client is connected");
+        self.client.flush().await.expect("the client is connected");
+    }
+
+    /// The next message of a durable consumer that somebody made: its subject and what it carries.
+    /// It is acknowledged.
+    ///
+    /// # Errors
+    /// That none comes, or that it is denied.
+    pub async fn take(&self, stream: &str, consumer: &str) -> Result<(String, Vec<u8>), String> {
+        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
+        let batch = json!({ "batch": 1, "expires": 1_000_000_000_u64 });
+        let batch = batch.to_string().into_bytes().into();
+        // It comes as what it is, and not as an answer: so by a subscription of its own.
+        let inbox = self.client.new_inbox();
+        let text = |error: &dyn std::error::Error| error.to_string();
+        let coming = self.client.subscribe(inbox.clone()).await;
+        let mut coming = coming.map_err(|error| text(&error))?;
+        let asked = self.client.publish_with_reply(subject, inbox, batch).await;
+        asked.map_err(|error| text(&error))?;
+        let next = tokio::time::timeout(ANSWER_TIME_MAX, coming.next()).await;
+        let next = next.map_err(|error| text(&error))?;
+        let next = next.ok_or("the connection is over")?;
+        if let Some(status) = next.status {
+            return Err(format!("{status:?}"));
+        }
+        let reply = next.reply.as_ref().ok_or("it cannot be acknowledged")?;
+        let said = self.client.request(reply.clone(), "+ACK".into()).await;
+        said.map_err(|error| error.to_string())?;
+        Ok((next.subject.to_string(), next.payload.to_vec()))
+    }
+
+    /// What is sent to these subjects once the server knows of it: when it has answered what is
+    /// asked after this.
     ///
     /// # Panics
     /// When the connection is over.
     pub async fn subscribe(&self, subjects: &str) -> Subscription {
         let subscribed = self.client.subscribe(subjects.to_owned()).await;
         let subscribed = subscribed.expect("the client is connected");
-        // Known to the server before anything else is done.
         self.client.flush().await.expect("the client is connected");
         Subscription(subscribed)
     }
 }
 
 impl Subscription {
+    /// The next message that has come already, if one has.
+    ///
+    /// # Panics
+    /// When the connection is over.
+    pub fn now(&mut self) -> Option<(String, Vec<u8>)> {
+        let next = self.0.next().now_or_never()?;
+        let next = next.expect("the client is connected");
+        Some((next.subject.to_string(), next.payload.to_vec()))
+    }
+
     /// The next message: its subject and what it carries.
     ///
     /// # Panics

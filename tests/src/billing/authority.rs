@@ -35,6 +35,19 @@ impl Authority {
         self.issuer.pem()
     }
 
+    /// The certificate of a server on 127.0.0.1 that it vouches for, and its key, as PEM files have
+    /// them.
+    ///
+    /// # Panics
+    /// When no key can be made.
+    #[must_use]
+    pub fn server_pem(&self) -> (String, String) {
+        let key = key();
+        let certificate = params("127.0.0.1").signed_by(&key, &self.issuer);
+        let certificate = certificate.expect("these parameters can be signed");
+        (certificate.pem(), key.serialize_pem())
+    }
+
     /// What a server on 127.0.0.1 answers with that it vouches for.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         let key = key();

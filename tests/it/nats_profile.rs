@@ -1,0 +1,342 @@
+//! The configuration of NATS that is shipped in `api/nats`: with it, and ports and paths of the
+//! test's own, everybody may do what it says, and nobody anything else.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use eventstore::NatsAccess;
+use nkeys::KeyPair;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tests::{Authority, NatsClient, NatsPlace, NatsServer, Server, poll_until};
+
+use crate::publishing::{PATIENCE, STREAM, assert_told, deliver, feed, last, serve};
+use crate::scene::{airpost, scratch, scratch_in_memory, settled};
+
+/// Where it lies.
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../api/nats");
+
+/// The stream that is a log.
+const LOG: &str = "LOG";
+
+/// Who comes in: the name of the key, and the word that answers come under.
+const EVERYBODY: [(&str, &str); 5] = [
+    ("SYSTEM_KEY", "_INBOX"),
+    ("AIRPOST_KEY", "_INBOX"),
+    ("FLEET_PGH_KEY", "_INBOX_fleet-pgh"),
+    ("READER_KEY", "_INBOX_reader"),
+    ("OPERATOR_KEY", "_INBOX_operator"),
+];
+
+/// What an operator hands out: keys, and the certificates that servers show.
+struct Handed {
+    folder: TempDir,
+}
+
+impl Handed {
+    fn new() -> Self {
+        let folder = scratch();
+        let write = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text)
+                .expect("a scratch folder can be written");
+        };
+        let mut public = Vec::new();
+        for (name, _) in EVERYBODY {
+            let key = KeyPair::new_user();
+            public.push(format!("{name}: {}\n", key.public_key()));
+            write(
+                name,
+                &key.seed().expect("a pair that was made has its seed"),
+            );
+        }
+        write("keys.conf", &public.concat());
+        let authority = Authority::named("Fleets of Example");
+        let (certificate, key) = authority.server_pem();
+        write("authority.pem", &authority.pem());
+        write("server.pem", &certificate);
+        write("server-key.pem", &key);
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// How somebody reaches these servers.
+    fn access(&self, urls: &str, name: &str) -> NatsAccess {
+        NatsAccess {
+            nkey: Some(self.path(name)),
+            authorities: Some(self.path("authority.pem")),
+            ..NatsAccess::new(urls)
+        }
+    }
+
+    async fn client(&self, urls: &str, name: &str) -> NatsClient {
+        let (access, inbox) = (self.access(urls, name), inbox_of(name));
+        let look = || async { NatsClient::connect_as(&access, inbox).await.ok() };
+        poll_until(PATIENCE, "the server to let somebody in", look).await
+    }
+
+    /// Puts the shipped files into a server's folder; nothing but ports and paths is another.
+    fn configuration(&self, file: &str, place: NatsPlace<'_>) -> String {
+        let own = |text: String| {
+            let (port, monitor) = (place.port, place.monitor);
+            text.replace("0.0.0.0:4222", &format!("127.0.0.1:{port}"))
+                .replace("127.0.0.1:8222", &format!("127.0.0.1:{monitor}"))
+                .replace("/var/lib/nats", &place.folder.display().to_string())
+                .replace("/etc/nats", &self.folder.path().display().to_string())
+        };
+        let read = |file: &str| {
+            let text = std::fs::read_to_string(Path::new(SHIPPED).join(file));
+            own(text.expect("the configuration is there"))
+        };
+        let put = |name: &str, text: String| {
+            std::fs::write(place.folder.join(name), text).expect("its folder can be written");
+        };
+        put("airpost.conf", read("airpost.conf"));
+        let keys = std::fs::read_to_string(self.path("keys.conf"));
+        put("keys.conf", keys.expect("it was written"));
+        read(file)
+    }
+
+    async fn server(&self) -> NatsServer {
+        NatsServer::configured(|place| self.configuration("nats-server.conf", place)).await
+    }
+
+    /// A service that speaks with these servers, as the configuration knows it.
+    async fn airpost(&self, data: &Path, urls: &str, options: &[&str]) -> Server {
+        let (nkey, authority) = (self.path("AIRPOST_KEY"), self.path("authority.pem"));
+        let (nkey, authority) = (nkey.to_string_lossy(), authority.to_string_lossy());
+        let access = ["--nats-nkey", &nkey, "--nats-ca", &authority];
+        serve(&airpost(), data, urls, &[&access, options].concat()).await
+    }
+}
+
+fn inbox_of(name: &str) -> &'static str {
+    let mut everybody = EVERYBODY.iter();
+    let found = everybody.find(|(known, _)| *known == name);
+    found.expect("somebody has that key").1
+}
+
+/// Nothing was denied to anybody so far.
+#[track_caller]
+fn assert_nothing_was_denied(broker: &NatsServer) {
+    let log = broker.log();
+    assert!(!log.contains("Violation"), "{log}");
+}
+
+/// Waits until the server knows what a client listens to: it answers a question that comes behind.
+async fn until_heard(client: &NatsClient, consumer: &str) {
+    let question = format!("$JS.API.CONSUMER.INFO.{STREAM}.{consumer}");
+    let answer = client.ask(&question, &json!({})).await;
+    let is_answered = |why: &String| why.contains("err_code");
+    assert!(answer.as_ref().err().is_none_or(is_answered), "{answer:?}");
+}
+
+/// A durable consumer of what goes out, as an operator makes one.
+async fn make_consumer(operator: &NatsClient, name: &str, subjects: &str) {
+    let config = json!({
+        "stream_name": STREAM,
+        "config": {
+            "durable_name": name, "name": name, "filter_subject": subjects,
+            "ack_policy": "explicit", "deliver_policy": "all", "replay_policy": "instant",
+        },
+    });
+    let subject = format!("$JS.API.CONSUMER.CREATE.{STREAM}.{name}.{subjects}");
+    let made = operator.ask(&subject, &config).await;
+    made.unwrap_or_else(|error| panic!("{name} was not made: {error}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn airpost_publishes_with_what_the_configuration_permits_it_over_tls_and_by_its_key() {
+    let (handed, data) = (Handed::new(), scratch_in_memory());
+    let broker = handed.server().await;
+    let server = handed.airpost(data.path(), &broker.url(), &[]).await;
+    deliver(&server.client(), 3).await;
+    let operator = handed.client(&broker.url(), "OPERATOR_KEY").await;
+    assert_told(&server.client(), &operator).await;
+    server.stop().await;
+    assert_nothing_was_denied(&broker);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_speaks_under_its_own_name_and_hears_of_missions_and_no_more() {
+    let (handed, data) = (Handed::new(), scratch_in_memory());
+    let broker = handed.server().await;
+    let server = handed.airpost(data.path(), &broker.url(), &[]).await;
+    let operator = handed.client(&broker.url(), "OPERATOR_KEY").await;
+    let fleet = handed.client(&broker.url(), "FLEET_PGH_KEY").await;
+    let mut said = operator.subscribe("drone.>").await;
+    let mut missions = fleet.subscribe("airpost.v1.missions.>").await;
+    let mut others = fleet.subscribe("airpost.v1.deliveries.>").await;
+    until_heard(&fleet, "fleet-pgh").await;
+    until_heard(&operator, "any").await;
+    for denied in [
+        "drone.v1.nyc.M1.departed",
+        "drone.v1",
+        "airpost.v1.missions.msn_x.mission_requested",
+        "airpost.cursor.DELIVERY_EVENTS",
+        "airpost.log.LOG",
+    ] {
+        fleet.say(denied, "{}").await;
+    }
+    fleet.say("drone.v1.pgh.M1.departed", "{}").await;
+    assert_eq!(said.next().await.0, "drone.v1.pgh.M1.departed");
+
+    deliver(&server.client(), 1).await;
+    let (subject, _) = missions.next().await;
+    assert!(subject.ends_with(".mission_requested"), "{subject}");
+    assert_told(&server.client(), &operator).await;
+    make_consumer(&operator, "fleet-pgh", "airpost.v1.missions.>").await;
+    let taken = fleet.take(STREAM, "fleet-pgh").await;
+    assert_eq!(taken.expect("it may take its own").0, subject);
+    let purge = format!("$JS.API.STREAM.PURGE.{STREAM}");
+    for denied in [purge.as_str(), "$JS.API.STREAM.NAMES"] {
+        assert!(fleet.ask(denied, &json!({})).await.is_err(), "{denied}");
+    }
+    assert_eq!(others.now(), None, "a fleet hears of deliveries");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_hears_everything_that_is_told_and_says_nothing() {
+    let (handed, data) = (Handed::new(), scratch_in_memory());
+    let broker = handed.server().await;
+    let server = handed.airpost(data.path(), &broker.url(), &[]).await;
+    let operator = handed.client(&broker.url(), "OPERATOR_KEY").await;
+    let reader = handed.client(&broker.url(), "READER_KEY").await;
+    let mut told = reader.subscribe("airpost.v1.>").await;
+    until_heard(&reader, "reader").await;
+    deliver(&server.client(), 1).await;
+    settled(&server.client()).await;
+    let events = feed(&server.client()).await;
+    for event in &events {
+        let (_, heard) = told.next().await;
+        let heard: Value = serde_json::from_slice(&heard).expect("a cloud event is JSON");
+        assert_eq!(&heard, event);
+    }
+    make_consumer(&operator, "reader", "airpost.v1.>").await;
+    for event in &events {
+        let (_, taken) = reader.take(STREAM, "reader").await.expect("it may take");
+        let taken: Value = serde_json::from_slice(&taken).expect("a cloud event is JSON");
+        assert_eq!(&taken, event);
+    }
+    let out = last(&operator, STREAM).await;
+    for denied in [
+        "airpost.v1.deliveries.dlv_x.Created",
+        "airpost.v1.missions.msn_x.mission_requested",
+        "drone.v1.pgh.M1.departed",
+        "airpost.cursor.DELIVERY_EVENTS",
+    ] {
+        assert!(reader.store(denied, &[], "{}").await.is_err(), "{denied}");
+    }
+    let create = format!("$JS.API.CONSUMER.CREATE.{STREAM}.another");
+    assert!(reader.ask(&create, &json!({})).await.is_err());
+    assert_eq!(last(&operator, STREAM).await, out);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_has_no_key_or_does_not_believe_the_server_does_not_come_in() {
+    let handed = Handed::new();
+    let broker = handed.server().await;
+    let as_nobody = NatsAccess {
+        authorities: Some(handed.path("authority.pem")),
+        ..NatsAccess::new(broker.url())
+    };
+    let with_another = NatsAccess {
+        nkey: Some(Handed::new().path("AIRPOST_KEY")),
+        ..as_nobody.clone()
+    };
+    let believing_nobody = NatsAccess {
+        authorities: None,
+        ..handed.access(&broker.url(), "AIRPOST_KEY")
+    };
+    for access in [as_nobody, with_another, believing_nobody] {
+        let refused = NatsClient::connect_as(&access, "_INBOX").await;
+        assert!(refused.is_err(), "{access:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_of_one_log_join_it_write_it_and_leave_it_with_what_the_configuration_permits() {
+    let (handed, first, second) = (Handed::new(), scratch_in_memory(), scratch_in_memory());
+    let broker = handed.server().await;
+    let server = airpost().serve(first.path()).await;
+    deliver(&server.client(), 2).await;
+    server.stop().await;
+    let (nkey, authority) = (handed.path("AIRPOST_KEY"), handed.path("authority.pem"));
+    let url = broker.url();
+    let cluster = async |command: &[&str], data: &Path| {
+        let words = ["--cluster", LOG, "--single-replica", "--nats", &url];
+        let paths = [
+            ("--data", data),
+            ("--nats-nkey", &nkey),
+            ("--nats-ca", &authority),
+        ];
+        let paths = paths.map(|(name, path)| [name.as_ref(), path.as_os_str()]);
+        let words = ["cluster"]
+            .iter()
+            .chain(command)
+            .chain(&words)
+            .map(OsStr::new);
+        let words = words.chain(paths.into_iter().flatten());
+        let output = airpost().run(words).await;
+        assert_eq!(output.code, Some(0), "{command:?}: {output:?}");
+    };
+    cluster(&["join"], first.path()).await;
+    cluster(&["join"], second.path()).await;
+    cluster(&["status"], first.path()).await;
+    let options = ["--cluster", LOG, "--single-replica"];
+    let (one, two) = (
+        handed.airpost(first.path(), &url, &options).await,
+        handed.airpost(second.path(), &url, &options).await,
+    );
+    deliver(&one.client(), 1).await;
+    deliver(&two.client(), 1).await;
+    let operator = handed.client(&url, "OPERATOR_KEY").await;
+    assert_told(&two.client(), &operator).await;
+    one.stop_only().await;
+    two.stop_only().await;
+    cluster(&["heal"], first.path()).await;
+    cluster(&["leave", "--accept-sealing"], first.path()).await;
+    assert_nothing_was_denied(&broker);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_servers_of_the_configuration_keep_what_goes_out_when_one_of_them_is_lost() {
+    let (handed, data) = (Handed::new(), scratch_in_memory());
+    let ports = [tests::free_port(), tests::free_port(), tests::free_port()];
+    let mut servers = Vec::new();
+    for (number, own) in (1..).zip(ports) {
+        let server = NatsServer::down(|place| {
+            let mut shipped = handed.configuration("nats-cluster.conf", place);
+            shipped = shipped.replace("0.0.0.0:6222", &format!("127.0.0.1:{own}"));
+            for (other, port) in (1..).zip(ports) {
+                let named = format!("nats-{other}.example.org:6222");
+                shipped = shipped.replace(&named, &format!("127.0.0.1:{port}"));
+            }
+            format!("NATS_NAME: n{number}\n{shipped}")
+        });
+        servers.push(server);
+    }
+    let mut cluster = tests::NatsCluster { servers };
+    cluster.servers.iter_mut().for_each(NatsServer::spawn);
+    cluster.ready().await;
+    let copies = ["--nats-copies", "3"];
+    let server = handed.airpost(data.path(), &cluster.urls(), &copies).await;
+    deliver(&server.client(), 2).await;
+    let operator = handed.client(&cluster.urls(), "OPERATOR_KEY").await;
+    assert_told(&server.client(), &operator).await;
+    for lost in 0..cluster.servers.len() {
+        let broker = &mut cluster.servers[lost];
+        broker.kill();
+        deliver(&server.client(), 1).await;
+        let operator = handed.client(&cluster.urls(), "OPERATOR_KEY").await;
+        assert_told(&server.client(), &operator).await;
+        cluster.servers[lost].start().await;
+        cluster.ready().await;
+    }
+    server.stop().await;
+    cluster.servers.iter().for_each(assert_nothing_was_denied);
+}
