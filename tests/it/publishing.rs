@@ -15,6 +15,7 @@ use crate::scene::{
 };
 
 mod faults;
+mod nodes;
 mod outages;
 mod streams;
 mod restored;

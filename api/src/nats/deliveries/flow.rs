@@ -32,7 +32,7 @@ const IN_FLIGHT_MAX: usize = 256;
 /// How often the place is kept beside the stream.
 const NOTE_EVERY: Duration = Duration::from_secs(2);
 
-/// How long what is under way is given at the end.
+/// How long what is under way is waited for when nothing more is sent.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// What the end of the stream has come to be.
@@ -123,7 +123,11 @@ impl Flow<'_> {
                 Woken::More => {}
                 Woken::Stop => return self.stop(answers, end).await,
                 Woken::Answer(answered) => match self.take(answered, end)? {
-                    Some(left) => return Ok(left),
+                    Some(left) => {
+                        metrics::counter!(OVERTAKEN).increment(1);
+                        self.hear_the_rest(answers, end).await;
+                        return Ok(left);
+                    }
                     None => telling.all_is_well(),
                 },
                 Woken::Noted(kept) => (noting, noted) = (None, kept?),
@@ -192,7 +196,7 @@ impl Flow<'_> {
                 end.place = answered.place;
                 if stored.duplicate {
                     // Somebody else stored the same in the same place a moment before.
-                    return Ok(Some(overtaken()));
+                    return Ok(Some(Left::Overtaken));
                 }
                 metrics::counter!(PUBLISHED).increment(1);
                 metrics::histogram!(PUBLISH_SECONDS).record(answered.took.as_secs_f64());
@@ -203,10 +207,24 @@ impl Flow<'_> {
                     stream: self.stream.to_owned(),
                 })
             }
-            Ok(_elsewhere) => Ok(Some(overtaken())),
-            Err(error) if is_of_another_end(&error) => Ok(Some(overtaken())),
+            Ok(_elsewhere) => Ok(Some(Left::Overtaken)),
+            Err(error) if is_of_another_end(&error) => Ok(Some(Left::Overtaken)),
             Err(error) => Err(unanswered(TAKE, &error)),
         }
+    }
+
+    /// Hears what became of what is under way: some of it may have come behind
+    /// what somebody else stored.
+    async fn hear_the_rest(&self, mut answers: Answers, end: &mut End) {
+        let rest = async {
+            while let Some(answered) = answers.next().await {
+                if let Err(trouble) = self.take(answered, end) {
+                    tracing::debug!(%trouble, "an event was not taken behind somebody else's");
+                }
+            }
+        };
+        // What is not heard is found when the stream is looked at.
+        let _ = tokio::time::timeout(LAST_ANSWERS, rest).await;
     }
 
     /// Hears what can be heard of what is under way, and keeps the place in mind.
@@ -229,11 +247,6 @@ impl Flow<'_> {
 
 /// What is asked for with every event.
 const TAKE: &str = "take an event";
-
-fn overtaken() -> Left {
-    metrics::counter!(OVERTAKEN).increment(1);
-    Left::Overtaken
-}
 
 /// Whether an event was refused since the stream ends elsewhere, or will in a moment.
 fn is_of_another_end(error: &PublishError) -> bool {
