@@ -5,9 +5,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tests::{Client, NatsServer, Output, Program, Recording, Server, poll_until};
+use tests::{Client, NatsServer, Output, Recording, Server, poll_until};
 
 use crate::scene::{Order, WENT_WELL, airpost, chance, report, scratch, settled};
+
+mod commands;
+mod effects;
+mod faults;
+mod outage;
 
 /// How long a node may take to have what another one wrote.
 const FOLLOW_TIME_MAX: Duration = Duration::from_secs(20);
@@ -19,13 +24,14 @@ struct Log {
 
 impl Log {
     fn on_one(server: &NatsServer) -> Self {
-        let options = [
-            "--nats",
-            &server.url(),
-            "--cluster",
-            "LOG",
-            "--single-replica",
-        ];
+        let mut log = Self::at(&server.url());
+        log.options.push("--single-replica".to_owned());
+        log
+    }
+
+    /// The log on servers that are reached there.
+    fn at(urls: &str) -> Self {
+        let options = ["--nats", urls, "--cluster", "LOG"];
         Self {
             options: options.map(str::to_owned).to_vec(),
         }
@@ -48,11 +54,12 @@ impl Log {
     }
 
     async fn serve(&self, data: &Path) -> Server {
-        self.serve_by(&airpost(), data).await
+        self.serve_with(data, &[]).await
     }
 
-    async fn serve_by(&self, program: &Program, data: &Path) -> Server {
-        program.serve_with(data, &self.options()).await
+    async fn serve_with(&self, data: &Path, options: &[&str]) -> Server {
+        let options = [&self.options(), options].concat();
+        airpost().serve_with(data, &options).await
     }
 }
 

@@ -7,17 +7,22 @@
 //! be sent again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::{Answer, Chance, Client, Recording, Request};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use crate::answers::Answers;
 use crate::scene::{History, Order, Taken, expected_of, facts_of, lines, list, text};
 
 /// The most facts that a story tells in one request.
 const FACTS_AT_ONCE_MAX: u64 = 3;
+
+/// How long who was not answered leaves the nodes alone.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The server did not answer, or refused because it is about to leave.
 /// Whether the request took effect is unknown.
@@ -39,6 +44,8 @@ pub(crate) struct Story {
     in_doubt: bool,
     /// It was over when it was checked, so nothing of it is new.
     settled: bool,
+    /// Where the log was at the last answer, as it named it: another node may be behind.
+    seen: String,
     answers: Answers,
 }
 
@@ -55,8 +62,20 @@ impl Story {
             sent: 0,
             in_doubt: false,
             settled: false,
+            seen: "0".to_owned(),
             answers: answers.clone(),
         }
+    }
+
+    /// The answer to a request that comes behind those before, unless the server is gone or about
+    /// to leave.
+    async fn answered(&mut self, request: Request) -> Result<Answer, Gone> {
+        let request = request.header("min-position", &self.seen);
+        let answer = answered(request).await?;
+        answer
+            .required_header("stream-position")
+            .clone_into(&mut self.seen);
+        Ok(answer)
     }
 
     /// Nothing is left to do.
@@ -80,17 +99,26 @@ impl Story {
 
     async fn register(&mut self, client: &Client, again: bool) -> Result<(), Gone> {
         let asked = self.answers.ask();
-        let answer = answered(client.post("/v1/users").json(&self.registration)).await?;
+        let registration = client.post("/v1/users").json(&self.registration);
+        let answer = self.answered(registration).await?;
         if answer.status() == 201 {
             self.answers.note(asked, &answer);
         }
         let user = match answer.status() {
             // The unanswered request had registered the customer: the address is taken, by them.
-            409 if again => user_by_email(client, text(&self.registration, "/email")).await?,
+            409 if again => self.user_by_email(client).await?,
             _ => text(&answer.expect(201).json(), "/id").to_owned(),
         };
         self.user = Some(user);
         Ok(())
+    }
+
+    async fn user_by_email(&mut self, client: &Client) -> Result<String, Gone> {
+        let email = text(&self.registration, "/email");
+        let request = client.get(&format!("/v1/users?email={email}"));
+        let request = request.header("prefer", "wait=10");
+        let found = self.answered(request).await?.expect(200).json();
+        Ok(text(&found, "/items/0/id").to_owned())
     }
 
     async fn place_order(
@@ -106,9 +134,11 @@ impl Story {
         let flight = Recording::load(269);
         let order = self
             .order
-            .get_or_insert_with(|| Order::request(&user, &flight, chance));
+            .get_or_insert_with(|| Order::request(&user, &flight, chance))
+            .clone();
         let asked = self.answers.ask();
-        let answer = answered(client.post("/v1/deliveries").json(order)).await?;
+        let request = client.post("/v1/deliveries").json(&order);
+        let answer = self.answered(request).await?;
         if answer.status() == 201 {
             self.answers.note(asked, &answer);
         }
@@ -119,7 +149,7 @@ impl Story {
             201
         };
         let delivery = text(&answer.expect(status).json(), "/id").to_owned();
-        self.facts = facts_of(flight.events(&Order::mission(&delivery, order, chance)));
+        self.facts = facts_of(flight.events(&Order::mission(&delivery, &order, chance)));
         self.delivery = Some(delivery);
         Ok(())
     }
@@ -143,9 +173,10 @@ impl Story {
         let request = client
             .post("/v1/drone-events")
             .body("application/x-ndjson", lines(facts));
-        let taken = Taken::of(&answered(request).await?.expect(200));
+        let count = facts.len() as u64;
+        let taken = Taken::of(&self.answered(request).await?.expect(200));
         assert_eq!(taken.rejected, [] as [Value; 0]);
-        assert_eq!(taken.accepted + taken.duplicates, facts.len() as u64);
+        assert_eq!(taken.accepted + taken.duplicates, count);
         assert!(
             again || taken.duplicates == 0,
             "told for the first time, yet known: {taken:?}"
@@ -245,14 +276,6 @@ async fn answered(request: Request) -> Result<Answer, Gone> {
     }
 }
 
-async fn user_by_email(client: &Client, email: &str) -> Result<String, Gone> {
-    let request = client
-        .get(&format!("/v1/users?email={email}"))
-        .header("prefer", "wait=10");
-    let found = answered(request).await?.expect(200).json();
-    Ok(text(&found, "/items/0/id").to_owned())
-}
-
 /// Customers who write at the same time.
 #[derive(Debug)]
 pub(crate) struct Crowd {
@@ -295,6 +318,24 @@ impl Crowd {
         for customer in self.customers {
             let chance = Chance::new(chance.bits());
             writing.spawn(customer.write(client.clone(), chance, Arc::clone(acknowledged)));
+        }
+        writing
+    }
+
+    /// Lets all customers write until `stop` becomes true, to any of the nodes that are there at
+    /// the moment: who is not answered asks again, another one as likely as the same, until that
+    /// story is over. `told` is called for each answer.
+    pub(crate) fn write_on(
+        self,
+        nodes: &watch::Receiver<Vec<Client>>,
+        chance: &mut Chance,
+        stop: &watch::Receiver<bool>,
+        told: &(impl Fn() + Clone + Send + Sync + 'static),
+    ) -> JoinSet<Customer> {
+        let mut writing = JoinSet::new();
+        for (number, customer) in self.customers.into_iter().enumerate() {
+            let (chance, nodes, told) = (Chance::new(chance.bits()), nodes.clone(), told.clone());
+            writing.spawn(customer.write_on((number, nodes), chance, stop.clone(), told));
         }
         writing
     }
@@ -363,6 +404,40 @@ impl Customer {
             }
             acknowledged.add_permits(1);
         }
+    }
+
+    async fn write_on(
+        mut self,
+        (number, nodes): (usize, watch::Receiver<Vec<Client>>),
+        mut chance: Chance,
+        stop: watch::Receiver<bool>,
+        told: impl Fn(),
+    ) -> Self {
+        let mut pause = tokio::time::interval(PAUSE);
+        pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut chosen = None;
+        while !*stop.borrow() {
+            let Some(client) = chosen.clone() else {
+                pause.tick().await;
+                let nodes = nodes.borrow().clone();
+                let node = usize::try_from(chance.below(nodes.len().max(1) as u64));
+                chosen = node.ok().and_then(|node| nodes.get(node).cloned());
+                continue;
+            };
+            if self.stories.last().is_none_or(Story::is_over) {
+                self.stories.push(Story::new(&mut chance, &self.answers));
+                // Each node has its customers, so that not all of them stand still with one.
+                let nodes = nodes.borrow();
+                let home = number.checked_rem(nodes.len());
+                chosen = home.and_then(|home| nodes.get(home).cloned());
+            }
+            let story = self.stories.last_mut().expect("there is one under way");
+            match story.step(&client, &mut chance).await {
+                Ok(()) => told(),
+                Err(Gone) => chosen = None,
+            }
+        }
+        self
     }
 
     async fn check_what_is_new(mut self, client: Client) -> Self {

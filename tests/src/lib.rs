@@ -17,6 +17,8 @@ mod wait;
 mod billing;
 // NATS servers, one or three.
 mod nats;
+// A line to a server that can be cut.
+mod proxy;
 // Somebody else who speaks with them.
 mod nats_client;
 // Chance that can be repeated: everything random comes from a printed seed.
@@ -38,6 +40,7 @@ pub use ledger::{Caller, Ledger, Load, Sent, Shown, Span};
 pub use nats::{NatsCluster, NatsPlace, NatsServer, free_port};
 pub use nats_client::{NatsClient, Stored, Subscription};
 pub use power_disk::{Cut, PowerDisk};
+pub use proxy::Proxy;
 pub use server::{Output, Program, Server};
 pub use tally::{Progress, tally};
 pub use wait::poll_until;

@@ -401,6 +401,22 @@ impl Server {
             .expect("a running child can be killed");
     }
 
+    /// Stops the server in the midst of whatever it does (SIGSTOP).
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub async fn pause(&self) {
+        self.signal("STOP").await;
+    }
+
+    /// Lets it go on after a pause.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub async fn go_on(&self) {
+        self.signal("CONT").await;
+    }
+
     async fn signal(&self, name: &str) {
         let pid = self.pid();
         // The shell's own `kill`, since the program of that name is missing on a slim system.

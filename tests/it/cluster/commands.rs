@@ -1,0 +1,171 @@
+//! What an operator does: puts a log on a cluster, looks, mends, and takes it off again.
+
+use std::fs;
+use std::path::Path;
+
+use tests::{NatsServer, Output, Recording};
+
+use super::{Log, level, node};
+use crate::scene::{Order, airpost, chance, new_user, report, scratch, text};
+
+/// A data folder whose embedded log has a delivery that was flown.
+async fn embedded(data: &Path) -> Order {
+    let server = airpost().serve(data).await;
+    let order = Order::place(&server.client(), &Recording::load(268), &mut chance()).await;
+    report(&server.client(), &order.facts()).await;
+    server.stop().await;
+    order
+}
+
+#[track_caller]
+fn says(output: &Output, code: i32, words: &str) {
+    let all = format!("{}{}", output.stdout, output.stderr);
+    assert!(
+        output.code == Some(code) && all.contains(words),
+        "{words}: {output:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_embedded_log_goes_on_a_cluster_with_all_its_positions_and_comes_off_it_again() {
+    let nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let (first, second) = (scratch(), scratch());
+    let order = embedded(first.path()).await;
+    says(
+        &log.command("status", first.path()).await,
+        1,
+        "airpost cluster join",
+    );
+    let joined = log.join(first.path()).await;
+    assert!(joined.contains("airpost serve --data"), "{joined}");
+    says(
+        &log.command("join", first.path()).await,
+        0,
+        "it is a node's already",
+    );
+    // Without the cluster it would write another history.
+    let alone = airpost()
+        .run(["serve", "--data", first.path().to_str().unwrap()])
+        .await;
+    says(&alone, 1, "give --nats and --cluster LOG");
+
+    log.join(second.path()).await;
+    let (here, there) = (
+        log.serve(first.path()).await,
+        log.serve(second.path()).await,
+    );
+    let (here_client, there_client) = (here.client(), there.client());
+    level(&[&here_client, &there_client]).await;
+    let (seen, copied) = (
+        order.history(&here_client).await,
+        order.history(&there_client).await,
+    );
+    assert_eq!(seen.items, copied.items);
+    says(
+        &log.command("status", first.path()).await,
+        0,
+        "nodes: 2 running",
+    );
+    says(&log.command("join", second.path()).await, 1, "lock");
+    new_user(&there_client, &mut chance()).await;
+    let end = level(&[&here_client, &there_client]).await;
+    here.stop().await;
+    there.stop().await;
+
+    says(
+        &log.command("leave", second.path()).await,
+        3,
+        "--accept-sealing",
+    );
+    let path = second.path().to_str().unwrap();
+    let words = ["cluster", "leave", "--accept-sealing", "--data", path];
+    let left = airpost().run(words.into_iter().chain(log.options())).await;
+    says(&left, 0, &format!("at position {end}"));
+    let again = airpost().run(words.into_iter().chain(log.options())).await;
+    says(&again, 0, &format!("at position {end}"));
+    let server = airpost().serve(second.path()).await;
+    assert_eq!(order.history(&server.client()).await.items, seen.items);
+    new_user(&server.client(), &mut chance()).await;
+    server.stop().await;
+    let words = ["serve", "--data", first.path().to_str().unwrap()];
+    let late = airpost().run(words.into_iter().chain(log.options())).await;
+    assert_eq!(late.code, Some(1), "{late:?}");
+}
+
+#[tokio::test]
+async fn a_journal_that_went_another_way_is_set_aside_and_the_log_is_fetched_anew() {
+    let nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let (first, second) = (node(&log).await, node(&log).await);
+    let here = log.serve(first.path()).await;
+    let user = new_user(&here.client(), &mut chance()).await;
+    here.stop().await;
+    // An operator takes away what says that the folder is a node's, and serves it alone.
+    let same = log.command("status", second.path()).await;
+    says(&same, 0, "it is fetched");
+    log.join(second.path()).await;
+    fs::remove_file(second.path().join("cluster")).unwrap();
+    let alone = airpost().serve(second.path()).await;
+    new_user(&alone.client(), &mut chance()).await;
+    alone.stop().await;
+    let here = log.serve(first.path()).await;
+    new_user(&here.client(), &mut chance()).await;
+    new_user(&here.client(), &mut chance()).await;
+    says(&log.command("status", second.path()).await, 3, "resync");
+    let words = ["serve", "--data", second.path().to_str().unwrap()];
+    let diverged = airpost().run(words.into_iter().chain(log.options())).await;
+    says(&diverged, 1, "airpost cluster resync");
+    says(
+        &log.command("resync", second.path()).await,
+        0,
+        "fetched the log",
+    );
+    assert!(second.path().join("journal.aside-1").is_dir());
+    says(
+        &log.command("resync", second.path()).await,
+        0,
+        "nothing to do",
+    );
+    let there = log.serve(second.path()).await;
+    let found = there.client().read(&format!("/v1/users/{user}")).await;
+    assert_eq!(text(&found, "/id"), user);
+    level(&[&here.client(), &there.client()]).await;
+    here.stop().await;
+    there.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_cluster_lost_is_published_again_from_the_longest_journal() {
+    let mut nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let (first, second) = (node(&log).await, node(&log).await);
+    let here = log.serve(first.path()).await;
+    let user = new_user(&here.client(), &mut chance()).await;
+    here.stop().await;
+    nats.kill();
+    nats.wipe();
+    nats.start().await;
+    let words = ["serve", "--data", first.path().to_str().unwrap()];
+    let missing = airpost().run(words.into_iter().chain(log.options())).await;
+    says(&missing, 1, "there is no stream LOG");
+    says(
+        &log.command("join", first.path()).await,
+        1,
+        "airpost cluster heal",
+    );
+    says(
+        &log.command("heal", first.path()).await,
+        0,
+        "has all that the journal",
+    );
+    let (here, there) = (
+        log.serve(first.path()).await,
+        log.serve(second.path()).await,
+    );
+    level(&[&here.client(), &there.client()]).await;
+    let found = there.client().read(&format!("/v1/users/{user}")).await;
+    assert_eq!(text(&found, "/id"), user);
+    here.stop().await;
+    there.stop().await;
+}

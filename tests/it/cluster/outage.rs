@@ -1,0 +1,158 @@
+//! A cluster that does not answer: what can be read is read, what is written waits or is refused,
+//! and all goes on by itself.
+
+use std::time::Duration;
+
+use api::environment::Environment;
+use tests::{Client, NatsServer, poll_until};
+
+use super::{FOLLOW_TIME_MAX, Log, level, node};
+use crate::scene::{chance, metric, new_user, scratch, text};
+
+/// How long a block is tried, and some more.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Grace of 4 s, up to 5 s to close, and room for a busy machine.
+const STOP_MAX: Duration = Duration::from_secs(14);
+
+async fn status(client: &Client, path: &str) -> u16 {
+    client.get(path).send().await.status()
+}
+
+async fn registration(client: &Client, name: &str) -> u16 {
+    let body = serde_json::json!({"name": name, "email": format!("{name}@example.org")});
+    client.post("/v1/users").json(&body).send().await.status()
+}
+
+#[tokio::test]
+async fn given_a_cluster_that_does_not_answer_then_reads_go_on_writes_are_refused_and_all_comes_back_by_itself()
+ {
+    let mut nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let folder = node(&log).await;
+    let server = log.serve(folder.path()).await;
+    let client = server.client();
+    let user = new_user(&client, &mut chance()).await;
+    nats.kill();
+    // The first is tried for as long as a block is; whoever comes then is told at once.
+    let refused = || async { (registration(&client, "late").await == 503).then_some(()) };
+    poll_until(PATIENCE, "a write to be refused", refused).await;
+    let clock = Environment::system();
+    let body = serde_json::json!({"name": "later", "email": "later@example.org"});
+    let answer = client.post("/v1/users").json(&body).send().await;
+    let problem = answer.expect_problem(503);
+    assert!(text(&problem, "/detail").contains("cluster"), "{problem}");
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    assert!(
+        clock.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        clock.elapsed()
+    );
+    assert_eq!(status(&client, &format!("/v1/users/{user}")).await, 200);
+    let ready = client.get("/readyz").send().await.expect_problem(503);
+    assert_eq!(text(&ready, "/log"), "outage");
+    assert_eq!(
+        metric(&client, "airpost_log_writable").await.as_deref(),
+        Some("0")
+    );
+
+    nats.start().await;
+    server.ready().await;
+    let taken = || async { (registration(&client, "after").await == 201).then_some(()) };
+    poll_until(FOLLOW_TIME_MAX, "a write to be taken", taken).await;
+    assert_eq!(
+        metric(&client, "airpost_log_writable").await.as_deref(),
+        Some("1")
+    );
+    assert!(
+        metric(&client, "airpost_cluster_reconnects_total")
+            .await
+            .is_some()
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_is_stopped_within_its_grace_though_the_cluster_does_not_answer() {
+    let mut nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let folder = node(&log).await;
+    let server = log.serve(folder.path()).await;
+    let client = server.client();
+    new_user(&client, &mut chance()).await;
+    nats.kill();
+    let waiting = tokio::spawn(async move {
+        let body = serde_json::json!({"name": "late", "email": "late@example.org"});
+        drop(client.post("/v1/users").json(&body).try_send().await);
+    });
+    let clock = Environment::system();
+    server.stop_only().await;
+    assert!(clock.elapsed() < STOP_MAX, "it took {:?}", clock.elapsed());
+    waiting.await.expect("nobody panics while waiting");
+}
+
+#[tokio::test]
+async fn given_no_cluster_or_no_stream_then_a_node_does_not_start_and_nothing_is_written() {
+    let mut nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let folder = scratch();
+    let data = folder
+        .path()
+        .to_str()
+        .expect("a temporary folder has a plain name");
+    let serve = ["serve", "--data", data, "--listen", "127.0.0.1:0"];
+    let program = crate::scene::airpost();
+    let missing = program.run(serve.into_iter().chain(log.options())).await;
+    assert_eq!(missing.code, Some(1), "{missing:?}");
+    assert!(
+        missing.stderr.contains("airpost cluster join"),
+        "{missing:?}"
+    );
+    nats.kill();
+    let away = program.run(serve.into_iter().chain(log.options())).await;
+    assert_eq!(away.code, Some(1), "{away:?}");
+    assert!(away.stderr.contains("no NATS server answered"), "{away:?}");
+    assert!(!folder.path().join("journal").exists() && !folder.path().join("cluster").exists());
+}
+
+#[tokio::test]
+async fn what_a_client_has_seen_on_one_node_is_waited_for_on_another() {
+    let nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let (first, second) = (node(&log).await, node(&log).await);
+    let (here, there) = (
+        log.serve(first.path()).await,
+        log.serve(second.path()).await,
+    );
+    let (here_client, there_client) = (here.client(), there.client());
+    level(&[&here_client, &there_client]).await;
+    for number in 0..20 {
+        let name = format!("seen-{number}");
+        let body = serde_json::json!({"name": name, "email": format!("{name}@example.org")});
+        let made = here_client
+            .post("/v1/users")
+            .json(&body)
+            .send()
+            .await
+            .expect(201);
+        let (path, seen) = (
+            made.required_header("location"),
+            made.required_header("stream-position"),
+        );
+        let asked = there_client.get(path).header("min-position", seen);
+        let _ = asked.send().await.expect(200);
+        // What a feed goes on behind is waited for as well, and is no cursor that was given up.
+        let feed = here_client
+            .get("/v1/events?after=latest")
+            .header("accept", "application/json");
+        let next = text(&feed.send().await.expect(200).json(), "/next").to_owned();
+        let behind = there_client.get(&format!("/v1/events?after={next}"));
+        let _ = behind
+            .header("accept", "application/json")
+            .send()
+            .await
+            .expect(200);
+    }
+    here.stop().await;
+    there.stop().await;
+}
