@@ -10,6 +10,7 @@ mod derived;
 mod copies;
 mod transfer;
 mod cluster;
+mod doctor;
 mod unknown;
 mod serve;
 mod simulate;
@@ -91,6 +92,10 @@ enum Command {
     Import(transfer::ImportOptions),
     /// Have the log on a cluster of NATS servers, where several nodes write it
     Cluster(cluster::ClusterOptions),
+    /// Look at the NATS servers that a service is to use, one thing after the other, and say what
+    /// has to be changed
+    #[command(after_help = doctor::AFTER_HELP)]
+    Doctor(Box<doctor::DoctorOptions>),
 }
 
 /// What may go wrong in a simulation, how long one takes, and what it ends with.
@@ -317,6 +322,10 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Cluster(options) => {
             log(LogFormat::default(), "warn")?;
             cluster::cluster(&options)
+        }
+        Command::Doctor(options) => {
+            log(LogFormat::default(), "error")?;
+            doctor::doctor(&options)
         }
     }
 }

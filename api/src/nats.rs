@@ -9,6 +9,8 @@ mod connection;
 mod drones;
 // What goes out.
 mod deliveries;
+// What is wrong with them.
+pub mod doctor;
 
 pub use connection::Connection;
 

@@ -20,6 +20,8 @@ use crate::service::{Folders, holds_segments, open_shared_log};
 mod aside;
 mod status;
 
+pub(super) use status::tell as tell_status;
+
 /// What is done to a log on a cluster, or to a node's copy of it.
 #[derive(Debug, clap::Args)]
 pub(super) struct ClusterOptions {
@@ -173,7 +175,8 @@ fn join(node: &NodeOptions) -> anyhow::Result<ExitCode> {
             Err(_) => begin(&folders)?,
         }
     }
-    let (head, watch) = (publish(&folders, &cluster)?, Stopwatch::start());
+    let watch = Stopwatch::start();
+    let head = publish(&folders, &cluster)?;
     membership::enter(data, stream)?;
     let took = watch.rates(None, None);
     say(format_args!(

@@ -68,7 +68,7 @@ impl Connection {
 }
 
 /// What an operator can do about it.
-const fn advice(kind: ConnectErrorKind) -> &'static str {
+pub(super) const fn advice(kind: ConnectErrorKind) -> &'static str {
     match kind {
         ConnectErrorKind::ServerParse | ConnectErrorKind::Dns => "see the addresses in --nats",
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {

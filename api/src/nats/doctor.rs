@@ -1,0 +1,320 @@
+//! What is wrong with NATS servers, found out one thing after the other.
+//!
+//! Nothing is written to any stream and nothing is made: what would be needed is asked for so that
+//! it comes to nothing.
+
+use std::time::Duration;
+
+use async_nats::jetstream::stream::{RetentionPolicy, StorageType};
+use async_nats::{Client, HeaderMap, Request, ServerAddr};
+use domain::time::Timestamp;
+use eventstore::{JetStreamOptions, NatsAccess};
+use futures_util::StreamExt as _;
+use serde_json::Value;
+
+use super::connection::advice;
+use crate::environment::Environment;
+
+mod monitor;
+
+pub use monitor::examine_monitor;
+
+/// How long one answer is waited for.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
+
+/// By how much a server's clock may be off before it is told, milliseconds: deadlines are judged
+/// by the clocks of several machines.
+const SKEW_MS_MAX: u64 = 1_000;
+
+/// How slow a round trip may be before it is told, milliseconds: every write waits for some.
+const ROUND_TRIP_MS_MAX: u128 = 50;
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What.
+    pub what: String,
+    /// What was found.
+    pub found: Found,
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It is as it should be.
+    Fine(String),
+    /// It works, and could be better.
+    Poor(String),
+    /// It does not work; and what to change.
+    Wrong(String),
+    /// It cannot be seen from here; and how to see it.
+    Unseen(String),
+}
+
+impl Check {
+    pub(super) fn of(what: impl Into<String>, found: Found) -> Self {
+        let what = what.into();
+        Self { what, found }
+    }
+}
+
+/// What is to be looked at.
+#[derive(Clone, Debug)]
+pub struct Examination {
+    /// The servers.
+    pub access: NatsAccess,
+    /// The streams that are spoken over beside the log.
+    pub streams: Vec<String>,
+    /// The log, if it is to be there.
+    pub log: Option<JetStreamOptions>,
+}
+
+/// Looks at each server, then at what they are together. Gives every finding to `tell`, as soon as
+/// it is there.
+pub async fn examine(
+    examination: &Examination,
+    environment: &Environment,
+    tell: &mut (impl FnMut(Check) + Send),
+) {
+    let addresses = match examination.access.addresses() {
+        Ok(addresses) => addresses,
+        Err(error) => return tell(Check::of("--nats", Found::Wrong(error.to_string()))),
+    };
+    let mut reached = None;
+    for address in addresses {
+        let client = examine_server(&examination.access, &address, environment, tell).await;
+        reached = reached.or(client);
+    }
+    let Some(client) = reached else {
+        return;
+    };
+    tell(examine_jetstream(&client).await);
+    tell(examine_inbox(&client).await);
+    for stream in &examination.streams {
+        tell(examine_stream(&client, stream).await);
+    }
+    if let Some(log) = &examination.log {
+        tell(examine_clock(&client, &log.stream, environment).await);
+        tell(may_write(&client, log).await);
+        tell(examine_heads(&client, &log.stream).await);
+    }
+}
+
+/// One server by itself, as it would be met by who is sent there.
+async fn examine_server(
+    access: &NatsAccess,
+    address: &ServerAddr,
+    environment: &Environment,
+    tell: &mut (impl FnMut(Check) + Send),
+) -> Option<Client> {
+    let what = format!("server {}:{}", address.host(), address.port());
+    let options = match access.client_options() {
+        Ok(options) => options.name("airpost doctor"),
+        Err(error) => {
+            tell(Check::of(what, Found::Wrong(error.to_string())));
+            return None;
+        }
+    };
+    let client = match options.connect(address.clone()).await {
+        Ok(client) => client,
+        Err(error) => {
+            let why = format!("not reached ({error}): {}", advice(error.kind()));
+            tell(Check::of(what, Found::Wrong(why)));
+            return None;
+        }
+    };
+    let info = client.server_info();
+    let begun = environment.elapsed();
+    let answered = tokio::time::timeout(ANSWER_WAIT, client.flush()).await;
+    let took_ms = environment.elapsed().saturating_sub(begun).as_millis();
+    let (name, version) = (&info.server_name, &info.version);
+    let secured = if info.tls_required { "TLS" } else { "no TLS" };
+    let told = format!("{name}, version {version}, {secured}, round trip {took_ms} ms");
+    let found = if !matches!(answered, Ok(Ok(()))) {
+        Found::Wrong(format!("{told}: it does not answer"))
+    } else if !client.is_server_compatible(2, 14, 4) {
+        Found::Wrong(format!("{told}: run 2.14.4 or later"))
+    } else if took_ms > ROUND_TRIP_MS_MAX {
+        Found::Poor(format!(
+            "{told}: every write waits for it, have the servers nearer"
+        ))
+    } else {
+        Found::Fine(told)
+    };
+    tell(Check::of(what, found));
+    Some(client)
+}
+
+/// Asks for something of `JetStream`'s interface; `Err` says what is in the way.
+async fn ask(client: &Client, subject: &str, payload: &'static str) -> Result<Value, String> {
+    let request = Request::new()
+        .payload(payload.into())
+        .timeout(Some(ANSWER_WAIT));
+    let answer = client.send_request(subject.to_owned(), request).await;
+    let answer = answer.map_err(|error| {
+        format!("{subject} is not answered ({error}): enable JetStream, and allow the user to publish there and to subscribe to _INBOX.>")
+    })?;
+    serde_json::from_slice(&answer.payload).map_err(|error| format!("{subject}: {error}"))
+}
+
+/// The error in an answer, in the server's words.
+fn refused(answer: &Value) -> Option<String> {
+    let error = answer.get("error")?;
+    let words = error.get("description").and_then(Value::as_str);
+    Some(words.unwrap_or("refused").to_owned())
+}
+
+async fn examine_jetstream(client: &Client) -> Check {
+    let what = "JetStream";
+    let account = match ask(client, "$JS.API.INFO", "").await {
+        Ok(account) => account,
+        Err(why) => return Check::of(what, Found::Wrong(why)),
+    };
+    if let Some(why) = refused(&account) {
+        let why = format!("{why}: enable JetStream for the server and the account");
+        return Check::of(what, Found::Wrong(why));
+    }
+    let number = |pointer: &str| account.pointer(pointer).and_then(Value::as_i64);
+    let used = number("/storage").unwrap_or_default();
+    let max = number("/limits/max_storage").unwrap_or(-1);
+    let found = if max < 0 {
+        Found::Fine(format!(
+            "enabled, {used} bytes stored, the account has no limit of its own"
+        ))
+    } else if used.saturating_mul(10) > max.saturating_mul(9) {
+        Found::Poor(format!(
+            "{used} of {max} bytes are used: give the account more storage"
+        ))
+    } else {
+        Found::Fine(format!("enabled, {used} of {max} bytes are used"))
+    };
+    Check::of(what, found)
+}
+
+/// Whether answers can be heard: nothing else works without.
+async fn examine_inbox(client: &Client) -> Check {
+    let what = "permissions: _INBOX.>";
+    let inbox = client.new_inbox();
+    let heard = hears_itself(client, inbox).await;
+    let found = if heard {
+        Found::Fine("answers are heard".to_owned())
+    } else {
+        Found::Wrong("answers are not heard: allow to publish and subscribe to _INBOX.>".to_owned())
+    };
+    Check::of(what, found)
+}
+
+async fn hears_itself(client: &Client, subject: String) -> bool {
+    let Ok(mut told) = client.subscribe(subject.clone()).await else {
+        return false;
+    };
+    let sent = client.publish(subject, "".into()).await;
+    sent.is_ok()
+        && client.flush().await.is_ok()
+        && matches!(
+            tokio::time::timeout(ANSWER_WAIT, told.next()).await,
+            Ok(Some(_))
+        )
+}
+
+/// A stream that something is spoken over. The service makes it if it is missing.
+async fn examine_stream(client: &Client, stream: &str) -> Check {
+    let what = format!("stream {stream}");
+    let context = async_nats::jetstream::new(client.clone());
+    let found = context.get_stream(stream).await;
+    let Ok(found) = found else {
+        let answer = ask(client, &format!("$JS.API.STREAM.INFO.{stream}"), "").await;
+        let found = match answer {
+            Ok(_) => Found::Poor("it is not there yet: airpost serve makes it".to_owned()),
+            Err(why) => Found::Wrong(why),
+        };
+        return Check::of(what, found);
+    };
+    let config = &found.cached_info().config;
+    let mut wrong = Vec::new();
+    if config.storage != StorageType::File {
+        wrong.push("its storage must be file");
+    }
+    if config.retention != RetentionPolicy::Limits {
+        wrong.push("its retention must be limits");
+    }
+    let state = &found.cached_info().state;
+    let told = format!(
+        "{} messages, {} bytes, {} copies, {} consumers",
+        state.messages, state.bytes, config.num_replicas, state.consumer_count
+    );
+    let found = if !wrong.is_empty() {
+        Found::Wrong(format!("{told}: {}", wrong.join("; ")))
+    } else if config.num_replicas < 3 {
+        Found::Poor(format!(
+            "{told}: with fewer than 3 it is away with its server"
+        ))
+    } else {
+        Found::Fine(told)
+    };
+    Check::of(what, found)
+}
+
+/// The servers' clock, by the time in an answer about a stream.
+async fn examine_clock(client: &Client, stream: &str, environment: &Environment) -> Check {
+    let what = "clock";
+    let answer = ask(client, &format!("$JS.API.STREAM.INFO.{stream}"), "").await;
+    let now_us = environment.now_us();
+    let told = answer.ok().and_then(|answer| time_in(&answer, "/ts"));
+    Check::of(what, told.map_or_else(
+        || Found::Unseen("the servers did not tell their time: compare it with chronyc tracking on each machine".to_owned()),
+        |theirs| clock(theirs, now_us),
+    ))
+}
+
+/// A server's clock beside ours.
+pub(super) fn clock(theirs: Timestamp, now_us: i64) -> Found {
+    let skew_ms = theirs.micros().abs_diff(now_us) / 1_000;
+    let told = format!("{skew_ms} ms between a server and this machine");
+    if skew_ms > SKEW_MS_MAX {
+        Found::Wrong(format!("{told}: have all machines keep the time by NTP"))
+    } else {
+        Found::Fine(told)
+    }
+}
+
+pub(super) fn time_in(answer: &Value, pointer: &str) -> Option<Timestamp> {
+    answer.pointer(pointer)?.as_str()?.parse().ok()
+}
+
+/// Whether a block could be published: one that can have no place in the stream is.
+async fn may_write(client: &Client, log: &JetStreamOptions) -> Check {
+    let subject = log.subject();
+    let what = format!("permissions: {subject}");
+    let mut headers = HeaderMap::new();
+    headers.insert("Nats-Expected-Last-Sequence", u64::MAX.to_string().as_str());
+    let request = Request::new().headers(headers).timeout(Some(ANSWER_WAIT));
+    let answer = client.send_request(subject.clone(), request).await;
+    let refusal = answer
+        .ok()
+        .and_then(|answer| serde_json::from_slice::<Value>(&answer.payload).ok())
+        .and_then(|answer| answer.pointer("/error/err_code").and_then(Value::as_u64));
+    let found = match refusal {
+        // The wrong last sequence: it came to the stream, and is not in it.
+        Some(10_071) => Found::Fine("blocks can be published".to_owned()),
+        Some(code) => Found::Wrong(format!("the stream answers with error {code}")),
+        None => Found::Wrong(format!(
+            "nobody answers: have the stream made (airpost cluster join), and allow the user to publish to {subject}"
+        )),
+    };
+    Check::of(what, found)
+}
+
+/// Whether nodes can tell each other how far they are.
+async fn examine_heads(client: &Client, stream: &str) -> Check {
+    let all = format!("airpost.heads.{stream}.>");
+    let heard = hears_itself(client, format!("airpost.heads.{stream}.doctor")).await;
+    let found = if heard {
+        Found::Fine("nodes hear of each other".to_owned())
+    } else {
+        Found::Wrong(format!(
+            "nodes do not hear of each other: allow to publish and subscribe to {all}"
+        ))
+    };
+    Check::of(format!("permissions: {all}"), found)
+}
