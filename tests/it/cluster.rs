@@ -7,9 +7,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tests::{Client, NatsServer, Output, Recording, Server, poll_until};
 
-use crate::scene::{Order, WENT_WELL, airpost, chance, report, scratch, settled};
+use crate::scene::{Order, WENT_WELL, airpost, chance, report, scratch, settled, text};
 
 mod commands;
+mod doctor;
 mod effects;
 mod faults;
 mod outage;
@@ -126,6 +127,47 @@ async fn two_nodes_take_orders_and_flights_and_both_answer_the_same() {
         there_client.read(&path).await,
     ];
     assert_eq!(lists[0], lists[1]);
+    here.stop().await;
+    there.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_gap_holds_back_is_gone_on_with_once_though_every_node_waits_for_it() {
+    let nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let (first, second) = (node(&log).await, node(&log).await);
+    let sooner = ["--time-scale", "20"];
+    let (here, there) = (
+        log.serve_with(first.path(), &sooner).await,
+        log.serve_with(second.path(), &sooner).await,
+    );
+    let (here_client, there_client) = (here.client(), there.client());
+    let mut chance = chance();
+    for _ in 0..4 {
+        let order = Order::place(&here_client, &Recording::load(268), &mut chance).await;
+        level(&[&here_client, &there_client]).await;
+        let mut facts = order.facts();
+        // The departure is never told: those behind it wait, and are then taken without it.
+        facts.remove(1);
+        report(&there_client, &facts).await;
+        let delivered = || async {
+            let found = order.read(&here_client).await;
+            (text(&found, "/status") == "delivered").then_some(())
+        };
+        poll_until(FOLLOW_TIME_MAX, "what waits to be gone on with", delivered).await;
+        level(&[&here_client, &there_client]).await;
+        let (told, copied) = (
+            order.history(&here_client).await,
+            order.history(&there_client).await,
+        );
+        assert_eq!(told.items, copied.items);
+        let ended = told
+            .types()
+            .iter()
+            .filter(|it| **it == "DeliveryComplete")
+            .count();
+        assert_eq!(ended, 1, "{:?}", told.types());
+    }
     here.stop().await;
     there.stop().await;
 }

@@ -1,0 +1,90 @@
+//! What `airpost doctor` says of servers that are in order, and of others.
+
+use tests::{NatsServer, Output};
+
+use super::{Log, node};
+use crate::scene::airpost;
+
+async fn doctor(nats: &str, more: &[&str]) -> Output {
+    let words = ["doctor", "--nats", nats];
+    airpost().run(words.iter().chain(more)).await
+}
+
+#[track_caller]
+fn says(output: &Output, code: i32, words: &str) {
+    let is_said = output.stdout.contains(words);
+    assert!(output.code == Some(code) && is_said, "{words}: {output:?}");
+}
+
+#[tokio::test]
+async fn servers_that_are_in_order_are_told_so_and_nothing_is_written_to_them() {
+    let nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let _node = node(&log).await;
+    let monitor = nats.monitor();
+    let more = [
+        "--cluster",
+        "LOG",
+        "--single-replica",
+        "--monitor",
+        &monitor,
+    ];
+    let output = doctor(&nats.url(), &more).await;
+    for words in [
+        "version 2.15.1",
+        "ok     JetStream: enabled",
+        "ok     permissions: airpost.log.LOG: blocks can be published",
+        "ok     permissions: airpost.heads.LOG.>",
+        "ok     sync_interval of alone: always",
+        "ok     clock: ",
+        "stream LOG: 0 blocks",
+        "it is not there yet: airpost serve makes it",
+    ] {
+        says(&output, 0, words);
+    }
+    says(&doctor(&nats.url(), &[]).await, 0, "unseen sync_interval");
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_servers_is_told_with_what_to_change() {
+    let none = "wrong  server 127.0.0.1:1: not reached";
+    says(&doctor("nats://127.0.0.1:1", &[]).await, 3, none);
+
+    let without =
+        NatsServer::configured(|place| format!("host: 127.0.0.1\nport: {}\n", place.port));
+    let without = without.await;
+    says(&doctor(&without.url(), &[]).await, 3, "enable JetStream");
+
+    let lazy = NatsServer::configured(|place| {
+        let (port, monitor, store) = (place.port, place.monitor, place.folder.display());
+        format!(
+            "host: 127.0.0.1\nport: {port}\nhttp: \"127.0.0.1:{monitor}\"\njetstream {{ store_dir: \"{store}\" }}\n"
+        )
+    });
+    let lazy = lazy.await;
+    let output = doctor(&lazy.url(), &["--monitor", &lazy.monitor()]).await;
+    says(&output, 3, "set jetstream { sync_interval: always }");
+
+    let strict = NatsServer::configured(|place| {
+        let (port, store) = (place.port, place.folder.display());
+        format!(
+            "host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: \"{store}\" }}\nauthorization {{ users = [\
+             {{ user: a, password: b, permissions: {{ publish: [\"$JS.API.>\", \"_INBOX.>\"], subscribe: [\"_INBOX.>\"] }} }}] }}\n"
+        )
+    });
+    let strict = strict.await;
+    says(
+        &doctor(&strict.url(), &[]).await,
+        3,
+        "see the user and its password",
+    );
+    let url = strict.url().replace("://", "://a:b@");
+    let output = doctor(&url, &["--cluster", "LOG", "--single-replica"]).await;
+    says(
+        &output,
+        3,
+        "allow to publish and subscribe to airpost.heads.LOG.>",
+    );
+    says(&output, 3, "allow the user to publish to airpost.log.LOG");
+    says(&output, 3, "airpost cluster join");
+}
