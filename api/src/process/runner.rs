@@ -306,7 +306,9 @@ impl Runner {
         for event in &record.events {
             let event = OperationEvent::decode(event.event_type.0, event.schema.0, &event.payload);
             // What cannot be decoded fails where the operation is looked at.
-            if let Ok(event) = event {
+            if let Ok(event) = event
+                && mind.underway.is_new(id, &event)
+            {
                 underway::count(kind, &event);
             }
         }

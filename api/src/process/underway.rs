@@ -21,6 +21,8 @@ pub(super) struct Underway {
     going_on: HashSet<OperationId>,
     since: HashMap<OperationId, (OperationKind, Timestamp)>,
     by_age: HashMap<OperationKind, BTreeSet<(Timestamp, OperationId)>>,
+    /// Which attempt somebody is at outside.
+    attempts: HashMap<OperationId, u32>,
 }
 
 impl Underway {
@@ -30,6 +32,9 @@ impl Underway {
             && let Some(ages) = self.by_age.get_mut(&kind)
         {
             ages.remove(&(since, id));
+        }
+        if operation.claimed().is_none() {
+            self.attempts.remove(&id);
         }
         if operation.has_ended() {
             self.going_on.remove(&id);
@@ -41,6 +46,17 @@ impl Underway {
             self.since.insert(id, (kind, since));
             self.by_age.entry(kind).or_default().insert((since, id));
         }
+    }
+
+    /// Whether an event tells of something new, and not that an attempt still goes on.
+    pub(super) fn is_new(&mut self, id: OperationId, event: &OperationEvent) -> bool {
+        let OperationEvent::EffectClaimed { attempt, .. } = event else {
+            return true;
+        };
+        if self.attempts.len() >= OPEN_MAX {
+            self.attempts.clear();
+        }
+        self.attempts.insert(id, *attempt) != Some(*attempt)
     }
 
     /// How many of a kind there are, and for how long the one that has not got on for longest
@@ -164,6 +180,8 @@ mod tests {
         assert_eq!(schedule(&underway), (2, 90_000_000));
         assert_eq!(underway.of(OperationKind::Cancel, now), (0, 0));
 
+        assert!(underway.is_new(id(1), &tried) && !underway.is_new(id(1), &tried));
+        assert!(underway.is_new(id(1), &user));
         underway.take_in(id(1), &booking(&[(user.clone(), 40), (tried, 80)]));
         assert_eq!(schedule(&underway), (2, 70_000_000));
         let over = [(user, 30), (OperationEvent::OperationSucceeded, 50)];
@@ -171,7 +189,7 @@ mod tests {
         assert_eq!(schedule(&underway), (1, 60_000_000));
         underway.take_in(id(1), &booking(&over));
         assert_eq!(schedule(&underway), (0, 0));
-        assert!(underway.since.is_empty());
+        assert!(underway.since.is_empty() && underway.attempts.is_empty());
         assert_eq!(underway.going_on, HashSet::from([id(1), id(2)]));
         underway.take_in(id(1), &booking(&[(OperationEvent::ProcessEnded, 60)]));
         assert_eq!(underway.going_on, HashSet::from([id(2)]));
