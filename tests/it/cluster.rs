@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tests::{Client, NatsServer, Output, Recording, Server, poll_until};
 
-use crate::scene::{Order, WENT_WELL, airpost, chance, report, scratch, settled, text};
+use crate::scene::{Order, WENT_WELL, airpost, chance, report, scratch, settled};
 
 mod commands;
 mod doctor;
@@ -52,6 +52,13 @@ impl Log {
         let output = self.command("join", data).await;
         assert_eq!(output.code, Some(0), "{output:?}");
         output.stdout
+    }
+
+    /// What a node says that does not start.
+    async fn not_served(&self, data: &Path) -> Output {
+        let data = data.to_str().expect("a temporary folder has a plain name");
+        let words = ["serve", "--listen", "127.0.0.1:0", "--data", data];
+        airpost().run(words.into_iter().chain(self.options())).await
     }
 
     async fn serve(&self, data: &Path) -> Server {
@@ -151,8 +158,8 @@ async fn what_a_gap_holds_back_is_gone_on_with_once_though_every_node_waits_for_
         facts.remove(1);
         report(&there_client, &facts).await;
         let delivered = || async {
-            let found = order.read(&here_client).await;
-            (text(&found, "/status") == "delivered").then_some(())
+            let told = order.history(&here_client).await;
+            told.types().contains(&"DeliveryComplete").then_some(())
         };
         poll_until(FOLLOW_TIME_MAX, "what waits to be gone on with", delivered).await;
         level(&[&here_client, &there_client]).await;

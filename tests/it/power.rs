@@ -35,7 +35,7 @@ const PAYLOAD_BYTES_MAX: u64 = 8 * 1024;
 
 /// How many cuts are asked for; none if these tests are left out, which the
 /// end of the run then says.
-fn cuts(test: &str) -> Option<u64> {
+pub(crate) fn cuts(test: &str) -> Option<u64> {
     match std::env::var(POWER_CUTS) {
         Err(_unset) => Some(CUTS),
         Ok(word) if word == "off" => {
@@ -58,7 +58,7 @@ fn workloads(seed: u64, payload_bytes_max: u64) -> Workloads {
 }
 
 /// How a cut is made: mostly nothing is kept, sometimes the names are.
-fn any_cut(chance: &mut Chance) -> Cut {
+pub(crate) fn any_cut(chance: &mut Chance) -> Cut {
     if chance.happens(250) {
         Cut::AfterItsJournal
     } else {

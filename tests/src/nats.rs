@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::poll_until;
+use crate::{freeze, poll_until};
 
 /// What fetches and starts the server.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/nats-server");
@@ -55,7 +55,7 @@ impl NatsServer {
     /// # Panics
     /// When it cannot be fetched or does not become ready within 40 seconds.
     pub async fn alone() -> Self {
-        Self::configured(|place| usual("alone", place)).await
+        Self::configured(|place| usual("alone", place, place.folder)).await
     }
 
     /// A server by itself, ready, with this configuration. It must listen at the place's ports on
@@ -203,6 +203,15 @@ impl NatsServer {
         self.signal(Signal::STOP);
     }
 
+    /// Stops it where every call under way has ended, so that nothing is in flight.
+    ///
+    /// # Panics
+    /// When it is down, or not stopped within a minute.
+    pub async fn freeze(&self) {
+        let running = self.running.as_ref().expect("the server is up");
+        freeze(running.pid.as_raw_nonzero().get().unsigned_abs()).await;
+    }
+
     /// Lets it go on after a pause.
     ///
     /// # Panics
@@ -246,13 +255,22 @@ impl NatsCluster {
     /// # Panics
     /// As [`NatsServer::alone`].
     pub async fn of_three() -> Self {
+        Self::storing_in(&[]).await
+    }
+
+    /// The same; each keeps its store in one of these folders, if there is one for it.
+    ///
+    /// # Panics
+    /// As [`NatsServer::alone`].
+    pub async fn storing_in(stores: &[PathBuf]) -> Self {
         let ports = [free_port(), free_port(), free_port()];
         let routes = ports.map(|port| format!("nats://127.0.0.1:{port}"));
         let routes = routes.join(", ");
         let mut servers = Vec::with_capacity(ports.len());
         for (number, port) in ports.into_iter().enumerate() {
             servers.push(NatsServer::down(|place| {
-                let usual = usual(&format!("n{number}"), place);
+                let store = stores.get(number).map_or(place.folder, PathBuf::as_path);
+                let usual = usual(&format!("n{number}"), place, store);
                 format!(
                     "{usual}cluster {{ name: c, host: 127.0.0.1, port: {port}, no_advertise: true, routes: [{routes}] }}\n"
                 )
@@ -288,13 +306,9 @@ impl NatsCluster {
 }
 
 /// A server that lets everybody in and syncs whatever it stores.
-fn usual(name: &str, place: NatsPlace<'_>) -> String {
-    let NatsPlace {
-        folder,
-        port,
-        monitor,
-    } = place;
-    let store = folder.display();
+fn usual(name: &str, place: NatsPlace<'_>, store: &Path) -> String {
+    let NatsPlace { port, monitor, .. } = place;
+    let store = store.display();
     format!(
         "server_name: {name}\nhost: 127.0.0.1\nport: {port}\nhttp: \"127.0.0.1:{monitor}\"\n\
          jetstream {{ store_dir: \"{store}\", sync_interval: always, max_memory_store: 64MB, max_file_store: 4GB }}\n"

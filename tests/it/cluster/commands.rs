@@ -46,7 +46,13 @@ async fn an_embedded_log_goes_on_a_cluster_with_all_its_positions_and_comes_off_
     );
     // Without the cluster it would write another history.
     let alone = airpost()
-        .run(["serve", "--data", first.path().to_str().unwrap()])
+        .run([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--data",
+            first.path().to_str().unwrap(),
+        ])
         .await;
     says(&alone, 1, "give --nats and --cluster LOG");
 
@@ -88,8 +94,7 @@ async fn an_embedded_log_goes_on_a_cluster_with_all_its_positions_and_comes_off_
     assert_eq!(order.history(&server.client()).await.items, seen.items);
     new_user(&server.client(), &mut chance()).await;
     server.stop().await;
-    let words = ["serve", "--data", first.path().to_str().unwrap()];
-    let late = airpost().run(words.into_iter().chain(log.options())).await;
+    let late = log.not_served(first.path()).await;
     assert_eq!(late.code, Some(1), "{late:?}");
 }
 
@@ -113,8 +118,7 @@ async fn a_journal_that_went_another_way_is_set_aside_and_the_log_is_fetched_ane
     new_user(&here.client(), &mut chance()).await;
     new_user(&here.client(), &mut chance()).await;
     says(&log.command("status", second.path()).await, 3, "resync");
-    let words = ["serve", "--data", second.path().to_str().unwrap()];
-    let diverged = airpost().run(words.into_iter().chain(log.options())).await;
+    let diverged = log.not_served(second.path()).await;
     says(&diverged, 1, "airpost cluster resync");
     says(
         &log.command("resync", second.path()).await,
@@ -146,8 +150,7 @@ async fn what_a_cluster_lost_is_published_again_from_the_longest_journal() {
     nats.kill();
     nats.wipe();
     nats.start().await;
-    let words = ["serve", "--data", first.path().to_str().unwrap()];
-    let missing = airpost().run(words.into_iter().chain(log.options())).await;
+    let missing = log.not_served(first.path()).await;
     says(&missing, 1, "there is no stream LOG");
     says(
         &log.command("join", first.path()).await,

@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use api::environment::Environment;
 use tempfile::TempDir;
-use tests::{Chance, Client, NatsCluster, NatsServer, Progress, Proxy, Server, poll_until, tally};
+use tests::{
+    Chance, Client, NatsCluster, NatsServer, PowerDisk, Progress, Proxy, Server, poll_until, tally,
+};
 use tokio::sync::watch;
 
 use super::{Log, level};
 use crate::answers::Answers;
+use crate::power::{any_cut, cuts};
 use crate::scene::{number_from, scratch, seeded, verify};
 use crate::story::Crowd;
 
@@ -40,25 +43,30 @@ enum Fault {
     LinesCut(usize),
     LinesHeld(usize),
     AllServersKilled,
+    ServerPowerCut(usize),
+    AllPowerCut,
 }
 
 impl Fault {
-    fn draw(chance: &mut Chance) -> Self {
+    /// One of them; the power is cut only where the servers have disks for it.
+    fn draw(chance: &mut Chance, has_power_cuts: bool) -> Self {
         let mut below = |n| usize::try_from(chance.below(n)).expect("a small number");
-        match below(7) {
+        match below(if has_power_cuts { 9 } else { 7 }) {
             0 => Self::ServerKilled(below(3)),
             1 => Self::ServerPaused(below(3)),
             2 => Self::NodeKilled(below(2)),
             3 => Self::NodePaused(below(2)),
             4 => Self::LinesCut(below(2)),
             5 => Self::LinesHeld(below(2)),
-            _ => Self::AllServersKilled,
+            6 => Self::AllServersKilled,
+            7 => Self::ServerPowerCut(below(3)),
+            _ => Self::AllPowerCut,
         }
     }
 
     /// Whether a majority of servers and a node that reaches them are there.
     fn leaves_enough(self) -> bool {
-        self != Self::AllServersKilled
+        !matches!(self, Self::AllServersKilled | Self::AllPowerCut)
     }
 }
 
@@ -160,17 +168,27 @@ impl Pulse {
 /// Servers, nodes, and who writes to them.
 struct World {
     servers: NatsCluster,
+    /// What the servers store on, where their power can be cut.
+    disks: Vec<PowerDisk>,
+    chance: Chance,
     nodes: Vec<Node>,
     clients: watch::Sender<Vec<Client>>,
     pulse: Arc<Pulse>,
 }
 
 impl World {
-    async fn new() -> Self {
-        let servers = NatsCluster::of_three().await;
+    async fn new(chance: Chance, has_power_cuts: bool) -> Self {
+        let mut disks = Vec::new();
+        for _ in 0..if has_power_cuts { 3 } else { 0 } {
+            disks.push(PowerDisk::new().await);
+        }
+        let stores: Vec<_> = disks.iter().map(PowerDisk::path).collect();
+        let servers = NatsCluster::storing_in(&stores).await;
         let nodes = vec![Node::joining(&servers).await, Node::joining(&servers).await];
         let world = Self {
             servers,
+            disks,
+            chance,
             nodes,
             clients: watch::Sender::default(),
             pulse: Arc::new(Pulse::new()),
@@ -207,7 +225,35 @@ impl World {
             Fault::LinesCut(node) => self.node(node).lines.iter().for_each(Proxy::cut),
             Fault::LinesHeld(node) => self.node(node).lines.iter().for_each(Proxy::hold),
             Fault::AllServersKilled => self.servers.servers.iter_mut().for_each(NatsServer::kill),
+            Fault::ServerPowerCut(server) => self.cut_power(&[server]).await,
+            Fault::AllPowerCut => self.cut_power(&[0, 1, 2]).await,
         }
+    }
+
+    /// Cuts the power of servers. They stand still before, so that nothing is in flight.
+    async fn cut_power(&mut self, servers: &[usize]) {
+        for server in servers {
+            self.nats(*server).freeze().await;
+        }
+        for server in servers {
+            let cut = any_cut(&mut self.chance);
+            self.disk(*server).cut(cut).await;
+        }
+        for server in servers {
+            self.nats(*server).kill();
+        }
+    }
+
+    async fn power_comes_back(&mut self, servers: &[usize]) {
+        for server in servers {
+            self.disk(*server).restart().await;
+            self.nats(*server).spawn();
+        }
+        self.servers.ready().await;
+    }
+
+    fn disk(&mut self, number: usize) -> &mut PowerDisk {
+        self.disks.get_mut(number).expect("each has one")
     }
 
     async fn end(&mut self, fault: Fault) {
@@ -226,6 +272,8 @@ impl World {
                 self.servers.servers.iter_mut().for_each(NatsServer::spawn);
                 self.servers.ready().await;
             }
+            Fault::ServerPowerCut(server) => self.power_comes_back(&[server]).await,
+            Fault::AllPowerCut => self.power_comes_back(&[0, 1, 2]).await,
         }
         for node in &self.nodes {
             node.server().ready().await;
@@ -251,7 +299,8 @@ async fn whatever_two_nodes_on_three_servers_acknowledged_is_in_the_log_once_wha
     let minutes = number_from("AIRPOST_CLUSTER_MINUTES");
     let faults = number_from("AIRPOST_CLUSTER_FAULTS").unwrap_or(FAULTS);
     let progress = Progress::new("faults of the cluster", faults);
-    let mut world = World::new().await;
+    let has_power_cuts = minutes.is_some() && cuts("power cuts of a cluster's servers").is_some();
+    let mut world = World::new(Chance::new(chance.bits()), has_power_cuts).await;
     let answers = Answers::default();
     let (stop, stopped) = watch::channel(false);
     let pulse = Arc::clone(&world.pulse);
@@ -267,7 +316,7 @@ async fn whatever_two_nodes_on_three_servers_acknowledged_is_in_the_log_once_wha
         if is_over {
             break;
         }
-        let fault = Fault::draw(&mut chance);
+        let fault = Fault::draw(&mut chance, has_power_cuts);
         let gap = world.suffer(fault).await;
         if fault.leaves_enough() {
             assert!(gap <= GAP_MAX, "{fault:?}: nobody was answered for {gap:?}");
@@ -276,6 +325,11 @@ async fn whatever_two_nodes_on_three_servers_acknowledged_is_in_the_log_once_wha
         met += 1;
         progress.end_one();
     }
+    // A node that comes late, with an empty folder, while people write.
+    let late = Node::joining(&world.servers).await;
+    world.nodes.push(late);
+    world.show_nodes();
+    world.pulse.wait_for_more().await;
     stop.send_replace(true);
     let mut crowd = Crowd::rest(writing).await;
     check(world, &mut crowd, &answers, &mut chance).await;
@@ -287,7 +341,7 @@ async fn whatever_two_nodes_on_three_servers_acknowledged_is_in_the_log_once_wha
     ));
 }
 
-/// Once nothing is wrong any more: everything is there once, on both nodes, and both are the same.
+/// Once nothing is wrong any more: everything is there once, on every node, and all are the same.
 async fn check(world: World, crowd: &mut Crowd, answers: &Answers, chance: &mut Chance) {
     let clients: Vec<_> = world.nodes.iter().filter_map(Node::client).collect();
     let both: Vec<_> = clients.iter().collect();

@@ -96,20 +96,14 @@ async fn given_no_cluster_or_no_stream_then_a_node_does_not_start_and_nothing_is
     let mut nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);
     let folder = scratch();
-    let data = folder
-        .path()
-        .to_str()
-        .expect("a temporary folder has a plain name");
-    let serve = ["serve", "--data", data, "--listen", "127.0.0.1:0"];
-    let program = crate::scene::airpost();
-    let missing = program.run(serve.into_iter().chain(log.options())).await;
+    let missing = log.not_served(folder.path()).await;
     assert_eq!(missing.code, Some(1), "{missing:?}");
     assert!(
         missing.stderr.contains("airpost cluster join"),
         "{missing:?}"
     );
     nats.kill();
-    let away = program.run(serve.into_iter().chain(log.options())).await;
+    let away = log.not_served(folder.path()).await;
     assert_eq!(away.code, Some(1), "{away:?}");
     assert!(away.stderr.contains("no NATS server answered"), "{away:?}");
     assert!(!folder.path().join("journal").exists() && !folder.path().join("cluster").exists());
