@@ -25,7 +25,11 @@ struct Log {
 
 impl Log {
     fn on_one(server: &NatsServer) -> Self {
-        let mut log = Self::at(&server.url());
+        Self::on_one_at(&server.url())
+    }
+
+    fn on_one_at(url: &str) -> Self {
+        let mut log = Self::at(url);
         log.options.push("--single-replica".to_owned());
         log
     }

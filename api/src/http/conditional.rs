@@ -261,6 +261,19 @@ enum Listed {
 struct Malformed;
 
 /// All lines of a header together, since they are one list (RFC 9110, 5.3).
+/// Whether a request's `If-Match` names a later state than the tag of what there is: one that its
+/// client has seen on another node.
+pub(super) fn names_later(asked: &HeaderMap, current: &HeaderValue) -> bool {
+    let Some(Ok(Listed::Tags(tags))) = header_tags(asked, &IF_MATCH) else {
+        return false;
+    };
+    let mut here = Vec::new();
+    let parsed = current.to_str().ok();
+    let parsed = parsed.and_then(|current| parse_tags(current, &mut here));
+    let here = parsed.and_then(|()| here.iter().find_map(strong_sequence));
+    here.is_some_and(|here| tags.iter().filter_map(strong_sequence).max() > Some(here))
+}
+
 fn header_tags(headers: &HeaderMap, name: &HeaderName) -> Option<Result<Listed, Malformed>> {
     let mut lines = headers.get_all(name).iter().peekable();
     lines.peek()?;

@@ -141,6 +141,11 @@ impl Problem {
         self
     }
 
+    /// A header that the answer will have.
+    pub(super) fn header(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        self.0.headers.get(name)
+    }
+
     /// Adds a header to the answer.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {

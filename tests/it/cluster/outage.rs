@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use api::environment::Environment;
-use tests::{Client, NatsServer, poll_until};
+use tests::{Client, NatsServer, Proxy, poll_until};
 
 use super::{FOLLOW_TIME_MAX, Log, level, node};
 use crate::scene::{chance, metric, new_user, scratch, text};
@@ -147,6 +147,80 @@ async fn what_a_client_has_seen_on_one_node_is_waited_for_on_another() {
             .await
             .expect(200);
     }
+    here.stop().await;
+    there.stop().await;
+}
+
+#[tokio::test]
+async fn given_a_node_that_is_behind_then_what_a_client_knows_of_another_is_told_apart_from_what_was_given_up()
+ {
+    let nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let line = Proxy::to(nats.port()).await;
+    let held = Log::on_one_at(&format!("nats://{}", line.address()));
+    let (first, second) = (node(&log).await, node(&log).await);
+    let (here, there) = (
+        log.serve(first.path()).await,
+        held.serve(second.path()).await,
+    );
+    let (here_client, there_client) = (here.client(), there.client());
+    let path = format!("/v1/users/{}", new_user(&here_client, &mut chance()).await);
+    level(&[&here_client, &there_client]).await;
+    line.hold();
+    let body = serde_json::json!({"name": "Somebody else"});
+    let change = |client: &Client, tag: &str| {
+        let request = client.patch(&path).header("if-match", tag);
+        request.body("application/merge-patch+json", body.to_string())
+    };
+    let read = here_client.get(&path).send().await.expect(200);
+    let changed = change(&here_client, read.required_header("etag"))
+        .send()
+        .await
+        .expect(200);
+    let later = changed.required_header("etag").to_owned();
+    let seen = changed.required_header("stream-position");
+    let feed = here_client
+        .get("/v1/events?after=latest")
+        .header("accept", "application/json");
+    let next = text(&feed.send().await.expect(200).json(), "/next").to_owned();
+
+    let behind = change(&there_client, &later)
+        .send()
+        .await
+        .expect_problem(503);
+    assert!(
+        text(&behind, "/type").ends_with("projection-lagging"),
+        "{behind}"
+    );
+    let unseen = there_client
+        .get(&path)
+        .header("min-position", seen)
+        .send()
+        .await;
+    let unseen = unseen.expect_problem(503);
+    assert!(
+        text(&unseen, "/type").ends_with("projection-lagging"),
+        "{unseen}"
+    );
+    let unheard = there_client.get(&format!("/v1/events?after={next}"));
+    let unheard = unheard
+        .header("accept", "application/json")
+        .send()
+        .await
+        .expect_problem(503);
+    assert!(
+        text(&unheard, "/type").ends_with("projection-lagging"),
+        "{unheard}"
+    );
+    // Without any of it: as the node knows it.
+    let _ = there_client.get(&path).send().await.expect(200);
+
+    line.open();
+    let taken = || async {
+        let answer = change(&there_client, &later).send().await;
+        (answer.status() == 200).then_some(())
+    };
+    poll_until(FOLLOW_TIME_MAX, "the change to be taken", taken).await;
     here.stop().await;
     there.stop().await;
 }
