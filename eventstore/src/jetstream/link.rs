@@ -12,7 +12,7 @@ use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
 use tokio::runtime::{Builder, Runtime};
 
-use super::access::{ANSWER_WAIT, NatsAccess};
+use super::access::NatsAccess;
 use super::error::ClusterError;
 use super::options::JetStreamOptions;
 use crate::error::OpenError;
@@ -21,6 +21,13 @@ use crate::error::OpenError;
 const SERVER_VERSION_MIN: (i64, i64, i64) = (2, 14, 4);
 const SERVER_VERSION_MIN_TEXT: &str = "2.14.4";
 
+/// How long one answer about the log is waited for. What came of a block is found
+/// out by reading its place, so a step that a server does not answer, since it
+/// stands still or none of them leads, is taken again soon: several such steps
+/// follow each other until the servers have a leader.
+const STEP_WAIT: Duration = Duration::from_secs(1);
+/// How often a silent server is asked whether it lives, while all wait for it.
+const PING_EVERY: Duration = Duration::from_millis(500);
 /// How long it takes until something that may have passed is looked at again.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// A connection that mends itself.
@@ -111,7 +118,7 @@ impl Link {
         let asking = client.clone();
         let context = thread.run(async move {
             let mut context = jetstream::new(asking);
-            context.set_timeout(ANSWER_WAIT);
+            context.set_timeout(STEP_WAIT);
             context
         });
         let context = context.ok_or_else(|| ClusterError::Unanswered {
@@ -153,6 +160,9 @@ fn connect_options(
     counter: Arc<AtomicU64>,
 ) -> Result<ConnectOptions, ClusterError> {
     let options = access.client_options()?.name("airpost, the log");
+    let options = options
+        .request_timeout(Some(STEP_WAIT))
+        .ping_interval(PING_EVERY);
     Ok(options.event_callback(move |event| {
         note(&event, &counter);
         std::future::ready(())
