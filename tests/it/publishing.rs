@@ -59,6 +59,16 @@ pub(crate) async fn serve(program: &Program, data: &Path, urls: &str, options: &
     program.serve_with(data, &nats).await
 }
 
+/// Makes the stream by hand, on a server that knows an id again for a tenth of a second only: what
+/// holds then holds beyond every window.
+async fn make_forgetful(nats: &NatsClient) {
+    let stream = json!({
+        "name": STREAM, "storage": "file", "num_replicas": 1, "duplicate_window": 100_000_000,
+        "subjects": ["airpost.v1.deliveries.>", "airpost.v1.missions.>", "airpost.v1.users.>"],
+    });
+    nats.make_stream(&stream).await;
+}
+
 /// All public events as cloud events, as the feed gives them.
 pub(crate) async fn feed(client: &Client) -> Vec<Value> {
     let (mut events, mut after) = (Vec::new(), String::new());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tests::{NatsClient, NatsServer, Server, poll_until, tally};
 use tokio::sync::Semaphore;
 
-use super::{PATIENCE, STREAM, assert_all_is_out, deliver, feed, last, serve};
+use super::{PATIENCE, STREAM, assert_all_is_out, deliver, feed, last, make_forgetful, serve};
 use crate::answers::Answers;
 use crate::scene::{airpost, number_from, scratch_in_memory, seeded, settled};
 use crate::story::Crowd;
@@ -27,6 +27,7 @@ async fn a_service_that_is_killed_at_any_moment_leaves_no_gap_and_no_double_behi
     let kills = number_from("AIRPOST_PUBLISHER_KILLS").unwrap_or(KILLS);
     let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
     let nats = NatsClient::connect(&broker.url()).await;
+    make_forgetful(&nats).await;
     let mut crowd = Crowd::noting(CUSTOMERS, &Answers::default());
     let mut amid = 0;
     for _ in 0..kills {
@@ -84,6 +85,7 @@ async fn two_services_that_publish_one_log_at_once_publish_each_event_once() {
     let (data, other) = (scratch_in_memory(), scratch_in_memory());
     let broker = NatsServer::alone().await;
     let nats = NatsClient::connect(&broker.url()).await;
+    make_forgetful(&nats).await;
     let server = airpost().serve(data.path()).await;
     deliver(&server.client(), 120).await;
     settled(&server.client()).await;

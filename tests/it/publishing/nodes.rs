@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tests::{NatsClient, NatsServer};
 
-use super::{assert_all_is_out, deliver, serve};
+use super::{assert_all_is_out, deliver, make_forgetful, serve};
 use crate::scene::{airpost, metric, number_from, scratch_in_memory};
 
 /// How often a node is killed in a usual run.
@@ -27,6 +27,7 @@ async fn two_nodes_tell_each_event_once_and_one_goes_on_alone_when_the_other_is_
         NatsServer::alone().await,
     );
     let nats = NatsClient::connect(&broker.url()).await;
+    make_forgetful(&nats).await;
     for folder in &folders {
         join(folder.path(), &broker.url()).await;
     }

@@ -2,7 +2,7 @@
 
 use tests::{NatsClient, NatsServer, poll_until};
 
-use super::{PATIENCE, STREAM, assert_all_is_out, deliver, last, serve};
+use super::{PATIENCE, STREAM, assert_all_is_out, deliver, last, make_forgetful, serve};
 use crate::scene::{airpost, metric, scratch_in_memory, settled};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,6 +55,7 @@ async fn a_server_that_is_killed_or_stands_still_amid_the_events_gets_each_once(
     settled(&server.client()).await;
     let events = super::feed(&server.client()).await.len() as u64;
     server.stop().await;
+    make_forgetful(&NatsClient::connect(&broker.url()).await).await;
 
     let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
     let mut amid = 0;

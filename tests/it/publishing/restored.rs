@@ -3,10 +3,9 @@
 
 use std::ffi::OsStr;
 
-use serde_json::json;
 use tests::{NatsClient, NatsServer, Stored};
 
-use super::{STREAM, assert_all_is_out, deliver, feed, serve, until_out};
+use super::{STREAM, assert_all_is_out, deliver, feed, make_forgetful, serve, until_out};
 use crate::scene::{airpost, scratch_in_memory, settled};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -15,11 +14,7 @@ async fn what_a_restored_log_has_in_place_of_what_it_gave_up_follows_what_was_to
     let broker = NatsServer::alone().await;
     let nats = NatsClient::connect(&broker.url()).await;
     // Ids of events that were given up may be taken again at once.
-    let stream = json!({
-        "name": STREAM, "storage": "file", "num_replicas": 1, "duplicate_window": 100_000_000,
-        "subjects": ["airpost.v1.deliveries.>", "airpost.v1.missions.>", "airpost.v1.users.>"],
-    });
-    nats.make_stream(&stream).await;
+    make_forgetful(&nats).await;
     let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
     deliver(&server.client(), 3).await;
     let kept = assert_all_is_out(&server.client(), &nats, &[]).await;
