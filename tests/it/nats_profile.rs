@@ -4,6 +4,8 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use eventstore::NatsAccess;
 use nkeys::KeyPair;
 use serde_json::{Value, json};
@@ -256,6 +258,75 @@ async fn who_has_no_key_or_does_not_believe_the_server_does_not_come_in() {
         let refused = NatsClient::connect_as(&access, "_INBOX").await;
         assert!(refused.is_err(), "{access:?}");
     }
+}
+
+/// Claims as a JWT of NATS, signed by whoever vouches for them.
+fn signed(by: &KeyPair, of: &KeyPair, claims: &Value) -> String {
+    let header = json!({"typ": "JWT", "alg": "ed25519-nkey"});
+    let (iss, sub) = (by.public_key(), of.public_key());
+    let claims = json!({
+        "jti": sub, "iat": 1_700_000_000, "iss": iss, "sub": sub, "name": "test", "nats": claims,
+    });
+    let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+    let text = format!("{header}.{claims}");
+    let signature = by
+        .sign(text.as_bytes())
+        .expect("a pair that was made signs");
+    format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_users_are_known_by_jwts_airpost_comes_in_by_its_credentials_file() {
+    let (data, handed) = (scratch_in_memory(), scratch());
+    let (operator, user) = (KeyPair::new_operator(), KeyPair::new_user());
+    let (system, account) = (KeyPair::new_account(), KeyPair::new_account());
+    let limits = json!({
+        "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true,
+        "conn": -1, "leaf": -1, "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1,
+    });
+    let without_streams = json!({
+        "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true,
+        "conn": -1, "leaf": -1,
+    });
+    let claims = |limits: &Value| json!({"type": "account", "version": 2, "limits": limits});
+    let preloaded = [(&system, &without_streams), (&account, &limits)].map(|(of, limits)| {
+        let jwt = signed(&operator, of, &claims(limits));
+        format!("{}: {jwt}\n", of.public_key())
+    });
+    let trusted = json!({"type": "operator", "version": 2});
+    let trusted = signed(&operator, &operator, &trusted);
+    let broker = NatsServer::configured(|place| {
+        let NatsPlace { folder, port, .. } = place;
+        let (store, system) = (folder.display(), system.public_key());
+        let preloaded = preloaded.concat();
+        format!(
+            "server_name: jwt\nlisten: \"127.0.0.1:{port}\"\noperator: {trusted}\n\
+             system_account: {system}\nresolver: MEMORY\nresolver_preload {{\n{preloaded}}}\n\
+             jetstream {{ store_dir: \"{store}\", sync_interval: always }}\n"
+        )
+    });
+    let broker = broker.await;
+    let known = json!({
+        "type": "user", "version": 2, "pub": {}, "sub": {}, "subs": -1, "data": -1, "payload": -1,
+    });
+    let jwt = signed(&account, &user, &known);
+    let seed = user.seed().expect("a pair that was made has its seed");
+    let credentials = format!(
+        "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    );
+    let file = handed.path().join("airpost.creds");
+    std::fs::write(&file, credentials).expect("a scratch folder can be written");
+    let options = ["--nats-creds", &file.to_string_lossy()];
+    let server = serve(&airpost(), data.path(), &broker.url(), &options).await;
+    deliver(&server.client(), 1).await;
+    let access = NatsAccess {
+        credentials: Some(file.clone()),
+        ..NatsAccess::new(broker.url())
+    };
+    let nats = NatsClient::connect_as(&access, "_INBOX").await;
+    assert_told(&server.client(), &nats.expect("it comes in")).await;
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
