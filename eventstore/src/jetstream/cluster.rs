@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::error::ClusterError;
 use super::farewell::Farewell;
 use super::figures::ClusterFigures;
-use super::heads::{self, Head};
+use super::heads::{self, Head, Heads};
 use super::link::{LOOK_AGAIN, Link};
 use super::options::JetStreamOptions;
 use super::place::{Standing, Unplaced, place};
@@ -115,10 +115,13 @@ impl<'a> Cluster<'a> {
         }
         let (position, chain) = recovered.end();
         let own = Head { position, chain };
+        // Heard from here on, also while the stream is shorter than this journal:
+        // of nodes that start together one with less must not fill the places.
+        let heads = Heads::new(self, own);
         let sequence = self.find_end(own, folder)?;
         let others = heads::ask(&self.link, self.options);
         let others = others.map_err(|why| ClusterError::Unanswered { why })?;
-        let slots = Slots::behind_message(self, sequence, own);
+        let slots = Slots::behind_message(self, sequence, own, heads);
         let caught_up = recovered.catch_up_with(Box::new(slots), whole.clone());
         let mut caught_up = caught_up.map_err(not_caught_up)?;
         // What a journal had that was put on the cluster is acknowledged, too.

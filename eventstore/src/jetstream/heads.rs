@@ -1,17 +1,19 @@
-//! How far each node is: told whenever one has written, asked when one opens.
+//! How far each node is: told whenever one has written, asked when one opens,
+//! and answered from before a node looks for its own end in the stream.
 //! Nothing is believed of it but that it is worth looking, or worth waiting.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_nats::{Client, StatusCode, Subscriber};
+use async_nats::{Client, Subscriber};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::cluster::Cluster;
 use super::figures::ClusterFigures;
-use super::link::Link;
+use super::link::{LOOK_AGAIN, Link};
 use super::options::JetStreamOptions;
 use crate::journal::block::Chain;
 use crate::position::Position;
@@ -26,13 +28,16 @@ pub(super) struct Head {
 /// A head on its way.
 #[derive(Debug, Serialize, Deserialize)]
 struct HeadMessage {
+    /// Whose it is, drawn when it was opened: one that answers twice is one node.
+    node: String,
     position: u64,
     chain: Chain,
 }
 
 impl HeadMessage {
-    fn encode(head: Head) -> Option<Vec<u8>> {
+    fn encode(node: &str, head: Head) -> Option<Vec<u8>> {
         let message = Self {
+            node: node.to_owned(),
             position: head.position.get(),
             chain: head.chain,
         };
@@ -42,6 +47,7 @@ impl HeadMessage {
 
 /// This node's head, for the others.
 pub(super) struct Heads {
+    node: Arc<str>,
     own: Arc<Mutex<Head>>,
     written_subject: String,
     ask_subject: String,
@@ -60,16 +66,17 @@ impl Heads {
     pub(super) fn new(cluster: &Cluster<'_>, own: Head) -> Self {
         let (link, options) = (&cluster.link, cluster.options);
         let heads = Self {
+            node: link.client.new_inbox().into(),
             own: Arc::new(Mutex::new(own)),
             written_subject: options.written_subject(),
             ask_subject: options.ask_subject(),
             figures: Arc::clone(&cluster.figures),
         };
         let (client, own) = (link.client.clone(), Arc::clone(&heads.own));
-        let subject = heads.ask_subject.clone();
+        let (node, subject) = (Arc::clone(&heads.node), heads.ask_subject.clone());
         link.spawn(async move {
             if let Some(asked) = subscribe(&client, subject).await {
-                answer_all(client, asked, &own).await;
+                answer_all(client, asked, (&node, &own)).await;
             }
         });
         heads
@@ -105,9 +112,10 @@ impl Heads {
     pub(super) fn tell_written(&self, link: &Link) {
         let (client, subject) = (link.client.clone(), self.written_subject.clone());
         let own = *self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let node = Arc::clone(&self.node);
         link.spawn(async move {
             // A node that does not hear of it looks by itself.
-            if let Some(message) = HeadMessage::encode(own) {
+            if let Some(message) = HeadMessage::encode(&node, own) {
                 drop(client.publish(subject, message.into()).await);
             }
         });
@@ -122,20 +130,20 @@ async fn subscribe(client: &Client, subject: String) -> Option<Subscriber> {
     subscribed.ok()
 }
 
-async fn answer_all(client: Client, mut asked: Subscriber, own: &Mutex<Head>) {
+async fn answer_all(client: Client, mut asked: Subscriber, (node, own): (&str, &Mutex<Head>)) {
     while let Some(question) = asked.next().await {
         let Some(to) = question.reply else {
             continue;
         };
         let own = *own.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(message) = HeadMessage::encode(own) {
+        if let Some(message) = HeadMessage::encode(node, own) {
             drop(client.publish(to, message.into()).await);
         }
     }
 }
 
-/// The heads of the other nodes, as far as they answer in time; soon, if there
-/// are none.
+/// The heads of all nodes that answer in time. That nobody listens at this
+/// moment says nothing: nodes that start together are asked again and again.
 pub(super) fn ask(link: &Link, options: &JetStreamOptions) -> Result<Vec<Head>, String> {
     let (client, subject) = (link.client.clone(), options.ask_subject());
     let wait = options.heads_wait;
@@ -147,23 +155,33 @@ async fn gather(client: &Client, subject: String, wait: Duration) -> Result<Vec<
     let inbox = client.new_inbox();
     let answers = client.subscribe(inbox.clone()).await;
     let mut answers = answers.map_err(|error| error.to_string())?;
-    let asked = client.publish_with_reply(subject, inbox, Vec::new().into());
-    asked.await.map_err(|error| error.to_string())?;
-    let mut heads = Vec::new();
+    let mut heads = BTreeMap::new();
     let gathering = async {
-        while let Some(answer) = answers.next().await {
-            if answer.status == Some(StatusCode::NO_RESPONDERS) {
-                break;
-            }
-            if let Ok(head) = serde_json::from_slice::<HeadMessage>(&answer.payload) {
-                heads.push(Head {
-                    position: Position::new(head.position),
-                    chain: head.chain,
-                });
-            }
+        loop {
+            let (to, reply) = (subject.clone(), inbox.clone());
+            let asked = client.publish_with_reply(to, reply, Vec::new().into());
+            asked.await.map_err(|error| error.to_string())?;
+            drop(tokio::time::timeout(LOOK_AGAIN, hear(&mut answers, &mut heads)).await);
         }
     };
     // Whoever has not answered by then is not there.
-    drop(tokio::time::timeout(wait, gathering).await);
-    Ok(heads)
+    match tokio::time::timeout(wait, gathering).await {
+        Ok(failed) => failed,
+        Err(_) => Ok(heads.into_values().collect()),
+    }
+}
+
+/// Notes what each node answers last, for as long as it is waited for.
+async fn hear(answers: &mut Subscriber, heads: &mut BTreeMap<String, Head>) {
+    while let Some(answer) = answers.next().await {
+        // What the server says when nobody listens is no head either.
+        if let Ok(told) = serde_json::from_slice::<HeadMessage>(&answer.payload) {
+            let head = Head {
+                position: Position::new(told.position),
+                chain: told.chain,
+            };
+            heads.insert(told.node, head);
+        }
+    }
+    std::future::pending::<()>().await;
 }

@@ -53,11 +53,16 @@ pub(super) struct Slots {
 
 impl Slots {
     /// Behind a journal that ends with that message of the stream.
-    pub(super) fn behind_message(cluster: &Cluster<'_>, sequence: u64, head: Head) -> Self {
+    pub(super) fn behind_message(
+        cluster: &Cluster<'_>,
+        sequence: u64,
+        head: Head,
+        heads: Heads,
+    ) -> Self {
         let figures = Arc::clone(&cluster.figures);
         figures.came_to(head.position, false);
         Self {
-            heads: Heads::new(cluster, head),
+            heads,
             connection: Some(cluster.link.connections()),
             closing: watch::channel(false).1,
             link: cluster.link.clone(),

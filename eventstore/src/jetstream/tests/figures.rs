@@ -49,7 +49,7 @@ fn every_block_is_counted_where_it_was_published_and_where_it_was_taken() {
     raw::say(
         &options.written_subject(),
         &options,
-        br#"{"position":9,"chain":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}"#,
+        br#"{"node":"x","position":9,"chain":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}"#,
     );
     wait_until("it has heard of it", || {
         let counts = other.store.figures().counts();

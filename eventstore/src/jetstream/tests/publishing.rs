@@ -1,5 +1,7 @@
 //! A cluster that lost its end, and journals that are put on one.
 
+use std::time::Duration;
+
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -84,9 +86,40 @@ fn a_cluster_behind_a_journal_takes_nothing_until_what_is_missing_is_published()
     assert_eq!(end(&knowing.leave()), end(&away.leave()));
 }
 
+#[test]
+fn given_all_nodes_started_together_after_the_cluster_lost_its_end_the_shorter_one_waits_for_the_longer()
+ {
+    let (_server, options, knowing, away) = lost();
+    let knowing = knowing.leave();
+    let copy = given::copy_of(knowing.path());
+    // It looks for its end in the stream until that is published.
+    let waiting = JetStreamOptions {
+        patience: Duration::from_mins(2),
+        ..options.clone()
+    };
+    // It starts at the same time, and asks before the other can be heard, or after.
+    let hasty = JetStreamOptions {
+        heads_wait: Duration::from_secs(5),
+        ..quick(&options)
+    };
+    std::thread::scope(|scope| {
+        let shorter = scope.spawn(|| try_open(&away, &hasty).map(|_| ()));
+        let longer = scope.spawn(|| try_open(&knowing, &waiting).map(|store| store.close()));
+        let shorter = shorter.join().unwrap();
+        assert_eq!(publish(&copy, &options).unwrap(), (6, 10, 4));
+        longer.join().unwrap().unwrap();
+        let Err(ClusterError::ClusterBehind { known, .. }) = shorter else {
+            panic!("{shorter:?}");
+        };
+        assert_eq!(known.get(), 10);
+    });
+    let [knowing, away] = [knowing, away].map(|folder| Node::on(folder, &options));
+    assert_eq!((knowing.head().get(), away.head().get()), (10, 10));
+}
+
 fn quick(options: &JetStreamOptions) -> JetStreamOptions {
     JetStreamOptions {
-        patience: std::time::Duration::from_secs(4),
+        patience: Duration::from_secs(4),
         ..options.clone()
     }
 }
