@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::link::Link;
+use async_nats::Statistics;
+
+use super::link::{self, Link};
 use crate::position::Position;
 
 /// Is called when a block is sent to the cluster for the first time; what it
@@ -21,7 +23,7 @@ pub struct ClusterFigures {
     own_head: AtomicU64,
     known_head: AtomicU64,
     /// How often a server was connected to, the first time included.
-    connections: Arc<AtomicU64>,
+    connections: Arc<Statistics>,
     on_publish: OnceLock<Box<OnPublish>>,
 }
 
@@ -72,7 +74,7 @@ impl ClusterFigures {
             overtaken: get(&self.overtaken),
             retried: get(&self.retried),
             taken: get(&self.taken),
-            reconnected: get(&self.connections).saturating_sub(1),
+            reconnected: link::connections(&self.connections).saturating_sub(1),
             head: Position::new(get(&self.own_head)),
             known_head: Position::new(get(&self.known_head)),
         }
@@ -88,7 +90,7 @@ impl ClusterFigures {
     /// Of a connection that counts how often it was made.
     pub(super) fn of(link: &Link) -> Arc<Self> {
         Arc::new(Self {
-            connections: Arc::clone(&link.connections),
+            connections: link.client.statistics(),
             ..Self::default()
         })
     }

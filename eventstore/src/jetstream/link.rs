@@ -4,12 +4,12 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Statistics};
 use tokio::runtime::{Builder, Runtime};
 
 use super::access::NatsAccess;
@@ -36,8 +36,6 @@ pub(super) struct Link {
     thread: Arc<Thread>,
     pub(super) client: Client,
     pub(super) context: Context,
-    /// How often a server was connected to.
-    pub(super) connections: Arc<AtomicU64>,
 }
 
 impl fmt::Debug for Link {
@@ -88,11 +86,9 @@ impl Link {
     /// Connects to one of the servers.
     pub(super) fn connect(options: &JetStreamOptions) -> Result<Self, ClusterError> {
         let thread = Thread::start()?;
-        let connections = Arc::new(AtomicU64::new(0));
         let servers = options.access.shown();
         let addresses = options.access.addresses()?;
-        let connecting =
-            connect_options(&options.access, Arc::clone(&connections))?.connect(addresses);
+        let connecting = connect_options(&options.access)?.connect(addresses);
         let connected = thread.run(connecting);
         let client = match connected {
             Some(Ok(client)) => client,
@@ -128,14 +124,13 @@ impl Link {
             thread: Arc::new(thread),
             client,
             context,
-            connections,
         })
     }
 
     /// How often a server was connected to: another number than before means
     /// that the servers may have been without this node for a while.
     pub(super) fn connections(&self) -> u64 {
-        self.connections.load(Ordering::Relaxed)
+        connections(&self.client.statistics())
     }
 
     /// Waits for a future; an error if it panicked.
@@ -155,16 +150,19 @@ impl Link {
     }
 }
 
-fn connect_options(
-    access: &NatsAccess,
-    counter: Arc<AtomicU64>,
-) -> Result<ConnectOptions, ClusterError> {
+/// How often the client has connected. It counts before it sends anything on a
+/// new connection.
+pub(super) fn connections(statistics: &Statistics) -> u64 {
+    statistics.connects.load(Ordering::Relaxed)
+}
+
+fn connect_options(access: &NatsAccess) -> Result<ConnectOptions, ClusterError> {
     let options = access.client_options()?.name("airpost, the log");
     let options = options
         .request_timeout(Some(STEP_WAIT))
         .ping_interval(PING_EVERY);
     Ok(options.event_callback(move |event| {
-        note(&event, &counter);
+        note(&event);
         std::future::ready(())
     }))
 }
@@ -174,11 +172,9 @@ fn is_refusal(kind: ConnectErrorKind) -> bool {
     kind == ConnectErrorKind::AuthorizationViolation || kind == ConnectErrorKind::Authentication
 }
 
-fn note(event: &Event, connections: &AtomicU64) {
+fn note(event: &Event) {
     match event {
-        Event::Connected => {
-            connections.fetch_add(1, Ordering::Relaxed);
-        }
+        Event::Connected => {}
         Event::Disconnected => tracing::warn!("the connection to the cluster is lost"),
         Event::LameDuckMode
         | Event::Draining

@@ -14,9 +14,10 @@ use super::link::Link;
 use super::options::JetStreamOptions;
 use super::place::{Standing, Unplaced, place};
 use super::remote::Remote;
-use super::slots;
+use super::slots::{self, SeenEnd};
 use crate::error::ReadError;
 use crate::journal::JournalReader;
+use crate::journal::block::Chain;
 use crate::journal::quorum::Proposed;
 use crate::position::Position;
 
@@ -52,6 +53,7 @@ pub fn publish_journal(
     let cluster = Cluster::connect(options, Purpose::Join)?;
     let log = &cluster.log;
     log.refuse_other(journal.history(), journal.head(), &options.stream)?;
+    let connection = cluster.link.connections();
     let (last, end) = stream_end(&cluster, options)?;
     let position = end.position;
     if chain_at(&journal, cluster.beginning(), position)? != Some(end.chain) {
@@ -66,14 +68,18 @@ pub fn publish_journal(
         remote: cluster.remote,
         patience: options.patience,
         figures: cluster.figures,
-        last,
+        end: SeenEnd {
+            sequence: last,
+            chain: end.chain,
+            connection,
+        },
         blocks: 0,
         failed: None,
     };
     let head = journal.head();
     progress(position, head);
     journal.walk_raw(position, &mut |block| {
-        let published = publishing.publish(block.bytes);
+        let published = publishing.publish(block.bytes, block.chain);
         if published.is_continue() {
             progress(block.head(), head);
         }
@@ -145,22 +151,23 @@ struct Publishing {
     patience: Duration,
     figures: Arc<ClusterFigures>,
     /// The last message.
-    last: u64,
+    end: SeenEnd,
     blocks: u64,
     failed: Option<String>,
 }
 
 impl Publishing {
-    fn publish(&mut self, block: &[u8]) -> ControlFlow<()> {
+    fn publish(&mut self, block: &[u8], chain: Chain) -> ControlFlow<()> {
         let (remote, block) = (self.remote.clone(), block.to_vec());
-        let (last, patience) = (self.last, self.patience);
+        let (end, patience) = (self.end, self.patience);
         let figures = Arc::clone(&self.figures);
         let proposed = self
             .link
-            .run(async move { slots::propose(&remote, last, block, (patience, &figures)).await });
+            .run(async move { slots::propose(&remote, end, block, (patience, &figures)).await });
         let why = match proposed {
             Ok(Proposed::Accepted) => {
-                self.last += 1;
+                self.end.sequence += 1;
+                self.end.chain = chain;
                 self.blocks += 1;
                 return ControlFlow::Continue(());
             }

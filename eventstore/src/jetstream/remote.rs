@@ -9,7 +9,7 @@ use async_nats::jetstream::stream::{DirectGetErrorKind, Info, RawMessageErrorKin
 
 use super::error::ClusterError;
 use super::farewell::Farewell;
-use super::link::Link;
+use super::link::{Link, connections};
 use super::options::JetStreamOptions;
 
 /// The stream on the cluster.
@@ -33,6 +33,11 @@ pub(super) enum Published {
 }
 
 impl Remote {
+    /// As [`Link::connections`].
+    pub(super) fn connections(&self) -> u64 {
+        connections(&self.context.client().statistics())
+    }
+
     /// The stream, and what its leader says about it.
     pub(super) fn find(
         link: &Link,

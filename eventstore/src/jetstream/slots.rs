@@ -26,6 +26,18 @@ const CLOSING_WAIT: Duration = Duration::from_secs(2);
 const PAUSE_FIRST: Duration = Duration::from_millis(10);
 const PAUSE_LAST: Duration = Duration::from_millis(320);
 
+/// A journal's end, as it was seen in the stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SeenEnd {
+    /// Its last message, 0 before the first.
+    pub(super) sequence: u64,
+    /// The chain there.
+    pub(super) chain: Chain,
+    /// The connection on which that message was found to be this block. Behind
+    /// another one there may be servers that lost it, and filled its place.
+    pub(super) connection: u64,
+}
+
 /// The stream's slots, as one node fills and reads them.
 #[derive(Debug)]
 pub(super) struct Slots {
@@ -97,6 +109,15 @@ impl Slots {
         Ok(())
     }
 
+    /// This journal's end; it was just seen.
+    fn seen_end(&self) -> SeenEnd {
+        SeenEnd {
+            sequence: self.sequence,
+            chain: self.chain,
+            connection: self.connection.unwrap_or_default(),
+        }
+    }
+
     /// Waits for what the cluster does; not for long once nobody waits for it.
     fn wait_for<T: Send + 'static>(
         &self,
@@ -156,11 +177,11 @@ impl Quorum for Slots {
             return Proposed::Refused(outage);
         }
         let block = block.to_vec();
-        let (remote, sequence) = (self.remote.clone(), self.sequence);
+        let (remote, end) = (self.remote.clone(), self.seen_end());
         let (patience, figures) = (self.patience, Arc::clone(&self.figures));
         let told = self.figures.publishing();
         let proposed = self
-            .wait_for(async move { propose(&remote, sequence, block, (patience, &figures)).await })
+            .wait_for(async move { propose(&remote, end, block, (patience, &figures)).await })
             .unwrap_or_else(|why| Proposed::Unknown(Outage::Passing(why)));
         match &proposed {
             Proposed::Accepted => self.figures.published(told),
@@ -242,7 +263,7 @@ async fn read_slots(remote: &Remote, after: u64, at_once: usize) -> Result<Vec<V
 /// of an earlier try, the slot has one block, and it is read to see which.
 pub(super) async fn propose(
     remote: &Remote,
-    after: u64,
+    after: SeenEnd,
     block: Vec<u8>,
     (patience, figures): (Duration, &ClusterFigures),
 ) -> Proposed {
@@ -257,46 +278,80 @@ pub(super) async fn propose(
 
 async fn decide(
     remote: &Remote,
-    after: u64,
+    mut seen: SeenEnd,
     block: Vec<u8>,
     (last_why, figures): (Arc<Mutex<String>>, &ClusterFigures),
 ) -> Proposed {
+    let after = seen.sequence;
     let note = |why: String| {
         *last_why.lock().unwrap_or_else(PoisonError::into_inner) = why;
     };
     let mut pause = PAUSE_FIRST;
     loop {
-        let is_wrong_end = match remote.publish(after, block.clone()).await {
-            Published::At(stored) if stored == after + 1 => return Proposed::Accepted,
-            Published::At(stored) => {
-                let why = format!(
-                    "the stream stored message {stored} where {} was expected: it does not keep \
-                     the order it was asked to",
-                    after + 1
-                );
-                return Proposed::Unknown(Outage::Lasting(why));
-            }
-            Published::WrongEnd => true,
-            Published::Unknown(why) => {
-                note(why);
-                false
-            }
-        };
-        match remote.read_surely(after + 1).await {
-            Ok(Some(found)) if found == block => return Proposed::Accepted,
-            Ok(Some(found)) => return Proposed::Overtaken(found),
-            Ok(None) if is_wrong_end => match remote.last_sequence().await {
-                Ok(last) if last < after => note(lost(after, last)),
-                Ok(last) => note(format!("message {} of {last} cannot be read", after + 1)),
-                Err(why) => note(why),
+        // The connection was lost meanwhile: what is expected is only this
+        // journal's end if the servers still have that.
+        match see_end_again(remote, &mut seen).await {
+            Ok(()) => match try_once(remote, after, &block, &note).await {
+                // Else it is seen first behind what it was accepted.
+                Some(Proposed::Accepted) if remote.connections() != seen.connection => {}
+                Some(proposed) => return proposed,
+                None => {}
             },
-            Ok(None) => {}
-            Err(why) => note(why),
+            Err(Outage::Passing(why)) => note(why),
+            Err(Outage::Lasting(why)) => return Proposed::Unknown(Outage::Lasting(why)),
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_LAST);
         figures.retried();
     }
+}
+
+/// Publishes a block once, and looks what its slot has then; nothing if that is
+/// not known yet.
+async fn try_once(
+    remote: &Remote,
+    after: u64,
+    block: &[u8],
+    note: &impl Fn(String),
+) -> Option<Proposed> {
+    let is_wrong_end = match remote.publish(after, block.to_vec()).await {
+        Published::At(stored) if stored == after + 1 => return Some(Proposed::Accepted),
+        Published::At(stored) => {
+            let why = format!(
+                "the stream stored message {stored} where {} was expected: it does not keep the \
+                 order it was asked to",
+                after + 1
+            );
+            return Some(Proposed::Unknown(Outage::Lasting(why)));
+        }
+        Published::WrongEnd => true,
+        Published::Unknown(why) => {
+            note(why);
+            false
+        }
+    };
+    match remote.read_surely(after + 1).await {
+        Ok(Some(found)) if found == block => return Some(Proposed::Accepted),
+        Ok(Some(found)) => return Some(Proposed::Overtaken(found)),
+        Ok(None) if is_wrong_end => match remote.last_sequence().await {
+            Ok(last) if last < after => note(lost(after, last)),
+            Ok(last) => note(format!("message {} of {last} cannot be read", after + 1)),
+            Err(why) => note(why),
+        },
+        Ok(None) => {}
+        Err(why) => note(why),
+    }
+    None
+}
+
+/// Looks for the journal's end in the stream unless it was seen on this connection.
+async fn see_end_again(remote: &Remote, seen: &mut SeenEnd) -> Result<(), Outage> {
+    let connection = remote.connections();
+    if seen.connection != connection {
+        see_end(remote.clone(), seen.sequence, seen.chain).await?;
+        seen.connection = connection;
+    }
+    Ok(())
 }
 
 /// Whether the stream has the block that a journal ends with.

@@ -12,6 +12,7 @@ mod figures;
 
 // Servers that are killed, paused and wiped.
 mod faults;
+mod histories;
 
 // What is refused, and what the refusal says.
 mod refusals;
