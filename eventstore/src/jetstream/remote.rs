@@ -1,9 +1,11 @@
 //! The stream, as the log uses it: blocks by their sequence, and one more
 //! behind the last.
 
+use std::error::Error as _;
+
 use async_nats::jetstream::Context;
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::{GetStreamErrorKind, PublishErrorKind};
+use async_nats::jetstream::context::{GetStreamErrorKind, PublishError, PublishErrorKind};
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{DirectGetErrorKind, Info, RawMessageErrorKind, Stream};
 
@@ -28,6 +30,8 @@ pub(super) enum Published {
     At(u64),
     /// The stream does not end where it was expected to, by its leader's count.
     WrongEnd,
+    /// It is not stored by this: the servers said why, before they agreed on it.
+    Refused(String),
     /// It may be stored, or not.
     Unknown(String),
 }
@@ -102,6 +106,7 @@ impl Remote {
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {
                 Published::WrongEnd
             }
+            Err(error) if is_refusal(&error) => Published::Refused(error.to_string()),
             Err(error) => Published::Unknown(error.to_string()),
         }
     }
@@ -161,6 +166,20 @@ impl Remote {
         let info = info.map_err(|error| error.to_string())?;
         Ok(info.state.last_sequence)
     }
+}
+
+/// Whether what was published is refused for good: for what the stream's settings
+/// say, which the leader looks at before it has anything stored, on any server.
+/// What the servers' disks and limits say may be said by one of them alone,
+/// when others have stored it.
+fn is_refusal(error: &PublishError) -> bool {
+    let said = error
+        .source()
+        .and_then(|source| source.downcast_ref::<async_nats::jetstream::Error>())
+        .map(async_nats::jetstream::Error::error_code);
+    error.kind() == PublishErrorKind::MaxPayloadExceeded
+        || said == Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)
+        || said == Some(ErrorCode::STREAM_SEALED)
 }
 
 fn of_sequence(message: StreamMessage, sequence: u64) -> Result<Vec<u8>, String> {

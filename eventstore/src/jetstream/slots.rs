@@ -25,6 +25,9 @@ const CLOSING_WAIT: Duration = Duration::from_secs(2);
 /// is twice the one before, up to the last.
 const PAUSE_FIRST: Duration = Duration::from_millis(10);
 const PAUSE_LAST: Duration = Duration::from_millis(320);
+/// How many looks at what others wrote, two a second where they write nothing,
+/// after a refusal nothing is published.
+const LOOKS_AFTER_REFUSAL: u32 = 6;
 
 /// A journal's end, as it was seen in the stream.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +39,26 @@ pub(super) struct SeenEnd {
     /// The connection on which that message was found to be this block. Behind
     /// another one there may be servers that lost it, and filled its place.
     pub(super) connection: u64,
+}
+
+/// Whether the cluster takes what is published, which it may not while it can be
+/// read: a user may have lost that right, or the servers' disks be full.
+#[derive(Debug)]
+enum Writing {
+    Works,
+    /// It did not say what became of this block, which is to follow that message.
+    /// Whoever wanted it was told that it may still be written: it is, to see
+    /// whether it is answered.
+    Unanswered {
+        after: u64,
+        block: Vec<u8>,
+        why: String,
+    },
+    /// It refused a block. That many looks more it is taken to refuse others.
+    Refused {
+        looks: u32,
+        why: String,
+    },
 }
 
 /// The stream's slots, as one node fills and reads them.
@@ -59,6 +82,7 @@ pub(super) struct Slots {
     /// The connection on which the end of this journal was last found in the
     /// stream; none after the cluster did not say what became of a block.
     connection: Option<u64>,
+    writing: Writing,
     /// Nobody waits any more.
     closing: watch::Receiver<bool>,
 }
@@ -76,6 +100,7 @@ impl Slots {
         Self {
             heads,
             connection: Some(cluster.link.connections()),
+            writing: Writing::Works,
             closing: watch::channel(false).1,
             link: cluster.link.clone(),
             remote: cluster.remote.clone(),
@@ -107,6 +132,31 @@ impl Slots {
             .unwrap_or_else(|why| Err(Outage::Passing(why)))?;
         self.connection = Some(connection);
         Ok(())
+    }
+
+    /// Whether what is published is answered again.
+    fn try_writing(&mut self) {
+        let (after, block) = match &mut self.writing {
+            Writing::Works => return,
+            Writing::Refused { looks: 0, .. } => {
+                self.writing = Writing::Works;
+                return;
+            }
+            Writing::Refused { looks, .. } => {
+                *looks -= 1;
+                return;
+            }
+            Writing::Unanswered { after, block, .. } => (*after, block.clone()),
+        };
+        let (remote, again) = (self.remote.clone(), block.clone());
+        let publishing = async move { remote.publish(after, again).await };
+        self.writing = match self.wait_for(publishing) {
+            // It is read as anybody's block is, or another one has its place.
+            Ok(Published::At(_) | Published::WrongEnd) => Writing::Works,
+            Ok(Published::Refused(why) | Published::Unknown(why)) | Err(why) => {
+                Writing::Unanswered { after, block, why }
+            }
+        };
     }
 
     /// This journal's end; it was just seen.
@@ -151,6 +201,7 @@ impl Quorum for Slots {
 
     fn behind(&mut self) -> Result<Vec<Vec<u8>>, Outage> {
         self.see_end()?;
+        self.try_writing();
         let (remote, after, at_once) = (self.remote.clone(), self.sequence, self.at_once);
         let reading = async move { read_with_patience(&remote, after, at_once).await };
         let read = self.wait_for(reading).and_then(|read| read);
@@ -176,12 +227,12 @@ impl Quorum for Slots {
         if let Err(outage) = self.see_end() {
             return Proposed::Refused(outage);
         }
-        let block = block.to_vec();
+        let sent = block.to_vec();
         let (remote, end) = (self.remote.clone(), self.seen_end());
         let (patience, figures) = (self.patience, Arc::clone(&self.figures));
         let told = self.figures.publishing();
         let proposed = self
-            .wait_for(async move { propose(&remote, end, block, (patience, &figures)).await })
+            .wait_for(async move { propose(&remote, end, sent, (patience, &figures)).await })
             .unwrap_or_else(|why| Proposed::Unknown(Outage::Passing(why)));
         match &proposed {
             Proposed::Accepted => self.figures.published(told),
@@ -190,6 +241,18 @@ impl Quorum for Slots {
             Proposed::Unknown(_) => self.connection = None,
             Proposed::Refused(_) => {}
         }
+        self.writing = match &proposed {
+            Proposed::Accepted | Proposed::Overtaken(_) => Writing::Works,
+            Proposed::Unknown(outage) => Writing::Unanswered {
+                after: self.sequence,
+                block: block.to_vec(),
+                why: outage.why().to_owned(),
+            },
+            Proposed::Refused(outage) => Writing::Refused {
+                looks: LOOKS_AFTER_REFUSAL,
+                why: outage.why().to_owned(),
+            },
+        };
         if let Proposed::Overtaken(found) = &proposed
             && let Some(said) = Farewell::decode(found)
         {
@@ -197,6 +260,15 @@ impl Quorum for Slots {
         }
         self.is_own = matches!(proposed, Proposed::Accepted);
         proposed
+    }
+
+    fn accepts_nothing(&self) -> Option<Outage> {
+        match &self.writing {
+            Writing::Works => None,
+            Writing::Unanswered { why, .. } | Writing::Refused { why, .. } => {
+                Some(Outage::Passing(why.clone()))
+            }
+        }
     }
 
     fn taken(&mut self, head: Position, chain: Chain) {
@@ -286,12 +358,12 @@ async fn decide(
     let note = |why: String| {
         *last_why.lock().unwrap_or_else(PoisonError::into_inner) = why;
     };
-    let mut pause = PAUSE_FIRST;
+    let (mut pause, mut is_on_its_way) = (PAUSE_FIRST, false);
     loop {
         // The connection was lost meanwhile: what is expected is only this
         // journal's end if the servers still have that.
         match see_end_again(remote, &mut seen).await {
-            Ok(()) => match try_once(remote, after, &block, &note).await {
+            Ok(()) => match try_once(remote, after, &block, (&note, &mut is_on_its_way)).await {
                 // Else it is seen first behind what it was accepted.
                 Some(Proposed::Accepted) if remote.connections() != seen.connection => {}
                 Some(proposed) => return proposed,
@@ -307,13 +379,14 @@ async fn decide(
 }
 
 /// Publishes a block once, and looks what its slot has then; nothing if that is
-/// not known yet.
+/// not known yet. Once a try was not answered, a refusal of another says nothing.
 async fn try_once(
     remote: &Remote,
     after: u64,
     block: &[u8],
-    note: &impl Fn(String),
+    (note, is_on_its_way): (&impl Fn(String), &mut bool),
 ) -> Option<Proposed> {
+    let mut refused = None;
     let is_wrong_end = match remote.publish(after, block.to_vec()).await {
         Published::At(stored) if stored == after + 1 => return Some(Proposed::Accepted),
         Published::At(stored) => {
@@ -325,8 +398,14 @@ async fn try_once(
             return Some(Proposed::Unknown(Outage::Lasting(why)));
         }
         Published::WrongEnd => true,
+        Published::Refused(why) => {
+            note(why.clone());
+            refused = Some(why);
+            false
+        }
         Published::Unknown(why) => {
             note(why);
+            *is_on_its_way = true;
             false
         }
     };
@@ -338,7 +417,13 @@ async fn try_once(
             Ok(last) => note(format!("message {} of {last} cannot be read", after + 1)),
             Err(why) => note(why),
         },
-        Ok(None) => {}
+        Ok(None) => {
+            if let Some(why) = refused.filter(|_| !*is_on_its_way)
+                && remote.last_sequence().await == Ok(after)
+            {
+                return Some(Proposed::Refused(Outage::Passing(why)));
+            }
+        }
         Err(why) => note(why),
     }
     None

@@ -13,6 +13,7 @@ mod figures;
 // Servers that are killed, paused and wiped.
 mod faults;
 mod histories;
+mod unwritable;
 
 // What is refused, and what the refusal says.
 mod refusals;

@@ -104,7 +104,13 @@ impl Writer {
 
     fn after_catching_up(&mut self, caught_up: Result<(), NotCaughtUp>) {
         match caught_up {
-            Ok(()) => self.agrees(),
+            Ok(()) => {
+                let quorum = self.quorum.as_ref();
+                match quorum.and_then(|quorum| quorum.accepts_nothing()) {
+                    None => self.agrees(),
+                    Some(outage) => self.suffers(&outage),
+                }
+            }
             Err(NotCaughtUp::Outage(outage)) => self.suffers(&outage),
             Err(NotCaughtUp::Disk(failure)) => self.failed(&failure),
         }

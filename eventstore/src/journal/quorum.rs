@@ -32,6 +32,10 @@ pub(crate) trait Quorum: Send + fmt::Debug {
     /// or for as long as is worth waiting.
     fn propose(&mut self, block: &[u8]) -> Proposed;
 
+    /// Why nothing is accepted at present, if that is so. Others' blocks may be
+    /// had nevertheless, which is no sign that it is over.
+    fn accepts_nothing(&self) -> Option<Outage>;
+
     /// The next block is in the journal, which ends there with this chain.
     fn taken(&mut self, head: Position, chain: Chain);
 }
@@ -45,7 +49,7 @@ pub(crate) enum Proposed {
     Overtaken(Vec<u8>),
     /// It may be the next block, or become it, or not.
     Unknown(Outage),
-    /// It was not sent, and never will be.
+    /// It was not sent or not taken, and never will be.
     Refused(Outage),
 }
 

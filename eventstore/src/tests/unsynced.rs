@@ -62,6 +62,10 @@ impl Quorum for Accepted {
         Proposed::Accepted
     }
 
+    fn accepts_nothing(&self) -> Option<Outage> {
+        None
+    }
+
     fn taken(&mut self, _head: Position, _chain: Chain) {
         self.taken += 1;
     }

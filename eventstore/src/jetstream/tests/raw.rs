@@ -1,7 +1,10 @@
 //! A stream as others see it, and could spoil it.
 
+use std::time::Duration;
+
 use async_nats::jetstream::stream::{Config, Info};
 use async_nats::jetstream::{self, Context};
+use futures_util::StreamExt;
 
 use super::super::settings::{self, LogOfStream};
 use crate::JetStreamOptions;
@@ -71,6 +74,26 @@ pub(super) fn get(options: &JetStreamOptions, sequence: u64) -> Vec<u8> {
         let message = stream.get_raw_message(sequence).await.unwrap();
         message.payload.to_vec()
     })
+}
+
+/// Has other settings.
+pub(super) fn change(options: &JetStreamOptions, change: impl FnOnce(&mut Config)) {
+    let mut config = info(options).config;
+    change(&mut config);
+    with(&options.access.servers, |context| async move {
+        context.update_stream(config).await.unwrap();
+    });
+}
+
+/// Returns once that many messages more of it were asked for.
+pub(super) fn wait_for_reads(options: &JetStreamOptions, count: usize) {
+    with(&options.access.servers, |context| async move {
+        let subject = format!("$JS.API.DIRECT.GET.{}", options.stream);
+        let read = context.client().subscribe(subject).await.unwrap();
+        let read = read.take(count).count();
+        let limit = Duration::from_secs(40);
+        assert_eq!(tokio::time::timeout(limit, read).await, Ok(count));
+    });
 }
 
 /// Deletes it.
