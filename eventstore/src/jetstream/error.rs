@@ -133,6 +133,20 @@ pub enum ClusterError {
         /// Somewhere in the first block that differs, or before.
         position: Position,
     },
+    /// Nodes run that have less than the journal that is to be published, and
+    /// would write in the places of what they lack.
+    #[error(
+        "nodes of the stream {stream} run that have less than this journal, which ends at position {head} (they end at {}): stop every node that serves this stream, then run the same command again",
+        listed(shorter)
+    )]
+    Running {
+        /// The stream.
+        stream: String,
+        /// Where the journal ends.
+        head: Position,
+        /// Where each of them ends.
+        shorter: Vec<Position>,
+    },
     /// The log did not become this journal's to its end, for this reason. What
     /// was fetched is kept.
     #[error("the journal did not come to the end of the log: {why}")]
@@ -159,4 +173,9 @@ pub enum ClusterError {
     /// The journal cannot be opened.
     #[error(transparent)]
     Journal(#[from] OpenError),
+}
+
+fn listed(positions: &[Position]) -> String {
+    let positions: Vec<_> = positions.iter().map(Position::to_string).collect();
+    positions.join(", ")
 }

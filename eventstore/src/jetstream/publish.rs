@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::cluster::{Cluster, Purpose};
 use super::error::ClusterError;
 use super::figures::ClusterFigures;
-use super::heads::Head;
+use super::heads::{self, Head};
 use super::link::Link;
 use super::options::JetStreamOptions;
 use super::place::{Standing, Unplaced, place};
@@ -26,7 +26,7 @@ use crate::position::Position;
 pub struct PublishedJournal {
     /// Where the stream ended before.
     pub before: Position,
-    /// Where it ends now: at the journal's head.
+    /// Where it ends now: at the journal's head, or behind that if others wrote on.
     pub head: Position,
     /// How many blocks were published.
     pub blocks: u64,
@@ -37,8 +37,10 @@ pub struct PublishedJournal {
 /// [`create_stream`](crate::create_stream) made for it, or the end that a
 /// cluster lost from the longest journal. Positions stay what they are.
 ///
-/// Nothing else should write to the log meanwhile, and this journal must not
-/// be open; whoever does write is not overwritten. Interrupted, it is run again.
+/// This journal must not be open. Nothing else should write to the log meanwhile:
+/// it is refused while nodes run that have less than the journal, and whoever
+/// does write is not overwritten. Interrupted, it is run again. A journal that
+/// the stream has all of is left as it is.
 /// The stream's beginning is held against the journal's by the chain.
 /// `progress` is told the positions that the stream has, and those of the journal.
 ///
@@ -55,7 +57,20 @@ pub fn publish_journal(
     log.refuse_other(journal.history(), journal.head(), &options.stream)?;
     let connection = cluster.link.connections();
     let (last, end) = stream_end(&cluster, options)?;
-    let position = end.position;
+    let (position, head) = (end.position, journal.head());
+    if head <= position {
+        let (_, chain) = journal.end();
+        let own = Head {
+            position: head,
+            chain,
+        };
+        cluster.find_end(own, folder)?;
+        return Ok(PublishedJournal {
+            before: position,
+            head: position,
+            blocks: 0,
+        });
+    }
     if chain_at(&journal, cluster.beginning(), position)? != Some(end.chain) {
         return Err(ClusterError::Diverged {
             journal: folder.to_owned(),
@@ -63,6 +78,7 @@ pub fn publish_journal(
             position,
         });
     }
+    refuse_running(&cluster, position, head)?;
     let mut publishing = Publishing {
         link: cluster.link,
         remote: cluster.remote,
@@ -76,7 +92,6 @@ pub fn publish_journal(
         blocks: 0,
         failed: None,
     };
-    let head = journal.head();
     progress(position, head);
     journal.walk_raw(position, &mut |block| {
         let published = publishing.publish(block.bytes, block.chain);
@@ -95,6 +110,31 @@ pub fn publish_journal(
             published: publishing.blocks,
             why,
         }),
+    }
+}
+
+/// Refuses while nodes run that would fill the places of what is to be published.
+/// Those that wait for the stream to have what it was made for do not.
+fn refuse_running(
+    cluster: &Cluster<'_>,
+    stream_head: Position,
+    head: Position,
+) -> Result<(), ClusterError> {
+    if stream_head < cluster.log.filled_to {
+        return Ok(());
+    }
+    let nodes = heads::ask(&cluster.link, cluster.options);
+    let nodes = nodes.map_err(|why| ClusterError::Unanswered { why })?;
+    let shorter = nodes.iter().map(|node| node.position);
+    let shorter: Vec<_> = shorter.filter(|position| *position < head).collect();
+    if shorter.is_empty() {
+        Ok(())
+    } else {
+        Err(ClusterError::Running {
+            stream: cluster.options.stream.clone(),
+            head,
+            shorter,
+        })
     }
 }
 

@@ -157,6 +157,39 @@ fn a_journal_is_put_on_a_cluster_with_its_positions_and_others_join_it() {
 }
 
 #[test]
+fn a_journal_that_the_stream_has_all_of_is_left_as_it_is() {
+    let folder = given::journal_of(3);
+    let options = on_one(&shared_server().url());
+    make_stream(&options, LOG_ID);
+    assert_eq!(publish(&folder, &options).unwrap(), (0, 3, 3));
+    // Interrupted after that, and others wrote on.
+    let other = Node::joining(&options);
+    append(other.store.as_ref(), single(101, 77, 0)).unwrap();
+    assert_eq!(publish(&folder, &options).unwrap(), (4, 4, 0));
+    assert_eq!(raw::messages(&options), 4, "nothing was written");
+}
+
+#[test]
+fn a_cluster_is_not_healed_while_a_node_runs_that_would_fill_the_places() {
+    let (_server, options, knowing, away) = lost();
+    let knowing = knowing.leave();
+    let away = Node::on(away, &options);
+    let refusal = publish(&knowing, &options).unwrap_err();
+    let words = refusal.to_string();
+    let ClusterError::Running { head, shorter, .. } = refusal else {
+        panic!("{words}");
+    };
+    assert_eq!((head, shorter), (Position::new(10), vec![Position::new(6)]));
+    assert!(
+        words.contains("(they end at 6): stop every node"),
+        "{words}"
+    );
+    assert_eq!(raw::messages(&options), 6, "nothing was written");
+    away.leave();
+    assert_eq!(publish(&knowing, &options).unwrap(), (6, 10, 4));
+}
+
+#[test]
 fn a_journal_is_published_only_where_it_belongs() {
     let options = on_one(&shared_server().url());
     make_stream(&options, Uuid::from_u128(8));
