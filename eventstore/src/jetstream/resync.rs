@@ -1,6 +1,7 @@
 //! A journal that went another way than the log: moved aside, so that a node
 //! fetches the log anew.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::cluster::{Cluster, Purpose};
@@ -10,9 +11,10 @@ use super::options::JetStreamOptions;
 use crate::disk::{Disk, RealDisk, failed};
 use crate::error::{OpenError, ReadError};
 use crate::journal::JournalReader;
+use crate::position::Position;
 
 /// Moves the journal in a folder aside, if it is no beginning of the log in the
-/// stream, or cannot be read: then `journal` becomes `journal.aside-1` beside it (or
+/// stream, or cannot be read from its beginning to its end: then `journal` becomes `journal.aside-1` beside it (or
 /// the next number that is free), durably, and what is opened next there begins
 /// empty and fetches the log. Gives where it is now; `None` if it agrees with
 /// the stream, and nothing was moved. Nothing is ever deleted. The views of
@@ -40,14 +42,17 @@ pub fn move_diverged_aside(
 }
 
 impl Cluster<'_> {
-    /// Whether the journal in a folder is a beginning of the log.
+    /// Whether the journal in a folder is a beginning of the log, and whole.
     fn find_journal(&self, folder: &Path) -> Result<(), ClusterError> {
         let journal = JournalReader::open_of_cluster(folder)?;
         let (history, head) = (journal.history(), journal.head());
         self.log.refuse_other(history, head, &self.options.stream)?;
         let (position, chain) = journal.end();
         let own = Head { position, chain };
-        self.find_end(own, folder).map(|_| ())
+        self.find_end(own, folder)?;
+        // Only its last segment was looked at so far.
+        journal.walk_raw(Position::START, &mut |_| ControlFlow::Continue(()))?;
+        Ok(())
     }
 }
 

@@ -64,6 +64,22 @@ fn a_journal_that_differs_is_moved_aside_and_the_log_fetched_anew() {
 }
 
 #[test]
+fn a_journal_that_is_damaged_long_before_its_end_is_moved_aside_too() {
+    let options = on_one(&shared_server().url());
+    // Every block seals its segment.
+    let journal = given::journal_with(6, 1);
+    put(&journal, &options);
+    let (_data, folder) = data_with(&journal);
+    assert_eq!(move_diverged_aside(&folder, &options).unwrap(), None);
+    let sealed = given::files(&folder, ".seg").remove(1);
+    flip(&sealed, 100);
+    let aside = move_diverged_aside(&folder, &options).unwrap();
+    assert!(aside.is_some(), "what is damaged can be fetched");
+    let store = JetStreamStore::open(&folder, given::options(1), &options).unwrap();
+    assert_eq!(everything(&store).len(), 6);
+}
+
+#[test]
 fn a_journal_that_is_worth_publishing_or_of_another_log_is_not_moved_away() {
     let options = JetStreamOptions {
         patience: std::time::Duration::from_secs(1),
