@@ -2,17 +2,24 @@
 //! behind the last.
 
 use std::error::Error as _;
+use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{GetStreamErrorKind, PublishError, PublishErrorKind};
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
-use async_nats::jetstream::stream::{DirectGetErrorKind, Info, RawMessageErrorKind, Stream};
+use async_nats::jetstream::stream::{
+    DirectGetError, DirectGetErrorKind, Info, RawMessageErrorKind, Stream,
+};
 
 use super::error::ClusterError;
 use super::farewell::Farewell;
 use super::link::{Link, connections};
 use super::options::JetStreamOptions;
+
+/// How long a server that has a copy of a message is given before the leader is
+/// asked, who has to answer within what is left of the time for one answer.
+const COPY_WAIT: Duration = Duration::from_millis(500);
 
 /// The stream on the cluster.
 #[derive(Clone, Debug)]
@@ -114,19 +121,25 @@ impl Remote {
     /// A message, from whichever server has it; one that is behind the others
     /// may not have it yet. If none of them answers the leader is asked.
     pub(super) async fn read(&self, sequence: u64) -> Result<Option<Vec<u8>>, String> {
-        match self.stream.direct_get(sequence).await {
-            Ok(message) => of_sequence(message, sequence).map(Some),
-            Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
-            Err(_) => self.read_of_leader(sequence).await,
+        match self.read_of_any(sequence).await {
+            Some(Ok(message)) => of_sequence(message, sequence).map(Some),
+            Some(Err(error)) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
+            Some(Err(_)) | None => self.read_of_leader(sequence).await,
         }
     }
 
     /// A message, from any server, and else from the leader.
     pub(super) async fn read_surely(&self, sequence: u64) -> Result<Option<Vec<u8>>, String> {
-        match self.stream.direct_get(sequence).await {
-            Ok(message) => of_sequence(message, sequence).map(Some),
-            Err(_) => self.read_of_leader(sequence).await,
+        match self.read_of_any(sequence).await {
+            Some(Ok(message)) => of_sequence(message, sequence).map(Some),
+            Some(Err(_)) | None => self.read_of_leader(sequence).await,
         }
+    }
+
+    /// What the server that is asked says, if it does soon.
+    async fn read_of_any(&self, sequence: u64) -> Option<Result<StreamMessage, DirectGetError>> {
+        let reading = self.stream.direct_get(sequence);
+        tokio::time::timeout(COPY_WAIT, reading).await.ok()
     }
 
     async fn read_of_leader(&self, sequence: u64) -> Result<Option<Vec<u8>>, String> {
