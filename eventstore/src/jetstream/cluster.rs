@@ -160,33 +160,34 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// The message that the journal ends with. A stream that seems shorter is
-    /// looked at again: a server that leads since a moment ago may not have all yet.
-    pub(super) fn find_end(&self, own: Head, folder: &Path) -> Result<u64, ClusterError> {
+    /// Where a journal's end lies in the stream. What may pass is looked at again
+    /// until patience is over: that no server answers, that one which leads since a
+    /// moment ago has no message yet that is there, and what is not settled.
+    pub(super) fn look(
+        &self,
+        own: Head,
+        is_settled: fn(&Standing) -> bool,
+    ) -> Result<Standing, Unplaced> {
         let (remote, patience) = (self.remote.clone(), self.options.patience);
-        let purpose = self.purpose;
-        let before = self.beginning().chain;
-        let placing = async move {
-            let mut last_seen = Err("no server answered in time".to_owned());
+        let (purpose, before) = (self.purpose, self.beginning().chain);
+        let looking = async move {
+            let unanswered = "no server answered in time".to_owned();
+            let mut last_seen = Err(Unplaced::Unanswered(unanswered));
             let look = async {
                 loop {
-                    let seen = match remote.end().await {
+                    last_seen = match remote.end().await {
                         Ok((_, Some(said))) if purpose == Purpose::Join => {
-                            Ok(Err(Unplaced::Left(said)))
+                            Err(Unplaced::Left(said))
                         }
-                        Ok((last, _)) => match place(&remote, own, before, last).await {
-                            Err(Unplaced::Unanswered(why)) => Err(why),
-                            other => Ok(other),
-                        },
-                        Err(why) => Err(why),
+                        Ok((last, _)) => place(&remote, own, before, last).await,
+                        Err(why) => Err(Unplaced::Unanswered(why)),
                     };
-                    let is_settled = matches!(
-                        seen,
-                        Ok(Ok(Standing::At(_) | Standing::Diverged)
-                            | Err(Unplaced::Foreign { .. } | Unplaced::Left(_)))
-                    );
-                    last_seen = seen;
-                    if is_settled {
+                    let is_enough = match &last_seen {
+                        Ok(standing) => is_settled(standing),
+                        Err(Unplaced::Left(_) | Unplaced::Foreign { .. }) => true,
+                        Err(Unplaced::Unanswered(_)) => false,
+                    };
+                    if is_enough {
                         break;
                     }
                     tokio::time::sleep(LOOK_AGAIN).await;
@@ -195,9 +196,19 @@ impl<'a> Cluster<'a> {
             drop(tokio::time::timeout(patience, look).await);
             last_seen
         };
+        let looked = self.link.run(looking);
+        looked.unwrap_or_else(|why| Err(Unplaced::Unanswered(why)))
+    }
+
+    /// The message that the journal ends with. A stream that seems shorter is
+    /// looked at again.
+    pub(super) fn find_end(&self, own: Head, folder: &Path) -> Result<u64, ClusterError> {
+        let is_settled = |standing: &Standing| match standing {
+            Standing::At(_) | Standing::Diverged => true,
+            Standing::Behind(..) => false,
+        };
         let stream = self.options.stream.clone();
-        let placed = self.link.run(placing).and_then(|placed| placed);
-        match placed.map_err(|why| ClusterError::Unanswered { why })? {
+        match self.look(own, is_settled) {
             Ok(Standing::At(sequence)) => Ok(sequence),
             Ok(Standing::Behind(_, head)) => Err(ClusterError::ClusterBehind {
                 stream,
@@ -209,13 +220,7 @@ impl<'a> Cluster<'a> {
                 stream,
                 position: own.position,
             }),
-            Err(Unplaced::Foreign { sequence, why }) => Err(ClusterError::Foreign {
-                stream,
-                sequence,
-                why,
-            }),
-            Err(Unplaced::Left(said)) => Err(said.error(&stream)),
-            Err(Unplaced::Unanswered(why)) => Err(ClusterError::Unanswered { why }),
+            Err(unplaced) => Err(unplaced.into_error(&stream)),
         }
     }
 }

@@ -107,7 +107,10 @@ async fn end_of(remote: &Remote, sequence: u64, before: &Chain) -> Result<End, U
     };
     let read = remote.read_surely(sequence).await;
     let bytes = read.map_err(Unplaced::Unanswered)?;
-    let bytes = bytes.ok_or_else(|| foreign("it is not there"))?;
+    // It was counted by the leader; another one may lead since, and not have it yet.
+    let bytes = bytes.ok_or_else(|| {
+        Unplaced::Unanswered(format!("message {sequence} of the stream cannot be read"))
+    })?;
     let block = Block::parse(&bytes).map_err(foreign)?;
     if block.length != bytes.len() {
         return Err(foreign("more follows than the block"));

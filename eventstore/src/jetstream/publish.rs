@@ -12,7 +12,7 @@ use super::figures::ClusterFigures;
 use super::heads::{self, Head};
 use super::link::Link;
 use super::options::JetStreamOptions;
-use super::place::{Standing, Unplaced, place};
+use super::place::Standing;
 use super::remote::Remote;
 use super::slots::{self, SeenEnd};
 use crate::error::ReadError;
@@ -143,26 +143,16 @@ pub(super) fn stream_end(
     cluster: &Cluster<'_>,
     options: &JetStreamOptions,
 ) -> Result<(u64, Head), ClusterError> {
-    let (remote, beginning) = (cluster.remote.clone(), cluster.beginning());
     // A journal that is farther than any stream: what is told is the stream's end.
     let farther = Head {
         position: Position::new(u64::MAX),
-        ..beginning
+        ..cluster.beginning()
     };
-    let looking = async move {
-        let end = remote.end().await;
-        let (last, said) = end.map_err(Unplaced::Unanswered)?;
-        if let Some(said) = said {
-            return Err(Unplaced::Left(said));
-        }
-        place(&remote, farther, beginning.chain, last).await
-    };
-    let unanswered = |why| ClusterError::Unanswered { why };
-    match cluster.link.run(looking).map_err(unanswered)? {
+    match cluster.look(farther, |_| true) {
         Ok(Standing::Behind(last, head)) => Ok((last, head)),
-        Ok(Standing::At(_) | Standing::Diverged) => {
-            Err(unanswered("the stream has no end".to_owned()))
-        }
+        Ok(Standing::At(_) | Standing::Diverged) => Err(ClusterError::Unanswered {
+            why: "the stream has no end".to_owned(),
+        }),
         Err(unplaced) => Err(unplaced.into_error(&options.stream)),
     }
 }

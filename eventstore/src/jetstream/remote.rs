@@ -157,7 +157,8 @@ impl Remote {
         if last == 0 {
             return Ok((0, None));
         }
-        let message = self.read_surely(last).await?.unwrap_or_default();
+        let message = self.read_surely(last).await?;
+        let message = message.ok_or_else(|| format!("message {last} cannot be read"))?;
         Ok(match Farewell::decode(&message) {
             Some(said) => (last - 1, Some(said)),
             None => (last, None),

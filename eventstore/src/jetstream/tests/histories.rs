@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::cluster::{Cluster, Purpose};
+use super::super::heads::Head;
+use super::super::place::{Unplaced, place};
 use super::super::slots::{SeenEnd, propose};
 use super::nodes::{Node, end};
 use super::raw;
 use crate::journal::quorum::{Outage, Proposed};
 use crate::tests::clustered::{make_stream, on_one};
 use crate::tests::given::{LOG_ID, append, fill, single};
-use crate::tests::servers::{Server, wait_until};
+use crate::tests::servers::{Server, shared_server, wait_until};
 
 #[test]
 fn a_block_is_not_put_behind_a_message_that_has_become_another_one_meanwhile() {
@@ -56,4 +58,23 @@ fn a_block_is_not_put_behind_a_message_that_has_become_another_one_meanwhile() {
         "{why}"
     );
     assert_eq!(raw::messages(&options), 3, "nothing was written");
+}
+
+#[test]
+fn a_message_that_a_new_leader_does_not_have_yet_is_not_taken_for_a_foreign_one() {
+    let options = on_one(&shared_server().url());
+    make_stream(&options, LOG_ID);
+    let node = Node::joining(&options);
+    fill(node.store.as_ref(), 3);
+    let (position, chain) = end(&node.leave());
+    let cluster = Cluster::connect(&options, Purpose::Join).unwrap();
+    let (remote, before) = (cluster.remote.clone(), cluster.beginning().chain);
+    let own = Head { position, chain };
+    // One more than there are: as the leader counted that is gone since.
+    let placing = async move { place(&remote, own, before, 4).await };
+    let unplaced = cluster.link.run(placing).unwrap();
+    let Err(Unplaced::Unanswered(why)) = unplaced else {
+        panic!("{unplaced:?}");
+    };
+    assert_eq!(why, "message 4 of the stream cannot be read");
 }
