@@ -10,7 +10,7 @@ use super::error::ClusterError;
 use super::heads::{self, Head};
 use super::link::Link;
 use super::options::JetStreamOptions;
-use super::place::{self, Standing};
+use super::place::Standing;
 use super::publish::{chain_at, stream_end};
 use super::remote::Remote;
 use super::settings;
@@ -32,10 +32,13 @@ pub struct ClusterStatus {
     pub bytes: u64,
     /// The servers that have a copy, the leader first. A server by itself says nothing of it.
     pub copies: Vec<ClusterCopy>,
-    /// Where the log ends; nothing if the stream is wrong.
+    /// Where the log ends, as it was looked at last; nothing if the stream is wrong.
     pub head: Option<Position>,
     /// Where the running nodes are.
     pub nodes: Vec<Position>,
+    /// Where those are that have more than the stream, which was looked at again
+    /// after they were heard: the cluster lost what they have.
+    pub farther: Vec<Position>,
     /// Where the folder's journal is, if one was named.
     pub folder: Option<FolderPlace>,
 }
@@ -88,6 +91,7 @@ pub fn cluster_status(
         copies: copies(&info),
         head: None,
         nodes: Vec::new(),
+        farther: Vec::new(),
         folder: None,
     };
     match checked {
@@ -99,13 +103,19 @@ pub fn cluster_status(
         Err(error) => return Err(error),
     }
     let cluster = Cluster::connect(options, Purpose::Join)?;
-    let (_, end) = stream_end(&cluster, options)?;
-    status.head = Some(end.position);
+    // What a running node has was in the stream before: looked at afterwards, the
+    // stream has it, unless it is lost.
+    let journal = folder.map(journal_in).transpose()?;
     let nodes = heads::ask(&cluster.link, options);
     let nodes = nodes.map_err(|why| ClusterError::Unanswered { why })?;
     status.nodes = nodes.into_iter().map(|head| head.position).collect();
-    if let Some(folder) = folder {
-        status.folder = Some(folder_place(&cluster, options, folder, end)?);
+    let (_, end) = stream_end(&cluster, options)?;
+    status.head = Some(end.position);
+    let farther = status.nodes.iter().filter(|node| **node > end.position);
+    status.farther = farther.copied().collect();
+    if let Some(journal) = journal {
+        let place = journal.map(|journal| folder_place(&cluster, options, &journal, end));
+        status.folder = Some(place.unwrap_or(Ok(FolderPlace::Empty))?);
     }
     Ok(status)
 }
@@ -127,16 +137,20 @@ fn copies(info: &Info) -> Vec<ClusterCopy> {
     leader.chain(others).collect()
 }
 
+/// The journal in a folder as it is now, if there is one.
+fn journal_in(folder: &Path) -> Result<Option<JournalReader>, ClusterError> {
+    Ok(match crate::journal::log_id_in(folder)? {
+        None => None,
+        Some(_) => Some(JournalReader::open_of_cluster(folder)?),
+    })
+}
+
 fn folder_place(
     cluster: &Cluster<'_>,
     options: &JetStreamOptions,
-    folder: &Path,
+    journal: &JournalReader,
     end: Head,
 ) -> Result<FolderPlace, ClusterError> {
-    if crate::journal::log_id_in(folder)?.is_none() {
-        return Ok(FolderPlace::Empty);
-    }
-    let journal = JournalReader::open_of_cluster(folder)?;
     let (history, log) = (journal.history(), &cluster.log);
     if log
         .refuse_other(history, journal.head(), &options.stream)
@@ -150,24 +164,17 @@ fn folder_place(
     }
     if position > end.position {
         // The journal has the stream's end, or it never was a copy of it.
-        let there = chain_at(&journal, beginning, end.position)?;
+        let there = chain_at(journal, beginning, end.position)?;
         return Ok(if there == Some(end.chain) {
             FolderPlace::Ahead(position)
         } else {
             FolderPlace::Diverged(position)
         });
     }
-    let Some(chain) = chain_at(&journal, beginning, position)? else {
+    let Some(chain) = chain_at(journal, beginning, position)? else {
         return Ok(FolderPlace::Diverged(position));
     };
-    let (remote, own) = (cluster.remote.clone(), Head { position, chain });
-    let placing = async move {
-        let last = remote.last_sequence().await;
-        let last = last.map_err(place::Unplaced::Unanswered)?;
-        place::place(&remote, own, beginning.chain, last).await
-    };
-    let unanswered = |why| ClusterError::Unanswered { why };
-    match cluster.link.run(placing).map_err(unanswered)? {
+    match cluster.look(Head { position, chain }, |_| true) {
         Ok(Standing::At(_)) => Ok(FolderPlace::At(position)),
         Ok(Standing::Behind(..)) => Ok(FolderPlace::Ahead(position)),
         Ok(Standing::Diverged) => Ok(FolderPlace::Diverged(position)),

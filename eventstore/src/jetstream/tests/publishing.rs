@@ -18,7 +18,7 @@ use crate::{ClusterError, JetStreamOptions, publish_journal};
 /// of all servers without `sync_interval: always` would have it: a node that
 /// knows all ten and is still up, and the folder of one that was away since
 /// the sixth.
-fn lost() -> (Server, JetStreamOptions, Node, TempDir) {
+pub(super) fn lost() -> (Server, JetStreamOptions, Node, TempDir) {
     let mut server = Server::alone("");
     let options = on_one(&server.url());
     make_stream(&options, LOG_ID);
