@@ -39,7 +39,7 @@ use std::sync::Arc;
 pub use access::{AccessError, NatsAccess, NatsCertificate};
 pub use error::ClusterError;
 pub use figures::{ClusterCounts, ClusterFigures, OnPublish};
-pub use leave::{Leaver, LeftCluster, leave_cluster};
+pub use leave::{Leaver, LeftCluster, abandon_cluster, leave_cluster};
 pub use options::JetStreamOptions;
 pub use publish::{PublishedJournal, publish_journal};
 pub use resync::move_diverged_aside;

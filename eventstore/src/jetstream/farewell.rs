@@ -21,7 +21,7 @@ pub(super) struct Farewell {
     pub(super) epoch: u32,
     /// Whose it is; noted in the journal that leaves before it is sent.
     pub(super) id: Uuid,
-    /// Where that journal is, in words.
+    /// Where that journal is, the machine and the folder, in words.
     pub(super) by: String,
 }
 

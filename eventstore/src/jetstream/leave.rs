@@ -1,7 +1,8 @@
 //! A log that leaves its cluster: the stream ends, and one node's journal goes
-//! on alone, in the next epoch.
+//! on alone, in the next epoch; also where the stream is no use any more.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -16,7 +17,7 @@ use crate::event::Label;
 use crate::history::{LogHistory, epoch_after};
 use crate::journal::recovery::begin_epoch;
 use crate::journal::segment::corruption;
-use crate::journal::{JournalOptions, JournalReader};
+use crate::journal::{Copies, JournalOptions, JournalReader, Recovered};
 use crate::position::{LogIdentity, Position};
 
 /// Where a journal notes the farewell that it is about to send.
@@ -27,14 +28,15 @@ const NOTE_NAME: &str = "leaving";
 pub struct Leaver {
     /// Drawn anew for every call; an interrupted call's is noted in the journal.
     pub id: Uuid,
-    /// Where the log goes on, in words for whoever looks for it there.
+    /// Where the log goes on, in words for whoever looks for it there: the machine
+    /// and the folder. Every node's refusal shows them.
     pub by: Label,
     /// The caller's clock, microseconds since the Unix epoch: the new epoch's
     /// number is its second.
     pub now_us: i64,
 }
 
-/// What [`leave_cluster`] has come to.
+/// What [`leave_cluster`] or [`abandon_cluster`] has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeftCluster {
     /// The log, and the epoch in which it goes on in this journal.
@@ -96,6 +98,51 @@ pub fn leave_cluster(
         identity,
         head: end.position,
     })
+}
+
+/// Has a log go on alone in the journal in this folder, which must not be open,
+/// without the stream: for one that is lost, or that holds what is no block of
+/// the log, which nothing can be written behind. The cluster is not asked, and
+/// nothing in it is changed. The journal begins the log's next epoch right behind
+/// its end; checkpoints and tokens up to there stay valid.
+///
+/// **The caller has to see to it that this is the longest of the nodes' journals,
+/// and that no other node goes on**: what another one has beyond this journal's
+/// end is not in the log any more, though it was acknowledged, and a node that
+/// goes on with the stream writes another log of the same id. Their journals may
+/// join the log again where it goes on, unless they are longer.
+///
+/// If leaving was begun here, the epoch is the one that was noted for that.
+/// Interrupted, it is called again. Each call begins an epoch; one that has no
+/// record yet gives way to it.
+///
+/// # Errors
+/// [`ClusterError::Journal`]: there is no journal, or it cannot be opened as a
+/// node's.
+pub fn abandon_cluster(
+    folder: &Path,
+    journal: JournalOptions,
+    now_us: i64,
+) -> Result<LeftCluster, ClusterError> {
+    let history = JournalReader::open_of_cluster(folder)?.history().clone();
+    let LogIdentity { log_id, epoch } = history.identity();
+    let noted = read_note(&folder.join(NOTE_NAME))?.filter(|noted| noted.is_behind(&history));
+    let identity = noted.map_or_else(
+        || LogIdentity {
+            log_id,
+            epoch: epoch_after(epoch, now_us),
+        },
+        |noted| noted.identity(),
+    );
+    // What a power cut left of its end is cut off and made durable first.
+    let disk = Arc::new(RealDisk);
+    let new = history.identity();
+    let recovered = Recovered::in_folder(disk, folder, journal, (new, Copies::Cluster))?;
+    let (head, chain) = recovered.end();
+    recovered.run()?.close();
+    begin_epoch(&RealDisk, folder, identity, (head, chain))?;
+    remove_note(folder)?;
+    Ok(LeftCluster { identity, head })
 }
 
 /// Whether a journal with that history is the one that left with a farewell.

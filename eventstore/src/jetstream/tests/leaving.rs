@@ -19,8 +19,8 @@ use crate::tests::clustered::{make_stream, on_one, options, try_open};
 use crate::tests::given::{self, LOG_ID, append, copy_of, everything, fill, single};
 use crate::tests::servers::{shared_cluster, shared_server, wait_until};
 use crate::{
-    ClusterError, JetStreamOptions, Leaver, LeftCluster, create_stream, leave_cluster,
-    publish_journal,
+    ClusterError, JetStreamOptions, Leaver, LeftCluster, abandon_cluster, create_stream,
+    leave_cluster, publish_journal,
 };
 
 /// The second in which the logs leave.
@@ -145,9 +145,16 @@ fn interrupted_anywhere_it_is_completed_by_the_same_call() {
         Noted,
         Said,
         Sealed,
+        Segment,
         Begun,
     }
-    for after in [After::Noted, After::Said, After::Sealed, After::Begun] {
+    for after in [
+        After::Noted,
+        After::Said,
+        After::Sealed,
+        After::Segment,
+        After::Begun,
+    ] {
         let options = on_one(&shared_server().url());
         make_stream(&options, LOG_ID);
         let node = Node::joining(&options);
@@ -167,7 +174,11 @@ fn interrupted_anywhere_it_is_completed_by_the_same_call() {
         if after >= After::Sealed {
             leave(&folder, &options, 1).unwrap();
         }
-        let interrupted = if after == After::Begun {
+        if after == After::Segment {
+            // The epoch's segment is there, and the head file is the one before.
+            fs::copy(before.path().join("head"), folder.path().join("head")).unwrap();
+        }
+        let interrupted = if after >= After::Segment {
             folder
         } else {
             before
@@ -181,7 +192,66 @@ fn interrupted_anywhere_it_is_completed_by_the_same_call() {
         assert_eq!(raw::messages(&options), 4, "{after:?}");
         assert_eq!(history(&interrupted).identity(), left.identity);
         assert!(!noted.exists(), "{after:?}");
+        let store = given::open(interrupted.path(), 1 << 20);
+        assert_eq!(store.identity(), left.identity, "{after:?}");
+        let appended = append(&store, single(9, 9, 0)).unwrap();
+        assert_eq!(appended.position(), Position::new(4), "{after:?}");
     }
+}
+
+#[test]
+fn a_log_goes_on_alone_without_a_stream_that_nothing_can_be_written_to_any_more() {
+    let options = JetStreamOptions {
+        patience: std::time::Duration::from_secs(2),
+        ..on_one(&shared_server().url())
+    };
+    make_stream(&options, LOG_ID);
+    let [node, other] = [Node::joining(&options), Node::joining(&options)];
+    fill(node.store.as_ref(), 3);
+    other.wait_for(Position::new(3));
+    let [folder, other] = [node.leave(), other.leave()];
+    raw::put(&options, b"what another program wrote");
+    let in_vain = leave(&folder, &options, 1).unwrap_err();
+    assert!(matches!(in_vain, ClusterError::Foreign { .. }), "{in_vain}");
+    let noted = folder.path().join("leaving");
+    assert!(noted.exists());
+
+    let abandon = |second: u32| {
+        let now_us = i64::from(second) * 1_000_000;
+        abandon_cluster(folder.path(), given::options(1 << 20), now_us).unwrap()
+    };
+    let left = abandon(LEFT_IN + 7);
+    assert_eq!(left.head, Position::new(3));
+    assert_eq!(left.identity.epoch, LEFT_IN, "as it was noted");
+    assert!(!noted.exists());
+    // As after an interruption: the epoch without a record gives way.
+    let left = abandon(LEFT_IN + 9);
+    assert_eq!(left.identity.epoch, LEFT_IN + 9);
+    assert_eq!(history(&folder).epochs().len(), 2);
+    let store = given::open(folder.path(), 1 << 20);
+    assert_eq!(store.identity(), left.identity);
+    append(&store, single(9, 9, 0)).unwrap();
+    store.close();
+    assert_eq!(raw::messages(&options), 4, "nothing was written");
+    assert!(!raw::info(&options).config.sealed);
+
+    // Onto another stream, where the other node's journal goes on, too.
+    let again = on_one(&shared_server().url());
+    put(&folder, &again);
+    let other = Node::on(other, &again);
+    assert_eq!(other.head(), Position::new(4));
+    assert_eq!(other.store.identity(), left.identity);
+}
+
+#[test]
+fn a_folder_without_a_journal_is_not_made_one_by_going_on_alone() {
+    let folder = new();
+    let refused = abandon_cluster(folder.path(), given::options(1 << 20), 0);
+    assert!(
+        matches!(refused, Err(ClusterError::Journal(_))),
+        "{refused:?}"
+    );
+    assert!(given::names(folder.path()).is_empty());
 }
 
 #[test]
