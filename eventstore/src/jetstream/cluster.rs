@@ -119,8 +119,7 @@ impl<'a> Cluster<'a> {
         // of nodes that start together one with less must not fill the places.
         let heads = Heads::new(self, own);
         let sequence = self.find_end(own, folder)?;
-        let others = heads::ask(&self.link, self.options);
-        let others = others.map_err(|why| ClusterError::Unanswered { why })?;
+        let others = heads::ask(&self.link, self.options)?;
         let slots = Slots::behind_message(self, sequence, own, heads);
         let caught_up = recovered.catch_up_with(Box::new(slots), whole.clone());
         let mut caught_up = caught_up.map_err(not_caught_up)?;

@@ -46,6 +46,32 @@ pub enum ClusterError {
         /// Their words.
         why: String,
     },
+    /// The servers do not let this node do what it has to.
+    #[error(
+        "the NATS servers do not allow what is needed ({words}): let the user publish and subscribe to airpost.log.>, airpost.heads.>, $JS.API.> and _INBOX.>"
+    )]
+    Denied {
+        /// Their words.
+        words: String,
+    },
+    /// Another stream takes in what is published to this one.
+    #[error(
+        "another stream of the cluster takes in {subject}: see nats stream ls, and have no other stream take in airpost.log.>"
+    )]
+    Overlap {
+        /// The subject that only the log may have.
+        subject: String,
+    },
+    /// The servers have no room for the stream.
+    #[error(
+        "the servers cannot keep the stream {stream} ({why}): see that there are as many as it has copies, and what storage they and the account have left"
+    )]
+    NoRoom {
+        /// Its name.
+        stream: String,
+        /// Their words.
+        why: String,
+    },
     /// There is no such stream.
     #[error(
         "there is no stream {stream} on the cluster: make it first, from the journal that is to be its beginning (airpost cluster join)"

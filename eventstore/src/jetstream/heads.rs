@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::cluster::Cluster;
+use super::error::ClusterError;
 use super::figures::ClusterFigures;
 use super::link::{LOOK_AGAIN, Link};
 use super::options::JetStreamOptions;
@@ -144,11 +145,18 @@ async fn answer_all(client: Client, mut asked: Subscriber, (node, own): (&str, &
 
 /// The heads of all nodes that answer in time. That nobody listens at this
 /// moment says nothing: nodes that start together are asked again and again.
-pub(super) fn ask(link: &Link, options: &JetStreamOptions) -> Result<Vec<Head>, String> {
+///
+/// # Errors
+/// `Denied` if the servers let this node not ask, or not answer: nobody's silence
+/// says anything then.
+pub(super) fn ask(link: &Link, options: &JetStreamOptions) -> Result<Vec<Head>, ClusterError> {
     let (client, subject) = (link.client.clone(), options.ask_subject());
     let wait = options.heads_wait;
-    link.run(async move { gather(&client, subject, wait).await })
+    let heads = link
+        .run(async move { gather(&client, subject, wait).await })
         .and_then(|heads| heads)
+        .map_err(|why| link.unanswered(why))?;
+    link.denied().map_or(Ok(heads), Err)
 }
 
 async fn gather(client: &Client, subject: String, wait: Duration) -> Result<Vec<Head>, String> {

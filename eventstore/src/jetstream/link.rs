@@ -3,13 +3,13 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Statistics};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError, Statistics};
 use tokio::runtime::{Builder, Runtime};
 
 use super::access::NatsAccess;
@@ -28,6 +28,9 @@ const SERVER_VERSION_MIN_TEXT: &str = "2.14.4";
 const STEP_WAIT: Duration = Duration::from_secs(1);
 /// How often a silent server is asked whether it lives, while all wait for it.
 const PING_EVERY: Duration = Duration::from_millis(500);
+/// How a server begins to say what a user must not do, in small letters.
+const DENIED: &str = "permissions violation";
+
 /// How long it takes until something that may have passed is looked at again.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// A connection that mends itself.
@@ -36,6 +39,8 @@ pub(super) struct Link {
     thread: Arc<Thread>,
     pub(super) client: Client,
     pub(super) context: Context,
+    /// What the servers said last that this user must not do.
+    denied: Arc<Mutex<Option<String>>>,
 }
 
 impl fmt::Debug for Link {
@@ -88,7 +93,8 @@ impl Link {
         let thread = Thread::start()?;
         let servers = options.access.shown();
         let addresses = options.access.addresses()?;
-        let connecting = connect_options(&options.access)?.connect(addresses);
+        let denied = Arc::default();
+        let connecting = connect_options(&options.access, &denied)?.connect(addresses);
         let connected = thread.run(connecting);
         let client = match connected {
             Some(Ok(client)) => client,
@@ -124,7 +130,22 @@ impl Link {
             thread: Arc::new(thread),
             client,
             context,
+            denied,
         })
+    }
+
+    /// What the servers said that this user must not do, if they did: whatever
+    /// needs it is not answered, and they say so beside it.
+    pub(super) fn denied(&self) -> Option<ClusterError> {
+        let denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
+        let words = denied.clone()?;
+        Some(ClusterError::Denied { words })
+    }
+
+    /// Why nothing was answered, or not as it should have been.
+    pub(super) fn unanswered(&self, why: String) -> ClusterError {
+        let denied = self.denied();
+        denied.unwrap_or(ClusterError::Unanswered { why })
     }
 
     /// How often a server was connected to: another number than before means
@@ -156,13 +177,22 @@ pub(super) fn connections(statistics: &Statistics) -> u64 {
     statistics.connects.load(Ordering::Relaxed)
 }
 
-fn connect_options(access: &NatsAccess) -> Result<ConnectOptions, ClusterError> {
+fn connect_options(
+    access: &NatsAccess,
+    denied: &Arc<Mutex<Option<String>>>,
+) -> Result<ConnectOptions, ClusterError> {
     let options = access.client_options()?.name("airpost, the log");
     let options = options
         .request_timeout(Some(STEP_WAIT))
         .ping_interval(PING_EVERY);
+    let denied = Arc::clone(denied);
     Ok(options.event_callback(move |event| {
         note(&event);
+        if let Event::ServerError(ServerError::Other(words)) = event
+            && words.to_lowercase().starts_with(DENIED)
+        {
+            *denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
+        }
         std::future::ready(())
     }))
 }

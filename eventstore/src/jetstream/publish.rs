@@ -123,8 +123,7 @@ fn refuse_running(
     if stream_head < cluster.log.filled_to {
         return Ok(());
     }
-    let nodes = heads::ask(&cluster.link, cluster.options);
-    let nodes = nodes.map_err(|why| ClusterError::Unanswered { why })?;
+    let nodes = heads::ask(&cluster.link, cluster.options)?;
     let shorter = nodes.iter().map(|node| node.position);
     let shorter: Vec<_> = shorter.filter(|position| *position < head).collect();
     if shorter.is_empty() {

@@ -67,9 +67,7 @@ impl Remote {
                 ))
             }
         };
-        let found = link
-            .run(asking)
-            .map_err(|why| ClusterError::Unanswered { why })?;
+        let found = link.run(asking).map_err(|why| link.unanswered(why))?;
         let (stream, info) = found.map_err(|error| match error.kind() {
             GetStreamErrorKind::JetStream(refused)
                 if refused.error_code() == ErrorCode::STREAM_NOT_FOUND =>
@@ -81,9 +79,7 @@ impl Remote {
             GetStreamErrorKind::JetStream(_)
             | GetStreamErrorKind::EmptyName
             | GetStreamErrorKind::Request
-            | GetStreamErrorKind::InvalidStreamName => ClusterError::Unanswered {
-                why: error.to_string(),
-            },
+            | GetStreamErrorKind::InvalidStreamName => link.unanswered(error.to_string()),
         })?;
         let remote = Self {
             context,

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind};
 use async_nats::jetstream::stream::{
     Config, DiscardPolicy, Info, PersistenceMode, RetentionPolicy, StorageType,
 };
@@ -151,14 +153,63 @@ pub(crate) fn create(options: &JetStreamOptions, log: &LogOfStream) -> Result<bo
     let config = config(options, log);
     let context = link.context.clone();
     let created = link.run(async move { context.create_stream(config).await });
-    match created {
-        Ok(Ok(_)) => Ok(true),
-        Ok(Err(error)) => Err(ClusterError::Unanswered {
-            why: error.to_string(),
-        }),
-        Err(why) => Err(ClusterError::Unanswered { why }),
+    match created.map_err(|why| link.unanswered(why))? {
+        Ok(_) => Ok(true),
+        Err(error) => match not_made(&link, options, &error) {
+            // Another one made it at the same moment, with other settings.
+            None => {
+                let (_, info) = Remote::find(&link, options)?;
+                check(options, &info, link.client.max_payload())?.refuse_other(
+                    &log.history,
+                    log.filled_to,
+                    &options.stream,
+                )?;
+                Ok(false)
+            }
+            Some(error) => Err(error),
+        },
     }
 }
+
+/// Why a stream could not be made; nothing if one of that name is there.
+fn not_made(
+    link: &Link,
+    options: &JetStreamOptions,
+    error: &CreateStreamError,
+) -> Option<ClusterError> {
+    let why = error.to_string();
+    let code = match error.kind() {
+        CreateStreamErrorKind::JetStream(error) => Some(error.error_code()),
+        CreateStreamErrorKind::EmptyStreamName
+        | CreateStreamErrorKind::InvalidStreamName
+        | CreateStreamErrorKind::DomainAndExternalSet
+        | CreateStreamErrorKind::JetStreamUnavailable
+        | CreateStreamErrorKind::TimedOut
+        | CreateStreamErrorKind::Response
+        | CreateStreamErrorKind::NotFound
+        | CreateStreamErrorKind::ResponseParse => None,
+    };
+    if code == Some(ErrorCode::STREAM_NAME_EXIST) {
+        None
+    } else if code == Some(ErrorCode::STREAM_SUBJECT_OVERLAP) {
+        let subject = options.subject();
+        Some(ClusterError::Overlap { subject })
+    } else if code.is_some_and(|code| NO_ROOM.contains(&code)) {
+        let stream = options.stream.clone();
+        Some(ClusterError::NoRoom { stream, why })
+    } else {
+        Some(link.unanswered(why))
+    }
+}
+
+/// What servers say that cannot keep a stream, or not as many copies.
+const NO_ROOM: [ErrorCode; 5] = [
+    ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED,
+    ErrorCode::CLUSTER_NO_PEERS,
+    ErrorCode::STORAGE_RESOURCES_EXCEEDED,
+    ErrorCode::INSUFFICIENT_RESOURCES,
+    ErrorCode::ACCOUNT_RESOURCES_EXCEEDED,
+];
 
 pub(super) fn config(options: &JetStreamOptions, log: &LogOfStream) -> Config {
     Config {

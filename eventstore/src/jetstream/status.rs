@@ -106,8 +106,7 @@ pub fn cluster_status(
     // What a running node has was in the stream before: looked at afterwards, the
     // stream has it, unless it is lost.
     let journal = folder.map(journal_in).transpose()?;
-    let nodes = heads::ask(&cluster.link, options);
-    let nodes = nodes.map_err(|why| ClusterError::Unanswered { why })?;
+    let nodes = heads::ask(&cluster.link, options)?;
     status.nodes = nodes.into_iter().map(|head| head.position).collect();
     let (_, end) = stream_end(&cluster, options)?;
     status.head = Some(end.position);

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::nodes::Node;
 use super::raw;
+use crate::jetstream::{LogOfStream, create};
 use crate::store::{EventStore, Health};
 use crate::tests::clustered::{make_stream, on_one, open, options, try_open};
 use crate::tests::given::{self, LOG_ID, append, everything, fill, names, single};
@@ -257,4 +258,45 @@ fn a_stream_that_is_gone_stops_appends_and_is_not_made_anew() {
     };
     assert!(why.contains("the stream ends at message 0"), "{why}");
     assert_eq!(raw::messages(&options), 0);
+}
+
+#[test]
+fn a_user_who_must_not_ask_the_other_nodes_does_not_open_without_their_answers() {
+    let permissions = "publish: { deny: \"airpost.heads.>\" }";
+    let server = Server::alone(&format!(
+        "authorization {{ users: [ {{ user: fleet, password: right, permissions: {{ {permissions} }} }}, \
+         {{ user: deaf, password: right, permissions: {{ subscribe: {{ deny: \"airpost.heads.>\" }} }} }} ] }}"
+    ));
+    for user in ["fleet", "deaf"] {
+        let url = server.url().replace("//", &format!("//{user}:right@"));
+        let options = on_one(&url);
+        make_stream(&options, LOG_ID);
+        let refused = try_open(&TempDir::new().unwrap(), &options).unwrap_err();
+        let words = refused.to_string();
+        assert!(matches!(refused, ClusterError::Denied { .. }), "{words}");
+        assert!(words.contains("airpost.heads."), "{words}");
+    }
+}
+
+#[test]
+fn a_stream_that_cannot_be_made_is_refused_with_what_is_in_its_way() {
+    let server = Server::alone("");
+    let taken = on_one(&server.url());
+    let other = JetStreamOptions {
+        stream: "another".to_owned(),
+        ..taken.clone()
+    };
+    let mut config = raw::config(&other);
+    config.subjects = vec!["airpost.>".to_owned()];
+    raw::make(&other, &config);
+    let refused = create(&taken, &LogOfStream::new(LOG_ID)).unwrap_err();
+    let words = refused.to_string();
+    assert!(matches!(refused, ClusterError::Overlap { .. }), "{words}");
+    assert!(words.contains(&taken.subject()), "{words}");
+
+    let alone = Server::alone("");
+    let three_of_one = options(&alone.url());
+    let refused = create(&three_of_one, &LogOfStream::new(LOG_ID)).unwrap_err();
+    let words = refused.to_string();
+    assert!(matches!(refused, ClusterError::NoRoom { .. }), "{words}");
 }
