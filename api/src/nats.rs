@@ -31,6 +31,10 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
     let Some(connection) = connect(&access, shutdown.clone()).await else {
         return;
     };
+    // What comes in has one of its own: whoever may publish can send what a connection ends at.
+    let Some(incoming) = connect(&access, shutdown.clone()).await else {
+        return;
+    };
     let deliveries = Deliveries {
         log: Arc::clone(services.application.log()),
         environment: services.application.environment().clone(),
@@ -39,7 +43,7 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
         copies: options.copies(),
         keep: options.keep_deliveries(),
     };
-    let drones = drones::run(services, connection, options, shutdown.clone());
+    let drones = drones::run(services, incoming, options, shutdown.clone());
     tokio::join!(drones, deliveries.run(shutdown));
 }
 

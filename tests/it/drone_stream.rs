@@ -10,6 +10,7 @@ use tests::{Chance, NatsClient, Server, poll_until};
 use crate::scene::{airpost, at, number, text};
 
 mod flights;
+mod odd;
 mod refused;
 mod sources;
 

@@ -22,6 +22,8 @@ pub struct Connection {
     pub client: Client,
     /// The same, for streams.
     pub jetstream: Context,
+    /// How often it was lost.
+    pub losses: watch::Receiver<u64>,
 }
 
 impl Connection {
@@ -38,8 +40,12 @@ impl Connection {
         let mut told = None;
         loop {
             let options = access.client_options()?.name("airpost");
-            let options = options.event_callback(|event| {
+            let (losing, losses) = watch::channel(0);
+            let options = options.event_callback(move |event| {
                 note(&event);
+                if event == Event::Disconnected {
+                    losing.send_modify(|losses| *losses += 1);
+                }
                 std::future::ready(())
             });
             let connected = tokio::select! {
@@ -51,7 +57,11 @@ impl Connection {
                     tracing::info!(%servers, "connected to NATS");
                     let mut jetstream = jetstream::new(client.clone());
                     jetstream.set_timeout(ANSWER_WAIT);
-                    return Ok(Some(Self { client, jetstream }));
+                    return Ok(Some(Self {
+                        client,
+                        jetstream,
+                        losses,
+                    }));
                 }
                 Err(error) => error,
             };

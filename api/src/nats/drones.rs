@@ -8,7 +8,8 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::pull::Stream;
+use async_nats::connection::State;
+use async_nats::jetstream::consumer::pull::{MessagesError, Stream};
 use async_nats::jetstream::{self, AckKind};
 use domain::time::DurationMs;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -22,6 +23,8 @@ use crate::http::Services;
 mod source;
 // What becomes of them.
 mod batch;
+// Those that end the connection.
+mod odd;
 
 use batch::Door;
 use source::{SourceError, Wanted};
@@ -63,6 +66,7 @@ pub(super) async fn run(
     let environment = services.application.environment().clone();
     let door = Door::new(services, wanted.ack_wait);
     let mut told: Option<(String, Duration)> = None;
+    let mut lost_at: Option<Duration> = None;
     loop {
         let stopping = shutdown.clone();
         let Err(trouble) = follow(&door, &connection, &wanted, stopping).await else {
@@ -80,7 +84,28 @@ pub(super) async fn run(
             _ = shutdown.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(PAUSE) => {}
         }
+        if !trouble.is_of_messages() {
+            continue;
+        }
+        // Once is an outage; what ends a connection does so whenever it is handed out again.
+        let now = environment.elapsed();
+        let before = lost_at.replace(now);
+        if before.is_none_or(|before| now.saturating_sub(before) > again_within(&wanted)) {
+            continue;
+        }
+        let taken = tokio::select! {
+            _ = shutdown.wait_for(|stop| *stop) => return,
+            taken = odd::take_in(&door, &connection.jetstream, &wanted) => taken,
+        };
+        if let Err(error) = taken {
+            tracing::debug!(%error, "it is not known what the connection was lost at");
+        }
     }
+}
+
+/// Within which time a connection is lost once more that was lost at a message.
+fn again_within(wanted: &Wanted) -> Duration {
+    wanted.ack_wait * 2 + HEARTBEAT * 2
 }
 
 /// How long a message that was handed out is waited for: shorter than facts wait for the ones
@@ -97,6 +122,8 @@ async fn follow(
     wanted: &Wanted,
     mut shutdown: watch::Receiver<bool>,
 ) -> Result<(), SourceError> {
+    let mut losses = connection.losses.clone();
+    losses.mark_unchanged();
     let consumer = tokio::select! {
         _ = shutdown.wait_for(|stop| *stop) => return Ok(()),
         consumer = source::open(&connection.jetstream, wanted) => consumer?,
@@ -116,8 +143,11 @@ async fn follow(
         let first = tokio::select! {
             biased;
             _ = shutdown.wait_for(|stop| *stop) => break Ok(()),
-            first = messages.next() => first,
+            _ = losses.changed() => None,
+            first = messages.next() => Some(first),
         };
+        let is_lost = first.is_none();
+        let first = first.or_else(|| messages.next().now_or_never());
         let (batch, trouble) = rest_of_batch(first, &mut messages);
         if !batch.is_empty() {
             let is_well = door.take(batch).await;
@@ -129,7 +159,7 @@ async fn follow(
                 }
             }
         }
-        if let Some(trouble) = trouble {
+        if let Some(trouble) = trouble.or(is_lost.then_some(SourceError::Lost)) {
             break Err(trouble);
         }
     };
@@ -139,18 +169,22 @@ async fn follow(
         hand_back(&mut messages).await;
         drop(connection.client.flush().await);
     };
-    if tokio::time::timeout(SENDING_MAX, sending).await.is_err() {
+    let is_connected = connection.client.connection_state() == State::Connected;
+    if !is_connected || tokio::time::timeout(SENDING_MAX, sending).await.is_err() {
         tracing::debug!("acknowledgements of drone events may be lost");
     }
     ended
 }
 
-/// What there is already, and the trouble that follows it.
+/// What a request for messages gives next; none if the connection has ended.
+type Next = Option<Result<jetstream::Message, MessagesError>>;
+
+/// What there is already, this first of all, and the trouble that follows it.
 fn rest_of_batch(
-    first: Option<Result<jetstream::Message, async_nats::jetstream::consumer::pull::MessagesError>>,
+    first: Option<Next>,
     messages: &mut Stream,
 ) -> (Vec<jetstream::Message>, Option<SourceError>) {
-    let (mut batch, mut next) = (Vec::new(), Some(first));
+    let (mut batch, mut next) = (Vec::new(), first);
     while let Some(found) = next {
         match found {
             Some(Ok(message)) => batch.push(message),

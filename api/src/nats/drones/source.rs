@@ -181,11 +181,26 @@ pub(super) enum SourceError {
     /// The connection has ended.
     #[error("the connection has ended")]
     Ended,
+    /// The connection was lost while messages came. It is made again by itself.
+    #[error("the connection was lost")]
+    Lost,
 }
 
 impl SourceError {
     pub(super) fn pull(error: impl std::fmt::Display) -> Self {
         Self::Pull(error.to_string())
+    }
+
+    /// Whether it came while messages were handed out, and so may be about one of them.
+    pub(super) const fn is_of_messages(&self) -> bool {
+        match self {
+            Self::Pull(_) | Self::Lost => true,
+            Self::Unfit { .. }
+            | Self::Stream(_)
+            | Self::Made(_)
+            | Self::Consumer(_)
+            | Self::Ended => false,
+        }
     }
 }
 

@@ -1,0 +1,215 @@
+//! Messages that the client of NATS makes nothing of, and ends its connection at.
+//!
+//! Whoever may publish can have any bytes stored as headers and in a subject: Latin-1, a line
+//! without a colon, a status that only servers give. Handed out such a message comes again and
+//! again, each time with a connection that ends, and nothing behind it gets through. So they are
+//! asked for by their places, as JSON, and taken in like all others: what is no matter of the
+//! event is passed over, and what is makes a dead letter of it.
+
+use async_nats::HeaderMap;
+use async_nats::header::HeaderName;
+use async_nats::jetstream::stream::RawMessage;
+use async_nats::jetstream::{self, Context};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::batch::Door;
+use super::source::{SourceError, Wanted};
+
+/// What all headers begin with.
+const VERSION: &str = "NATS/1.0";
+
+/// What the subjects begin with that are handed out.
+const SUBJECTS: &str = "drone.v1.";
+
+/// How many messages are looked at before those found are taken in.
+const LOOK: u64 = 512;
+
+/// How many messages are asked for at once.
+const ASKED_AT_ONCE: usize = 64;
+
+/// Where a message comes again if it is not answered: of which stream and consumer, and how many
+/// that had been handed.
+struct Handed<'a> {
+    wanted: &'a Wanted,
+    count: u64,
+}
+
+/// The server's answer; without a message if there is none in that place.
+#[derive(Deserialize)]
+struct Stored {
+    message: Option<RawMessage>,
+}
+
+/// Takes in all that was handed out, is not answered, and cannot be made a message of: the newest
+/// first, since at those the connection has just ended. Gives how many there were.
+///
+/// # Errors
+/// Why they cannot be asked for. Doing it again is safe.
+pub(super) async fn take_in(
+    door: &Door,
+    jetstream: &Context,
+    wanted: &Wanted,
+) -> Result<usize, SourceError> {
+    let stream = jetstream.get_stream_no_info(&wanted.stream).await;
+    let stream = stream.map_err(SourceError::Stream)?;
+    let consumer = stream.consumer_info(&wanted.consumer).await;
+    let consumer = consumer.map_err(SourceError::pull)?;
+    let handed = Handed {
+        wanted,
+        count: consumer.delivered.consumer_sequence,
+    };
+    let first = consumer.ack_floor.stream_sequence + 1;
+    let (mut end, mut found) = (consumer.delivered.stream_sequence + 1, 0);
+    while first < end {
+        let begin = first.max(end.saturating_sub(LOOK));
+        let stored = stream::iter(begin..end).map(|place| stored(jetstream, wanted, place));
+        let stored: Vec<_> = stored.buffered(ASKED_AT_ONCE).try_collect().await?;
+        let odd = stored.into_iter().flatten();
+        let odd = odd.filter_map(|raw| handed.message(jetstream, raw));
+        let odd: Vec<_> = odd.collect();
+        found += odd.len();
+        if !odd.is_empty() {
+            door.take(odd).await;
+        }
+        end = begin;
+    }
+    Ok(found)
+}
+
+/// The message in a place.
+async fn stored(
+    jetstream: &Context,
+    wanted: &Wanted,
+    place: u64,
+) -> Result<Option<RawMessage>, SourceError> {
+    let subject = format!("STREAM.MSG.GET.{}", wanted.stream);
+    let stored: Result<Stored, _> = jetstream.request(subject, &json!({ "seq": place })).await;
+    Ok(stored.map_err(SourceError::pull)?.message)
+}
+
+impl Handed<'_> {
+    /// The message that this would have been handed out as; `None` if it is one that can be.
+    fn message(&self, jetstream: &Context, raw: RawMessage) -> Option<jetstream::Message> {
+        let bytes = |text: &str| STANDARD.decode(text).unwrap_or_default();
+        let head = bytes(raw.headers.as_deref().unwrap_or_default());
+        if !raw.subject.starts_with(SUBJECTS) || is_plain(&raw.subject, &head) {
+            return None;
+        }
+        tracing::warn!(
+            subject = raw.subject,
+            place = raw.sequence,
+            "a drone event has a subject or headers that cannot be handed out: taken in by itself"
+        );
+        // What it is answered at says all that is known of it.
+        let reply = format!(
+            "$JS.ACK.{}.{}.1.{}.{}.{}.0",
+            self.wanted.stream,
+            self.wanted.consumer,
+            raw.sequence,
+            self.count,
+            raw.time.unix_timestamp_nanos()
+        );
+        let payload = Bytes::from(bytes(&raw.payload));
+        let message = async_nats::Message {
+            length: payload.len(),
+            subject: raw.subject.into(),
+            reply: Some(reply.into()),
+            payload,
+            headers: Some(headers(&head)),
+            status: None,
+            description: None,
+        };
+        let context = jetstream.clone();
+        Some(jetstream::Message { message, context })
+    }
+}
+
+/// Whether the client makes a message of it, and of the event and not of the server.
+fn is_plain(subject: &str, head: &[u8]) -> bool {
+    let is_word = |text: &str| text.chars().all(|c| c.is_ascii_graphic());
+    let Ok(head) = std::str::from_utf8(head) else {
+        return false;
+    };
+    let mut lines = head.lines();
+    let version = lines.next().unwrap_or(VERSION);
+    let mut lines = lines.filter(|line| !line.is_empty());
+    let is_header = |line: &str| line.split_once(':').is_some_and(|(name, _)| is_word(name));
+    is_word(subject) && version.trim_end() == VERSION && lines.all(is_header)
+}
+
+/// Those headers that have a name. Bytes that are no text are written as events write such, %E9,
+/// which no attribute may have.
+fn headers(head: &[u8]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in head.split(|byte| *byte == b'\n').skip(1) {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+            continue;
+        };
+        let (name, value) = line.split_at(colon);
+        let name = std::str::from_utf8(name).ok();
+        let Some(name) = name.and_then(|name| name.parse::<HeaderName>().ok()) else {
+            continue;
+        };
+        let mut text = String::new();
+        for chunk in value.get(1..).unwrap_or_default().utf8_chunks() {
+            text.push_str(chunk.valid());
+            text.extend(percent_encode(chunk.invalid(), NON_ALPHANUMERIC));
+        }
+        headers.append(name, text.trim());
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    //! What is made of bytes that are no headers.
+
+    use super::*;
+
+    #[test]
+    fn only_what_the_client_can_make_a_message_of_is_plain() {
+        let plain: [&[u8]; 4] = [
+            b"",
+            b"NATS/1.0\r\n\r\n",
+            b"NATS/1.0\r\nce-id:1\r\nX-A: caf\xc3\xa9\r\n\r\n",
+            b"NATS/1.0 \r\nA:\r\n",
+        ];
+        for head in plain {
+            assert!(is_plain("drone.v1.pgh.m.departed", head), "{head:?}");
+        }
+        let odd: [&[u8]; 6] = [
+            b"NATS/1.0\r\nX-A: caf\xe9\r\n\r\n",
+            b"NATS/1.0\r\nno colon\r\n\r\n",
+            b"NATS/1.0\r\nno name: x\r\n\r\n",
+            b"NATS/1.0 409 Consumer Deleted\r\n\r\n",
+            b"NATS/2.0\r\n\r\n",
+            b"\r\n\r\n",
+        ];
+        for head in odd {
+            assert!(!is_plain("drone.v1.pgh.m.departed", head), "{head:?}");
+        }
+        for subject in [
+            "drone.v1.\u{fffd}.m.departed",
+            "drone.v1.a\u{a0}b.m.departed",
+        ] {
+            assert!(!is_plain(subject, b""), "{subject}");
+        }
+    }
+
+    #[test]
+    fn headers_are_read_as_far_as_they_are_some() {
+        let head =
+            b"NATS/1.0\r\nce-id: a\xe9\xc3\xa9\r\nno colon\r\nno name: x\r\nContent-Type:b\r\n\r\n";
+        let read = headers(head);
+        let value = |name| read.get(name).map(|value| value.as_str().to_owned());
+        assert_eq!(value("ce-id").as_deref(), Some("a%E9\u{e9}"));
+        assert_eq!(value("Content-Type").as_deref(), Some("b"));
+        assert_eq!(read.len(), 2);
+    }
+}
