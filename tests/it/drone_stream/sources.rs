@@ -1,9 +1,9 @@
 //! Streams and consumers that are missing, are not as they have to be, or go away.
 
 use serde_json::json;
-use tests::{NatsClient, NatsServer, Recording};
+use tests::{NatsClient, NatsServer, Recording, poll_until};
 
-use super::{STREAM, consumer, publish, serve, until_said, until_taken};
+use super::{PATIENCE, STREAM, consumer, publish, send, serve, until_said, until_taken};
 use crate::scene::{FLIGHTS, Order, chance, scratch_in_memory, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -24,6 +24,7 @@ async fn a_stream_that_cannot_be_used_is_named_with_what_to_change_and_left_alon
         "keeps its messages in memory",
         "retention is not limits",
         "--discard new",
+        "--dupe-window 100ms",
     ];
     until_said(&server, &words).await;
     let after = nats.stream(STREAM).await.expect("it is there");
@@ -42,6 +43,27 @@ async fn a_stream_that_cannot_be_used_is_named_with_what_to_change_and_left_alon
     ] {
         assert_eq!(made["config"][name], value);
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_two_fleets_send_under_one_id_comes_in_from_both() {
+    let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
+    let nats = NatsClient::connect(&broker.url()).await;
+    let server = serve(data.path(), &broker.url()).await;
+    consumer(&nats).await;
+    let made = nats.stream(STREAM).await.expect("it is made");
+    let known_ns = made["config"]["duplicate_window"].as_u64();
+    assert_eq!(known_ns, Some(100_000_000), "longer than it may");
+    let same = [("Nats-Msg-Id", "1")];
+    send(&nats, "drone.v1.pgh.a.departed", &same, b"{1").await;
+    // As long as one id may be known.
+    let look = || async {
+        send(&nats, "drone.v1.cle.b.departed", &same, b"{2").await;
+        let stored = nats.messages(STREAM).await;
+        stored.iter().any(|it| it.payload == b"{2").then_some(())
+    };
+    poll_until(PATIENCE, "another fleet's message to be stored", look).await;
     server.stop().await;
 }
 

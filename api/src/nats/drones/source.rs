@@ -25,6 +25,11 @@ const WIDER: [&str; 3] = [SUBJECTS, "drone.>", ">"];
 /// larger one its publisher is told, which is better than a dead letter.
 const MESSAGE_BYTES_MAX: i32 = 128 * 1024;
 
+/// How long a stream made here knows the `Nats-Msg-Id` of a message: the least that servers take,
+/// since none means two minutes. It would be one for all fleets, and drop what another one sends
+/// under the same id, which its publisher is told is stored. Sessions know what they have for ever.
+const IDS_KNOWN: Duration = Duration::from_millis(100);
+
 /// Most messages that were handed out and not acknowledged yet, those among them that come again
 /// later: then no more are handed out.
 const UNACKNOWLEDGED_MAX: i64 = 20_000;
@@ -73,6 +78,7 @@ impl Wanted {
             max_bytes: self.bytes_max.unwrap_or(-1),
             max_message_size: MESSAGE_BYTES_MAX,
             num_replicas: self.copies,
+            duplicate_window: IDS_KNOWN,
             ..Config::default()
         }
     }
@@ -131,6 +137,14 @@ impl Wanted {
             found.max_messages_per_subject <= 0 || found.discard_new_per_subject,
             "of a subject it keeps the last messages only: remove that limit (nats stream edit --max-msgs-per-subject -1)"
                 .to_owned(),
+        );
+        must(
+            found.duplicate_window <= IDS_KNOWN,
+            format!(
+                "for {:?} it drops what another fleet sends under an id that was used, and says that it is stored: let \
+                 it know ids for the least time (nats stream edit --dupe-window 100ms)",
+                found.duplicate_window
+            ),
         );
         must(
             found.num_replicas >= self.copies,

@@ -42,7 +42,7 @@ fn one_that_sees_more_will_do_too_and_one_without_limits_whatever_it_would_drop(
 fn each_thing_that_has_to_be_changed_is_named() {
     type Change = fn(&mut Config);
     let wanted = wanted(3);
-    let changes: [(Change, &str); 9] = [
+    let changes: [(Change, &str); 10] = [
         (
             |it| it.subjects = vec!["drone.v1.pgh.>".to_owned()],
             SUBJECTS,
@@ -57,6 +57,10 @@ fn each_thing_that_has_to_be_changed_is_named() {
         (
             |it| it.max_messages_per_subject = 1,
             "--max-msgs-per-subject",
+        ),
+        (
+            |it| it.duplicate_window = Duration::from_mins(2),
+            "--dupe-window",
         ),
         (|it| it.num_replicas = 1, "--replicas"),
         (|it| it.no_ack = true, "no_ack"),
