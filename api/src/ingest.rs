@@ -20,7 +20,7 @@ mod refuse;
 
 pub use receive::{FactOutcome, Ingest, IngestLimits};
 pub use redrive::RedriveError;
-pub use refuse::{Kept, number_taken};
+pub use refuse::{Kept, no_room, number_taken};
 pub use take::Taken;
 
 #[cfg(test)]

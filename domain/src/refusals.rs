@@ -53,6 +53,10 @@ crate::delivery::words! {
         UnknownForm "unknown_form",
         /// Another fact of its session has its number already.
         NumberTaken "number_taken",
+        /// There was no room for it in its session for as long as a fact may wait.
+        NoRoom "no_room",
+        /// What is stored of its session, mission or delivery could not be read for so long.
+        Unreadable "unreadable",
     }
 }
 

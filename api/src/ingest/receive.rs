@@ -111,6 +111,12 @@ impl Ingest {
         self.limits.gap_wait
     }
 
+    /// How long a fact waits for its mission or delivery to be known.
+    #[must_use]
+    pub const fn park_wait(&self) -> DurationMs {
+        self.limits.park_wait
+    }
+
     /// What was refused and is merely counted.
     pub(super) const fn further(&self) -> &Further {
         &self.further

@@ -151,10 +151,7 @@ impl Ingest {
         match taken.into_iter().next() {
             Some(Taken::Accepted { .. } | Taken::Duplicate) | None => Ok(Ok(())),
             Some(Taken::Conflict) => Ok(Err(number_taken())),
-            Some(Taken::BacklogFull) => Ok(Err(Unread::new(
-                message.why,
-                "too many events of its session wait for a mission or a delivery that is not known",
-            ))),
+            Some(Taken::BacklogFull) => Ok(Err(no_room())),
             Some(Taken::Unreadable(error)) => Err(Failure::Load(error)),
             Some(Taken::Failed(failure)) => Err(failure),
         }
@@ -176,6 +173,15 @@ pub fn number_taken() -> Unread {
     Unread::new(
         Refused::NumberTaken,
         "another event of this session has this seq; number events without repetition, or begin a new session",
+    )
+}
+
+/// So much of its session waits that there is no room for it.
+#[must_use]
+pub fn no_room() -> Unread {
+    Unread::new(
+        Refused::NoRoom,
+        "too many events of its session wait for earlier ones, or for a mission or a delivery that is not known",
     )
 }
 

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use tests::{NatsClient, NatsServer, Recording};
 
 use super::{consumer, publish, send, serve, subject_of, until_taken};
-use crate::scene::{FLIGHTS, Order, chance, list, metric, scratch_in_memory, settled, text};
+use crate::scene::{
+    FLIGHTS, Order, airpost, chance, list, metric, scratch_in_memory, settled, text,
+};
 
 /// A message by subject, headers and content, and what is the matter with it.
 type Garbage<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [u8], &'a str);
@@ -75,6 +77,33 @@ async fn what_cannot_be_read_is_a_dead_letter_once_and_the_stream_goes_on() {
     assert_eq!(letters(&client).await.len(), expected.len());
     let series = "airpost_drone_messages_total{outcome=\"refused\"}";
     assert_eq!(metric(&client, series).await.as_deref(), Some("0"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fact_for_which_there_is_no_room_for_long_makes_way_for_the_others() {
+    let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
+    let nats = NatsClient::connect(&broker.url()).await;
+    // One that is put off comes again after half a minute, and that is as long as any waits here.
+    let url = broker.url();
+    let options = ["--nats", &url, "--gap-wait-s", "60", "--park-wait-s", "30"];
+    let (mut chance, server) = (chance(), airpost().serve_with(data.path(), &options).await);
+    consumer(&nats).await;
+    let client = server.client();
+    let order = Order::place(&client, &Recording::load(FLIGHTS[0]), &mut chance).await;
+    // What waits for its mission is as much as a session has room for, and two more.
+    let departed = order.facts()[1].clone();
+    let waiting = (1..=1_026).map(|seq| {
+        let mut fact = departed.clone();
+        fact["id"] = json!(format!("f{seq}"));
+        fact["data"]["seq"] = json!(seq);
+        (subject_of(&fact), fact.to_string())
+    });
+    nats.store_all(waiting).await;
+    until_taken(&nats).await;
+    let found = letters(&client).await;
+    let reasons: Vec<_> = found.iter().map(|it| text(it, "/reason")).collect();
+    assert_eq!(reasons, ["no_room"; 2]);
     server.stop().await;
 }
 

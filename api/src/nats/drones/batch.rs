@@ -14,16 +14,14 @@ use super::SENDING_MAX;
 use crate::http::Services;
 use crate::ingest::message::{Message, Unread};
 use crate::ingest::wire::{DroneEvent, Receipt};
-use crate::ingest::{Taken, number_taken};
+use crate::ingest::{Taken, no_room, number_taken};
 use crate::observability::drone_messages::{
     DRONE_BATCH_SECONDS, DRONE_MESSAGES, DRONE_MESSAGES_PENDING, DRONE_MESSAGES_REDELIVERED,
     Outcome,
 };
 
-/// How long a fact is put off for which there is no room, or whose delivery cannot be read.
-const PUT_OFF: Duration = Duration::from_mins(1);
-
-/// How long one is put off at first that the machine could not take; doubled each time.
+/// How long one is put off at first that the machine could not take; doubled each time, as far as
+/// one that is not answered would wait.
 const PUT_OFF_FIRST: Duration = Duration::from_secs(1);
 
 /// How often that is doubled, at the most.
@@ -47,6 +45,8 @@ enum Answer {
 pub(super) struct Door {
     services: Services,
     ack_wait: Duration,
+    /// How long one may be put off, at the least.
+    put_off_max: Duration,
 }
 
 /// A message with what is known of it.
@@ -59,8 +59,16 @@ struct Arrived {
 
 impl Door {
     /// To these services; a message comes again that is not answered for so long.
-    pub(super) const fn new(services: Services, ack_wait: Duration) -> Self {
-        Self { services, ack_wait }
+    ///
+    /// None is put off for longer than that, so that a fact is back before those behind it stop
+    /// waiting for it.
+    pub(super) fn new(services: Services, ack_wait: Duration) -> Self {
+        let park_wait = services.ingest.park_wait();
+        Self {
+            services,
+            ack_wait,
+            put_off_max: Duration::from_millis(park_wait.get().into()),
+        }
     }
 
     /// Takes messages in, and answers each. Gives whether the machine could do what it was to.
@@ -114,7 +122,7 @@ impl Door {
         let reading = tokio::task::spawn_blocking(move || read_all(messages, receipt));
         let Ok(arrived) = reading.await else {
             tracing::error!("panic while reading drone events");
-            return vec![Answer::Failed(PUT_OFF); count];
+            return vec![Answer::Failed(self.ack_wait); count];
         };
         note(&arrived);
         let mut answers = vec![Answer::Failed(PUT_OFF_FIRST); count];
@@ -131,18 +139,30 @@ impl Door {
         }
         let taken = self.services.ingest.take(&self.services.live, events).await;
         for ((place, message, (sent_at, delivered)), taken) in places.into_iter().zip(taken) {
+            let mut refuse = |unread| {
+                let kept = with_message(&message, |it| it.refused(&unread, receipt.at));
+                refused.push((place, sent_at, kept));
+            };
             let answer = match taken {
                 Taken::Accepted { .. } => Answer::Done(Outcome::Accepted),
                 Taken::Duplicate => Answer::Done(Outcome::Duplicate),
                 Taken::Conflict => {
-                    let kept = with_message(&message, |it| it.refused(&number_taken(), receipt.at));
-                    refused.push((place, sent_at, kept));
+                    refuse(number_taken());
                     continue;
                 }
-                Taken::BacklogFull | Taken::Unreadable(_) => Answer::PutOff(PUT_OFF),
+                // Put off for ever, one fleet's would keep all others' from being handed out.
+                Taken::BacklogFull if self.has_waited(delivered) => {
+                    refuse(no_room());
+                    continue;
+                }
+                Taken::Unreadable(error) if self.has_waited(delivered) => {
+                    refuse(Unread::new(Refused::Unreadable, error.to_string()));
+                    continue;
+                }
+                Taken::BacklogFull | Taken::Unreadable(_) => Answer::PutOff(self.ack_wait),
                 Taken::Failed(error) => {
                     tracing::debug!(%error, "a drone event is put off");
-                    Answer::Failed(backoff(delivered))
+                    Answer::Failed(backoff(delivered, self.ack_wait))
                 }
             };
             if let Some(place) = answers.get_mut(place) {
@@ -155,6 +175,12 @@ impl Door {
             }
         }
         answers
+    }
+
+    /// Whether one that was handed out so often was put off for as long as any may be.
+    fn has_waited(&self, delivered: i64) -> bool {
+        let times = u32::try_from(delivered).unwrap_or(u32::MAX);
+        self.ack_wait.saturating_mul(times) >= self.put_off_max
     }
 
     /// Keeps what is refused as dead letters; gives the places of those that are.
@@ -207,9 +233,9 @@ fn note(arrived: &[Arrived]) {
 }
 
 /// How long one is put off that was handed out so often.
-fn backoff(delivered: i64) -> Duration {
+fn backoff(delivered: i64, ack_wait: Duration) -> Duration {
     let doublings = u32::try_from(delivered.saturating_sub(1)).unwrap_or_default();
-    PUT_OFF_FIRST * 2_u32.pow(doublings.min(DOUBLINGS_MAX))
+    ack_wait.min(PUT_OFF_FIRST * 2_u32.pow(doublings.min(DOUBLINGS_MAX)))
 }
 
 fn read_all(messages: Vec<jetstream::Message>, receipt: Receipt) -> Vec<Arrived> {
@@ -264,4 +290,18 @@ fn with_message<T>(message: &jetstream::Message, read: impl FnOnce(&Message<'_>)
         headers,
         data: &message.payload,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    //! How long messages wait.
+
+    use super::*;
+
+    #[test]
+    fn no_message_is_put_off_for_longer_than_facts_wait_for_it() {
+        let ack_wait = Duration::from_millis(2_500);
+        let waits = [1, 2, 3, 9].map(|delivered| backoff(delivered, ack_wait).as_millis());
+        assert_eq!(waits, [1_000, 2_000, 2_500, 2_500]);
+    }
 }

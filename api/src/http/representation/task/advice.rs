@@ -138,6 +138,13 @@ const fn on_refused(why: Refused) -> &'static str {
         Refused::NumberTaken => {
             "have the fleet number its facts without repetition, or begin a new session; then acknowledge the task"
         }
+        Refused::NoRoom => {
+            "have the fleet send what its session waits for, mission_assigned as a rule; then redrive the dead letter, and \
+             have it send once more what came with it: no more than a few of an hour are kept"
+        }
+        Refused::Unreadable => {
+            "a log line at level error names what cannot be read: mend or restore it, then redrive the dead letter"
+        }
     }
 }
 
