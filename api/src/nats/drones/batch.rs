@@ -238,6 +238,14 @@ fn backoff(delivered: i64, ack_wait: Duration) -> Duration {
     ack_wait.min(PUT_OFF_FIRST * 2_u32.pow(doublings.min(DOUBLINGS_MAX)))
 }
 
+/// When a message came in, as far as its event is concerned. Telemetry that waited in the stream is
+/// as old as that: it would look as if its drone were heard of now. Facts wait for others from when
+/// they are read.
+fn received_at(subject: &str, sent_at: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    let of_telemetry = sent_at.filter(|_| subject.ends_with(".telemetry"));
+    of_telemetry.map_or(now, |sent_at| sent_at.min(now))
+}
+
 fn read_all(messages: Vec<jetstream::Message>, receipt: Receipt) -> Vec<Arrived> {
     let read = |message: jetstream::Message| {
         let info = message.info().ok();
@@ -246,6 +254,8 @@ fn read_all(messages: Vec<jetstream::Message>, receipt: Receipt) -> Vec<Arrived>
             Timestamp::from_micros(i64::try_from(micros).ok()?).ok()
         });
         let delivered = info.map_or(1, |info| info.delivered);
+        let at = received_at(&message.subject, sent_at, receipt.at);
+        let receipt = Receipt { at, ..receipt };
         let event = with_message(&message, |it| {
             it_or_a_fault(it, receipt).map_err(|unread| Box::new(it.refused(&unread, receipt.at)))
         });
@@ -294,7 +304,7 @@ fn with_message<T>(message: &jetstream::Message, read: impl FnOnce(&Message<'_>)
 
 #[cfg(test)]
 mod tests {
-    //! How long messages wait.
+    //! How long messages wait, and since when.
 
     use super::*;
 
@@ -303,5 +313,18 @@ mod tests {
         let ack_wait = Duration::from_millis(2_500);
         let waits = [1, 2, 3, 9].map(|delivered| backoff(delivered, ack_wait).as_millis());
         assert_eq!(waits, [1_000, 2_000, 2_500, 2_500]);
+    }
+
+    #[test]
+    fn telemetry_is_as_old_as_its_message_and_a_fact_waits_from_now_on() {
+        let at = |micros| Timestamp::from_micros(micros).unwrap();
+        let received = |subject, sent_at| received_at(subject, sent_at, at(7_000));
+        assert_eq!(received("drone.v1.pgh.m.telemetry", Some(at(5))), at(5));
+        assert_eq!(
+            received("drone.v1.pgh.m.telemetry", Some(at(9_000))),
+            at(7_000)
+        );
+        assert_eq!(received("drone.v1.pgh.m.telemetry", None), at(7_000));
+        assert_eq!(received("drone.v1.pgh.m.departed", Some(at(5))), at(7_000));
     }
 }
