@@ -28,6 +28,7 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
     let Some(access) = options.access.access() else {
         return;
     };
+    let began = services.application.environment().elapsed();
     let Some(connection) = connect(&access, shutdown.clone()).await else {
         return;
     };
@@ -43,7 +44,7 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
         copies: options.copies(),
         keep: options.keep_deliveries(),
     };
-    let drones = drones::run(services, incoming, options, shutdown.clone());
+    let drones = drones::run(services, (incoming, began), options, shutdown.clone());
     tokio::join!(drones, deliveries.run(shutdown));
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::actor::{Actor, ActorKind};
@@ -69,7 +70,8 @@ pub enum FactOutcome {
 pub struct Ingest {
     application: Application,
     limits: IngestLimits,
-    started_at: Timestamp,
+    /// Since when what is missing could come.
+    started_at: Arc<Mutex<Timestamp>>,
     further: Further,
 }
 
@@ -82,7 +84,7 @@ impl Ingest {
         Self {
             application,
             limits,
-            started_at,
+            started_at: Arc::new(Mutex::new(started_at)),
             further: Further::default(),
         }
     }
@@ -90,15 +92,29 @@ impl Ingest {
     /// Of when the facts are that have waited for so long by now. Until the service has settled
     /// that is none which it found waiting.
     pub(super) fn expired(&self, wait: DurationMs, now: Timestamp) -> Expired {
-        let is_settling = now < self.started_at.plus(self.limits.settling);
+        let started_at = *self.started();
+        let is_settling = now < started_at.plus(self.limits.settling);
         Expired {
             from: if is_settling {
-                self.started_at
+                started_at
             } else {
                 Timestamp::MIN
             },
             to: now.minus(wait),
         }
+    }
+
+    /// A door that was shut for long is open from now on: what waits may be waiting for what comes
+    /// in by it, so it is waited for as after a start.
+    pub fn begins_again(&self, now: Timestamp) {
+        let mut started_at = self.started();
+        *started_at = now.max(*started_at);
+    }
+
+    fn started(&self) -> MutexGuard<'_, Timestamp> {
+        self.started_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) const fn application(&self) -> &Application {

@@ -50,10 +50,11 @@ const SENDING_MAX: Duration = Duration::from_secs(2);
 /// How long a request for messages stands.
 const REQUEST: Duration = Duration::from_secs(30);
 
-/// Takes drone events in until `shutdown` becomes true; what is under way then is ended.
+/// Takes drone events in until `shutdown` becomes true; what is under way then is ended. None came
+/// in by this door since it was tried to connect, which `began` then.
 pub(super) async fn run(
     services: Services,
-    connection: Connection,
+    (connection, began): (Connection, Duration),
     options: NatsOptions,
     mut shutdown: watch::Receiver<bool>,
 ) {
@@ -67,11 +68,14 @@ pub(super) async fn run(
     let door = Door::new(services, wanted.ack_wait);
     let mut told: Option<(String, Duration)> = None;
     let mut lost_at: Option<Duration> = None;
+    let mut shut_since = Some(began);
     loop {
         let stopping = shutdown.clone();
-        let Err(trouble) = follow(&door, &connection, &wanted, stopping).await else {
+        let Err(trouble) = follow(&door, &connection, &wanted, &mut shut_since, stopping).await
+        else {
             return;
         };
+        shut_since.get_or_insert(environment.elapsed());
         let words = trouble.to_string();
         let is_news = told.as_ref().is_none_or(|(known, at)| {
             *known != words || environment.elapsed().saturating_sub(*at) >= TELL_EVERY
@@ -120,6 +124,7 @@ async fn follow(
     door: &Door,
     connection: &Connection,
     wanted: &Wanted,
+    shut_since: &mut Option<Duration>,
     mut shutdown: watch::Receiver<bool>,
 ) -> Result<(), SourceError> {
     let mut losses = connection.losses.clone();
@@ -139,6 +144,7 @@ async fn follow(
         messages = requests.messages() => messages.map_err(SourceError::pull)?,
     };
     tracing::info!(stream = %wanted.stream, consumer = %wanted.consumer, "drone events come in over NATS");
+    door.opens(shut_since.take());
     let ended = loop {
         let first = tokio::select! {
             biased;

@@ -111,3 +111,21 @@ async fn given_a_parked_fact_when_the_service_was_down_for_its_wait_then_its_mis
         "{letters:?}"
     );
 }
+
+#[tokio::test]
+async fn given_a_held_fact_when_the_door_was_shut_then_what_is_missing_comes_in_its_turn() {
+    let mut service = Service::with_a_booking().await;
+    let flight = flight(service.delivery);
+    service.starts_at(0);
+    service.takes(0, &flight[..1]).await;
+    service.takes(0, &flight[2..4]).await;
+    service.ingest.begins_again(now(100));
+    service.ticks(101).await;
+    service.takes(101, &flight[1..2]).await;
+    let (status, milestones) = service.outcome();
+    assert_eq!(status, Status::Loaded);
+    assert!(
+        milestones.iter().all(|reached| !reached.inferred),
+        "{milestones:?}"
+    );
+}

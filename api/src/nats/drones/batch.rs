@@ -71,6 +71,18 @@ impl Door {
         }
     }
 
+    /// Messages come again. If none could for longer than one that was handed out is waited for,
+    /// what is missing may be among them.
+    pub(super) fn opens(&self, shut_since: Option<Duration>) {
+        let application = &self.services.application;
+        let elapsed = application.environment().elapsed();
+        let was_shut =
+            shut_since.is_some_and(|since| elapsed.saturating_sub(since) > self.ack_wait);
+        if let (true, Ok(now)) = (was_shut, application.now()) {
+            self.services.ingest.begins_again(now);
+        }
+    }
+
     /// Takes messages in, and answers each. Gives whether the machine could do what it was to.
     ///
     /// What is acknowledged is durable, or telemetry, which need not be. While it takes long the
