@@ -3,6 +3,8 @@
 //! The subject says whose it is, and publish permissions hang on it: an event
 //! that speaks for another fleet or drone than its subject names is refused.
 
+use std::borrow::Cow;
+
 use domain::id::{DroneId, FleetId};
 use domain::refusals::{
     KEPT_BYTES_MAX, KEPT_HEADER_BYTES_MAX, MessageForm, Refused, RefusedMessage,
@@ -91,7 +93,13 @@ impl<'a> Message<'a> {
     /// # Errors
     /// [`Unread`], with every fault of the event.
     pub fn read(&self, receipt: Receipt) -> Result<DroneEvent, Unread> {
-        if self.size_bytes() > EVENT_BYTES_MAX {
+        let form = self.form();
+        // As over HTTP, where headers are no part of an event as one text.
+        let event_bytes = match form {
+            MessageForm::Structured => self.data.len(),
+            MessageForm::Binary | MessageForm::Other => self.size_bytes(),
+        };
+        if event_bytes > EVENT_BYTES_MAX {
             return Err(Unread::new(
                 Refused::TooLarge,
                 format!(
@@ -100,7 +108,7 @@ impl<'a> Message<'a> {
             ));
         }
         let malformed = |problem| Unread::of_problem(Refused::Malformed, &problem);
-        let event = match self.form() {
+        let event = match form {
             MessageForm::Structured => {
                 let document = Document::parse(self.data).map_err(malformed)?;
                 let text = std::str::from_utf8(self.data).unwrap_or_default();
@@ -208,7 +216,8 @@ impl<'a> Message<'a> {
         let content_type = media_type.as_deref().map(|it| ("datacontenttype", it));
         let mut text = String::from("{");
         for (name, value) in attributes.chain(content_type) {
-            let decoded = percent_decode_str(value).decode_utf8();
+            let value = unquoted(value);
+            let decoded = percent_decode_str(&value).decode_utf8();
             let decoded = decoded
                 .map_err(|_| malformed(format!("/{name}: the header's value is not UTF-8")))?;
             let (name, value) = (Value::from(name), Value::from(decoded.as_ref()));
@@ -249,6 +258,23 @@ pub fn subject_of(fleet: &FleetId, drone: &DroneId, kind: &str) -> String {
         word(fleet.as_str()),
         word(drone.as_str())
     )
+}
+
+/// A header's value without the quotation marks around it, and without the backslashes that are
+/// written within these.
+fn unquoted(value: &str) -> Cow<'_, str> {
+    let Some(quoted) = value.strip_prefix('"').and_then(|it| it.strip_suffix('"')) else {
+        return Cow::Borrowed(value);
+    };
+    let (mut text, mut chars) = (String::with_capacity(quoted.len()), quoted.chars());
+    while let Some(next) = chars.next() {
+        text.extend(if next == '\\' {
+            chars.next()
+        } else {
+            Some(next)
+        });
+    }
+    Cow::Owned(text)
 }
 
 /// As much of some words as a text may have.

@@ -186,3 +186,30 @@ fn what_is_kept_of_a_message_can_be_read_again_if_it_is_whole() {
     assert_ne!(elsewhere.refused(&unread, at).digest, kept.digest);
     assert_eq!(elsewhere.refused(&unread, at).subject.as_str(), "(blank)");
 }
+
+#[test]
+fn a_value_may_stand_between_quotation_marks() {
+    let plain = binary(&[], &data()).unwrap();
+    let quoted = [
+        ("ce-id", "\"f\\:3\""),
+        ("ce-type", "\"drone.departed.v1\""),
+        ("ce-source", "\"/fleets/pgh/drones%2FM100-07\""),
+    ];
+    assert_eq!(binary(&quoted, &data()), Ok(plain));
+}
+
+#[test]
+fn headers_are_no_part_of_an_event_that_is_one_text() {
+    let text = structured("drone.departed.v1", "/fleets/pgh/drones/M100-07");
+    let padded = format!("{text}{}", " ".repeat(EVENT_BYTES_MAX - text.len()));
+    let typed = vec![(
+        "content-type".to_owned(),
+        "application/cloudevents+json".to_owned(),
+    )];
+    assert_eq!(
+        read(SUBJECT, typed.clone(), &padded),
+        read(SUBJECT, vec![], &text)
+    );
+    let (why, _) = refused(read(SUBJECT, typed, &format!("{padded} ")));
+    assert_eq!(why, Refused::TooLarge);
+}
