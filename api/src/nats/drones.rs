@@ -208,7 +208,12 @@ fn rest_of_batch(
 
 /// Gives back what was handed out and not looked at, so that another node need not wait for it.
 async fn hand_back(messages: &mut Stream) {
+    let mut left = Vec::new();
     while let Some(Some(Ok(message))) = messages.next().now_or_never() {
+        left.push(message);
+    }
+    // All that there were first: what is given back may be handed to this node once more.
+    for message in left {
         if message.ack_with(AckKind::Nak(None)).await.is_err() {
             return;
         }
