@@ -161,7 +161,29 @@ impl Wanted {
             !found.sealed,
             "it is sealed, and takes nothing: name another one".to_owned(),
         );
+        complaints.extend(Self::untrue(found));
         complaints
+    }
+
+    /// What has to be changed for a message to be there, and to be from whom its subject says.
+    fn untrue(found: &Config) -> Vec<String> {
+        let has_sources = found.sources.as_ref().is_some_and(|it| !it.is_empty());
+        let complaints = [
+            (
+                found.allow_rollup,
+                "whoever may publish may have it forget what others sent, by a header: make it anew without allow_rollup_hdrs",
+            ),
+            (
+                found.mirror.is_some() || has_sources,
+                "it takes messages from other streams, which no permission to publish holds for: make it anew without these",
+            ),
+            (
+                found.subject_transform.is_some(),
+                "it changes subjects, which say who sent an event: make it anew without a subject transform",
+            ),
+        ];
+        let complaints = complaints.into_iter().filter(|(is_so, _)| *is_so);
+        complaints.map(|(_, words)| words.to_owned()).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is asked of a stream that is there.
 
+use async_nats::jetstream::stream::{Source, SubjectTransform};
 use uuid::Uuid;
 
 use super::*;
@@ -42,7 +43,7 @@ fn one_that_sees_more_will_do_too_and_one_without_limits_whatever_it_would_drop(
 fn each_thing_that_has_to_be_changed_is_named() {
     type Change = fn(&mut Config);
     let wanted = wanted(3);
-    let changes: [(Change, &str); 10] = [
+    let changes: [(Change, &str); 14] = [
         (
             |it| it.subjects = vec!["drone.v1.pgh.>".to_owned()],
             SUBJECTS,
@@ -64,6 +65,21 @@ fn each_thing_that_has_to_be_changed_is_named() {
         ),
         (|it| it.num_replicas = 1, "--replicas"),
         (|it| it.no_ack = true, "no_ack"),
+        (|it| it.allow_rollup = true, "allow_rollup_hdrs"),
+        (
+            |it| it.sources = Some(vec![Source::default()]),
+            "other streams",
+        ),
+        (|it| it.mirror = Some(Source::default()), "other streams"),
+        (
+            |it| {
+                it.subject_transform = Some(SubjectTransform {
+                    source: "drone.v1.a.>".to_owned(),
+                    destination: "drone.v1.b.>".to_owned(),
+                });
+            },
+            "subject transform",
+        ),
         (|it| it.sealed = true, "sealed"),
     ];
     for (change, words) in changes {
