@@ -4,7 +4,7 @@ use serde_json::json;
 use tests::{NatsClient, NatsServer, Recording, poll_until};
 
 use super::{PATIENCE, STREAM, consumer, publish, send, serve, until_said, until_taken};
-use crate::scene::{FLIGHTS, Order, chance, scratch_in_memory, text};
+use crate::scene::{FLIGHTS, Order, airpost, chance, scratch_in_memory, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_cannot_be_used_is_named_with_what_to_change_and_left_alone() {
@@ -64,6 +64,33 @@ async fn what_two_fleets_send_under_one_id_comes_in_from_both() {
         stored.iter().any(|it| it.payload == b"{2").then_some(())
     };
     poll_until(PATIENCE, "another fleet's message to be stored", look).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_of_somebody_else_is_left_alone() {
+    let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
+    let nats = NatsClient::connect(&broker.url()).await;
+    let stream = json!({
+        "name": STREAM, "subjects": ["drone.v1.>"], "storage": "file", "retention": "limits", "discard": "new",
+        "num_replicas": 1, "duplicate_window": 100_000_000,
+    });
+    nats.make_stream(&stream).await;
+    let theirs = json!({ "stream_name": STREAM, "config": {
+        "durable_name": "theirs", "ack_policy": "explicit", "filter_subject": "drone.v1.pgh.>",
+    }});
+    let made = format!("$JS.API.CONSUMER.DURABLE.CREATE.{STREAM}.theirs");
+    nats.ask(&made, &theirs).await.expect("it can be made");
+    let before = consumer(&nats).await;
+    let url = broker.url();
+    let options = ["--nats", &url, "--nats-drone-consumer", "theirs"];
+    let server = airpost().serve_with(data.path(), &options).await;
+    until_said(
+        &server,
+        &["theirs", "left as it is", "--nats-drone-consumer"],
+    )
+    .await;
+    assert_eq!(before["config"], consumer(&nats).await["config"]);
     server.stop().await;
 }
 

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull;
-use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy};
+use async_nats::jetstream::consumer::{
+    AckPolicy, Config as ConsumerConfig, Consumer, DeliverPolicy,
+};
 use async_nats::jetstream::context::{
-    CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind,
+    ConsumerInfoError, ConsumerInfoErrorKind, CreateStreamError, CreateStreamErrorKind,
+    GetStreamError, GetStreamErrorKind,
 };
 use async_nats::jetstream::stream::{
     Config, ConsumerError, DiscardPolicy, RetentionPolicy, StorageType, Stream,
@@ -206,6 +209,15 @@ pub(super) enum SourceError {
     /// It was missing, and cannot be made.
     #[error("the stream is missing and cannot be made: {0}; make it, or permit this user to")]
     Made(CreateStreamError),
+    /// There is a consumer of the name that hands out something else. It was left as it is.
+    #[error(
+        "the consumer {0} is another's, since it does not hand out {SUBJECTS} to who asks and acknowledges, and was \
+         left as it is: name another one (--nats-drone-consumer), or delete it"
+    )]
+    Foreign(String),
+    /// Its consumer cannot be asked for.
+    #[error("the consumer cannot be asked for: {0}; see what this user may")]
+    Asked(ConsumerInfoError),
     /// Its consumer cannot be made.
     #[error(
         "the consumer cannot be made: {0}; delete one of that name which is of another kind, or see what this user may"
@@ -234,6 +246,8 @@ impl SourceError {
             Self::Unfit { .. }
             | Self::Stream(_)
             | Self::Made(_)
+            | Self::Foreign(_)
+            | Self::Asked(_)
             | Self::Consumer(_)
             | Self::Ended => false,
         }
@@ -252,8 +266,25 @@ pub(super) async fn open(
         let stream = wanted.stream.clone();
         return Err(SourceError::Unfit { stream, complaints });
     }
+    let found = stream.consumer_info(&wanted.consumer).await;
+    let is_fit = match found {
+        Ok(info) => is_like_ours(&info.config),
+        Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => true,
+        Err(error) => return Err(SourceError::Asked(error)),
+    };
+    if !is_fit {
+        return Err(SourceError::Foreign(wanted.consumer.clone()));
+    }
     let consumer = stream.create_consumer(wanted.consumer()).await;
     consumer.map_err(SourceError::Consumer)
+}
+
+/// Whether a consumer may have been made here, by this release or with other waits.
+fn is_like_ours(found: &ConsumerConfig) -> bool {
+    found.ack_policy == AckPolicy::Explicit
+        && found.filter_subject == SUBJECTS
+        && found.filter_subjects.is_empty()
+        && found.deliver_subject.is_none()
 }
 
 async fn stream(jetstream: &Context, wanted: &Wanted) -> Result<Stream, SourceError> {
