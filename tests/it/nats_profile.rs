@@ -238,6 +238,57 @@ async fn a_reader_hears_everything_that_is_told_and_says_nothing() {
     server.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_has_answers_to_it_stored_where_it_may_not_publish() {
+    let (handed, data) = (Handed::new(), scratch_in_memory());
+    let broker = handed.server().await;
+    let server = handed.airpost(data.path(), &broker.url(), &[]).await;
+    deliver(&server.client(), 1).await;
+    let operator = handed.client(&broker.url(), "OPERATOR_KEY").await;
+    assert_told(&server.client(), &operator).await;
+    let log = json!({"name": LOG, "subjects": ["airpost.log.LOG"], "storage": "file"});
+    operator.make_stream(&log).await;
+    make_consumer(&operator, "fleet-pgh", "airpost.v1.missions.>").await;
+    make_consumer(&operator, "reader", "airpost.v1.>").await;
+    let mut said = operator.subscribe("drone.v1.nyc.>").await;
+    until_heard(&operator, "any").await;
+    let told = last(&operator, STREAM).await;
+
+    let elsewhere = [
+        "airpost.log.LOG",
+        "airpost.v1.deliveries.dlv_x.Created",
+        "airpost.v1.missions.msn_x.mission_requested",
+        "airpost.cursor.DELIVERY_EVENTS",
+        "airpost.heads.LOG.any",
+        "drone.v1.nyc.M1.departed",
+    ];
+    for (name, consumer) in [("FLEET_PGH_KEY", "fleet-pgh"), ("READER_KEY", "reader")] {
+        let somebody = handed.client(&broker.url(), name).await;
+        let ask = |what: &str| format!("$JS.API.CONSUMER.{what}.{STREAM}.{consumer}");
+        let acknowledge = format!("$JS.ACK.{STREAM}.{consumer}.1.1.1.1.0");
+        for answers in elsewhere {
+            somebody
+                .say_for("drone.v1.pgh.M1.departed", answers, "{}")
+                .await;
+            somebody.say_for(&ask("INFO"), answers, "").await;
+            somebody.say_for(&acknowledge, answers, "+ACK").await;
+            // One that there is, and one that there is not at once.
+            for wait in [r#"{"batch": 1}"#, r#"{"batch": 9, "no_wait": true}"#] {
+                somebody.say_for(&ask("MSG.NEXT"), answers, wait).await;
+            }
+        }
+        // What is answered behind all of those, since it came behind them.
+        until_heard(&somebody, consumer).await;
+    }
+    let fleet = handed.client(&broker.url(), "FLEET_PGH_KEY").await;
+    let stored = fleet.store("drone.v1.pgh.M1.departed", &[], "{}").await;
+    assert!(stored.is_ok(), "{stored:?}");
+    assert_eq!(last(&operator, LOG).await, 0, "the log has an answer");
+    assert_eq!(last(&operator, STREAM).await, told);
+    assert_eq!(said.now(), None, "another fleet said that");
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn who_has_no_key_or_does_not_believe_the_server_does_not_come_in() {
     let handed = Handed::new();

@@ -265,6 +265,19 @@ impl NatsClient {
         self.client.flush().await.expect("the client is connected");
     }
 
+    /// The same, and has whoever answers that answer elsewhere.
+    ///
+    /// # Panics
+    /// When the connection is over.
+    pub async fn say_for(&self, subject: &str, answers: &str, payload: impl Into<Vec<u8>>) {
+        let (subject, answers) = (subject.to_owned(), answers.to_owned());
+        let said = self
+            .client
+            .publish_with_reply(subject, answers, payload.into().into());
+        said.await.expect("the client is connected");
+        self.client.flush().await.expect("the client is connected");
+    }
+
     /// The next message of a durable consumer that somebody made: its subject and what it carries.
     /// It is acknowledged.
     ///
