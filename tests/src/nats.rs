@@ -225,6 +225,13 @@ impl NatsServer {
         kill_process(running.pid, signal).expect("a running server can be signalled");
     }
 
+    /// Where it keeps a stream of the account that everybody is in who is nobody in particular.
+    #[must_use]
+    pub fn store_of(&self, stream: &str) -> PathBuf {
+        let streams = store_in(self.folder.path()).join("$G").join("streams");
+        streams.join(stream)
+    }
+
     /// Removes everything it stored; it must be down.
     ///
     /// # Panics

@@ -89,6 +89,11 @@ impl Deliveries {
             return Ok(());
         };
         let mut end = end?;
+        // Whoever is stopped at any moment, there is always a place to count from.
+        let Some(noted) = unless_stopped(outlet.note(&end), &mut shutdown).await else {
+            return Ok(());
+        };
+        noted?;
         loop {
             let flow = Flow {
                 log: &self.log,

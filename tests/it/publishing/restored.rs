@@ -2,11 +2,35 @@
 //! follows.
 
 use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use tests::{NatsClient, NatsServer, Stored};
 
 use super::{STREAM, assert_all_is_out, deliver, feed, make_forgetful, serve, until_out};
 use crate::scene::{airpost, scratch_in_memory, settled};
+
+/// Takes a backup of a log into a folder; where it is.
+async fn back_up(data: &Path, folder: &Path) -> PathBuf {
+    let backup = folder.join("backup");
+    copy("backup", [("--data", data), ("--to", &backup)]).await;
+    backup
+}
+
+/// Puts a backup back into a folder; where the log is.
+async fn restore(backup: &Path, folder: &Path) -> PathBuf {
+    let restored = folder.join("restored");
+    copy("restore", [("--from", backup), ("--data", &restored)]).await;
+    restored
+}
+
+async fn copy(command: &str, paths: [(&str, &Path); 2]) {
+    let paths = paths.map(|(name, path)| [OsStr::new(name), path.as_os_str()]);
+    let words = [OsStr::new(command)].into_iter();
+    let made = airpost()
+        .run(words.chain(paths.into_iter().flatten()))
+        .await;
+    assert_eq!(made.code, Some(0), "{made:?}");
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_restored_log_has_in_place_of_what_it_gave_up_follows_what_was_told() {
@@ -18,30 +42,12 @@ async fn what_a_restored_log_has_in_place_of_what_it_gave_up_follows_what_was_to
     let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
     deliver(&server.client(), 3).await;
     let kept = assert_all_is_out(&server.client(), &nats, &[]).await;
-    let backup = away.path().join("backup");
-    let command = [
-        OsStr::new("backup"),
-        OsStr::new("--data"),
-        data.path().as_os_str(),
-        OsStr::new("--to"),
-        backup.as_os_str(),
-    ];
-    let made = airpost().run(command).await;
-    assert_eq!(made.code, Some(0), "{made:?}");
+    let backup = back_up(data.path(), away.path()).await;
     deliver(&server.client(), 2).await;
     let told = assert_all_is_out(&server.client(), &nats, &kept).await;
     server.stop().await;
 
-    let restored = away.path().join("restored");
-    let command = [
-        OsStr::new("restore"),
-        OsStr::new("--from"),
-        backup.as_os_str(),
-        OsStr::new("--data"),
-        restored.as_os_str(),
-    ];
-    let made = airpost().run(command).await;
-    assert_eq!(made.code, Some(0), "{made:?}");
+    let restored = restore(&backup, away.path()).await;
     let server = serve(&airpost(), &restored, &broker.url(), &[]).await;
     deliver(&server.client(), 2).await;
     settled(&server.client()).await;
@@ -68,5 +74,41 @@ async fn what_a_restored_log_has_in_place_of_what_it_gave_up_follows_what_was_to
         "{}",
         server.log()
     );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_restored_log_has_is_not_taken_for_what_was_told_before_and_is_gone() {
+    let (data, away) = (scratch_in_memory(), scratch_in_memory());
+    let broker = NatsServer::alone().await;
+    let nats = NatsClient::connect(&broker.url()).await;
+    make_forgetful(&nats).await;
+    let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    deliver(&server.client(), 1).await;
+    let kept = assert_all_is_out(&server.client(), &nats, &[]).await;
+    server.stop().await;
+    let backup = back_up(data.path(), away.path()).await;
+    let note = nats
+        .messages(&format!("{STREAM}_CURSOR"))
+        .await
+        .swap_remove(0);
+    let mut server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    deliver(&server.client(), 1).await;
+    let told = assert_all_is_out(&server.client(), &nats, &kept).await;
+    server.kill_in_place().await;
+    // As if it had been killed before it said how far it was.
+    let again = nats.store(&note.subject, &[], note.payload).await;
+    again.expect("nobody forbids it");
+    nats.purge(STREAM, 0).await;
+
+    let restored = restore(&backup, away.path()).await;
+    let server = serve(&airpost(), &restored, &broker.url(), &[]).await;
+    deliver(&server.client(), 1).await;
+    settled(&server.client()).await;
+    let events = feed(&server.client()).await;
+    until_out(&nats, told.len() + events.len() - kept.len()).await;
+    let after = nats.messages(STREAM).await;
+    let after: Vec<_> = after.iter().map(Stored::json).collect();
+    assert_eq!(after, &events[kept.len()..]);
     server.stop().await;
 }

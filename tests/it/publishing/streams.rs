@@ -1,5 +1,7 @@
 //! Streams that lost their messages, or are not as they have to be.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 use tests::{NatsClient, NatsServer, Server, Stored, poll_until};
 
@@ -70,6 +72,95 @@ async fn a_stream_that_was_removed_is_made_and_gone_on_with_where_the_other_one_
     let told: Vec<_> = before.iter().chain(&after).map(Stored::json).collect();
     assert_eq!(told, events);
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_was_used_before_and_says_nothing_of_the_log_gets_all_of_it() {
+    let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
+    let nats = NatsClient::connect(&broker.url()).await;
+    nats.make_stream(&stream_with(&json!({}))).await;
+    for _ in 0..3 {
+        let to = "airpost.v1.deliveries.dlv_x.Created";
+        nats.store(to, &[], "{}").await.expect("nobody forbids it");
+    }
+    nats.purge(STREAM, 0).await;
+    let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    deliver(&server.client(), 1).await;
+    settled(&server.client()).await;
+    let events = feed(&server.client()).await;
+    until_out(&nats, 3 + events.len()).await;
+    let told = nats.messages(STREAM).await;
+    let told: Vec<_> = told.iter().map(Stored::json).collect();
+    assert_eq!(told, events);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_far_it_was_is_kept_beside_the_stream_before_anything_goes_out() {
+    let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
+    let nats = NatsClient::connect(&broker.url()).await;
+    let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    deliver(&server.client(), 1).await;
+    let out = assert_all_is_out(&server.client(), &nats, &[]).await;
+    server.stop().await;
+    nats.remove_stream(&format!("{STREAM}_CURSOR")).await;
+    let mut server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    deliver(&server.client(), 1).await;
+    let out = assert_all_is_out(&server.client(), &nats, &out).await;
+    let kept = last(&nats, &format!("{STREAM}_CURSOR")).await;
+    assert!(kept > 0, "nothing says how far it was");
+    server.kill_in_place().await;
+    nats.purge(STREAM, 0).await;
+    let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    deliver(&server.client(), 1).await;
+    assert_all_is_out(&server.client(), &nats, &out).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_lost_its_end_is_told_again_what_it_lost() {
+    let (data, away) = (scratch_in_memory(), scratch_in_memory());
+    let mut broker = NatsServer::alone().await;
+    let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    deliver(&server.client(), 1).await;
+    let nats = NatsClient::connect(&broker.url()).await;
+    let before = assert_all_is_out(&server.client(), &nats, &[]).await;
+    server.stop().await;
+    broker.kill();
+    let (store, copy) = (broker.store_of(STREAM), away.path().join("copy"));
+    copy_folder(&store, &copy);
+    broker.start().await;
+    let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    deliver(&server.client(), 2).await;
+    let nats = NatsClient::connect(&broker.url()).await;
+    assert_all_is_out(&server.client(), &nats, &before).await;
+    server.stop().await;
+
+    broker.kill();
+    std::fs::remove_dir_all(&store).expect("the server is down");
+    copy_folder(&copy, &store);
+    broker.start().await;
+    let nats = NatsClient::connect(&broker.url()).await;
+    assert_eq!(last(&nats, STREAM).await, before.len() as u64);
+    // With its last message the stream itself would say where it ends.
+    nats.purge(STREAM, 0).await;
+    let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    assert_all_is_out(&server.client(), &nats, &before).await;
+    until_said(&server, &["has lost its last messages"]).await;
+    server.stop().await;
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a scratch folder can be written");
+    for entry in std::fs::read_dir(from).expect("the folder is there") {
+        let entry = entry.expect("the folder can be read");
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).expect("a scratch folder can be written");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -200,5 +291,14 @@ async fn a_stream_with_another_logs_events_is_refused() {
     deliver(&server.client(), 2).await;
     until_said(&server, &["has the events of another log"]).await;
     assert_eq!(last(&nats, STREAM).await, events);
+    // What the words say to do helps.
+    until_said(
+        &server,
+        &["remove the streams DELIVERY_EVENTS and DELIVERY_EVENTS_CURSOR"],
+    )
+    .await;
+    nats.remove_stream(STREAM).await;
+    nats.remove_stream(&format!("{STREAM}_CURSOR")).await;
+    assert_all_is_out(&server.client(), &nats, &[]).await;
     server.stop().await;
 }

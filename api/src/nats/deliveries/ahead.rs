@@ -127,6 +127,27 @@ pub(super) async fn skip(
     Ok(Some(from))
 }
 
+/// How many public events lie before a place.
+///
+/// # Errors
+/// [`ReadError`].
+pub(super) async fn count(log: &dyn EventStore, until: Place) -> Result<u64, ReadError> {
+    let (mut events, mut from) = (0, Place::START);
+    while from < until {
+        let page = read(log, from)?;
+        let happened = page.records.iter().flat_map(happenings);
+        let before = happened.filter(|it| is_public(it) && it.place > from && it.place <= until);
+        events += before.count() as u64;
+        let next = from.max(Place::behind(page.scanned_to));
+        if next == from {
+            break;
+        }
+        from = next;
+        tokio::task::yield_now().await;
+    }
+    Ok(events)
+}
+
 /// How many positions lie behind a place, and when the first public event of
 /// those was recorded, as far as one look tells.
 pub(super) fn behind(log: &dyn EventStore, place: Place) -> (u64, Option<i64>) {

@@ -5,7 +5,8 @@
 //! whoever publishes, and however often it is begun, publishes the same. Where
 //! the last messages are gone (too old, or purged) a second small stream knows
 //! the place behind an earlier one, and as many public events lie between the
-//! two as messages.
+//! two as messages. Where that is not known for certain, events are told again
+//! and none is left out: a double is known by its id, a gap by nothing.
 
 use std::sync::Arc;
 
@@ -17,10 +18,10 @@ use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{Config, Info, RawMessageErrorKind, Stream};
 use async_nats::jetstream::{Context, ErrorCode};
 use async_nats::{HeaderName, HeaderValue};
-use eventstore::{EventStore, Standing};
+use eventstore::{EventStore, LogIdentity, Standing};
 use serde::{Deserialize, Serialize};
 
-use super::ahead::{Halted, skip};
+use super::ahead::{Halted, count, skip};
 use super::message::CURSOR;
 use super::settings::{Settings, is_of_another_log};
 use super::trouble::Trouble;
@@ -49,6 +50,16 @@ struct Note {
     cursor: String,
     sequence: u64,
     created: String,
+}
+
+/// That, as the log is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Noted {
+    note: Note,
+    /// Which log it was, and before it lost what.
+    identity: LogIdentity,
+    /// Up to there the log still has what was told by then.
+    place: Place,
 }
 
 /// What a message says of the log.
@@ -197,39 +208,62 @@ impl Outlet {
             None => None,
             Some(kept) => Some(self.read_note(&kept)?),
         };
-        let (from, told) = match &note {
-            None => (Place::START, 0),
+        let place = match &note {
+            // Before anything of the log is told that is noted, so none of it is.
+            None => Place::START,
             // Of the stream that was there before this one, which begins where that one ended.
-            Some((note, place)) if note.created != created || note.sequence > last => {
-                (*place, sequence)
+            Some(Noted { note, place, .. }) if note.created != created => *place,
+            Some(noted) if noted.note.sequence > last => self.lost(noted, last).await?,
+            // What was told behind it was of the log before that one lost something, and may
+            // be of what was lost.
+            Some(noted) if noted.identity != self.log.identity() => noted.place,
+            Some(Noted { note, place, .. }) => {
+                let told = sequence.saturating_sub(note.sequence);
+                self.behind(*place, told).await?
             }
-            Some((note, place)) => (*place, note.sequence),
-        };
-        let skipped = skip(&*self.log, from, sequence.saturating_sub(told)).await;
-        let place = skipped.map_err(Halted::from)?;
-        let Some(place) = place else {
-            let head = *self.log.head().borrow();
-            return Err(Trouble::Farther {
-                stream: self.settings.stream.clone(),
-                position: head.next(),
-                epoch: self.log.identity().epoch,
-            });
         };
         let end = End {
             sequence,
             place,
             created: created.to_owned(),
         };
-        let is_kept = note.is_some_and(|(note, at)| {
-            (note.sequence, &*note.created, at) == (sequence, created, place)
-        });
+        let is_kept = note.is_some_and(
+            |Noted {
+                 note, place: at, ..
+             }| { (note.sequence, &*note.created, at) == (sequence, created, place) },
+        );
         if !is_kept {
             self.note(&end).await?;
         }
         Ok(place)
     }
 
-    fn read_note(&self, kept: &StreamMessage) -> Result<(Note, Place), Trouble> {
+    /// The place behind so many events that were told behind another place.
+    async fn behind(&self, place: Place, told: u64) -> Result<Place, Trouble> {
+        let skipped = skip(&*self.log, place, told).await;
+        skipped.map_err(Halted::from)?.ok_or_else(|| {
+            let head = *self.log.head().borrow();
+            Trouble::Farther {
+                stream: self.settings.stream.clone(),
+                position: head.next(),
+                epoch: self.log.identity().epoch,
+            }
+        })
+    }
+
+    /// The place behind message `last`, which is gone, of a stream that had come farther.
+    async fn lost(&self, noted: &Noted, last: u64) -> Result<Place, Trouble> {
+        let Noted { note, place, .. } = noted;
+        let lost = note.sequence - last;
+        let known = count(&*self.log, *place).await.map_err(Halted::from)?;
+        tracing::warn!(
+            stream = %self.settings.stream, had = note.sequence, has = last,
+            "the stream has lost its last messages; they are told again"
+        );
+        self.behind(Place::START, known.saturating_sub(lost)).await
+    }
+
+    fn read_note(&self, kept: &StreamMessage) -> Result<Noted, Trouble> {
         let note: Option<Note> = serde_json::from_slice(&kept.payload).ok();
         let noted = note.and_then(|note| Some((Place::noted(&note.cursor)?, note)));
         let Some(((issued, place), note)) = noted else {
@@ -239,7 +273,11 @@ impl Outlet {
                 why: "it does not say how far the log was told",
             });
         };
-        Ok((note, self.judge(issued, place)?))
+        Ok(Noted {
+            note,
+            identity: issued.identity,
+            place: self.judge(issued, place)?,
+        })
     }
 
     /// Where to go on behind a place that was told of, in the log as it is now.

@@ -52,7 +52,7 @@ pub(super) enum Trouble {
     /// The stream tells of another log. Nothing was written to it.
     #[error(
         "the stream {stream} has the events of another log; give each log a NATS account of its own, \
-         or remove the stream and it is made for this log"
+         or remove the streams {stream} and {stream}_CURSOR and they are made for this log"
     )]
     OtherLog {
         /// Its name.
@@ -62,7 +62,7 @@ pub(super) enum Trouble {
     #[error(
         "the stream {stream} tells of the log up to position {position} of epoch {epoch}, which this log \
          does not have; if records of it were lost, restore them or accept the loss with airpost recover, \
-         or remove the stream to tell everything anew"
+         or remove the streams {stream} and {stream}_CURSOR to tell everything anew"
     )]
     Farther {
         /// Its name.
