@@ -129,10 +129,11 @@ pub struct NatsOptions {
           value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub nats_delivery_days: u32,
 
-    /// How many servers keep a copy of a stream that is made for these.
-    #[arg(long, env = "AIRPOST_NATS_COPIES", value_name = "N", default_value_t = 1,
+    /// How many servers keep a copy of a stream that is made for these. Without it as many as must
+    /// have one of the log: 3 with --cluster, unless --single-replica accepts fewer, and else 1.
+    #[arg(long, env = "AIRPOST_NATS_COPIES", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=5))]
-    pub nats_copies: u32,
+    pub nats_copies: Option<u32>,
 
     /// The stream that is the log, where several nodes write it: this one is then one of them, and
     /// its data folder has a copy. It is made by airpost cluster join.
@@ -156,7 +157,7 @@ impl Default for NatsOptions {
             nats_drone_bytes_max: None,
             nats_delivery_stream: DELIVERY_STREAM.to_owned(),
             nats_delivery_days: DELIVERY_DAYS,
-            nats_copies: 1,
+            nats_copies: None,
             cluster: None,
             single_replica: false,
         }
@@ -173,7 +174,10 @@ impl NatsOptions {
     /// How many servers keep a copy of a stream that is made.
     #[must_use]
     pub fn copies(&self) -> usize {
-        usize::try_from(self.nats_copies).unwrap_or(usize::MAX)
+        let is_on_three = self.cluster.is_some() && !self.single_replica;
+        let usual = if is_on_three { 3 } else { 1 };
+        let copies = self.nats_copies.unwrap_or(usual);
+        usize::try_from(copies).unwrap_or(usize::MAX)
     }
 
     /// How long the stream of delivery events keeps one where it is made.
@@ -201,5 +205,28 @@ pub(crate) fn parse_stream(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("expected 1 to 64 letters, digits, _ and -".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_log_on_three_servers_then_the_streams_beside_it_have_as_many_copies() {
+        let copies = |cluster: Option<&str>, single_replica, nats_copies| {
+            let options = NatsOptions {
+                cluster: cluster.map(str::to_owned),
+                single_replica,
+                nats_copies,
+                ..NatsOptions::default()
+            };
+            options.copies()
+        };
+        assert_eq!(copies(None, false, None), 1);
+        assert_eq!(copies(Some("LOG"), false, None), 3);
+        assert_eq!(copies(Some("LOG"), true, None), 1);
+        assert_eq!(copies(Some("LOG"), false, Some(1)), 1);
+        assert_eq!(copies(None, false, Some(5)), 5);
     }
 }

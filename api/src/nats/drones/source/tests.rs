@@ -7,7 +7,7 @@ use super::*;
 
 fn wanted(copies: u32) -> Wanted {
     let options = NatsOptions {
-        nats_copies: copies,
+        nats_copies: Some(copies),
         ..NatsOptions::default()
     };
     let log = LogIdentity {
