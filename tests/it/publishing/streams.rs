@@ -1,5 +1,7 @@
 //! Streams that lost their messages, or are not as they have to be.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -188,7 +190,14 @@ async fn a_stream_that_loses_or_mixes_events_is_refused_and_left_alone_until_it_
             json!({"max_msgs_per_subject": 1}),
             "for a subject must have no limit",
         ),
-        (json!({"name": "ANOTHER"}), "refuses to make the stream"),
+        (
+            json!({"name": "ANOTHER"}),
+            "if that one is meant, name it by --nats-delivery-stream",
+        ),
+        (
+            json!({"duplicate_window": 3_600_000_000_000_u64}),
+            "its duplicate window must be 120 s at most",
+        ),
         (
             json!({"metadata": {"airpost-log": "another"}}),
             "the events of another log",
@@ -273,6 +282,48 @@ async fn a_message_of_somebody_else_is_named_and_nothing_follows_it_until_it_is_
             .collect();
         assert_eq!(told, events);
     }
+    server.stop().await;
+}
+
+/// Has a message stored whose headers are no text, as no client of ours would send it.
+fn store_unreadable(broker: &NatsServer, subject: &str) {
+    let headers = b"NATS/1.0\r\nX: \xE4\r\n\r\n";
+    let length = headers.len();
+    let mut said = b"CONNECT {\"headers\":true,\"verbose\":false}\r\n".to_vec();
+    said.extend(format!("HPUB {subject} {length} {length}\r\n").into_bytes());
+    said.extend_from_slice(headers);
+    said.extend_from_slice(b"\r\nPING\r\n");
+    let socket = TcpStream::connect(("127.0.0.1", broker.port()));
+    let mut socket = socket.expect("the server listens");
+    socket.write_all(&said).expect("the server reads");
+    let mut lines = BufReader::new(socket).lines();
+    let is_heard = lines.any(|line| line.expect("the server answers") == "PONG");
+    assert!(is_heard, "the server ended the connection");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_with_headers_that_cannot_be_read_is_named_like_any_other_of_somebody_else() {
+    let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
+    let nats = NatsClient::connect(&broker.url()).await;
+    let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    deliver(&server.client(), 1).await;
+    let out = assert_all_is_out(&server.client(), &nats, &[]).await;
+    server.stop().await;
+    store_unreadable(&broker, "airpost.v1.deliveries.dlv_x.Created");
+    let foreign = out.len() as u64 + 1;
+    let look = || async { (last(&nats, STREAM).await == foreign).then_some(()) };
+    poll_until(PATIENCE, "the message to be stored", look).await;
+    let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    let named = format!("message {foreign} of the stream");
+    until_said(&server, &[&named, "its headers cannot be read"]).await;
+    nats.remove(STREAM, foreign).await;
+    deliver(&server.client(), 1).await;
+    settled(&server.client()).await;
+    let events = feed(&server.client()).await;
+    until_out(&nats, events.len() + 1).await;
+    let told = nats.messages(STREAM).await;
+    let told: Vec<_> = told.iter().map(Stored::json).collect();
+    assert_eq!(told, events);
     server.stop().await;
 }
 

@@ -11,6 +11,13 @@ use super::message::SUBJECTS;
 /// Under which name a stream says which log it tells of.
 const LOG_ID: &str = "airpost-log";
 
+/// How long a stream that is made knows an id again: as short as a server lets it be. That nothing is
+/// stored twice is seen to otherwise, and a log that was restored has other events of the same ids.
+const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
+
+/// How long one that is found may: what servers do unless told otherwise.
+const DUPLICATE_WINDOW_MAX: Duration = Duration::from_mins(2);
+
 /// What the streams that are made for events are like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Settings {
@@ -68,6 +75,7 @@ impl Settings {
             max_bytes: -1,
             max_consumers: -1,
             allow_direct: true,
+            duplicate_window: DUPLICATE_WINDOW,
             ..Config::default()
         }
     }
@@ -134,6 +142,13 @@ impl Settings {
                 "it must acknowledge what it stores".to_owned(),
             ),
             (!found.sealed, "it must not be sealed".to_owned()),
+            (
+                found.duplicate_window <= DUPLICATE_WINDOW_MAX,
+                format!(
+                    "its duplicate window must be {} s at most",
+                    DUPLICATE_WINDOW_MAX.as_secs()
+                ),
+            ),
         ]
     }
 }
@@ -175,7 +190,7 @@ mod tests {
     #[test]
     fn every_setting_that_loses_or_mixes_events_is_named() {
         type Change = fn(&mut Config);
-        let changes: [(Change, &str); 9] = [
+        let changes: [(Change, &str); 10] = [
             (
                 |it| it.storage = StorageType::Memory,
                 "storage must be file",
@@ -188,6 +203,10 @@ mod tests {
             (|it| it.max_messages_per_subject = 1, "for a subject"),
             (|it| it.no_ack = true, "acknowledge"),
             (|it| it.sealed = true, "sealed"),
+            (
+                |it| it.duplicate_window = Duration::from_hours(1),
+                "duplicate window must be 120 s",
+            ),
         ];
         for (change, words) in changes {
             let mut config = settings().config(Uuid::nil());

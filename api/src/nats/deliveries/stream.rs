@@ -9,10 +9,11 @@
 //! and none is left out: a double is known by its id, a gap by nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_nats::header::{NATS_EXPECTED_LAST_SEQUENCE, NATS_EXPECTED_STREAM};
 use async_nats::jetstream::context::{
-    CreateStreamErrorKind, GetStreamErrorKind, PublishError, PublishErrorKind,
+    CreateStreamErrorKind, GetStreamErrorKind, PublishError, PublishErrorKind, RequestError,
 };
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{Config, Info, RawMessageErrorKind, Stream};
@@ -76,6 +77,8 @@ pub(super) struct Outlet {
     jetstream: Context,
     log: Arc<dyn EventStore>,
     settings: Settings,
+    /// Up to where it was said last that the log had told more than it has; 0 before.
+    given_up: Arc<AtomicU64>,
 }
 
 impl Outlet {
@@ -85,6 +88,7 @@ impl Outlet {
             jetstream,
             log,
             settings,
+            given_up: Arc::default(),
         }
     }
 
@@ -160,13 +164,15 @@ impl Outlet {
         let (mut sequence, mut foreign) = (last, None);
         let place = loop {
             let found = match sequence {
-                0 => None,
+                0 => Found::Gone,
                 _ => message(stream, sequence).await?,
             };
-            let Some(found) = found else {
-                break self.noted_place(sequence, last, created).await?;
+            let said = match found {
+                Found::Gone => break self.noted_place(sequence, last, created).await?,
+                Found::Message(found) => said(&found, &self.settings.stream),
+                Found::Unreadable => Said::Nothing("its headers cannot be read"),
             };
-            match said(&found, &self.settings.stream) {
+            match said {
                 Said::Place(issued, place) => break self.judge(issued, place)?,
                 Said::Nothing(why) => {
                     let (first, _) = *foreign.get_or_insert((sequence, why));
@@ -201,12 +207,13 @@ impl Outlet {
             .clone();
         refuse(&info.config, self.settings.wrong_note(&info.config))?;
         let kept = match info.state.last_sequence {
-            0 => None,
+            0 => Found::Gone,
             kept => message(&notes, kept).await?,
         };
         let note = match kept {
-            None => None,
-            Some(kept) => Some(self.read_note(&kept)?),
+            Found::Gone => None,
+            Found::Message(kept) => Some(self.read_note(&kept)?),
+            Found::Unreadable => return Err(self.foreign_note(info.state.last_sequence)),
         };
         let place = match &note {
             // Before anything of the log is told that is noted, so none of it is.
@@ -267,11 +274,7 @@ impl Outlet {
         let note: Option<Note> = serde_json::from_slice(&kept.payload).ok();
         let noted = note.and_then(|note| Some((Place::noted(&note.cursor)?, note)));
         let Some(((issued, place), note)) = noted else {
-            return Err(Trouble::Foreign {
-                stream: self.settings.note_stream(),
-                sequence: kept.sequence,
-                why: "it does not say how far the log was told",
-            });
+            return Err(self.foreign_note(kept.sequence));
         };
         Ok(Noted {
             note,
@@ -289,8 +292,11 @@ impl Outlet {
             Standing::OtherLog => Err(self.other_log()),
             Standing::Beyond { kept_to } => {
                 let stream = &self.settings.stream;
-                tracing::warn!(%stream, told_to = %position, %kept_to, "events were told that the log has given \
-                     up since; they cannot be taken back, and what the log has in their place follows");
+                let said = self.given_up.swap(position.get(), Ordering::Relaxed);
+                if said != position.get() {
+                    tracing::warn!(%stream, told_to = %position, %kept_to, "events were told that the log has given \
+                         up since; they cannot be taken back, and what the log has in their place follows");
+                }
                 Ok(place.min(Place::behind(kept_to)))
             }
             Standing::Ahead => Err(Trouble::Farther {
@@ -315,6 +321,11 @@ impl Outlet {
         let made = self.jetstream.create_stream(wanted).await;
         if let Err(error) = made {
             return Err(match error.kind() {
+                CreateStreamErrorKind::JetStream(said)
+                    if said.error_code() == ErrorCode::STREAM_SUBJECT_OVERLAP =>
+                {
+                    Trouble::Overlaps { stream: name }
+                }
                 CreateStreamErrorKind::JetStream(said) => Trouble::Refused {
                     stream: name,
                     why: said.to_string(),
@@ -340,6 +351,14 @@ impl Outlet {
         }
     }
 
+    fn foreign_note(&self, sequence: u64) -> Trouble {
+        Trouble::Foreign {
+            stream: self.settings.note_stream(),
+            sequence,
+            why: "it does not say how far the log was told",
+        }
+    }
+
     fn foreign(&self, sequence: u64, why: &'static str) -> Trouble {
         Trouble::Foreign {
             stream: self.settings.stream.clone(),
@@ -352,12 +371,30 @@ impl Outlet {
 /// What is asked for when a stream is looked at.
 const LOOK: &str = "tell of its streams";
 
-/// A message of a stream, by its leader; `None` if it is gone.
-async fn message(stream: &Stream<Info>, sequence: u64) -> Result<Option<StreamMessage>, Trouble> {
-    match stream.get_raw_message(sequence).await {
-        Ok(message) => Ok(Some(message)),
-        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(unanswered("give a message", &error)),
+/// What is in a place of a stream.
+enum Found {
+    Message(StreamMessage),
+    /// A message that the client does not understand.
+    Unreadable,
+    /// Nothing any more.
+    Gone,
+}
+
+/// A message of a stream, by its leader.
+async fn message(stream: &Stream<Info>, sequence: u64) -> Result<Found, Trouble> {
+    let error = match stream.get_raw_message(sequence).await {
+        Ok(message) => return Ok(Found::Message(message)),
+        Err(error) => error,
+    };
+    let source = std::error::Error::source(&error);
+    let is_answered = source.is_some_and(|source| !source.is::<RequestError>());
+    match error.kind() {
+        RawMessageErrorKind::NoMessageFound => Ok(Found::Gone),
+        // The only thing that the client says of an answer without the server's own words.
+        RawMessageErrorKind::Other if is_answered => Ok(Found::Unreadable),
+        RawMessageErrorKind::Other
+        | RawMessageErrorKind::JetStream(_)
+        | RawMessageErrorKind::InvalidSubject => Err(unanswered("give a message", &error)),
     }
 }
 
