@@ -28,8 +28,15 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
     let Some(access) = options.access.access() else {
         return;
     };
-    let began = services.application.environment().elapsed();
-    let Some(connection) = connect(&access, shutdown.clone()).await else {
+    let log = Arc::clone(services.application.log());
+    let environment = services.application.environment().clone();
+    let since = environment.elapsed();
+    let begun = deliveries::end_of(&*log);
+    let connection = tokio::select! {
+        connection = connect(&access, shutdown.clone()) => connection,
+        never = deliveries::tell_of_outage(&*log, &environment, begun) => match never {},
+    };
+    let Some(connection) = connection else {
         return;
     };
     // What comes in has one of its own: whoever may publish can send what a connection ends at.
@@ -37,14 +44,15 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
         return;
     };
     let deliveries = Deliveries {
-        log: Arc::clone(services.application.log()),
-        environment: services.application.environment().clone(),
+        log,
+        environment,
         jetstream: connection.jetstream.clone(),
         stream: options.nats_delivery_stream.clone(),
         copies: options.copies(),
         keep: options.keep_deliveries(),
+        begun,
     };
-    let drones = drones::run(services, (incoming, began), options, shutdown.clone());
+    let drones = drones::run(services, (incoming, since), options, shutdown.clone());
     tokio::join!(drones, deliveries.run(shutdown));
 }
 

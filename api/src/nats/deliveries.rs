@@ -4,18 +4,21 @@
 //! behind the one that it follows or not at all, so one of them has each
 //! place, and the others stand aside while it goes on.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use eventstore::EventStore;
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 
 use crate::environment::Environment;
+use crate::public_events::place::Place;
 use flow::{Flow, Left};
 use settings::Settings;
-use stream::{End, Outlet};
-use telling::{Telling, lag};
+use stream::Outlet;
+use telling::{Telling, lag, nothing_goes_out};
 use trouble::Trouble;
 
 // What goes out, and where.
@@ -51,6 +54,28 @@ pub(super) struct Deliveries {
     pub(super) copies: usize,
     /// How long it keeps an event, where it is made.
     pub(super) keep: Duration,
+    /// Where the log ended when the service began: what follows it did not go out before.
+    pub(super) begun: Place,
+}
+
+/// Where a log ends now.
+pub(super) fn end_of(log: &dyn EventStore) -> Place {
+    Place::behind(*log.head().borrow())
+}
+
+/// Tells for as long as no server is there how far events are behind, of which none goes out.
+pub(super) async fn tell_of_outage(
+    log: &dyn EventStore,
+    environment: &Environment,
+    begun: Place,
+) -> Infallible {
+    nothing_goes_out();
+    let mut beat = tokio::time::interval(TRY_AGAIN);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        beat.tick().await;
+        lag(log, environment, begun).await;
+    }
 }
 
 impl Deliveries {
@@ -62,7 +87,7 @@ impl Deliveries {
             keep: self.keep,
         };
         let outlet = Outlet::new(self.jetstream.clone(), Arc::clone(&self.log), settings);
-        let (mut telling, mut known) = (Telling::default(), None);
+        let (mut telling, mut known) = (Telling::default(), self.begun);
         loop {
             let stop = shutdown.clone();
             let ended = self.publish(&outlet, &mut known, &mut telling, stop);
@@ -70,7 +95,7 @@ impl Deliveries {
                 return;
             };
             telling.trouble(&self.stream, trouble);
-            self.lag(known.as_ref());
+            self.lag(known).await;
             if stops_within(TRY_AGAIN, &mut shutdown).await {
                 return;
             }
@@ -81,7 +106,7 @@ impl Deliveries {
     async fn publish(
         &self,
         outlet: &Outlet,
-        known: &mut Option<End>,
+        known: &mut Place,
         telling: &mut Telling,
         mut shutdown: watch::Receiver<bool>,
     ) -> Result<(), Trouble> {
@@ -104,7 +129,7 @@ impl Deliveries {
                 shutdown: shutdown.clone(),
             };
             let left = flow.run(&mut end, telling).await;
-            *known = Some(end.clone());
+            *known = end.place;
             if left? == Left::Stopped {
                 return Ok(());
             }
@@ -118,8 +143,8 @@ impl Deliveries {
                     return Ok(());
                 };
                 let before = std::mem::replace(&mut end, now?);
-                *known = Some(end.clone());
-                self.lag(known.as_ref());
+                *known = end.place;
+                self.lag(*known).await;
                 if before.sequence == end.sequence {
                     break;
                 }
@@ -127,10 +152,8 @@ impl Deliveries {
         }
     }
 
-    fn lag(&self, known: Option<&End>) {
-        if let Some(end) = known {
-            lag(&*self.log, &self.environment, end.place);
-        }
+    async fn lag(&self, known: Place) {
+        lag(&*self.log, &self.environment, known).await;
     }
 }
 

@@ -40,7 +40,16 @@ async fn a_service_starts_without_a_server_and_publishes_once_there_is_one() {
     let mut broker = NatsServer::alone().await;
     broker.kill();
     let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
-    deliver(&server.client(), 5).await;
+    let client = server.client();
+    let publishing = metric(&client, "airpost_delivery_events_publishing").await;
+    assert_eq!(publishing.as_deref(), Some("0"));
+    deliver(&client, 5).await;
+    // The alarm of an outage goes off also in one that was there before the service.
+    let look = || async {
+        let lag = metric(&client, "airpost_delivery_events_lag_seconds").await?;
+        (lag.parse::<f64>().ok()? > 0.0).then_some(())
+    };
+    poll_until(PATIENCE, "the lag to be told", look).await;
     broker.start().await;
     let nats = NatsClient::connect(&broker.url()).await;
     assert_all_is_out(&server.client(), &nats, &[]).await;

@@ -149,14 +149,29 @@ pub(super) async fn count(log: &dyn EventStore, until: Place) -> Result<u64, Rea
 }
 
 /// How many positions lie behind a place, and when the first public event of
-/// those was recorded, as far as one look tells.
-pub(super) fn behind(log: &dyn EventStore, place: Place) -> (u64, Option<i64>) {
+/// those was recorded; as far as the log can be read.
+pub(super) async fn behind(log: &dyn EventStore, place: Place) -> (u64, Option<i64>) {
     let head: Position = *log.head().borrow();
     let positions = head.get().saturating_sub(place.after().get());
-    let oldest = read(log, place).ok().and_then(|page| {
-        let mut open = page.records.iter().flat_map(happenings);
-        let open = open.find(|happening| is_public(happening) && happening.place > place);
-        open.map(|happening| happening.recorded_at_us())
-    });
-    (positions, oldest)
+    (positions, first_behind(log, place).await)
 }
+
+async fn first_behind(log: &dyn EventStore, mut from: Place) -> Option<i64> {
+    loop {
+        let page = read(log, from).ok()?;
+        let mut open = page.records.iter().flat_map(happenings);
+        let open = open.find(|happening| is_public(happening) && happening.place > from);
+        if let Some(happening) = open {
+            return Some(happening.recorded_at_us());
+        }
+        let next = from.max(Place::behind(page.scanned_to));
+        if next == from {
+            return None;
+        }
+        from = next;
+        tokio::task::yield_now().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

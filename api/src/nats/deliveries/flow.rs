@@ -132,7 +132,7 @@ impl Flow<'_> {
                 },
                 Woken::Noted(kept) => (noting, noted) = (None, kept?),
                 Woken::Beat => {
-                    lag(&**self.log, self.environment, end.place);
+                    lag(&**self.log, self.environment, end.place).await;
                     if noting.is_none() && noted < end.sequence {
                         let (outlet, end) = (self.outlet.clone(), end.clone());
                         noting = Some(Box::pin(async move {
@@ -161,6 +161,9 @@ impl Flow<'_> {
                     sending = sending => sending?,
                 }
                 *sent += 1;
+            } else if *self.shutdown.borrow() {
+                // However long what is for nobody else goes on.
+                return Ok(false);
             } else if ahead.read()? {
                 tokio::task::yield_now().await;
             } else {

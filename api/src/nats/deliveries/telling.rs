@@ -22,7 +22,7 @@ pub(super) struct Telling {
 impl Telling {
     /// Nothing can go out now.
     pub(super) fn trouble(&mut self, stream: &str, trouble: Trouble) {
-        metrics::gauge!(PUBLISHING).set(0.0);
+        nothing_goes_out();
         let times = match self.met.take() {
             Some((before, times)) if before == trouble => times.saturating_add(1),
             Some(_) | None => 1,
@@ -45,9 +45,14 @@ impl Telling {
     }
 }
 
-/// How far what went out lies behind the log.
-pub(super) fn lag(log: &dyn EventStore, environment: &Environment, place: Place) {
-    let (positions, oldest_us) = behind(log, place);
+/// Shows that it does not.
+pub(super) fn nothing_goes_out() {
+    metrics::gauge!(PUBLISHING).set(0.0);
+}
+
+/// Shows how far what went out lies behind the log.
+pub(super) async fn lag(log: &dyn EventStore, environment: &Environment, place: Place) {
+    let (positions, oldest_us) = behind(log, place).await;
     let age_us = oldest_us.map_or(0, |oldest| environment.now_us().saturating_sub(oldest));
     #[expect(clippy::cast_precision_loss, reason = "a gauge has no other numbers")]
     let (positions, seconds) = (positions as f64, age_us.max(0) as f64 / 1e6);
