@@ -25,8 +25,9 @@ const SECRET_BYTES_MAX: u64 = 256 * 1024;
 pub struct NatsAccess {
     /// The servers, as URLs with commas between them: `nats://host:4222`, or
     /// `tls://` where the connection must be encrypted. A user and a password
-    /// may be in the first of them (`nats://user:password@host:4222`), without
-    /// characters that a URL would have to escape.
+    /// may be in the first of them (`nats://user:password@host:4222`), or a
+    /// token (`nats://token@host:4222`), without commas and characters that a
+    /// URL would have to escape.
     pub servers: String,
     /// A credentials file: a user's JWT and the seed that it is signed with.
     pub credentials: Option<PathBuf>,
@@ -63,6 +64,15 @@ pub enum AccessError {
         server: String,
         /// What is wrong with it.
         why: String,
+    },
+    /// Before the `@` of a user and a password there is a comma, which ends a URL.
+    #[error(
+        "a comma stands between servers, and {server} is behind one and an @: write each URL with its \
+         nats:// or tls://, and choose a user, a password or a token without a comma"
+    )]
+    Comma {
+        /// The server behind it.
+        server: String,
     },
     /// A file cannot be read.
     #[error("{} cannot be read: {source}", path.display())]
@@ -114,9 +124,20 @@ impl NatsAccess {
         urls.filter(|url| !url.is_empty())
     }
 
+    /// The last server of which it cannot be said where its URL begins: what is
+    /// before it may be the first half of a password with a comma.
+    fn behind_a_comma(&self) -> Option<&str> {
+        let others = self.urls().skip(1);
+        let unclear = others.filter(|url| url.contains('@') && !url.contains("://"));
+        unclear.last()
+    }
+
     /// The servers without what is secret in their URLs, to be shown.
     #[must_use]
     pub fn shown(&self) -> String {
+        if let Some(url) = self.behind_a_comma() {
+            return format!("…, {}", without_user(url));
+        }
         let shown: Vec<_> = self.urls().map(without_user).collect();
         shown.join(", ")
     }
@@ -125,8 +146,14 @@ impl NatsAccess {
     /// for one address.
     ///
     /// # Errors
-    /// [`AccessError`]: none is named, or one is no address.
+    /// [`AccessError`]: none is named, one is no address, or it cannot be told
+    /// where one begins.
     pub fn addresses(&self) -> Result<Vec<ServerAddr>, AccessError> {
+        if let Some(url) = self.behind_a_comma() {
+            return Err(AccessError::Comma {
+                server: without_user(url),
+            });
+        }
         let parsed: Result<Vec<ServerAddr>, _> = self
             .urls()
             .map(|url| {
@@ -165,12 +192,15 @@ impl NatsAccess {
             });
         // The client itself leaves aside who is named in a URL.
         let addresses = self.addresses()?;
-        let user = addresses
-            .iter()
-            .find_map(|address| address.username().zip(address.password()));
-        if let Some((user, password)) = user {
-            options = options.user_and_password(user.to_owned(), password.to_owned());
-        }
+        let mut users = addresses.iter();
+        let user = users.find_map(|address| Some((address.username()?, address.password())));
+        options = match user {
+            None => options,
+            Some((user, Some(password))) => {
+                options.user_and_password(user.to_owned(), password.to_owned())
+            }
+            Some((token, None)) => options.token(token.to_owned()),
+        };
         if let Some(path) = &self.credentials {
             let credentials = read_secret(path)?;
             let taken = options.credentials(&credentials);
@@ -280,6 +310,25 @@ mod tests {
             why.contains("nats://b:x") && !why.contains("hunter2"),
             "{why}"
         );
+    }
+
+    #[test]
+    fn given_a_comma_in_a_password_then_it_is_refused_and_no_half_of_it_is_shown() {
+        for servers in [
+            "nats://u:hun,ter2@a:4222",
+            "nats://u:h,un,ter2@a:4222,nats://b:4222",
+            "nats://b:4222,u:hun,ter2@a:4222",
+        ] {
+            let access = NatsAccess::new(servers);
+            let why = access.client_options().unwrap_err().to_string();
+            assert!(
+                why.contains("without a comma") && why.contains("a:4222"),
+                "{why}"
+            );
+            for shown in [why, access.shown(), format!("{access:?}")] {
+                assert!(!shown.contains("ter2") && !shown.contains("u:h"), "{shown}");
+            }
+        }
     }
 
     #[test]
