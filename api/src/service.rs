@@ -112,8 +112,8 @@ pub(crate) fn open_shared_log(
     let (folders, stream) = (Folders::of(data), &cluster.stream);
     membership::refuse_of_another(data, stream)?;
     // What is fetched is a copy from its first record on, also if this is interrupted.
-    let is_fetched = !holds_segments(&folders.journal);
-    if is_fetched {
+    let is_new = !holds_segments(&folders.journal) && membership::of(data)?.is_none();
+    if is_new {
         membership::enter(data, stream)?;
     }
     tracing::info!(
@@ -124,7 +124,8 @@ pub(crate) fn open_shared_log(
     let node = match JetStreamStore::open(&folders.journal, options, cluster) {
         Ok(node) => node,
         Err(error) => {
-            if is_fetched && !holds_segments(&folders.journal) {
+            // What said before that the folder is a node's goes on saying so.
+            if is_new && !holds_segments(&folders.journal) {
                 membership::leave(data)?;
             }
             return Err(error.into());

@@ -13,6 +13,7 @@ mod commands;
 mod doctor;
 mod effects;
 mod faults;
+mod mistakes;
 mod outage;
 
 /// How long a node may take to have what another one wrote.
@@ -58,6 +59,14 @@ impl Log {
         output.stdout
     }
 
+    /// Has a folder join, and a new log begun in it if there is no stream yet.
+    async fn begin(&self, data: &Path) {
+        let path = data.to_str().expect("a temporary folder has a plain name");
+        let words = ["cluster", "join", "--new", "--data", path];
+        let output = airpost().run(words.into_iter().chain(self.options())).await;
+        assert_eq!(output.code, Some(0), "{output:?}");
+    }
+
     /// What a node says that does not start.
     async fn not_served(&self, data: &Path) -> Output {
         let data = data.to_str().expect("a temporary folder has a plain name");
@@ -79,6 +88,13 @@ impl Log {
 async fn node(log: &Log) -> TempDir {
     let folder = scratch();
     log.join(folder.path()).await;
+    folder
+}
+
+/// The same of the first node, which begins the log.
+async fn first_node(log: &Log) -> TempDir {
+    let folder = scratch();
+    log.begin(folder.path()).await;
     folder
 }
 
@@ -105,7 +121,7 @@ async fn level(clients: &[&Client]) -> u64 {
 async fn two_nodes_take_orders_and_flights_and_both_answer_the_same() {
     let nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);
-    let (first, second) = (node(&log).await, node(&log).await);
+    let (first, second) = (first_node(&log).await, node(&log).await);
     let (here, there) = (
         log.serve(first.path()).await,
         log.serve(second.path()).await,
@@ -146,7 +162,7 @@ async fn two_nodes_take_orders_and_flights_and_both_answer_the_same() {
 async fn what_a_gap_holds_back_is_gone_on_with_once_though_every_node_waits_for_it() {
     let nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);
-    let (first, second) = (node(&log).await, node(&log).await);
+    let (first, second) = (first_node(&log).await, node(&log).await);
     let sooner = ["--time-scale", "20"];
     let (here, there) = (
         log.serve_with(first.path(), &sooner).await,

@@ -6,18 +6,20 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use eventstore::{
-    ClusterError, DataLock, EventStore as _, FolderPlace, JetStreamOptions, Journal,
-    JournalOptions, Label, Leaver, Position,
+    ClusterError, DataLock, EventStore as _, JetStreamOptions, JournalOptions, Label, Leaver,
+    Position,
 };
 
 use super::FINDINGS;
-use super::terminal::{Progress, Stopwatch, Unit, complain, say};
+use super::terminal::{Progress, Unit, complain, say};
 use crate::config::NatsAccessOptions;
 use crate::environment::Environment;
-use crate::membership;
-use crate::service::{Folders, holds_segments, open_shared_log};
+use crate::membership::{self, Membership};
+use crate::service::{Folders, open_shared_log};
 
 mod aside;
+mod join;
+mod resync;
 mod status;
 
 pub(super) use status::tell as tell_status;
@@ -34,14 +36,14 @@ enum ClusterCommand {
     /// Make a data folder a node's: put its log on the cluster, where there is no such stream yet,
     /// or fetch the log into an empty folder. The service must not be running on the folder
     #[command(after_help = JOIN_HELP)]
-    Join(NodeOptions),
+    Join(MakingOptions),
     /// Say how the log on the cluster is, how far each running node is, and where a folder's
     /// journal stands. Changes nothing
     #[command(after_help = STATUS_HELP)]
     Status(status::StatusOptions),
     /// Publish again what the cluster lost of the log, from the journal that has it: the longest one
     #[command(after_help = HEAL_HELP)]
-    Heal(NodeOptions),
+    Heal(MakingOptions),
     /// Set a node's journal and views aside, and fetch the log anew
     #[command(after_help = RESYNC_HELP)]
     Resync(NodeOptions),
@@ -53,7 +55,9 @@ enum ClusterCommand {
 
 const JOIN_HELP: &str = "\
 An embedded log is put on the cluster once, from its own folder: its positions, cursors and entity tags \
-stay what they are. Interrupted, it is run again. Every further node joins with an empty folder.
+stay what they are. Interrupted, it is run again; until then the folder is not served. A log that begins on \
+the cluster is begun once, in an empty folder, with --new. Every further node joins with an empty folder, \
+without it.
 Afterwards: airpost serve --data DIR --nats URLS --cluster STREAM
 Exit codes: 0 it is a node's, 1 it failed.";
 
@@ -65,7 +69,7 @@ const HEAL_HELP: &str = "\
 When: a node says that the stream ends before what was acknowledged (after a power cut of all servers \
 with sync_interval other than always, or a store that was put back).
 1. Stop the nodes, and have status say of each folder where its journal ends.
-2. Run heal with the folder whose journal is the longest.
+2. Run heal with the folder whose journal is the longest; with --new if the stream is gone.
 3. Start the nodes.
 Exit codes: 0 the stream has all that the journal has, 1 it failed.";
 
@@ -91,6 +95,18 @@ struct LeaveOptions {
     /// Seal the stream for ever.
     #[arg(long)]
     accept_sealing: bool,
+}
+
+/// A node's folder, and whether a stream may be made.
+#[derive(Debug, clap::Args)]
+struct MakingOptions {
+    #[command(flatten)]
+    node: NodeOptions,
+
+    /// Where there is no such stream, have it made: by join, with an empty folder, for a new log; by
+    /// heal for the folder's. Without it a wrong name or address makes nothing.
+    #[arg(long)]
+    new: bool,
 }
 
 /// A data folder and the cluster that it is to be on.
@@ -130,88 +146,68 @@ impl LogOptions {
             ..JetStreamOptions::new(access, self.cluster.clone())
         })
     }
+
+    /// The same for a shell, without what is secret in the URLs.
+    fn shown(&self) -> String {
+        let access = &self.access;
+        let servers = access.access().map(|access| access.shown());
+        let servers = servers.unwrap_or_default().replace(", ", ",");
+        let mut options = vec![
+            format!("--nats {}", in_a_shell(&servers)),
+            format!("--cluster {}", self.cluster),
+        ];
+        let files = [
+            ("creds", &access.nats_creds),
+            ("nkey", &access.nats_nkey),
+            ("ca", &access.nats_ca),
+            ("cert", &access.nats_cert),
+            ("key", &access.nats_key),
+        ];
+        let given = files.iter().filter_map(|(name, file)| {
+            let file = in_a_shell(&file.as_ref()?.display().to_string());
+            Some(format!("--nats-{name} {file}"))
+        });
+        options.extend(given);
+        if self.single_replica {
+            options.push("--single-replica".to_owned());
+        }
+        options.join(" ")
+    }
 }
 
 /// Does one of them.
 pub(super) fn cluster(options: &ClusterOptions) -> anyhow::Result<ExitCode> {
     match &options.command {
-        ClusterCommand::Join(node) => join(node),
+        ClusterCommand::Join(options) => join::join(options),
         ClusterCommand::Status(options) => status::status(options),
-        ClusterCommand::Heal(node) => heal(node),
-        ClusterCommand::Resync(node) => resync(node),
+        ClusterCommand::Heal(options) => heal(options),
+        ClusterCommand::Resync(node) => resync::resync(node),
         ClusterCommand::Leave(options) => leave(options),
     }
 }
 
-fn join(node: &NodeOptions) -> anyhow::Result<ExitCode> {
-    let (data, cluster) = (node.data.as_path(), node.log.log()?);
-    let stream = &cluster.stream;
-    let _lock = DataLock::acquire(data, "cluster join")?;
-    membership::refuse_of_another(data, stream)?;
-    let folders = Folders::of(data);
-    let is_member = membership::stream_of(data)?.is_some();
-    if is_member || !holds_segments(&folders.journal) {
-        match fetch(data, &cluster) {
-            Ok(head) if is_member => {
-                say(format_args!(
-                    "{}: it is a node's already, and up to position {head} with the stream {stream}",
-                    data.display()
-                ));
-                return Ok(ExitCode::SUCCESS);
-            }
-            Ok(head) => {
-                say(format_args!(
-                    "fetched the log of the stream {stream} up to position {head}"
-                ));
-                tell_how_to_start(data, &cluster);
-                return Ok(ExitCode::SUCCESS);
-            }
-            Err(error) if !is_missing(&error) => return Err(error),
-            Err(_) if is_member => bail!(
-                "there is no stream {stream}, and {} is a node's of it: have it made again from the longest journal, \
-                 by airpost cluster heal",
-                data.display()
-            ),
-            Err(_) => begin(&folders)?,
-        }
-    }
-    let watch = Stopwatch::start();
-    let head = publish(&folders, &cluster)?;
-    membership::enter(data, stream)?;
-    let took = watch.rates(None, None);
+/// What the folder of a running or former node is started with.
+fn tell_how_to_start(data: &Path, log: &LogOptions) {
     say(format_args!(
-        "the stream {stream} is the log of {}, up to position {head}; {took}",
-        data.display()
+        "start it: airpost serve --data {} {}",
+        in_a_shell(&data.display().to_string()),
+        log.shown()
     ));
-    tell_how_to_start(data, &cluster);
-    Ok(ExitCode::SUCCESS)
 }
 
-fn tell_how_to_start(data: &Path, cluster: &JetStreamOptions) {
-    let single = if cluster.single_replica {
-        " --single-replica"
+/// A word as a shell takes it for one.
+fn in_a_shell(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:,@%+=".contains(letter);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
     } else {
-        ""
-    };
-    say(format_args!(
-        "start it: airpost serve --data {} --nats {} --cluster {}{single}",
-        data.display(),
-        cluster.access.shown(),
-        cluster.stream
-    ));
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 fn is_missing(error: &anyhow::Error) -> bool {
     let error = error.downcast_ref::<ClusterError>();
     matches!(error, Some(ClusterError::Missing { .. }))
-}
-
-/// Begins a log, in a folder without one.
-fn begin(folders: &Folders) -> anyhow::Result<()> {
-    let options = JournalOptions::new(Environment::system().new_id());
-    let journal = Journal::open(&folders.journal, options)?;
-    journal.close();
-    Ok(())
 }
 
 /// Brings a folder's journal to the end of the stream.
@@ -243,57 +239,32 @@ fn publish(folders: &Folders, cluster: &JetStreamOptions) -> anyhow::Result<Posi
     Ok(head)
 }
 
-fn heal(node: &NodeOptions) -> anyhow::Result<ExitCode> {
-    let (data, cluster) = (node.data.as_path(), node.log.log()?);
-    let _lock = DataLock::acquire(data, "cluster heal")?;
-    membership::refuse_of_another(data, &cluster.stream)?;
-    let folders = Folders::of(data).existing()?;
-    let head = publish(&folders, &cluster)?;
-    membership::enter(data, &cluster.stream)?;
-    say(format_args!(
-        "the stream {} has all that the journal of {} has, up to position {head}",
-        cluster.stream,
-        data.display()
-    ));
-    Ok(ExitCode::SUCCESS)
-}
-
-fn resync(node: &NodeOptions) -> anyhow::Result<ExitCode> {
+fn heal(options: &MakingOptions) -> anyhow::Result<ExitCode> {
+    let node = &options.node;
     let (data, cluster) = (node.data.as_path(), node.log.log()?);
     let stream = &cluster.stream;
-    let _lock = DataLock::acquire(data, "cluster resync")?;
+    let _lock = DataLock::acquire(data, "cluster heal")?;
     membership::refuse_of_another(data, stream)?;
     let folders = Folders::of(data).existing()?;
-    // The stream first: what is moved away is to be had again, and only a journal that is no copy
-    // of it has to be.
-    let status = match eventstore::cluster_status(&cluster, Some(&folders.journal)) {
-        // A journal that cannot be read is one more reason.
-        Err(ClusterError::Unread(_) | ClusterError::Journal(_)) => {
-            eventstore::cluster_status(&cluster, None)?
-        }
-        status => status?,
-    };
-    if let Some(FolderPlace::At(position)) = status.folder {
-        say(format_args!(
-            "nothing to do: the journal of {} is a copy of the stream {stream} up to position {position}",
+    let Some(Membership::Member(_)) = membership::of(data)? else {
+        bail!(
+            "{}: it is no node's folder: have its log put on the cluster by airpost cluster join",
             data.display()
-        ));
-        return Ok(ExitCode::SUCCESS);
+        );
+    };
+    if !options.new
+        && let Err(ClusterError::Missing { .. }) = eventstore::cluster_status(&cluster, None)
+    {
+        bail!(
+            "there is no stream {stream} at {}: see that --nats names the right servers; where the stream is gone, run \
+             this with --new, which has it made again",
+            cluster.access.shown()
+        );
     }
-    membership::enter(data, stream)?;
-    // Before the journal: views of what is moved away must not be taken for views of what is fetched.
-    for folder in [&folders.views, &folders.snapshots] {
-        if let Some(aside) = aside::move_aside(folder)? {
-            say(format_args!("moved to {}", aside.display()));
-        }
-    }
-    if let Some(aside) = eventstore::move_diverged_aside(&folders.journal, &cluster)? {
-        say(format_args!("moved to {}", aside.display()));
-    }
-    let head = fetch(data, &cluster)?;
+    let head = publish(&folders, &cluster)?;
     say(format_args!(
-        "fetched the log of the stream {stream} up to position {head}; the views are built at the next start, and \
-         what was moved can be removed when it is of no use any more"
+        "the stream {stream} has all that the journal of {} has, up to position {head}",
+        data.display()
     ));
     Ok(ExitCode::SUCCESS)
 }

@@ -9,7 +9,7 @@ use super::maintain::views_options;
 use super::terminal::{Progress, Unit, complain, say};
 use super::{FINDINGS, FolderOptions};
 use crate::environment::Environment;
-use crate::membership;
+use crate::membership::{self, Membership};
 use crate::service::Folders;
 
 /// What to recover, and whether.
@@ -27,13 +27,15 @@ pub(super) struct RecoverOptions {
 pub(super) fn recover(options: &RecoverOptions) -> anyhow::Result<ExitCode> {
     let folders = Folders::of(&options.folder.data).existing()?;
     let _lock = DataLock::acquire(&options.folder.data, "recover")?;
-    if let Some(stream) = membership::stream_of(&options.folder.data)? {
+    if let Some(Membership::Member(stream)) = membership::of(&options.folder.data)? {
         bail!(
             "{}: its journal is a copy of the stream {stream}: start the service with --cluster, which fetches what is \
              missing; or, if the journal is damaged, see airpost cluster resync --help",
             options.folder.data.display()
         );
     }
+    // Of a log that is on its way to a cluster nothing is given up: some of it may be there.
+    membership::refuse_of_a_cluster(&options.folder.data)?;
     let witnesses = witnesses(&folders, &options.folder);
     let progress = Progress::new("journal", Unit::Bytes);
     let mut tell = |done, all| progress.at(done, all);

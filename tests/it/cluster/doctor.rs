@@ -2,7 +2,7 @@
 
 use tests::{NatsServer, Output};
 
-use super::{Log, node};
+use super::{Log, first_node};
 use crate::scene::airpost;
 
 async fn doctor(nats: &str, more: &[&str]) -> Output {
@@ -20,7 +20,7 @@ fn says(output: &Output, code: i32, words: &str) {
 async fn servers_that_are_in_order_are_told_so_and_nothing_is_written_to_them() {
     let nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);
-    let _node = node(&log).await;
+    let _node = first_node(&log).await;
     let monitor = nats.monitor();
     let more = [
         "--cluster",

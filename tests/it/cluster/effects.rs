@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::environment::Environment;
 use tests::{Billing, Bills, Client, NatsServer, Recording, poll_until};
 
-use super::{FOLLOW_TIME_MAX, Log, level, node};
+use super::{FOLLOW_TIME_MAX, Log, first_node, level, node};
 use crate::scene::{Order, chance, new_user, text};
 
 /// Within this another node goes on with what a node was at that died.
@@ -53,7 +53,7 @@ async fn given_a_node_that_dies_asking_for_a_payment_then_another_asks_within_te
     let nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);
     let billing = Billing::start([Bills::Hanging], Bills::Well).await;
-    let (first, second) = (node(&log).await, node(&log).await);
+    let (first, second) = (first_node(&log).await, node(&log).await);
     let options = ["--billing-url", billing.url()];
     // Alone, so that it is this one who asks.
     let asking = log.serve_with(first.path(), &options).await;
@@ -74,7 +74,7 @@ async fn given_a_payment_that_takes_longer_than_a_claim_then_no_other_node_asks_
     let nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);
     let billing = Billing::start([Bills::Hanging], Bills::Well).await;
-    let (first, second) = (node(&log).await, node(&log).await);
+    let (first, second) = (first_node(&log).await, node(&log).await);
     let options = ["--billing-url", billing.url()];
     let (here, there) = (
         log.serve_with(first.path(), &options).await,

@@ -88,7 +88,7 @@ impl Node {
             lines,
             server: None,
         };
-        node.log().join(node.folder.path()).await;
+        node.log().begin(node.folder.path()).await;
         node.start().await;
         node
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use api::environment::Environment;
 use tests::{Client, NatsServer, Proxy, poll_until};
 
-use super::{FOLLOW_TIME_MAX, Log, level, node};
+use super::{FOLLOW_TIME_MAX, Log, first_node, level, node};
 use crate::scene::{chance, metric, new_user, scratch, text};
 
 /// How long a block is tried, and some more.
@@ -29,7 +29,7 @@ async fn given_a_cluster_that_does_not_answer_then_reads_go_on_writes_are_refuse
  {
     let mut nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);
-    let folder = node(&log).await;
+    let folder = first_node(&log).await;
     let server = log.serve(folder.path()).await;
     let client = server.client();
     let user = new_user(&client, &mut chance()).await;
@@ -76,7 +76,7 @@ async fn given_a_cluster_that_does_not_answer_then_reads_go_on_writes_are_refuse
 async fn a_node_is_stopped_within_its_grace_though_the_cluster_does_not_answer() {
     let mut nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);
-    let folder = node(&log).await;
+    let folder = first_node(&log).await;
     let server = log.serve(folder.path()).await;
     let client = server.client();
     new_user(&client, &mut chance()).await;
@@ -113,7 +113,7 @@ async fn given_no_cluster_or_no_stream_then_a_node_does_not_start_and_nothing_is
 async fn what_a_client_has_seen_on_one_node_is_waited_for_on_another() {
     let nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);
-    let (first, second) = (node(&log).await, node(&log).await);
+    let (first, second) = (first_node(&log).await, node(&log).await);
     let (here, there) = (
         log.serve(first.path()).await,
         log.serve(second.path()).await,
@@ -158,7 +158,7 @@ async fn given_a_node_that_is_behind_then_what_a_client_knows_of_another_is_told
     let log = Log::on_one(&nats);
     let line = Proxy::to(nats.port()).await;
     let held = Log::on_one_at(&format!("nats://{}", line.address()));
-    let (first, second) = (node(&log).await, node(&log).await);
+    let (first, second) = (first_node(&log).await, node(&log).await);
     let (here, there) = (
         log.serve(first.path()).await,
         held.serve(second.path()).await,

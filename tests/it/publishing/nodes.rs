@@ -14,7 +14,7 @@ const LOG: [&str; 3] = ["--cluster", "LOG", "--single-replica"];
 
 async fn join(data: &Path, urls: &str) {
     let data = data.to_str().expect("a temporary folder has a plain name");
-    let words = ["cluster", "join", "--data", data, "--nats", urls];
+    let words = ["cluster", "join", "--new", "--data", data, "--nats", urls];
     let joined = airpost().run(words.into_iter().chain(LOG)).await;
     assert_eq!(joined.code, Some(0), "{joined:?}");
 }

@@ -1,0 +1,157 @@
+//! What is typed wrong or breaks off leaves a folder as it was, or says what it has become.
+
+use std::fs;
+use std::path::Path;
+
+use tests::{NatsServer, Output};
+
+use super::commands::{embedded, says};
+use super::{Log, first_node, level, node};
+use crate::scene::{airpost, chance, new_user, scratch};
+
+async fn served_alone(data: &Path) -> Output {
+    let data = data.to_str().expect("a temporary folder has a plain name");
+    let words = ["serve", "--listen", "127.0.0.1:0", "--data", data];
+    airpost().run(words).await
+}
+
+fn names(data: &Path) -> Vec<String> {
+    let entries = fs::read_dir(data).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
+/// A server that lets one user make a stream and not fill it, and another one do both.
+async fn half_open() -> NatsServer {
+    NatsServer::configured(|place| {
+        let (port, store) = (place.port, place.folder.display());
+        format!(
+            "host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: \"{store}\", sync_interval: always }}\n\
+             authorization {{ users: [\n\
+             {{ user: maker, password: m, permissions: {{ publish: {{ deny: \"airpost.log.LOG\" }} }} }}\n\
+             {{ user: all, password: a }}\n] }}\n"
+        )
+    })
+    .await
+}
+
+#[tokio::test]
+async fn given_a_join_that_breaks_off_then_nobody_serves_the_folder_alone_until_it_is_run_again() {
+    let nats = half_open().await;
+    let at = |user: &str| Log::on_one_at(&format!("nats://{user}@127.0.0.1:{}", nats.port()));
+    let (half, log) = (at("maker:m"), at("all:a"));
+    let data = scratch();
+    let order = embedded(data.path()).await;
+    says(
+        &half.command("join", data.path()).await,
+        1,
+        "run the same command again",
+    );
+    // There is a stream that is this log: another history of it is not begun.
+    says(&served_alone(data.path()).await, 1, "airpost cluster join");
+    log.join(data.path()).await;
+    says(
+        &served_alone(data.path()).await,
+        1,
+        "give --nats and --cluster LOG",
+    );
+    let (here, second) = (log.serve(data.path()).await, node(&log).await);
+    let there = log.serve(second.path()).await;
+    level(&[&here.client(), &there.client()]).await;
+    let seen = order.history(&here.client()).await.items;
+    assert_eq!(order.history(&there.client()).await.items, seen);
+    new_user(&there.client(), &mut chance()).await;
+    here.stop().await;
+    there.stop().await;
+    // As good as done when it broke off, and others have written since.
+    fs::write(data.path().join("cluster"), "LOG\njoining\n").unwrap();
+    assert!(log.join(data.path()).await.contains("fetched the log"));
+}
+
+#[tokio::test]
+async fn given_a_stream_that_cannot_be_made_then_the_folder_is_served_as_before() {
+    let nats = NatsServer::alone().await;
+    let three_copies = Log::at(&nats.url());
+    let data = scratch();
+    embedded(data.path()).await;
+    let refused = three_copies.command("join", data.path()).await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    airpost().serve(data.path()).await.stop().await;
+}
+
+#[tokio::test]
+async fn given_a_wrong_name_then_a_join_makes_nothing() {
+    let nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let data = scratch();
+    says(&log.command("join", data.path()).await, 1, "--new");
+    says(
+        &log.command("status", data.path()).await,
+        1,
+        "there is no stream LOG",
+    );
+    assert!(
+        !names(data.path())
+            .iter()
+            .any(|it| it == "journal" || it == "cluster")
+    );
+}
+
+#[tokio::test]
+async fn given_a_journal_that_need_not_be_fetched_anew_then_a_resync_moves_nothing() {
+    let nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let (first, other) = (first_node(&log).await, scratch());
+    embedded(other.path()).await;
+    let before = names(other.path());
+    says(&log.command("resync", other.path()).await, 1, "another log");
+    assert_eq!(names(other.path()), before);
+    airpost().serve(other.path()).await.stop().await;
+
+    // It has all of the stream, and more.
+    let here = log.serve(first.path()).await;
+    new_user(&here.client(), &mut chance()).await;
+    here.stop().await;
+    fs::remove_file(first.path().join("cluster")).unwrap();
+    let alone = airpost().serve(first.path()).await;
+    new_user(&alone.client(), &mut chance()).await;
+    alone.stop().await;
+    let before = names(first.path());
+    says(
+        &log.command("resync", first.path()).await,
+        1,
+        "airpost cluster heal",
+    );
+    assert_eq!(names(first.path()), before);
+}
+
+#[tokio::test]
+async fn given_a_nodes_folder_without_its_journal_then_it_is_fetched_and_never_begun_anew() {
+    let mut nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let data = first_node(&log).await;
+    let server = log.serve(data.path()).await;
+    new_user(&server.client(), &mut chance()).await;
+    server.stop().await;
+    fs::remove_dir_all(data.path().join("journal")).unwrap();
+    nats.kill();
+    assert_eq!(log.not_served(data.path()).await.code, Some(1));
+    says(
+        &served_alone(data.path()).await,
+        1,
+        "give --nats and --cluster LOG",
+    );
+    nats.start().await;
+    says(
+        &log.command("resync", data.path()).await,
+        0,
+        "fetched the log",
+    );
+    says(
+        &log.command("status", data.path()).await,
+        0,
+        "is a copy of the log",
+    );
+}
