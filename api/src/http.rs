@@ -165,6 +165,7 @@ fn routes(api: Api, config: &Config) -> Router {
         api.waiting.clone(),
     );
     let once = middleware::from_fn_with_state(api.clone(), idempotency::answer_once);
+    let seen = middleware::from_fn_with_state(api.clone(), prefer::wait_for_seen);
     let resources = users::routes()
         .merge(packages::routes())
         .merge(deliveries::routes())
@@ -178,12 +179,13 @@ fn routes(api: Api, config: &Config) -> Router {
         .merge(drones::routes())
         .merge(statistics::routes())
         .merge(operations::cancelling())
-        .route_layer(middleware::from_fn_with_state(
-            api.clone(),
-            prefer::wait_for_seen,
-        ))
+        .route_layer(seen.clone())
         .route_layer(admission.clone())
-        .merge(operations::routes().route_layer(admission.for_no_writes()))
+        .merge(
+            operations::routes()
+                .route_layer(seen)
+                .route_layer(admission.for_no_writes()),
+        )
         // What chooses its form by itself.
         .merge(feed::routes().route_layer(middleware::from_fn_with_state(places, front::gate)));
     // How the service is can be asked also when there is no place left.
