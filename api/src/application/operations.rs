@@ -84,8 +84,9 @@ impl Application {
         claims: Claims,
     ) -> Result<(), Failure> {
         let request = self.scheduling_request(id);
-        let now = self.now()?;
         let done = self.transact(&request, |draft| {
+            // Others may be quicker, and a claim counts from when it is written down.
+            let now = draft.now;
             let mut operation = draft.load::<Option<Operation>>(StreamName::operation(id))?;
             let state = operation.state.as_ref();
             let owner = state.map(|operation| operation.user().uuid());
@@ -124,6 +125,11 @@ impl Application {
     ) -> Result<Advanced, Failure> {
         let request = self.scheduling_request(id);
         let done = self.transact(&request, |draft| {
+            // Others may be quicker, and a claim counts from when it is written down.
+            let look = Look {
+                now: draft.now,
+                ..look
+            };
             let advancing = Advancing::resume(draft, self.scheduling(), id, look)?;
             let Some(mut advancing) = advancing else {
                 return Ok(Advanced::Waits);

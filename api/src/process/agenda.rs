@@ -3,6 +3,7 @@
 //! ```text
 //! noted    something happened, or its time has come      the next round
 //! failing  it could not be looked at                     after 1 s, doubled up to 60 s
+//! put off  the cluster that the log is on was away       all at once, when it is back
 //! crowd    it could go on outside, and no place is free  as soon as one is, the first first
 //! ```
 //! None of it is the truth about anything. What finds no place here is found again by a *sweep*,
@@ -21,7 +22,7 @@ use domain::time::{DurationMs, TimeScale};
 pub(super) struct AgendaLimits {
     /// Most that is remembered as failing. Some 150 bytes each.
     pub(super) failing: usize,
-    /// Most operations that wait for a place. Some 100 bytes each.
+    /// Most operations that wait for a place, and most that is put off. Some 100 bytes each.
     pub(super) crowd: usize,
 }
 
@@ -80,8 +81,10 @@ pub(super) enum Sweep {
 pub(super) struct Agenda {
     time_scale: TimeScale,
     limits: AgendaLimits,
-    /// Emptied by each round, so it holds no more than one round hears of.
+    /// Emptied as fast as it is looked at, so it holds no more than is heard of meanwhile.
     noted: BTreeSet<Subject>,
+    /// Looked at while the cluster was away.
+    put_off: BTreeSet<Subject>,
     failing: HashMap<Subject, Failing>,
     /// The same by when they are looked at again.
     again: BTreeSet<(Duration, Subject)>,
@@ -108,6 +111,7 @@ impl Agenda {
             time_scale,
             limits,
             noted: BTreeSet::new(),
+            put_off: BTreeSet::new(),
             failing: HashMap::new(),
             again: BTreeSet::new(),
             crowd: BTreeMap::new(),
@@ -119,29 +123,62 @@ impl Agenda {
         }
     }
 
-    /// Something happened to it: it is looked at in the next round.
+    /// Something happened to it: it is looked at as soon as nobody is at it.
     pub(super) fn note(&mut self, subject: Subject) {
         self.noted.insert(subject);
     }
 
-    /// It was found in a view: it is looked at in the next round, unless it waits here for
+    /// It was found in a view: it is looked at as soon as nobody is at it, unless it waits here for
     /// something that the view does not know of.
     pub(super) fn found(&mut self, id: OperationId) {
         let subject = Subject::Operation(id);
-        if !self.failing.contains_key(&subject) && !self.tickets.contains_key(&id) {
+        let waits = self.failing.contains_key(&subject)
+            || self.tickets.contains_key(&id)
+            || self.put_off.contains(&subject);
+        if !waits {
             self.noted.insert(subject);
         }
     }
 
-    /// What is to be looked at now, where so many places are free; of what fails at most
-    /// `limit`. All but what was noted stays until it is said how it went.
-    pub(super) fn take(&mut self, now: Duration, places: usize, limit: usize) -> BTreeSet<Subject> {
-        let mut subjects = std::mem::take(&mut self.noted);
-        let again = self.again.iter().take(limit);
-        let again = again.take_while(|(at, _)| *at <= now);
-        subjects.extend(again.map(|(_, subject)| *subject));
-        let first = self.crowd.values().take(places);
-        subjects.extend(first.map(|id| Subject::Operation(*id)));
+    /// The cluster was away when it was looked at, which says nothing of it: it is looked at again
+    /// once that is back.
+    pub(super) fn put_off(&mut self, subject: Subject, now: Duration) {
+        self.leave_crowd(subject);
+        self.recovered(subject);
+        if self.put_off.len() < self.limits.crowd {
+            self.put_off.insert(subject);
+        } else {
+            self.sweep_later(now);
+        }
+    }
+
+    /// The cluster is not away: all that was put off is looked at.
+    pub(super) fn take_up(&mut self) {
+        self.noted.append(&mut self.put_off);
+    }
+
+    /// What is to be looked at now, at most `limit`, where so many places are free and somebody is
+    /// at those operations already. All but what was noted stays until it is said how it went.
+    pub(super) fn take(
+        &mut self,
+        now: Duration,
+        places: usize,
+        limit: usize,
+        busy: &BTreeSet<OperationId>,
+    ) -> BTreeSet<Subject> {
+        let is_free = |subject: &Subject| match subject {
+            Subject::Operation(id) => !busy.contains(id),
+            Subject::BookingOfMission(_) | Subject::BookingOfDispatch(_) => true,
+        };
+        let first = self.crowd.values().map(|id| Subject::Operation(*id));
+        let first = first.filter(is_free).take(places);
+        let again = self.again.iter().take_while(|(at, _)| *at <= now);
+        let again = again.map(|(_, subject)| *subject).filter(is_free);
+        let noted = self.noted.iter().copied().filter(is_free);
+        let subjects: BTreeSet<_> = first.chain(noted).chain(again).take(limit).collect();
+        for subject in &subjects {
+            self.noted.remove(subject);
+        }
         subjects
     }
 

@@ -9,8 +9,9 @@ use domain::id::OperationId;
 use domain::scheduling::{OperationEvent, OperationKind};
 use domain::stream::Category;
 use domain::time::{TimeScale, Timestamp};
-use eventstore::{Budget, Page, Position, Record, Subscription};
-use futures_util::{StreamExt as _, stream};
+use eventstore::{Budget, Health, Page, Position, Record, Subscription};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use projections::{DueOperation, QueryError, Views};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
@@ -28,12 +29,12 @@ use crate::ingest::waiting::SETTLING;
 
 mod looking;
 
-use looking::{Effective, Looked, unless_it_panics};
+use looking::{Effective, Looked, Missed, unless_it_panics};
 
 /// How often it is looked for operations whose time has come, at the scale that time passes at.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Operations that are looked at together, so that they share the disk's syncs.
+/// Operations that are looked at at once, so that they share the disk's syncs.
 const LOOKS_AT_ONCE: usize = 64;
 
 /// Most operations that are named in the log as failing at the same time.
@@ -42,7 +43,7 @@ const NAMED_MAX: usize = 16;
 /// How much is taken on.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
-    /// Most operations that are taken from one place for one round.
+    /// Most operations that are taken from one place at once.
     round: usize,
     /// Most things that are done outside at once.
     effects: usize,
@@ -110,6 +111,9 @@ struct Mind {
     tail: Subscription,
     hearing: Hearing,
     agenda: Agenda,
+    /// Those that are looked at just now: an append may take as long as a cluster is tried, and
+    /// nothing else waits for that.
+    looked_at: BTreeSet<OperationId>,
     /// Up to where on those were found whose time has come, if there were more of them.
     due_after: Option<DueOperation>,
     /// All that are not over once the first sweep is done, and some of them before.
@@ -152,7 +156,7 @@ impl Runner {
 
     /// Looks at operations until `shutdown` becomes true. What fails is logged when it begins
     /// and tried again until it does not; an operation that fails hinders no other. What is under
-    /// way outside is left to the next run: its claim says so.
+    /// way is left to the next run: what was appended of it is in the log, its claim as well.
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
         let mut tick = tokio::time::interval(self.settings.tick);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -161,6 +165,7 @@ impl Runner {
             tail: Subscription::new(log, self.head, hearing::heard(), Budget::PAGE),
             hearing: Hearing::new(),
             agenda: Agenda::new(self.settings.time_scale, self.settings.limits.agenda),
+            looked_at: BTreeSet::new(),
             due_after: None,
             underway: Underway::default(),
             sharing: Sharing::default(),
@@ -174,10 +179,16 @@ impl Runner {
         // Tasks of their own, which end with this run: they hold what an operation that is looked
         // at may have to wait for, so they must get on meanwhile.
         let mut effects = JoinSet::new();
+        let mut looks = FuturesUnordered::new();
         loop {
             tokio::select! {
                 _ = shutdown.wait_for(|stop| *stop) => return,
                 Some(done) = effects.join_next() => runner.carried_out(done, &mut mind),
+                Some((id, looked)) = looks.next() => {
+                    if let Some(effective) = runner.looked_at(id, looked, &mut mind) {
+                        effects.spawn(Arc::clone(&runner).carry_out(effective));
+                    }
+                }
                 page = mind.tail.next(), if !mind.rests => match page {
                     Ok(Some(page)) => runner.hear(&page, &mut mind),
                     Ok(None) => return,
@@ -193,8 +204,9 @@ impl Runner {
                     runner.find(&mut mind);
                 }
             }
-            for effective in runner.round(&mut mind).await {
-                effects.spawn(Arc::clone(&runner).carry_out(effective));
+            for id in runner.to_look_at(&mut mind) {
+                let place = Arc::clone(&runner.places).try_acquire_owned().ok();
+                looks.push(runner.look_at(id, place));
             }
         }
     }
@@ -202,20 +214,27 @@ impl Runner {
     /// Takes in how something outside ended.
     fn carried_out(
         &self,
-        done: Result<(OperationId, Result<(), String>), JoinError>,
+        done: Result<(OperationId, Result<(), Missed>), JoinError>,
         mind: &mut Mind,
     ) {
         match done {
             Ok((_, Ok(()))) => {}
-            Ok((id, Err(error))) => self.failed(Subject::Operation(id), &error, mind),
+            Ok((id, Err(missed))) => self.missed(Subject::Operation(id), &missed, mind),
             // It catches its own panics, and nobody ends it before this run. Its claim would
             // bring the operation back.
             Err(error) => tracing::error!(%error, "a task of an operation broke off"),
         }
     }
 
-    /// Finds the operations whose time has come, and some more of those that are open.
+    /// Finds the operations whose time has come, some more of those that are open, and all that
+    /// were put off once the log takes appends again.
     fn find(&self, mind: &mut Mind) {
+        match self.application.log_health() {
+            Health::Outage { .. } => {}
+            Health::Writable | Health::Full | Health::ReadOnly { .. } | Health::Closed => {
+                mind.agenda.take_up();
+            }
+        }
         let found = self.find_due(mind);
         match found.and_then(|()| self.find_open(mind)) {
             Ok(()) => {
@@ -330,53 +349,76 @@ impl Runner {
         }
     }
 
-    /// Looks at all whose turn it is, and gives what they have claimed.
-    async fn round(&self, mind: &mut Mind) -> Vec<Effective> {
+    /// Those whose turn it is to be looked at, which nobody is at.
+    fn to_look_at(&self, mind: &mut Mind) -> Vec<OperationId> {
         let places = self.places.available_permits();
-        let limit = self.settings.limits.round;
-        let subjects = mind.agenda.take(self.elapsed(), places, limit);
-        let mut operations = BTreeSet::new();
+        let limit = self.settings.limits.round.min(LOOKS_AT_ONCE);
+        let limit = limit.saturating_sub(mind.looked_at.len());
+        let subjects = mind
+            .agenda
+            .take(self.elapsed(), places, limit, &mind.looked_at);
+        let mut operations = Vec::new();
         for subject in subjects {
             match self.operation_of(subject) {
                 Ok(operation) => {
-                    operations.extend(operation);
                     if operation.map(Subject::Operation) != Some(subject) {
                         mind.agenda.looked_at(subject);
+                    }
+                    let Some(id) = operation else { continue };
+                    if mind.looked_at.insert(id) {
+                        operations.push(id);
+                    } else {
+                        // Once more: who is at it may not have seen what happened.
+                        mind.agenda.note(Subject::Operation(id));
                     }
                 }
                 Err(error) => self.failed(subject, &error, mind),
             }
         }
-        let mut claimed = Vec::new();
-        let mut looks = stream::iter(operations)
-            .map(|id| self.look_at(id))
-            .buffer_unordered(LOOKS_AT_ONCE);
-        while let Some((id, looked)) = looks.next().await {
-            let subject = Subject::Operation(id);
-            let recovered = match looked {
-                Ok(Looked::Crowded) => mind.agenda.crowded(id, self.elapsed()),
-                Ok(Looked::Waits) => mind.agenda.looked_at(subject),
-                Ok(Looked::Unbilled) => {
-                    mind.unbilled.insert(id);
-                    mind.agenda.looked_at(subject)
-                }
-                Ok(Looked::Claimed(effective)) => {
-                    claimed.push(effective);
-                    mind.agenda.looked_at(subject)
-                }
-                Err(error) => {
-                    self.failed(subject, &error, mind);
-                    None
-                }
-            };
-            if let Some(failing) = recovered {
-                if failing <= NAMED_MAX {
-                    tracing::info!(operation = %id, "an operation goes on again");
-                }
-                self.take_in(id, mind);
+        operations
+    }
+
+    /// Takes in what came of looking at an operation; gives what it has claimed.
+    fn looked_at(
+        &self,
+        id: OperationId,
+        looked: Result<Looked, Missed>,
+        mind: &mut Mind,
+    ) -> Option<Effective> {
+        let subject = Subject::Operation(id);
+        mind.looked_at.remove(&id);
+        let mut claimed = None;
+        let recovered = match looked {
+            Ok(Looked::Crowded) => mind.agenda.crowded(id, self.elapsed()),
+            Ok(Looked::Waits) => mind.agenda.looked_at(subject),
+            Ok(Looked::Unbilled) => {
+                mind.unbilled.insert(id);
+                mind.agenda.looked_at(subject)
             }
+            Ok(Looked::Claimed(effective)) => {
+                claimed = Some(effective);
+                mind.agenda.looked_at(subject)
+            }
+            Err(missed) => {
+                self.missed(subject, &missed, mind);
+                None
+            }
+        };
+        if let Some(failing) = recovered {
+            if failing <= NAMED_MAX {
+                tracing::info!(operation = %id, "an operation goes on again");
+            }
+            self.take_in(id, mind);
         }
         claimed
+    }
+
+    /// Has what could not be looked at tried again: once the cluster is back, or later.
+    fn missed(&self, subject: Subject, missed: &Missed, mind: &mut Mind) {
+        match missed {
+            Missed::Outage => mind.agenda.put_off(subject, self.elapsed()),
+            Missed::Failed(error) => self.failed(subject, error, mind),
+        }
     }
 
     /// Has what failed tried again later, and says so if it begins to fail.

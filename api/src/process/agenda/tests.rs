@@ -7,6 +7,9 @@ use super::*;
 /// More than is ever taken here.
 const ALL: usize = 1_000_000;
 
+/// Nobody is at any.
+const NOBODY: BTreeSet<OperationId> = BTreeSet::new();
+
 fn id(number: usize) -> OperationId {
     OperationId::from_uuid(Uuid::from_u128(number.try_into().unwrap()))
 }
@@ -30,7 +33,10 @@ fn agenda() -> Agenda {
 }
 
 fn taken(agenda: &mut Agenda, at: u64, places: usize) -> Vec<Subject> {
-    agenda.take(second(at), places, ALL).into_iter().collect()
+    agenda
+        .take(second(at), places, ALL, &NOBODY)
+        .into_iter()
+        .collect()
 }
 
 #[test]
@@ -81,7 +87,11 @@ fn given_one_that_fails_then_it_is_left_alone_for_a_second_doubled_up_to_sixty()
 fn given_time_that_passes_faster_then_what_fails_is_looked_at_sooner() {
     let mut agenda = Agenda::new(TimeScale::new(1_000).unwrap(), LIMITS);
     agenda.failed(operation(1), second(0));
-    let after = |agenda: &mut Agenda, ms| agenda.take(Duration::from_millis(ms), 0, ALL).len();
+    let after = |agenda: &mut Agenda, ms| {
+        agenda
+            .take(Duration::from_millis(ms), 0, ALL, &NOBODY)
+            .len()
+    };
     assert_eq!((after(&mut agenda, 0), after(&mut agenda, 1)), (0, 1));
 }
 
@@ -142,4 +152,43 @@ fn a_sweep_goes_on_where_it_was_until_a_page_is_empty() {
     agenda.swept(None);
     assert_eq!(agenda.sweep(second(0)), Sweep::Rests);
     assert!(agenda.has_swept());
+}
+
+#[test]
+fn given_a_cluster_that_was_away_then_all_that_was_put_off_is_looked_at_at_once_and_none_of_it_failed()
+ {
+    let mut agenda = agenda();
+    agenda.failed(operation(1), second(0));
+    agenda.crowded(id(2), second(0));
+    for number in 1..4 {
+        agenda.put_off(operation(number), second(0));
+    }
+    agenda.found(id(3));
+    assert_eq!(taken(&mut agenda, 100, 5), []);
+    assert_eq!(agenda.failing(), 0);
+    agenda.take_up();
+    let all = [operation(1), operation(2), operation(3)];
+    assert_eq!(taken(&mut agenda, 100, 0), all);
+    assert_eq!(taken(&mut agenda, 100, 5), []);
+}
+
+#[test]
+fn given_one_that_somebody_is_at_then_it_is_looked_at_again_afterwards() {
+    let mut agenda = agenda();
+    agenda.failed(operation(1), second(0));
+    agenda.crowded(id(2), second(0));
+    for number in [3, 4] {
+        agenda.note(operation(number));
+    }
+    let busy = BTreeSet::from([id(1), id(2), id(3)]);
+    let taken_beside = agenda.take(second(1), 5, ALL, &busy);
+    assert_eq!(taken_beside, BTreeSet::from([operation(4)]));
+    let all = [operation(1), operation(2), operation(3)];
+    assert_eq!(taken(&mut agenda, 1, 5), all);
+    // Of many, no more than there is room for.
+    for number in 0..5 {
+        agenda.note(operation(number));
+    }
+    assert_eq!(agenda.take(second(0), 0, 2, &NOBODY).len(), 2);
+    assert_eq!(taken(&mut agenda, 0, 0).len(), 3);
 }

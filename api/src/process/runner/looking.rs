@@ -31,7 +31,30 @@ const PROLONGED_EVERY: Duration = Duration::from_secs(3);
 pub(super) struct Effective {
     pub(super) operation: OperationId,
     claimed: Claimed,
+    /// Since when at least the claim counts, on the clock that never steps back.
+    since: Duration,
     place: OwnedSemaphorePermit,
+}
+
+/// Why an operation did not go on.
+pub(super) enum Missed {
+    /// The cluster that the log is on does not answer.
+    Outage,
+    /// Something else, in these words.
+    Failed(String),
+}
+
+impl From<Failure> for Missed {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Outage(_) => Self::Outage,
+            Failure::Append(_)
+            | Failure::Load(_)
+            | Failure::Contended
+            | Failure::Repeated
+            | Failure::Clock => Self::Failed(failure.to_string()),
+        }
+    }
 }
 
 /// What came of looking at an operation.
@@ -63,31 +86,33 @@ impl Runner {
         unless_it_panics(delivery)
     }
 
-    /// Looks at an operation until it waits for something. What one meets does not keep the
-    /// others waiting.
-    pub(super) async fn look_at(&self, id: OperationId) -> (OperationId, Result<Looked, String>) {
-        let looked = AssertUnwindSafe(self.go_on(id)).catch_unwind().await;
-        let looked = looked.unwrap_or_else(|_| Err(PANICKED.to_owned()));
+    /// Looks at an operation until it waits for something, where it has a place to go on outside
+    /// or none. What one meets does not keep the others waiting.
+    pub(super) async fn look_at(
+        &self,
+        id: OperationId,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> (OperationId, Result<Looked, Missed>) {
+        let looked = AssertUnwindSafe(self.go_on(id, place)).catch_unwind().await;
+        let looked = looked.unwrap_or_else(|_| Err(Missed::Failed(PANICKED.to_owned())));
         (id, looked)
     }
 
-    async fn go_on(&self, id: OperationId) -> Result<Looked, String> {
+    async fn go_on(
+        &self,
+        id: OperationId,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Result<Looked, Missed> {
         let has_billing = self.settings.billing.is_some();
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        let place = place.ok().filter(|_| has_billing);
+        let place = place.filter(|_| has_billing);
         let claims = match &place {
             Some(_) => self.claims(),
             None if has_billing => Claiming::Later,
             None => Claiming::Never,
         };
         loop {
-            let look = self.look(claims).map_err(|error| error.to_string())?;
-            match self
-                .application
-                .look_at(id, look)
-                .await
-                .map_err(|error| error.to_string())?
-            {
+            let (since, look) = (self.elapsed(), self.look(claims)?);
+            match self.application.look_at(id, look).await? {
                 Advanced::Again => {}
                 Advanced::Waits => return Ok(Looked::Waits),
                 Advanced::WouldClaim if has_billing => return Ok(Looked::Crowded),
@@ -97,6 +122,7 @@ impl Runner {
                     let effective = place.map(|place| Effective {
                         operation: id,
                         claimed,
+                        since,
                         place,
                     });
                     return Ok(effective.map_or(Looked::Waits, Looked::Claimed));
@@ -109,33 +135,36 @@ impl Runner {
     pub(super) async fn carry_out(
         self: Arc<Self>,
         effective: Effective,
-    ) -> (OperationId, Result<(), String>) {
+    ) -> (OperationId, Result<(), Missed>) {
         let operation = effective.operation;
         let done = AssertUnwindSafe(self.go_on_outside(effective)).catch_unwind();
-        let done = done.await.unwrap_or_else(|_| Err(PANICKED.to_owned()));
+        let done = done.await;
+        let done = done.unwrap_or_else(|_| Err(Missed::Failed(PANICKED.to_owned())));
         (operation, done)
     }
 
-    async fn go_on_outside(&self, effective: Effective) -> Result<(), String> {
+    async fn go_on_outside(&self, effective: Effective) -> Result<(), Missed> {
         let Effective {
             operation,
             mut claimed,
+            mut since,
             place: _place,
         } = effective;
         loop {
             let event = tokio::select! {
                 event = self.effect(operation, &claimed) => event,
-                never = self.prolong(operation, claimed.attempt) => match never {},
+                never = self.prolong(operation, claimed.attempt, since) => match never {},
             };
             let Some(event) = event else {
                 return Ok(());
             };
-            let look = || self.look(self.claims()).map_err(|error| error.to_string());
-            let answered = self.application.answer(operation, event, look()?).await;
-            let mut advanced = answered.map_err(|error| error.to_string())?;
+            since = self.elapsed();
+            let look = self.look(self.claims())?;
+            let mut advanced = self.application.answer(operation, event, look).await?;
             while advanced == Advanced::Again {
-                let looked = self.application.look_at(operation, look()?).await;
-                advanced = looked.map_err(|error| error.to_string())?;
+                since = self.elapsed();
+                let look = self.look(self.claims())?;
+                advanced = self.application.look_at(operation, look).await?;
             }
             match advanced {
                 Advanced::Claimed(next) => claimed = next,
@@ -145,16 +174,24 @@ impl Runner {
         }
     }
 
-    /// Says again and again that an effect is still being tried.
-    async fn prolong(&self, operation: OperationId, attempt: u32) -> Infallible {
-        let mut again = tokio::time::interval(PROLONGED_EVERY);
-        again.reset();
+    /// Says again and again that an effect is still being tried: at once, if writing down the claim
+    /// took as long as it may be silent.
+    async fn prolong(
+        &self,
+        operation: OperationId,
+        attempt: u32,
+        mut since: Duration,
+    ) -> Infallible {
         loop {
-            again.tick().await;
+            let silent = self.elapsed().saturating_sub(since);
+            tokio::time::sleep(PROLONGED_EVERY.saturating_sub(silent)).await;
+            since = self.elapsed();
             let said = self.application.prolong(operation, attempt, self.claim());
             if let Err(error) = said.await {
                 // Another may try then, under the same idempotency key.
                 tracing::debug!(%operation, %error, "a claim is not prolonged");
+                // Not again at once, whatever time it took to fail.
+                since = self.elapsed();
             }
         }
     }
@@ -247,6 +284,8 @@ pub(super) fn unless_it_panics<T>(
     }
 }
 
-fn refused(why: &str) -> String {
-    format!("its delivery does not take what would be next: {why}")
+fn refused(why: &str) -> Missed {
+    Missed::Failed(format!(
+        "its delivery does not take what would be next: {why}"
+    ))
 }

@@ -19,6 +19,7 @@ use crate::environment::Environment;
 
 mod crowds;
 mod logs;
+mod outages;
 mod sharing;
 
 use logs::{Damage, OneAtATime, Unreadable};

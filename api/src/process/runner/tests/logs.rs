@@ -1,14 +1,14 @@
 //! Logs in memory with something wrong.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as StdMutex};
 
 use domain::codec::StoredEvent as _;
 use domain::scheduling::OperationEvent;
 use eventstore::{
-    Appending, Budget, Commit, EventStore, Filter, MemoryEventStore, Page, Position, ReadError,
-    StoreLayer, StreamId, StreamPage, StreamVersion,
+    Appending, Budget, Commit, EventStore, Filter, Health, LogHistory, LogIdentity,
+    MemoryEventStore, Page, Position, ReadError, StoreLayer, StreamId, StreamPage, StreamVersion,
 };
 use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
@@ -128,6 +128,105 @@ impl StoreLayer for Unreadable {
             return Err(unavailable());
         }
         self.log.read_all(after, filter, budget)
+    }
+}
+
+/// A log on a cluster that may be away, or not answer what is appended for one operation.
+#[derive(Debug)]
+pub(super) struct Away {
+    log: Arc<MemoryEventStore>,
+    pub(super) is_away: AtomicBool,
+    /// How often it was asked how it is while it was away.
+    pub(super) asked: watch::Sender<u64>,
+    /// What is appended for this is never answered.
+    pub(super) unanswered: StdMutex<Option<Uuid>>,
+    /// Something was appended for it.
+    pub(super) hanging: watch::Sender<bool>,
+}
+
+impl Away {
+    pub(super) fn over(log: &Arc<MemoryEventStore>) -> Arc<Self> {
+        Arc::new(Self {
+            log: Arc::clone(log),
+            is_away: AtomicBool::new(false),
+            asked: watch::Sender::new(0),
+            unanswered: StdMutex::default(),
+            hanging: watch::Sender::new(false),
+        })
+    }
+}
+
+impl EventStore for Away {
+    fn append(&self, commit: Commit) -> Appending {
+        if *self.unanswered.lock().unwrap() == Some(commit.correlation_id) {
+            self.hanging.send_replace(true);
+            return Box::pin(std::future::pending());
+        }
+        self.log.append(commit)
+    }
+
+    fn read_stream(
+        &self,
+        stream: StreamId,
+        after: StreamVersion,
+        budget: Budget,
+    ) -> Result<StreamPage, ReadError> {
+        self.log.read_stream(stream, after, budget)
+    }
+
+    fn read_all(
+        &self,
+        after: Position,
+        filter: &Filter,
+        budget: Budget,
+    ) -> Result<Page, ReadError> {
+        self.log.read_all(after, filter, budget)
+    }
+
+    fn head(&self) -> watch::Receiver<Position> {
+        self.log.head()
+    }
+
+    fn identity(&self) -> LogIdentity {
+        self.log.identity()
+    }
+
+    fn history(&self) -> LogHistory {
+        self.log.history()
+    }
+
+    fn health(&self) -> Health {
+        if self.is_away.load(Ordering::Relaxed) {
+            self.asked.send_modify(|asked| *asked += 1);
+            let why = "a test wants it so".to_owned();
+            return Health::Outage { why };
+        }
+        self.log.health()
+    }
+}
+
+/// A log that takes six seconds, on a clock of its own, to write down the first claim.
+#[derive(Debug)]
+pub(super) struct Slow {
+    log: Arc<MemoryEventStore>,
+    seconds: Arc<AtomicU64>,
+}
+
+impl Slow {
+    pub(super) fn over(log: &Arc<MemoryEventStore>, seconds: Arc<AtomicU64>) -> Arc<Self> {
+        let log = Arc::clone(log);
+        Arc::new(Self { log, seconds })
+    }
+}
+
+impl StoreLayer for Slow {
+    fn beneath(&self) -> &dyn EventStore {
+        &*self.log
+    }
+
+    fn on_append(&self, commit: Commit) -> Appending {
+        self.seconds.store(6, Ordering::Relaxed);
+        self.log.append(commit)
     }
 }
 
