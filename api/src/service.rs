@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use eventstore::{
@@ -59,6 +60,9 @@ impl Folders {
         Ok(self)
     }
 }
+
+/// How long what ends by itself may take for that once no request is answered any more.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What a service has its data folder for.
 const WORK: &str = "serve";
@@ -316,13 +320,30 @@ impl Opened {
         let settings = http::server::ServerSettings::new(config, environment);
         http::server::run(listener, interface, settings, until(ending)).await;
         // All end by themselves at the same signal; a panic of theirs shows here.
-        for task in [waiting, processes, nats, upkeep] {
-            task.await.context("a task of the service panicked")?;
-        }
+        let ending = async {
+            for task in [waiting, processes, nats, upkeep] {
+                task.await.context("a task of the service panicked")?;
+            }
+            anyhow::Ok(())
+        };
+        self.closing_if_slow(ending).await?;
         match ended.await.context("a task of the service panicked")? {
             Some(refusal) => Err(refusal.into()),
             None => Ok(()),
         }
+    }
+
+    /// Waits for what ends by itself. The grace is over by now: whoever waits for an append still,
+    /// as with a cluster that is away, is answered by closing the log.
+    async fn closing_if_slow<T>(&self, ending: impl Future<Output = T>) -> T {
+        let mut ending = std::pin::pin!(ending);
+        if let Ok(ended) = tokio::time::timeout(LINGER, &mut ending).await {
+            return ended;
+        }
+        let journal = Arc::clone(&self.journal);
+        let closed = tokio::task::spawn_blocking(move || journal.close());
+        let (ended, _) = tokio::join!(ending, closed);
+        ended
     }
 
     /// Closes everything: what was accepted is on disk, and the views are in good order.
