@@ -82,7 +82,7 @@ Exit codes: 0 the folder holds the log, 1 it failed.";
 
 const LEAVE_HELP: &str = "\
 Stop the other nodes first: they answer questions until they are stopped, and take no writes. Cursors \
-and entity tags stay valid. Of several nodes that leave at once one does. Interrupted, it is run again, \
+stay valid; entity tags do not, so that a client reads again before it changes something. Of several nodes that leave at once one does. Interrupted, it is run again, \
 for the same folder: until then the log is on neither side.
 Exit codes: 0 the log is this folder's own, 1 it failed, 3 --accept-sealing is missing.";
 

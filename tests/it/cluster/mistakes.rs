@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use tests::{NatsServer, Output};
+use tests::{NatsServer, Output, poll_until};
 
 use super::commands::{embedded, says};
-use super::{Log, first_node, level, node};
+use super::{FOLLOW_TIME_MAX, Log, first_node, level, node};
 use crate::scene::{airpost, chance, new_user, scratch};
 
 async fn served_alone(data: &Path) -> Output {
@@ -154,4 +154,51 @@ async fn given_a_nodes_folder_without_its_journal_then_it_is_fetched_and_never_b
         0,
         "is a copy of the log",
     );
+}
+
+#[tokio::test]
+async fn given_a_node_that_is_farther_than_the_stream_then_status_says_that_the_cluster_lost_it() {
+    let mut nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let data = first_node(&log).await;
+    let (store, kept) = (nats.folder().join("jetstream"), scratch());
+    let here = log.serve(data.path()).await;
+    new_user(&here.client(), &mut chance()).await;
+    nats.kill();
+    copy(&store, kept.path());
+    nats.start().await;
+    here.ready().await;
+    new_user(&here.client(), &mut chance()).await;
+    nats.kill();
+    nats.wipe();
+    copy(kept.path(), &store);
+    nats.start().await;
+    let none = scratch();
+    let lost = || async {
+        let said = log.command("status", none.path()).await;
+        said.stdout.contains("1 running").then_some(said)
+    };
+    let said = poll_until(FOLLOW_TIME_MAX, "the node to answer again", lost).await;
+    says(&said, 3, "the cluster lost the end of the log");
+    here.kill().await;
+
+    // Without a stream each folder says at least how far it goes.
+    nats.kill();
+    nats.wipe();
+    nats.start().await;
+    let said = log.command("status", data.path()).await;
+    says(&said, 1, "ends at position");
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
 }

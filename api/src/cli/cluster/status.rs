@@ -1,14 +1,16 @@
 //! `airpost cluster status`: how the log on the cluster is, and a folder's place in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use eventstore::{ClusterStatus, FolderPlace, JetStreamOptions, Position};
+use eventstore::{
+    ClusterError, ClusterStatus, FolderPlace, JetStreamOptions, JournalReader, Position,
+};
 
 use super::LogOptions;
 use crate::cli::FINDINGS;
 use crate::cli::terminal::say;
-use crate::service::Folders;
+use crate::service::{Folders, holds_segments};
 
 /// Which log, and which folder.
 #[derive(Debug, clap::Args)]
@@ -27,13 +29,51 @@ pub(super) fn status(options: &StatusOptions) -> anyhow::Result<ExitCode> {
         .data
         .as_deref()
         .map(|data| Folders::of(data).journal);
-    let status = eventstore::cluster_status(&cluster, journal.as_deref())?;
+    let look = || eventstore::cluster_status(&cluster, journal.as_deref());
+    let mut status = match look() {
+        // Who is to have it made again needs to know which journal is the longest.
+        Err(error @ ClusterError::Missing { .. }) => {
+            if let Some(journal) = &journal {
+                tell_journal(journal);
+            }
+            return Err(error.into());
+        }
+        status => status?,
+    };
+    let farthest = status.nodes.iter().max().copied();
+    let is_passed = |status: &ClusterStatus| status.head.is_some_and(|head| farthest > Some(head));
+    // Between the look at the stream and that at the nodes some may have been written.
+    if is_passed(&status) {
+        status = look()?;
+    }
     let is_in_order = tell(&cluster, &status);
+    if let (Some(farthest), true) = (farthest, is_passed(&status)) {
+        say(format_args!(
+            "nodes: one has the log up to position {farthest}, and the stream, looked at again, has less: the cluster \
+             lost the end of the log, see airpost cluster heal --help"
+        ));
+        return Ok(ExitCode::from(FINDINGS));
+    }
     Ok(if is_in_order {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(FINDINGS)
     })
+}
+
+/// Says where a journal ends, without a stream to hold it against.
+fn tell_journal(journal: &Path) {
+    if !holds_segments(journal) {
+        return;
+    }
+    match JournalReader::open(journal) {
+        Ok(reader) => say(format_args!(
+            "folder: its journal of the log {} ends at position {}",
+            reader.history().identity().log_id,
+            reader.head()
+        )),
+        Err(error) => say(format_args!("folder: its journal cannot be read: {error}")),
+    }
 }
 
 /// Says all of it; whether it is in order.
