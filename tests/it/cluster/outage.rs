@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use api::environment::Environment;
-use tests::{Client, NatsServer, Proxy, poll_until};
+use tests::{Client, NatsServer, Proxy, Recording, poll_until};
 
 use super::{FOLLOW_TIME_MAX, Log, first_node, level, node};
-use crate::scene::{chance, metric, new_user, scratch, text};
+use crate::scene::{Order, chance, metric, new_user, scratch, text};
 
 /// How long a block is tried, and some more.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -167,6 +167,11 @@ async fn given_a_node_that_is_behind_then_what_a_client_knows_of_another_is_told
     let path = format!("/v1/users/{}", new_user(&here_client, &mut chance()).await);
     level(&[&here_client, &there_client]).await;
     line.hold();
+    let user = new_user(&here_client, &mut chance()).await;
+    let order = Order::request(&user, &Recording::load(268), &mut chance());
+    let begun = here_client.post("/v1/deliveries").json(&order);
+    let begun = begun.header("prefer", "respond-async").send().await;
+    let operation = begun.expect(202).required_header("location").to_owned();
     let body = serde_json::json!({"name": "Somebody else"});
     let change = |client: &Client, tag: &str| {
         let request = client.patch(&path).header("if-match", tag);
@@ -201,6 +206,12 @@ async fn given_a_node_that_is_behind_then_what_a_client_knows_of_another_is_told
     assert!(
         text(&unseen, "/type").ends_with("projection-lagging"),
         "{unseen}"
+    );
+    let unbegun = there_client.get(&operation).header("min-position", seen);
+    let unbegun = unbegun.send().await.expect_problem(503);
+    assert!(
+        text(&unbegun, "/type").ends_with("projection-lagging"),
+        "{unbegun}"
     );
     let unheard = there_client.get(&format!("/v1/events?after={next}"));
     let unheard = unheard
