@@ -199,8 +199,8 @@ impl Outlet {
     /// The place behind message `sequence`, which is gone, of a stream that has
     /// come to message `last`.
     async fn noted_place(&self, sequence: u64, last: u64, created: &str) -> Result<Place, Trouble> {
-        let mut notes = self.get_or_make(self.settings.note_config()).await?;
-        let info = notes
+        let mut beside = self.get_or_make(self.settings.note_config()).await?;
+        let info = beside
             .info()
             .await
             .map_err(|error| unanswered(LOOK, &error))?
@@ -208,7 +208,7 @@ impl Outlet {
         refuse(&info.config, self.settings.wrong_note(&info.config))?;
         let kept = match info.state.last_sequence {
             0 => Found::Gone,
-            kept => message(&notes, kept).await?,
+            kept => message(&beside, kept).await?,
         };
         let note = match kept {
             Found::Gone => None,
@@ -261,13 +261,14 @@ impl Outlet {
     /// The place behind message `last`, which is gone, of a stream that had come farther.
     async fn lost(&self, noted: &Noted, last: u64) -> Result<Place, Trouble> {
         let Noted { note, place, .. } = noted;
-        let lost = note.sequence - last;
+        let missing = note.sequence - last;
         let known = count(&*self.log, *place).await.map_err(Halted::from)?;
         tracing::warn!(
             stream = %self.settings.stream, had = note.sequence, has = last,
             "the stream has lost its last messages; they are told again"
         );
-        self.behind(Place::START, known.saturating_sub(lost)).await
+        self.behind(Place::START, known.saturating_sub(missing))
+            .await
     }
 
     fn read_note(&self, kept: &StreamMessage) -> Result<Noted, Trouble> {
