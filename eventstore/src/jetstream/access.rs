@@ -283,6 +283,7 @@ fn read_seed(path: &Path) -> Result<String, AccessError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::servers::Server;
 
     fn file(text: &str) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -329,6 +330,23 @@ mod tests {
                 assert!(!shown.contains("ter2") && !shown.contains("u:h"), "{shown}");
             }
         }
+    }
+
+    #[test]
+    fn given_a_token_in_a_url_then_a_server_that_asks_for_it_lets_in() {
+        let server = Server::alone("authorization { token: s3cret }");
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let is_let_in = |url: &str| {
+            let access = NatsAccess::new(url);
+            assert!(!format!("{access:?}{}", access.shown()).contains("s3cret"));
+            let (options, addresses) = (access.client_options(), access.addresses());
+            let connecting = options.unwrap().connect(addresses.unwrap());
+            runtime.block_on(connecting).is_ok()
+        };
+        let with = |token: &str| server.url().replace("nats://", &format!("nats://{token}@"));
+        assert!(is_let_in(&with("s3cret")));
+        assert!(!is_let_in(&with("another")));
+        assert!(!is_let_in(&server.url()));
     }
 
     #[test]

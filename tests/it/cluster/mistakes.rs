@@ -16,8 +16,11 @@ async fn served_alone(data: &Path) -> Output {
 }
 
 fn names(data: &Path) -> Vec<String> {
-    let entries = fs::read_dir(data).unwrap();
-    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let entries = fs::read_dir(data).expect("the folder is there");
+    let names = entries.map(|entry| {
+        let entry = entry.expect("the folder can be listed");
+        entry.file_name().to_string_lossy().into_owned()
+    });
     let mut names: Vec<_> = names.collect();
     names.sort();
     names
@@ -191,14 +194,14 @@ async fn given_a_node_that_is_farther_than_the_stream_then_status_says_that_the_
 }
 
 fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+    fs::create_dir_all(to).expect("there is room");
+    for entry in fs::read_dir(from).expect("the folder is there") {
+        let entry = entry.expect("the folder can be listed");
         let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
+        if entry.path().is_dir() {
             copy(&entry.path(), &to);
         } else {
-            fs::copy(entry.path(), to).unwrap();
+            fs::copy(entry.path(), to).expect("there is room");
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use api::environment::Environment;
+use serde_json::Value;
 use tests::{Client, NatsServer, Proxy, Recording, poll_until};
 
 use super::{FOLLOW_TIME_MAX, Log, first_node, level, node};
@@ -193,36 +194,24 @@ async fn given_a_node_that_is_behind_then_what_a_client_knows_of_another_is_told
         .send()
         .await
         .expect_problem(503);
-    assert!(
-        text(&behind, "/type").ends_with("projection-lagging"),
-        "{behind}"
-    );
+    assert_behind(&behind);
     let unseen = there_client
         .get(&path)
         .header("min-position", seen)
         .send()
         .await;
     let unseen = unseen.expect_problem(503);
-    assert!(
-        text(&unseen, "/type").ends_with("projection-lagging"),
-        "{unseen}"
-    );
+    assert_behind(&unseen);
     let unbegun = there_client.get(&operation).header("min-position", seen);
     let unbegun = unbegun.send().await.expect_problem(503);
-    assert!(
-        text(&unbegun, "/type").ends_with("projection-lagging"),
-        "{unbegun}"
-    );
+    assert_behind(&unbegun);
     let unheard = there_client.get(&format!("/v1/events?after={next}"));
     let unheard = unheard
         .header("accept", "application/json")
         .send()
         .await
         .expect_problem(503);
-    assert!(
-        text(&unheard, "/type").ends_with("projection-lagging"),
-        "{unheard}"
-    );
+    assert_behind(&unheard);
     // Without any of it: as the node knows it.
     let _ = there_client.get(&path).send().await.expect(200);
 
@@ -234,4 +223,10 @@ async fn given_a_node_that_is_behind_then_what_a_client_knows_of_another_is_told
     poll_until(FOLLOW_TIME_MAX, "the change to be taken", taken).await;
     here.stop().await;
     there.stop().await;
+}
+
+/// That an answer is the problem of a node that knows less than its client.
+fn assert_behind(problem: &Value) {
+    let is_behind = text(problem, "/type").ends_with("projection-lagging");
+    assert!(is_behind, "{problem}");
 }

@@ -91,9 +91,9 @@ async fn a_fact_for_which_there_is_no_room_for_long_makes_way_for_the_others() {
     consumer(&nats).await;
     let client = server.client();
     let order = Order::place(&client, &Recording::load(FLIGHTS[0]), &mut chance).await;
-    // What waits for its mission is as much as a session has room for, and two more.
+    // More waits for its mission than a session has room for, also where the last ones come together.
     let departed = order.facts()[1].clone();
-    let waiting = (1..=1_026).map(|seq| {
+    let waiting = (1..=1_100).map(|seq| {
         let mut fact = departed.clone();
         fact["id"] = json!(format!("f{seq}"));
         fact["data"]["seq"] = json!(seq);
@@ -102,8 +102,9 @@ async fn a_fact_for_which_there_is_no_room_for_long_makes_way_for_the_others() {
     nats.store_all(waiting).await;
     until_taken(&nats).await;
     let found = letters(&client).await;
-    let reasons: Vec<_> = found.iter().map(|it| text(it, "/reason")).collect();
-    assert_eq!(reasons, ["no_room"; 2]);
+    // So many are kept of a fleet and an hour; the test may run into the next one.
+    assert!((32..=64).contains(&found.len()), "{} are kept", found.len());
+    assert!(found.iter().all(|it| text(it, "/reason") == "no_room"));
     server.stop().await;
 }
 

@@ -135,7 +135,7 @@ impl StoreLayer for Unreadable {
 #[derive(Debug)]
 pub(super) struct Away {
     log: Arc<MemoryEventStore>,
-    pub(super) is_away: AtomicBool,
+    pub(super) is_out: AtomicBool,
     /// How often it was asked how it is while it was away.
     pub(super) asked: watch::Sender<u64>,
     /// What is appended for this is never answered.
@@ -148,7 +148,7 @@ impl Away {
     pub(super) fn over(log: &Arc<MemoryEventStore>) -> Arc<Self> {
         Arc::new(Self {
             log: Arc::clone(log),
-            is_away: AtomicBool::new(false),
+            is_out: AtomicBool::new(false),
             asked: watch::Sender::new(0),
             unanswered: StdMutex::default(),
             hanging: watch::Sender::new(false),
@@ -196,7 +196,7 @@ impl EventStore for Away {
     }
 
     fn health(&self) -> Health {
-        if self.is_away.load(Ordering::Relaxed) {
+        if self.is_out.load(Ordering::Relaxed) {
             self.asked.send_modify(|asked| *asked += 1);
             let why = "a test wants it so".to_owned();
             return Health::Outage { why };

@@ -15,7 +15,7 @@ async fn given_a_cluster_that_was_away_when_an_operation_was_to_go_on_then_it_do
     // No time passes here, so that nothing is tried again later.
     let runner = application(Arc::clone(&away) as _, still(), true);
     let story = async {
-        away.is_away.store(true, Ordering::Relaxed);
+        away.is_out.store(true, Ordering::Relaxed);
         let booked = [booked(&customers, 1).await, booked(&customers, 2).await];
         let mut asked = away.asked.subscribe();
         asked.wait_for(|asked| *asked > 100).await.unwrap();
@@ -23,7 +23,7 @@ async fn given_a_cluster_that_was_away_when_an_operation_was_to_go_on_then_it_do
             let waits = until(&customers, delivery, |_| true).await;
             assert_eq!(waits.attempts(), 0);
         }
-        away.is_away.store(false, Ordering::Relaxed);
+        away.is_out.store(false, Ordering::Relaxed);
         for delivery in booked {
             until(&customers, delivery, stands).await;
         }
@@ -76,15 +76,16 @@ async fn given_a_claim_that_took_long_to_be_written_down_then_it_is_prolonged_at
     let story = async {
         booked(&customers, 1).await;
         let mut head = customers.log().head();
-        while events(&log).get("EffectClaimed").is_none() {
+        while !events(&log).contains_key("EffectClaimed") {
             head.changed().await.unwrap();
         }
-        let claimed_at = tokio::time::Instant::now();
-        while events(&log).get("EffectClaimed") < Some(&2) {
-            head.changed().await.unwrap();
-        }
-        let silent = claimed_at.elapsed();
-        assert!(silent < Duration::from_secs(2), "{silent:?}");
+        let prolonged = async {
+            while events(&log).get("EffectClaimed") < Some(&2) {
+                head.changed().await.unwrap();
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(2), prolonged);
+        in_time.await.expect("it is prolonged at once");
     };
     tokio::select! {
         () = running(runner, bills.settings(), story) => {}
