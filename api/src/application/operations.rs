@@ -127,7 +127,7 @@ impl Application {
         let done = self.transact(&request, |draft| {
             // Others may be quicker, and a claim counts from when it is written down.
             let look = Look {
-                now: draft.now,
+                now: look.now.max(draft.now),
                 ..look
             };
             let advancing = Advancing::resume(draft, self.scheduling(), id, look)?;

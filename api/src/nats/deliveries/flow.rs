@@ -1,5 +1,5 @@
-//! Events on their way: several at once, each to be stored right behind the
-//! one before it or not at all. So however one is lost or late, or whoever
+//! Events on their way: one at a time, to be stored right behind the one before
+//! it or not at all. So however one is lost or late, or whoever
 //! else publishes, there is no gap, no double and no other order.
 
 use std::future::Future;
@@ -25,9 +25,11 @@ use crate::environment::Environment;
 use crate::observability::publishing::{OVERTAKEN, PUBLISH_SECONDS, PUBLISHED};
 use crate::public_events::place::Place;
 
-/// How many events are on their way at once: with some kilobytes each, what a
-/// server far away takes to answer is not waited for one by one.
-const IN_FLIGHT_MAX: usize = 256;
+/// How many events are on their way at once. Each is stored behind a message by
+/// its number alone: were there two, and somebody else's message came in the
+/// place of the first, the second would be stored behind that and the first
+/// left out.
+const IN_FLIGHT_MAX: usize = 1;
 
 /// How often the place is kept beside the stream.
 const NOTE_EVERY: Duration = Duration::from_secs(2);
