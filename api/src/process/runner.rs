@@ -182,7 +182,7 @@ impl Runner {
         let mut looks = FuturesUnordered::new();
         loop {
             tokio::select! {
-                _ = shutdown.wait_for(|stop| *stop) => return,
+                _ = shutdown.wait_for(|stop| *stop) => break,
                 Some(done) = effects.join_next() => runner.carried_out(done, &mut mind),
                 Some((id, looked)) = looks.next() => {
                     if let Some(effective) = runner.looked_at(id, looked, &mut mind) {
@@ -191,7 +191,7 @@ impl Runner {
                 }
                 page = mind.tail.next(), if !mind.rests => match page {
                     Ok(Some(page)) => runner.hear(&page, &mut mind),
-                    Ok(None) => return,
+                    Ok(None) => break,
                     Err(error) => {
                         mind.rests = true;
                         if !std::mem::replace(&mut mind.is_deaf, true) {
@@ -209,6 +209,8 @@ impl Runner {
                 looks.push(runner.look_at(id, place));
             }
         }
+        // What they append would otherwise be written behind the last that the views have seen.
+        while looks.next().await.is_some() {}
     }
 
     /// Takes in how something outside ended.
