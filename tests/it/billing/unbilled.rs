@@ -31,7 +31,12 @@ async fn given_a_payment_asked_for_when_the_service_is_started_without_billing_t
     // What said 503 may have stood in front of a service that charged it.
     let detail = text(&operation, "/problem/detail");
     assert!(detail.contains("somebody looks"), "{detail}");
-    let page = client.read("/v1/tasks?kind=operation").await;
+    // A list may be a moment behind the operation, which is read in the log.
+    let page = poll_until(SOON, "a task", || async {
+        let page = client.read("/v1/tasks?kind=operation").await;
+        (!list(&page, "/items").is_empty()).then_some(page)
+    });
+    let page = page.await;
     let tasks: Vec<_> = list(&page, "/items").iter().collect();
     assert_eq!(tasks.len(), 1, "{page}");
     assert_eq!(text(tasks[0], "/reason"), "payment_unknown");
