@@ -36,7 +36,8 @@ mod asked;
 mod operations;
 mod refusals;
 
-use asked::{Asked, asked};
+pub(crate) use asked::Asked;
+use asked::asked;
 pub(crate) use operations::{operation_event, put_off};
 use refusals::{HOURS, RefusalStep, refusal_step};
 pub(crate) use refusals::{hour_stream, refused};

@@ -143,13 +143,15 @@ pub struct Milestones {
     /// The booking was refused after all.
     #[serde(with = "crate::stored")]
     pub rejected_at: Option<Timestamp>,
-    /// The steps of the newest mission, each once, in the order they were recorded.
+    /// The steps of the newest mission, each once, as it was reached last, in the order they were
+    /// recorded.
     #[serde(with = "crate::stored")]
     of_mission: Vec<(Milestone, Timestamp)>,
 }
 
 impl Milestones {
-    /// When the newest mission reached a step.
+    /// When the newest mission reached a step, the last time: one that an operator let go on may
+    /// turn round once more.
     #[must_use]
     pub fn at(&self, milestone: Milestone) -> Option<Timestamp> {
         let reached = self.of_mission.iter().find(|(step, _)| *step == milestone);
@@ -157,9 +159,8 @@ impl Milestones {
     }
 
     fn reach(&mut self, milestone: Milestone, at: Timestamp) {
-        if self.at(milestone).is_none() {
-            self.of_mission.push((milestone, at));
-        }
+        self.of_mission.retain(|(step, _)| *step != milestone);
+        self.of_mission.push((milestone, at));
     }
 
     fn correct(&mut self, milestone: Milestone, was: Timestamp, now: Timestamp) {
@@ -207,7 +208,7 @@ impl Projection for DeliveryStatus {
     }
 
     fn version(&self) -> u32 {
-        5
+        6
     }
 
     fn poison(&self) -> Poison {

@@ -1,12 +1,13 @@
 //! Tests of the delivery's status.
 
 use domain::decider::Decider;
-use domain::delivery::{Delivery, Failure};
+use domain::delivery::{Delivery, Ending, Failure, LoadVerdict, ReopenedAs, Reported};
+use domain::id::{DroneId, FleetId};
 use domain::stream::StreamName;
 use proptest::prelude::*;
 
 use super::*;
-use crate::any_log::{DeliveryStep, Happening, Service, delivery_life};
+use crate::any_log::{Asked, DeliveryStep, Happening, Service, delivery_life};
 use crate::test_log::{Appending, TestLog, assigned, at, created, delivery, mission, order, user};
 
 fn row(log: &TestLog, number: u128) -> DeliveryRow {
@@ -18,13 +19,16 @@ fn row(log: &TestLog, number: u128) -> DeliveryRow {
         .unwrap()
 }
 
+/// Of the steps of the newest mission, each as it was reached last.
 fn times_of_newest_mission(delivery: &Delivery) -> Vec<(Milestone, Timestamp)> {
     let newest = delivery.mission().map(|mission| mission.assignment.mission);
     let reached = delivery.milestones().iter();
-    reached
-        .filter(|reached| Some(reached.mission) == newest)
-        .map(|reached| (reached.milestone, reached.at))
-        .collect()
+    let mut times = Vec::new();
+    for reached in reached.filter(|reached| Some(reached.mission) == newest) {
+        times.retain(|(milestone, _)| *milestone != reached.milestone);
+        times.push((reached.milestone, reached.at));
+    }
+    times
 }
 
 proptest! {
@@ -153,6 +157,51 @@ fn the_arrival_is_known_from_the_assignment_until_the_flight_ends_otherwise() {
         [DeliveryEvent::ReturnStarted { mission, reason }],
     );
     assert_eq!(row(&log, 1).eta, None);
+}
+
+#[test]
+fn a_drone_that_turned_round_went_on_and_turns_round_again_does_so_since_the_last_time() {
+    let report = |reported| DeliveryStep::Report {
+        mission: 2,
+        reported,
+    };
+    let life = [
+        DeliveryStep::Create {
+            with_long_texts: false,
+            named: true,
+        },
+        report(Reported::Assigned {
+            fleet: FleetId::new("pgh").unwrap(),
+            drone: DroneId::new("M100-07").unwrap(),
+            eta_pickup: None,
+            eta_dropoff: None,
+        }),
+        DeliveryStep::Cancel,
+        report(Reported::Loaded {
+            verdict: LoadVerdict::Matches,
+            tag: None,
+            mass: None,
+        }),
+        report(Reported::Ended {
+            how: Ending::Crashed,
+            detail: None,
+        }),
+        DeliveryStep::Ask(Asked::Reopen(ReopenedAs::InTransit)),
+        DeliveryStep::Ask(Asked::RequestReturn),
+    ];
+    let mut service = Service::new();
+    for step in life {
+        service.happen(&Happening::Delivery(1, step));
+    }
+    let turns = service.delivery(1).unwrap().milestones().iter();
+    let turns = turns.filter(|step| step.milestone == Milestone::ReturnStarted);
+    let turns: Vec<_> = turns.map(|step| step.at).collect();
+    let [first, last] = turns[..] else {
+        panic!("it turned round twice: {turns:?}");
+    };
+    assert!(first < last);
+    let shown = row(&service.log, 1).milestones;
+    assert_eq!(shown.at(Milestone::ReturnStarted), Some(last));
 }
 
 #[test]
