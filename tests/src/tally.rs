@@ -31,13 +31,16 @@ pub fn tally(line: &str) {
     }
 }
 
-/// How far a long test has come: so many of all, how fast, how long it will take.
+/// How far a long test has come: so many of all, how fast, how long it will take; or, of one that
+/// goes on for a while, how many so far.
 ///
 /// It is shared by whoever works at the same time, and hands out the work.
 #[derive(Debug)]
 pub struct Progress {
     what: &'static str,
     all: u64,
+    /// How long it goes on, if that is what ends it.
+    lasts: Option<Duration>,
     clock: Environment,
     done: Mutex<Done>,
 }
@@ -56,9 +59,29 @@ impl Progress {
         Self {
             what,
             all,
+            lasts: None,
             clock: Environment::system(),
             done: Mutex::default(),
         }
+    }
+
+    /// The beginning of things called `what` in the plural, as many as there are in so many minutes.
+    #[must_use]
+    pub fn for_minutes(what: &'static str, minutes: u64) -> Self {
+        Self {
+            lasts: Some(Duration::from_secs(minutes * 60)),
+            ..Self::new(what, u64::MAX)
+        }
+    }
+
+    /// Whether as many are done as there were to be, or for as long.
+    ///
+    /// # Panics
+    /// When somebody panicked at just this.
+    pub fn is_over(&self) -> bool {
+        let done = self.done.lock().expect("nobody panics while holding it");
+        let is_late = |lasts| self.clock.elapsed() >= lasts;
+        self.lasts.map_or(done.ended >= self.all, is_late)
     }
 
     /// The number of the next one to be done, from 0, unless all are being done.
@@ -87,7 +110,10 @@ impl Progress {
             return;
         }
         done.told_at = elapsed;
-        let line = in_words(self.what, (done.ended, self.all), elapsed);
+        let line = match self.lasts {
+            Some(lasts) => in_time(self.what, done.ended, (elapsed, lasts)),
+            None => in_words(self.what, (done.ended, self.all), elapsed),
+        };
         drop(writeln!(std::io::stderr(), "{line}"));
     }
 
@@ -96,6 +122,11 @@ impl Progress {
     pub fn elapsed_s(&self) -> u64 {
         self.clock.elapsed().as_secs()
     }
+}
+
+fn in_time(what: &str, ended: u64, (elapsed, lasts): (Duration, Duration)) -> String {
+    let left_s = lasts.saturating_sub(elapsed).as_secs();
+    format!("{ended} {what}, {left_s} s left")
 }
 
 fn in_words(what: &str, (ended, all): (u64, u64), elapsed: Duration) -> String {
@@ -116,6 +147,21 @@ mod tests {
         let progress = Progress::new("cuts", 2);
         let taken = [progress.take(), progress.take(), progress.take()];
         assert_eq!(taken, [Some(0), Some(1), None]);
+    }
+
+    #[test]
+    fn what_goes_on_for_a_while_is_over_when_that_is() {
+        let line = in_time(
+            "faults",
+            7,
+            (Duration::from_secs(100), Duration::from_mins(2)),
+        );
+        assert_eq!(line, "7 faults, 20 s left");
+        assert!(Progress::for_minutes("faults", 0).is_over());
+        let progress = Progress::for_minutes("faults", 60);
+        progress.end_one();
+        assert!(!progress.is_over());
+        assert!(Progress::new("cuts", 0).is_over());
     }
 
     #[test]

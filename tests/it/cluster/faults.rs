@@ -297,8 +297,13 @@ impl World {
 async fn whatever_two_nodes_on_three_servers_acknowledged_is_in_the_log_once_whatever_goes_wrong() {
     let (seed, mut chance) = seeded();
     let minutes = number_from("AIRPOST_CLUSTER_MINUTES");
-    let faults = number_from("AIRPOST_CLUSTER_FAULTS").unwrap_or(FAULTS);
-    let progress = Progress::new("faults of the cluster", faults);
+    let progress = minutes.map_or_else(
+        || {
+            let faults = number_from("AIRPOST_CLUSTER_FAULTS").unwrap_or(FAULTS);
+            Progress::new("faults of the cluster", faults)
+        },
+        |minutes| Progress::for_minutes("faults of the cluster", minutes),
+    );
     let has_power_cuts = minutes.is_some() && cuts("power cuts of a cluster's servers").is_some();
     let mut world = World::new(Chance::new(chance.bits()), has_power_cuts).await;
     let answers = Answers::default();
@@ -309,13 +314,7 @@ async fn whatever_two_nodes_on_three_servers_acknowledged_is_in_the_log_once_wha
     let writing = crowd.write_on(&nodes, &mut chance, &stopped, &move || pulse.beat());
     world.pulse.wait_for_more().await;
     let (mut met, mut gap_max) = (0, Duration::ZERO);
-    loop {
-        let is_over = minutes.map_or(met >= faults, |minutes| {
-            progress.elapsed_s() >= minutes * 60
-        });
-        if is_over {
-            break;
-        }
+    while !progress.is_over() {
         let fault = Fault::draw(&mut chance, has_power_cuts);
         let gap = world.suffer(fault).await;
         if fault.leaves_enough() {
