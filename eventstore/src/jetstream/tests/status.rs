@@ -7,14 +7,21 @@ use super::publishing::lost;
 use crate::position::Position;
 use crate::tests::clustered::{make_stream, on_one};
 use crate::tests::given::LOG_ID;
-use crate::tests::servers::shared_server;
+use crate::tests::servers::{shared_server, wait_until};
 use crate::{FolderPlace, JetStreamOptions, cluster_status};
 
 #[test]
 fn a_node_that_has_what_the_stream_lost_is_shown_and_its_folder_is_ahead() {
     let (_server, options, knowing, away) = lost();
     let folder = knowing.folder.path();
-    let status = cluster_status(&options, Some(folder)).unwrap();
+    let status = wait_until("the node has connected again, and is heard", || {
+        let status = cluster_status(&options, Some(folder)).unwrap();
+        if status.nodes.is_empty() {
+            Err(status)
+        } else {
+            Ok(status)
+        }
+    });
     assert_eq!(status.head, Some(Position::new(6)));
     assert_eq!(status.nodes, [Position::new(10)]);
     assert_eq!(status.farther, [Position::new(10)]);
