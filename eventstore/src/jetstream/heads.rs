@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_nats::{Client, Subscriber};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use super::cluster::Cluster;
 use super::error::ClusterError;
@@ -18,6 +19,11 @@ use super::link::{LOOK_AGAIN, Link};
 use super::options::JetStreamOptions;
 use crate::journal::block::Chain;
 use crate::position::Position;
+
+/// How long it takes at least from one telling that this node has written to the
+/// next: one that writes a thousand small blocks a second would have the servers
+/// hand as many messages to every node, which reads several blocks at once.
+const TELL_AGAIN: Duration = Duration::from_millis(2);
 
 /// Where a journal ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +56,8 @@ impl HeadMessage {
 pub(super) struct Heads {
     node: Arc<str>,
     own: Arc<Mutex<Head>>,
+    /// Where this node's own last block ends, to be told.
+    written: watch::Sender<Head>,
     written_subject: String,
     ask_subject: String,
     figures: Arc<ClusterFigures>,
@@ -66,9 +74,11 @@ impl Heads {
     /// Answers, from now on, whoever asks how far this node is.
     pub(super) fn new(cluster: &Cluster<'_>, own: Head) -> Self {
         let (link, options) = (&cluster.link, cluster.options);
+        let (written, to_tell) = watch::channel(own);
         let heads = Self {
             node: link.client.new_inbox().into(),
             own: Arc::new(Mutex::new(own)),
+            written,
             written_subject: options.written_subject(),
             ask_subject: options.ask_subject(),
             figures: Arc::clone(&cluster.figures),
@@ -80,6 +90,9 @@ impl Heads {
                 answer_all(client, asked, (&node, &own)).await;
             }
         });
+        let (client, node) = (link.client.clone(), Arc::clone(&heads.node));
+        let subject = heads.written_subject.clone();
+        link.spawn(tell_all(client, subject, node, to_tell));
         heads
     }
 
@@ -109,17 +122,27 @@ impl Heads {
         });
     }
 
-    /// Says to the others that this node has written, up to its head.
-    pub(super) fn tell_written(&self, link: &Link) {
-        let (client, subject) = (link.client.clone(), self.written_subject.clone());
+    /// Has the others told soon that this node has written, up to its head.
+    pub(super) fn tell_written(&self) {
         let own = *self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        let node = Arc::clone(&self.node);
-        link.spawn(async move {
-            // A node that does not hear of it looks by itself.
-            if let Some(message) = HeadMessage::encode(&node, own) {
-                drop(client.publish(subject, message.into()).await);
-            }
-        });
+        self.written.send_replace(own);
+    }
+}
+
+/// Tells what this node has written last, until it is gone.
+async fn tell_all(
+    client: Client,
+    subject: String,
+    node: Arc<str>,
+    mut written: watch::Receiver<Head>,
+) {
+    while written.changed().await.is_ok() {
+        let head = *written.borrow_and_update();
+        // A node that does not hear of it looks by itself.
+        if let Some(message) = HeadMessage::encode(&node, head) {
+            drop(client.publish(subject.clone(), message.into()).await);
+        }
+        tokio::time::sleep(TELL_AGAIN).await;
     }
 }
 

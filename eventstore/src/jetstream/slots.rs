@@ -282,7 +282,7 @@ impl Quorum for Slots {
         let is_own = std::mem::take(&mut self.is_own);
         self.figures.came_to(head.position, !is_own);
         if is_own {
-            self.heads.tell_written(&self.link);
+            self.heads.tell_written();
         }
     }
 }
