@@ -9,6 +9,7 @@ use tests::{Client, NatsServer, Output, Recording, Server, poll_until};
 
 use crate::scene::{Order, WENT_WELL, airpost, chance, report, scratch, settled};
 
+mod abandon;
 mod commands;
 mod doctor;
 mod effects;

@@ -17,6 +17,7 @@ use crate::environment::Environment;
 use crate::membership::{self, Membership};
 use crate::service::{Folders, open_shared_log};
 
+mod abandon;
 mod aside;
 mod join;
 mod resync;
@@ -51,6 +52,10 @@ enum ClusterCommand {
     /// stream is sealed, which cannot be taken back
     #[command(after_help = LEAVE_HELP)]
     Leave(LeaveOptions),
+    /// Go on in this folder alone, in a new epoch, without the stream: it is gone for good, or
+    /// nothing can be written to it any more
+    #[command(after_help = abandon::AFTER_HELP)]
+    Abandon(abandon::AbandonOptions),
 }
 
 const JOIN_HELP: &str = "\
@@ -183,6 +188,7 @@ pub(super) fn cluster(options: &ClusterOptions) -> anyhow::Result<ExitCode> {
         ClusterCommand::Heal(options) => heal(options),
         ClusterCommand::Resync(node) => resync::resync(node),
         ClusterCommand::Leave(options) => leave(options),
+        ClusterCommand::Abandon(options) => abandon::abandon(options),
     }
 }
 

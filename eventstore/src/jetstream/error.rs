@@ -127,7 +127,7 @@ pub enum ClusterError {
     },
     /// What lies in the stream is no log.
     #[error(
-        "message {sequence} of the stream {stream} is not a block of the log ({why}): another program wrote there, or messages were deleted; name a stream that is Airpost's alone"
+        "message {sequence} of the stream {stream} is not a block of the log ({why}): another program wrote there, or messages were deleted; name a stream that is Airpost's alone, or, if this one was, have the log go on without it (airpost cluster abandon --help)"
     )]
     Foreign {
         /// The stream.

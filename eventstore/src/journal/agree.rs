@@ -166,8 +166,9 @@ impl Writer {
             NotCaughtUp::Outage(match error {
                 NotTaken::Wrong(why) => Outage::Lasting(format!(
                     "the log and this journal went different ways at position {next} ({why}): \
-                     if another program wrote there, mend the log; else have this journal and \
-                     the views moved away, and fetched anew (airpost cluster resync)"
+                     if another program wrote there nothing can follow that, see airpost cluster \
+                     abandon --help; else have this journal and the views moved away, and \
+                     fetched anew (airpost cluster resync)"
                 )),
                 NotTaken::Unread(error) => Outage::Passing(error.to_string()),
             })

@@ -54,8 +54,11 @@ impl JournalReader {
     }
 
     /// Looks at a journal of a log on a cluster: what a power cut has torn of
-    /// its end is no damage.
-    pub(crate) fn open_of_cluster(folder: &Path) -> Result<Self, OpenError> {
+    /// its end is no damage, since the cluster has it.
+    ///
+    /// # Errors
+    /// As [`JournalReader::open`].
+    pub fn open_of_cluster(folder: &Path) -> Result<Self, OpenError> {
         Self::look(&RealDisk, folder, Copies::Cluster)
     }
 

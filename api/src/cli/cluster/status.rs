@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use eventstore::{
-    ClusterError, ClusterStatus, FolderPlace, JetStreamOptions, JournalReader, Position,
-};
+use eventstore::{ClusterStatus, FolderPlace, JetStreamOptions, JournalReader, Position};
 
 use super::LogOptions;
 use crate::cli::FINDINGS;
@@ -31,14 +29,14 @@ pub(super) fn status(options: &StatusOptions) -> anyhow::Result<ExitCode> {
         .map(|data| Folders::of(data).journal);
     let look = || eventstore::cluster_status(&cluster, journal.as_deref());
     let mut status = match look() {
-        // Who is to have it made again needs to know which journal is the longest.
-        Err(error @ ClusterError::Missing { .. }) => {
+        Ok(status) => status,
+        // Who mends it, or goes on without it, needs to know which journal is the longest.
+        Err(error) => {
             if let Some(journal) = &journal {
                 tell_journal(journal);
             }
             return Err(error.into());
         }
-        status => status?,
     };
     let farthest = status.nodes.iter().max().copied();
     let is_passed = |status: &ClusterStatus| status.head.is_some_and(|head| farthest > Some(head));
@@ -66,7 +64,7 @@ fn tell_journal(journal: &Path) {
     if !holds_segments(journal) {
         return;
     }
-    match JournalReader::open(journal) {
+    match JournalReader::open_of_cluster(journal) {
         Ok(reader) => say(format_args!(
             "folder: its journal of the log {} ends at position {}",
             reader.history().identity().log_id,
