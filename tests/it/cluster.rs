@@ -12,6 +12,7 @@ use crate::scene::{Order, WENT_WELL, airpost, chance, report, scratch, settled};
 mod abandon;
 mod commands;
 mod doctor;
+mod damage;
 mod effects;
 mod faults;
 mod mistakes;

@@ -11,6 +11,7 @@ use super::heads::{self, Head, Heads};
 use super::link::{LOOK_AGAIN, Link};
 use super::options::JetStreamOptions;
 use super::place::{Standing, Unplaced, place};
+use super::publish::stream_end;
 use super::remote::Remote;
 use super::settings::{self, LogOfStream};
 use super::slots::Slots;
@@ -120,13 +121,15 @@ impl<'a> Cluster<'a> {
         let heads = Heads::new(self, own);
         let sequence = self.find_end(own, folder)?;
         let others = heads::ask(&self.link, self.options)?;
+        // A server whose store lost messages may seem to have no more of them.
+        let (_, end) = stream_end(self, self.options)?;
         let slots = Slots::behind_message(self, sequence, own, heads);
         let caught_up = recovered.catch_up_with(Box::new(slots), whole.clone());
         let mut caught_up = caught_up.map_err(not_caught_up)?;
         // What a journal had that was put on the cluster is acknowledged, too.
         let known = others.iter().map(|head| head.position);
         let known = known.fold(self.log.filled_to, Position::max);
-        self.come_to(known, &mut caught_up)?;
+        self.come_to(known.max(end.position), &mut caught_up)?;
         Ok(caught_up)
     }
 
@@ -135,11 +138,7 @@ impl<'a> Cluster<'a> {
         let mut waited = Duration::ZERO;
         while caught_up.head() < known {
             if waited >= self.options.patience {
-                return Err(ClusterError::ClusterBehind {
-                    stream: self.options.stream.clone(),
-                    stream_head: caught_up.head(),
-                    known,
-                });
+                return Err(self.not_come_to(known, caught_up.head()));
             }
             let pause = self
                 .link
@@ -149,6 +148,26 @@ impl<'a> Cluster<'a> {
             caught_up.catch_up().map_err(not_caught_up)?;
         }
         Ok(())
+    }
+
+    /// Whether it is the stream that ends there, or the servers do not give what it has.
+    fn not_come_to(&self, known: Position, head: Position) -> ClusterError {
+        match stream_end(self, self.options) {
+            Ok((_, end)) if end.position > head => ClusterError::NotCaughtUp {
+                why: format!(
+                    "the stream goes on to position {}, and what follows position {head} was not given: see that all \
+                     servers are up and level (airpost cluster status); one whose store is damaged is stopped, its \
+                     store emptied, and started",
+                    end.position
+                ),
+            },
+            Ok(_) => ClusterError::ClusterBehind {
+                stream: self.options.stream.clone(),
+                stream_head: head,
+                known,
+            },
+            Err(error) => error,
+        }
     }
 
     /// Before the log's first record.

@@ -3,7 +3,7 @@
 use super::error::ClusterError;
 use super::farewell::Farewell;
 use super::heads::Head;
-use super::remote::Remote;
+use super::remote::{Remote, lost_by_a_server};
 use crate::journal::block::{Block, Chain};
 use crate::position::Position;
 
@@ -70,12 +70,12 @@ pub(super) async fn place(
             Standing::Behind(0, nothing)
         });
     }
-    let first = end_of(remote, 1, &before).await?;
+    let first = end_of(remote, (1, last), &before).await?;
     if first.first_position != Position::START.next() || !first.follows_nothing {
         let why = "it is not the first block of this log".to_owned();
         return Err(Unplaced::Foreign { sequence: 1, why });
     }
-    let end = end_of(remote, last, &before).await?;
+    let end = end_of(remote, (last, last), &before).await?;
     if journal.position == Position::START {
         return Ok(Standing::At(0));
     }
@@ -85,14 +85,14 @@ pub(super) async fn place(
     let (mut low, mut high) = (1, last);
     while low < high {
         let middle = low + (high - low) / 2;
-        let end = end_of(remote, middle, &before).await?;
+        let end = end_of(remote, (middle, last), &before).await?;
         if end.head.position < journal.position {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    let found = end_of(remote, low, &before).await?;
+    let found = end_of(remote, (low, last), &before).await?;
     Ok(if found.head == journal {
         Standing::At(low)
     } else {
@@ -100,7 +100,12 @@ pub(super) async fn place(
     })
 }
 
-async fn end_of(remote: &Remote, sequence: u64, before: &Chain) -> Result<End, Unplaced> {
+/// What a message says, of a stream that goes on to `last`.
+async fn end_of(
+    remote: &Remote,
+    (sequence, last): (u64, u64),
+    before: &Chain,
+) -> Result<End, Unplaced> {
     let foreign = |why: &str| Unplaced::Foreign {
         sequence,
         why: why.to_owned(),
@@ -108,9 +113,8 @@ async fn end_of(remote: &Remote, sequence: u64, before: &Chain) -> Result<End, U
     let read = remote.read_surely(sequence).await;
     let bytes = read.map_err(Unplaced::Unanswered)?;
     // It was counted by the leader; another one may lead since, and not have it yet.
-    let bytes = bytes.ok_or_else(|| {
-        Unplaced::Unanswered(format!("message {sequence} of the stream cannot be read"))
-    })?;
+    let missing = || Unplaced::Unanswered(lost_by_a_server(sequence, last));
+    let bytes = bytes.ok_or_else(missing)?;
     let block = Block::parse(&bytes).map_err(foreign)?;
     if block.length != bytes.len() {
         return Err(foreign("more follows than the block"));

@@ -115,10 +115,33 @@ impl Remote {
     }
 
     /// A message, from whichever server has it; one that is behind the others
-    /// may not have it yet. If none of them answers the leader is asked.
+    /// may not have it yet. If none of them answers the leader is asked, and
+    /// also if one has later messages: its store has lost this one.
+    ///
+    /// # Errors
+    /// Nobody answers, or the leader has lost it, too.
     pub(super) async fn read(&self, sequence: u64) -> Result<Option<Vec<u8>>, String> {
         match self.read_of_any(sequence).await {
             Some(Ok(message)) => of_sequence(message, sequence).map(Some),
+            Some(Err(error)) if error.kind() == DirectGetErrorKind::NotFound => {
+                self.read_from(sequence).await
+            }
+            Some(Err(_)) | None => self.read_of_leader(sequence).await,
+        }
+    }
+
+    /// A message that a server does not have: whether it is the end.
+    async fn read_from(&self, sequence: u64) -> Result<Option<Vec<u8>>, String> {
+        let subject = self.subject.as_str();
+        let reading = self
+            .stream
+            .direct_get_next_for_subject(subject, Some(sequence));
+        match tokio::time::timeout(COPY_WAIT, reading).await.ok() {
+            Some(Ok(found)) if found.sequence == sequence => Ok(Some(found.payload.into())),
+            Some(Ok(later)) => match self.read_of_leader(sequence).await? {
+                Some(message) => Ok(Some(message)),
+                None => Err(lost_by_a_server(sequence, later.sequence)),
+            },
             Some(Err(error)) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
             Some(Err(_)) | None => self.read_of_leader(sequence).await,
         }
@@ -154,7 +177,7 @@ impl Remote {
             return Ok((0, None));
         }
         let message = self.read_surely(last).await?;
-        let message = message.ok_or_else(|| format!("message {last} cannot be read"))?;
+        let message = message.ok_or_else(|| lost_by_a_server(last, last))?;
         Ok(match Farewell::decode(&message) {
             Some(said) => (last - 1, Some(said)),
             None => (last, None),
@@ -190,6 +213,15 @@ fn is_refusal(error: &PublishError) -> bool {
     error.kind() == PublishErrorKind::MaxPayloadExceeded
         || said == Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)
         || said == Some(ErrorCode::STREAM_SEALED)
+}
+
+/// What is said while a message cannot be read though the stream goes on to `last`.
+pub(super) fn lost_by_a_server(sequence: u64, last: u64) -> String {
+    format!(
+        "message {sequence} of the stream cannot be read, and the stream goes on to message {last}: if that stays so, \
+         the store of a server is damaged; stop that one, empty its store and start it, so that it takes its copy \
+         from the others (airpost cluster status names it while it leads)"
+    )
 }
 
 fn of_sequence(message: StreamMessage, sequence: u64) -> Result<Vec<u8>, String> {

@@ -308,7 +308,12 @@ fn of_keeping(options: &JetStreamOptions, info: &Info) -> Vec<Demand> {
             is_acknowledged_late,
             "it must acknowledge what is stored, and only then".to_owned(),
         ),
-        (is_whole, "messages are missing from it".to_owned()),
+        (
+            is_whole,
+            "messages are missing from it: if the store of the server that leads it is damaged, stop that server, \
+             empty its store and start it, so that it takes its copy from the others"
+                .to_owned(),
+        ),
     ]
 }
 

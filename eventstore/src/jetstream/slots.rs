@@ -12,7 +12,7 @@ use super::farewell::Farewell;
 use super::figures::ClusterFigures;
 use super::heads::{Head, Heads};
 use super::link::Link;
-use super::remote::{Published, Remote};
+use super::remote::{Published, Remote, lost_by_a_server};
 use crate::journal::block::{Block, Chain};
 use crate::journal::quorum::{Outage, Proposed, Quorum};
 use crate::position::Position;
@@ -414,7 +414,7 @@ async fn try_once(
         Ok(Some(found)) => return Some(Proposed::Overtaken(found)),
         Ok(None) if is_wrong_end => match remote.last_sequence().await {
             Ok(last) if last < after => note(lost(after, last)),
-            Ok(last) => note(format!("message {} of {last} cannot be read", after + 1)),
+            Ok(last) => note(lost_by_a_server(after + 1, last)),
             Err(why) => note(why),
         },
         Ok(None) => {
@@ -450,9 +450,7 @@ async fn see_end(remote: Remote, sequence: u64, chain: Chain) -> Result<(), Outa
     }
     let found = remote.read_surely(sequence).await;
     match found.map_err(Outage::Passing)? {
-        None => Err(Outage::Passing(format!(
-            "message {sequence} of the stream cannot be read"
-        ))),
+        None => Err(Outage::Passing(lost_by_a_server(sequence, last))),
         Some(bytes) if Block::parse(&bytes).is_ok_and(|block| block.chain == chain) => Ok(()),
         Some(_) => Err(Outage::Lasting(format!(
             "message {sequence} of the stream is not the block that this journal ends with: have \

@@ -14,6 +14,7 @@ mod figures;
 mod faults;
 mod histories;
 mod unwritable;
+mod damage;
 
 // What is refused, and what the refusal says.
 mod refusals;

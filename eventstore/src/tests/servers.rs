@@ -227,6 +227,28 @@ impl Server {
         copy_folder(&earlier.path().join("jetstream"), &self.store());
     }
 
+    /// Flips forty bits, spread over the second half of the first of the files in
+    /// which it stores a stream; it must be down, and there must be several. (A
+    /// server that has lost the first messages of all fetches them by itself.)
+    pub(crate) fn damage_store(&self, stream: &str) {
+        assert!(self.running.is_none(), "it is up");
+        let files = self
+            .store()
+            .join("$G")
+            .join("streams")
+            .join(stream)
+            .join("msgs");
+        assert!(files.join("2.blk").exists(), "{}", files.display());
+        let first = files.join("1.blk");
+        let mut bytes = fs::read(&first).unwrap();
+        let half = bytes.len() / 2;
+        let later = bytes.iter_mut().skip(half).step_by(half / 40);
+        for (number, byte) in later.enumerate() {
+            *byte ^= 1 << (number % 8);
+        }
+        fs::write(first, bytes).unwrap();
+    }
+
     fn store(&self) -> PathBuf {
         self.folder.path().join("jetstream")
     }

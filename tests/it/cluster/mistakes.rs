@@ -193,7 +193,7 @@ async fn given_a_node_that_is_farther_than_the_stream_then_status_says_that_the_
     says(&said, 1, "ends at position");
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("there is room");
     for entry in fs::read_dir(from).expect("the folder is there") {
         let entry = entry.expect("the folder can be listed");

@@ -76,5 +76,8 @@ fn a_message_that_a_new_leader_does_not_have_yet_is_not_taken_for_a_foreign_one(
     let Err(Unplaced::Unanswered(why)) = unplaced else {
         panic!("{unplaced:?}");
     };
-    assert_eq!(why, "message 4 of the stream cannot be read");
+    assert!(
+        why.starts_with("message 4 of the stream cannot be read"),
+        "{why}"
+    );
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::stream::{Config, Info};
+use async_nats::jetstream::stream::{Config, DirectGetErrorKind, Info};
 use async_nats::jetstream::{self, Context};
 use futures_util::StreamExt;
 
@@ -37,9 +37,15 @@ pub(super) fn make(options: &JetStreamOptions, config: &Config) {
 }
 
 pub(super) fn info(options: &JetStreamOptions) -> Info {
+    try_info(options).unwrap()
+}
+
+/// The same, from servers that may be electing a leader.
+pub(super) fn try_info(options: &JetStreamOptions) -> Result<Info, String> {
     with(&options.access.servers, |context| async move {
-        let stream = context.get_stream(&options.stream).await.unwrap();
-        stream.cached_info().clone()
+        let stream = context.get_stream(&options.stream).await;
+        let stream = stream.map_err(|error| error.to_string())?;
+        Ok(stream.cached_info().clone())
     })
 }
 
@@ -93,6 +99,24 @@ pub(super) fn wait_for_reads(options: &JetStreamOptions, count: usize) {
         let read = read.take(count).count();
         let limit = Duration::from_secs(40);
         assert_eq!(tokio::time::timeout(limit, read).await, Ok(count));
+    });
+}
+
+/// Whether the server that happens to be asked has not a message of it.
+pub(super) fn is_lost_by_one(options: &JetStreamOptions, sequence: u64) -> bool {
+    with(&options.access.servers, |context| async move {
+        let stream = context.get_stream_no_info(&options.stream).await.unwrap();
+        let read = stream.direct_get(sequence).await;
+        read.is_err_and(|error| error.kind() == DirectGetErrorKind::NotFound)
+    })
+}
+
+/// Has its leader give way to the server of that name, if the servers can.
+pub(super) fn step_down(options: &JetStreamOptions, to: &str) {
+    let subject = format!("$JS.API.STREAM.LEADER.STEPDOWN.{}", options.stream);
+    let asked = format!("{{\"placement\": {{\"preferred\": \"{to}\"}}}}");
+    with(&options.access.servers, |context| async move {
+        drop(context.client().request(subject, asked.into()).await);
     });
 }
 
