@@ -70,6 +70,28 @@ async fn given_a_node_that_dies_asking_for_a_payment_then_another_asks_within_te
 }
 
 #[tokio::test]
+async fn given_a_node_that_dies_while_the_cluster_is_away_then_another_asks_within_ten_seconds_of_its_return()
+ {
+    let mut nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let billing = Billing::start([Bills::Hanging], Bills::Well).await;
+    let (first, second) = (first_node(&log).await, node(&log).await);
+    let options = ["--billing-url", billing.url()];
+    let asking = log.serve_with(first.path(), &options).await;
+    let path = ordered(&asking.client(), &billing).await;
+    let other = log.serve_with(second.path(), &options).await;
+    level(&[&asking.client(), &other.client()]).await;
+    nats.kill();
+    asking.kill().await;
+    nats.start().await;
+    let took = asked_again(&billing).await;
+    assert!(took < HANDED_ON_MAX, "it took {took:?}");
+    stands(&other.client(), &path).await;
+    assert_eq!(billing.charges().len(), 1);
+    other.stop().await;
+}
+
+#[tokio::test]
 async fn given_a_payment_that_takes_longer_than_a_claim_then_no_other_node_asks_for_it_meanwhile() {
     let nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);
