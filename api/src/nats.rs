@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::config::NatsOptions;
 use crate::http::Services;
-use deliveries::Deliveries;
+use deliveries::{Deliveries, Settings};
 
 /// Speaks over NATS, as the options say and if they name servers, until `shutdown` becomes true.
 pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Receiver<bool>) {
@@ -47,9 +47,7 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
         log,
         environment,
         jetstream: connection.jetstream.clone(),
-        stream: options.nats_delivery_stream.clone(),
-        copies: options.copies(),
-        keep: options.keep_deliveries(),
+        settings: Settings::of(&options),
         begun,
     };
     let drones = drones::run(services, (incoming, since), options, shutdown.clone());

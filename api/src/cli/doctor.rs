@@ -35,10 +35,7 @@ pub(super) fn doctor(options: &DoctorOptions) -> anyhow::Result<ExitCode> {
     let log = options.nats.log();
     let examination = Examination {
         access,
-        streams: vec![
-            options.nats.nats_drone_stream.clone(),
-            options.nats.nats_delivery_stream.clone(),
-        ],
+        options: options.nats.clone(),
         log: log.clone(),
     };
     let mut is_in_order = true;

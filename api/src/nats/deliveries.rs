@@ -9,14 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
+use async_nats::jetstream::stream::Config;
 use eventstore::EventStore;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use crate::config::NatsOptions;
 use crate::environment::Environment;
 use crate::public_events::place::Place;
 use flow::{Flow, Left};
-use settings::Settings;
+pub(super) use settings::Settings;
 use stream::Outlet;
 use telling::{Telling, lag, nothing_goes_out};
 use trouble::Trouble;
@@ -48,12 +50,8 @@ pub(super) struct Deliveries {
     pub(super) environment: Environment,
     /// To whom.
     pub(super) jetstream: Context,
-    /// The name of the stream.
-    pub(super) stream: String,
-    /// How many servers keep a copy of it, where it is made.
-    pub(super) copies: usize,
-    /// How long it keeps an event, where it is made.
-    pub(super) keep: Duration,
+    /// What its stream is like, where it is made.
+    pub(super) settings: Settings,
     /// Where the log ended when the service began: what follows it did not go out before.
     pub(super) begun: Place,
 }
@@ -78,15 +76,27 @@ pub(super) async fn tell_of_outage(
     }
 }
 
+/// What is wrong with a stream that is there, for delivery events to go out by it; nothing if it
+/// will do.
+pub(super) fn wrong_with_stream(options: &NatsOptions, found: &Config) -> Vec<String> {
+    Settings::of(options).wrong(found)
+}
+
+/// The stream that keeps the place beside it.
+pub(super) fn note_stream(options: &NatsOptions) -> String {
+    Settings::of(options).note_stream()
+}
+
+/// What is wrong with that one.
+pub(super) fn wrong_with_note(options: &NatsOptions, found: &Config) -> Vec<String> {
+    Settings::of(options).wrong_note(found)
+}
+
 impl Deliveries {
     /// Publishes until `shutdown` becomes true, over every outage.
     pub(super) async fn run(self, mut shutdown: watch::Receiver<bool>) {
-        let settings = Settings {
-            stream: self.stream.clone(),
-            copies: self.copies,
-            keep: self.keep,
-        };
-        let outlet = Outlet::new(self.jetstream.clone(), Arc::clone(&self.log), settings);
+        let (jetstream, log) = (self.jetstream.clone(), Arc::clone(&self.log));
+        let outlet = Outlet::new(jetstream, log, self.settings.clone());
         let (mut telling, mut known) = (Telling::default(), self.begun);
         loop {
             let stop = shutdown.clone();
@@ -94,7 +104,7 @@ impl Deliveries {
             let Err(trouble) = ended.await else {
                 return;
             };
-            telling.trouble(&self.stream, trouble);
+            telling.trouble(&self.settings.stream, trouble);
             self.lag(known).await;
             if stops_within(TRY_AGAIN, &mut shutdown).await {
                 return;
@@ -125,7 +135,7 @@ impl Deliveries {
                 environment: &self.environment,
                 jetstream: &self.jetstream,
                 outlet,
-                stream: &self.stream,
+                stream: &self.settings.stream,
                 shutdown: shutdown.clone(),
             };
             let left = flow.run(&mut end, telling).await;

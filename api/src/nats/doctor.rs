@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::stream::{RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::Config;
 use async_nats::{Client, HeaderMap, Request, ServerAddr};
 use domain::time::Timestamp;
 use eventstore::{JetStreamOptions, NatsAccess};
@@ -13,6 +13,8 @@ use futures_util::StreamExt as _;
 use serde_json::Value;
 
 use super::connection::advice;
+use super::{deliveries, drones};
+use crate::config::NatsOptions;
 use crate::environment::Environment;
 
 mod monitor;
@@ -63,8 +65,8 @@ impl Check {
 pub struct Examination {
     /// The servers.
     pub access: NatsAccess,
-    /// The streams that are spoken over beside the log.
-    pub streams: Vec<String>,
+    /// What is spoken over, beside the log.
+    pub options: NatsOptions,
     /// The log, if it is to be there.
     pub log: Option<JetStreamOptions>,
 }
@@ -90,12 +92,17 @@ pub async fn examine(
     };
     tell(examine_jetstream(&client).await);
     tell(examine_inbox(&client).await);
-    for stream in &examination.streams {
-        tell(examine_stream(&client, stream).await);
+    let options = &examination.options;
+    tell(examine_drones(&client, options).await);
+    if let Some(consumer) = &options.nats_drone_consumer {
+        tell(examine_consumer(&client, &options.nats_drone_stream, consumer).await);
     }
+    tell(examine_deliveries(&client, options).await);
+    tell(examine_note(&client, options).await);
     if let Some(log) = &examination.log {
         tell(examine_clock(&client, &log.stream, environment).await);
         tell(may_write(&client, log).await);
+        tell(may_anybody_write(&client, log));
         tell(examine_heads(&client, &log.stream).await);
     }
 }
@@ -217,8 +224,52 @@ async fn hears_itself(client: &Client, subject: String) -> bool {
         )
 }
 
-/// A stream that something is spoken over. The service makes it if it is missing.
-async fn examine_stream(client: &Client, stream: &str) -> Check {
+async fn examine_drones(client: &Client, options: &NatsOptions) -> Check {
+    let wrong = |found: &Config| drones::wrong_with_stream(options, found);
+    examine_stream(client, &options.nats_drone_stream, wrong).await
+}
+
+async fn examine_deliveries(client: &Client, options: &NatsOptions) -> Check {
+    let wrong = |found: &Config| deliveries::wrong_with_stream(options, found);
+    examine_stream(client, &options.nats_delivery_stream, wrong).await
+}
+
+async fn examine_note(client: &Client, options: &NatsOptions) -> Check {
+    let wrong = |found: &Config| deliveries::wrong_with_note(options, found);
+    examine_stream(client, &deliveries::note_stream(options), wrong).await
+}
+
+/// The consumer by which drone events come in, where it was named: else it is called after the log,
+/// and nobody else's.
+async fn examine_consumer(client: &Client, stream: &str, consumer: &str) -> Check {
+    let what = format!("consumer {consumer}");
+    let context = async_nats::jetstream::new(client.clone());
+    let found = match context.get_stream_no_info(stream).await {
+        Ok(stream) => stream.consumer_info(consumer).await.ok(),
+        Err(_) => None,
+    };
+    let found = match found {
+        None => Found::Poor("it is not there yet: airpost serve makes it".to_owned()),
+        Some(info) if drones::is_our_consumer(&info.config) => Found::Fine(format!(
+            "{} messages wait to be handed out, {} to be acknowledged",
+            info.num_pending, info.num_ack_pending
+        )),
+        Some(_) => Found::Wrong(
+            "it is another's, and does not hand out drone events to who asks and acknowledges: name another one \
+             (--nats-drone-consumer), or delete it"
+                .to_owned(),
+        ),
+    };
+    Check::of(what, found)
+}
+
+/// A stream that something is spoken over, which the service makes if it is missing; and what it
+/// would not take of one that is there.
+async fn examine_stream(
+    client: &Client,
+    stream: &str,
+    wrong: impl Fn(&Config) -> Vec<String>,
+) -> Check {
     let what = format!("stream {stream}");
     let context = async_nats::jetstream::new(client.clone());
     let found = context.get_stream(stream).await;
@@ -231,13 +282,7 @@ async fn examine_stream(client: &Client, stream: &str) -> Check {
         return Check::of(what, found);
     };
     let config = &found.cached_info().config;
-    let mut wrong = Vec::new();
-    if config.storage != StorageType::File {
-        wrong.push("its storage must be file");
-    }
-    if config.retention != RetentionPolicy::Limits {
-        wrong.push("its retention must be limits");
-    }
+    let wrong = wrong(config);
     let state = &found.cached_info().state;
     let told = format!(
         "{} messages, {} bytes, {} copies, {} consumers",
@@ -303,6 +348,26 @@ async fn may_write(client: &Client, log: &JetStreamOptions) -> Check {
         )),
     };
     Check::of(what, found)
+}
+
+/// Whether servers ask nobody who he is: then whoever reaches one may write to the log, which takes
+/// nothing any more behind what is no block of it.
+fn may_anybody_write(client: &Client, log: &JetStreamOptions) -> Check {
+    let subject = log.subject();
+    let found = if client.server_info().auth_required {
+        Found::Unseen(format!(
+            "the servers ask who somebody is: see in their configuration that none but the nodes may publish there, \
+             or in $JS.API.STREAM.*.{}",
+            log.stream
+        ))
+    } else {
+        Found::Poor(format!(
+            "the server lets everybody in, and anything that somebody publishes there is the end of the log: give \
+             the nodes an account or a user of their own, and let no other publish to {subject} (api/nats has a \
+             configuration for that)"
+        ))
+    };
+    Check::of(format!("who else may publish to {subject}"), found)
 }
 
 /// Whether nodes can tell each other how far they are.

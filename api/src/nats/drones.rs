@@ -9,7 +9,9 @@
 use std::time::Duration;
 
 use async_nats::connection::State;
+use async_nats::jetstream::consumer::Config as ConsumerConfig;
 use async_nats::jetstream::consumer::pull::{MessagesError, Stream};
+use async_nats::jetstream::stream::Config;
 use async_nats::jetstream::{self, AckKind};
 use domain::time::DurationMs;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -49,6 +51,17 @@ const SENDING_MAX: Duration = Duration::from_secs(2);
 
 /// How long a request for messages stands.
 const REQUEST: Duration = Duration::from_secs(30);
+
+/// What has to be changed of a stream that is there, for drone events to come in by it; nothing if
+/// it will do.
+pub(super) fn wrong_with_stream(options: &NatsOptions, found: &Config) -> Vec<String> {
+    Wanted::complaints(options.copies(), found)
+}
+
+/// Whether a consumer that is there hands out drone events as this one does, or is another's.
+pub(super) fn is_our_consumer(found: &ConsumerConfig) -> bool {
+    source::is_like_ours(found)
+}
 
 /// Takes drone events in until `shutdown` becomes true; what is under way then is ended. None came
 /// in by this door since it was tried to connect, which `began` then.

@@ -1,6 +1,7 @@
 //! What `airpost doctor` says of servers that are in order, and of others.
 
-use tests::{NatsServer, Output};
+use serde_json::json;
+use tests::{NatsClient, NatsServer, Output};
 
 use super::{Log, first_node};
 use crate::scene::airpost;
@@ -39,10 +40,43 @@ async fn servers_that_are_in_order_are_told_so_and_nothing_is_written_to_them() 
         "ok     clock: ",
         "stream LOG: 0 blocks",
         "it is not there yet: airpost serve makes it",
+        "note   who else may publish to airpost.log.LOG: the server lets everybody in",
     ] {
         says(&output, 0, words);
     }
     says(&doctor(&nats.url(), &[]).await, 0, "unseen sync_interval");
+}
+
+#[tokio::test]
+async fn what_the_service_would_not_take_of_streams_that_are_there_the_doctor_says_before() {
+    let nats = NatsServer::alone().await;
+    let client = NatsClient::connect(&nats.url()).await;
+    let drones = json!({
+        "name": "DRONE_EVENTS", "subjects": ["drone.v1.>"], "storage": "file", "num_replicas": 1,
+        "duplicate_window": 120_000_000_000_u64,
+    });
+    client.make_stream(&drones).await;
+    let consumer = json!({
+        "stream_name": "DRONE_EVENTS",
+        "config": { "durable_name": "theirs", "ack_policy": "none" },
+    });
+    let subject = "$JS.API.CONSUMER.DURABLE.CREATE.DRONE_EVENTS.theirs";
+    client.ask(subject, &consumer).await.expect("it is made");
+    let deliveries = json!({
+        "name": "DELIVERY_EVENTS", "subjects": ["airpost.v1.deliveries.>"], "storage": "file", "num_replicas": 1,
+    });
+    client.make_stream(&deliveries).await;
+    let output = doctor(&nats.url(), &["--nats-drone-consumer", "theirs"]).await;
+    for words in [
+        "wrong  stream DRONE_EVENTS: ",
+        "nats stream edit --dupe-window 100ms",
+        "wrong  consumer theirs: it is another's",
+        "wrong  stream DELIVERY_EVENTS: ",
+        "its subjects must be",
+        "stream DELIVERY_EVENTS_CURSOR: it is not there yet",
+    ] {
+        says(&output, 3, words);
+    }
 }
 
 #[tokio::test]

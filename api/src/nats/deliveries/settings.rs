@@ -7,6 +7,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stor
 use uuid::Uuid;
 
 use super::message::SUBJECTS;
+use crate::config::NatsOptions;
 
 /// Under which name a stream says which log it tells of.
 const LOG_ID: &str = "airpost-log";
@@ -20,7 +21,7 @@ const DUPLICATE_WINDOW_MAX: Duration = Duration::from_mins(2);
 
 /// What the streams that are made for events are like.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Settings {
+pub(in crate::nats) struct Settings {
     /// The name of the stream.
     pub(super) stream: String,
     /// How many servers keep a copy.
@@ -30,6 +31,15 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// As the options say.
+    pub(in crate::nats) fn of(options: &NatsOptions) -> Self {
+        Self {
+            stream: options.nats_delivery_stream.clone(),
+            copies: options.copies(),
+            keep: options.keep_deliveries(),
+        }
+    }
+
     /// The stream of events, of that log. What is too old goes, and what is new
     /// is always taken: whoever was away for longer reads on in the feed.
     pub(super) fn config(&self, log_id: Uuid) -> Config {

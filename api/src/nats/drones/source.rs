@@ -101,8 +101,9 @@ impl Wanted {
         }
     }
 
-    /// What has to be changed of a stream that is there; nothing if it will do.
-    fn complaints(&self, found: &Config) -> Vec<String> {
+    /// What has to be changed of a stream that is there, of which there are to be that many copies;
+    /// nothing if it will do.
+    pub(super) fn complaints(copies: usize, found: &Config) -> Vec<String> {
         let mut complaints = Vec::new();
         let mut must = |holds: bool, words: String| {
             if !holds {
@@ -150,10 +151,10 @@ impl Wanted {
             ),
         );
         must(
-            found.num_replicas >= self.copies,
+            found.num_replicas >= copies,
             format!(
                 "{} servers keep a copy of it, and --nats-copies asks for {} (nats stream edit --replicas)",
-                found.num_replicas, self.copies
+                found.num_replicas, copies
             ),
         );
         must(
@@ -261,7 +262,7 @@ pub(super) async fn open(
     wanted: &Wanted,
 ) -> Result<Consumer<pull::Config>, SourceError> {
     let stream = stream(jetstream, wanted).await?;
-    let complaints = wanted.complaints(&stream.cached_info().config);
+    let complaints = Wanted::complaints(wanted.copies, &stream.cached_info().config);
     if !complaints.is_empty() {
         let stream = wanted.stream.clone();
         return Err(SourceError::Unfit { stream, complaints });
@@ -280,7 +281,7 @@ pub(super) async fn open(
 }
 
 /// Whether a consumer may have been made here, by this release or with other waits.
-fn is_like_ours(found: &ConsumerConfig) -> bool {
+pub(super) fn is_like_ours(found: &ConsumerConfig) -> bool {
     found.ack_policy == AckPolicy::Explicit
         && found.filter_subject == SUBJECTS
         && found.filter_subjects.is_empty()

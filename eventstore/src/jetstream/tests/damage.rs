@@ -26,8 +26,12 @@ fn append_all(node: &Node, (first, count): (u32, u32)) {
         let mut part = part(number, 0, &[PAYLOAD_BYTES]);
         // As servers find nothing to compress in: what they have in their own short
         // logs they put right by themselves.
-        let mut bytes = blake3::Hasher::new().update(&id.to_le_bytes()).finalize_xof();
-        part.events.iter_mut().for_each(|event| bytes.fill(&mut event.payload));
+        let mut bytes = blake3::Hasher::new()
+            .update(&id.to_le_bytes())
+            .finalize_xof();
+        part.events
+            .iter_mut()
+            .for_each(|event| bytes.fill(&mut event.payload));
         append(node.store.as_ref(), commit(id, vec![part])).unwrap();
     }
 }

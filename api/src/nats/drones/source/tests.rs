@@ -20,7 +20,10 @@ fn wanted(copies: u32) -> Wanted {
 #[test]
 fn a_stream_that_is_made_here_will_do() {
     let wanted = wanted(3);
-    assert_eq!(wanted.complaints(&wanted.stream()), Vec::<String>::new());
+    assert_eq!(
+        Wanted::complaints(wanted.copies, &wanted.stream()),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -35,7 +38,11 @@ fn one_that_sees_more_will_do_too_and_one_without_limits_whatever_it_would_drop(
             max_messages_per_subject: -1,
             ..wanted.stream()
         };
-        assert_eq!(wanted.complaints(&other), Vec::<String>::new(), "{subject}");
+        assert_eq!(
+            Wanted::complaints(wanted.copies, &other),
+            Vec::<String>::new(),
+            "{subject}"
+        );
     }
 }
 
@@ -85,7 +92,7 @@ fn each_thing_that_has_to_be_changed_is_named() {
     for (change, words) in changes {
         let mut unfit = wanted.stream();
         change(&mut unfit);
-        let complaints = wanted.complaints(&unfit);
+        let complaints = Wanted::complaints(wanted.copies, &unfit);
         assert_eq!(complaints.len(), 1, "{complaints:?}");
         assert!(complaints[0].contains(words), "{complaints:?}");
     }
