@@ -1,4 +1,5 @@
-//! Whether a data folder is a node's of a cluster, and of which: a file in it names the stream.
+//! Whether a data folder is a node's of a cluster, and of which: a file in it names the stream,
+//! and the log.
 //!
 //! The journal of a node is a copy of a log that others write too. A service that took it for its
 //! own would write another history behind it, which the cluster never takes. So the file is there
@@ -9,12 +10,18 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use uuid::Uuid;
+
+use crate::service::Folders;
 
 /// The file with the stream's name.
 const NAME: &str = "cluster";
 
-/// The second line of it while the folder joins.
+/// A further line of it while the folder joins.
 const JOINING: &str = "joining";
+
+/// How the line begins that names the log, once there is a journal.
+const LOG: &str = "log ";
 
 /// How a data folder belongs to a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,21 +47,46 @@ impl Membership {
 /// # Errors
 /// If the file that says so cannot be read.
 pub fn of(data: &Path) -> anyhow::Result<Option<Membership>> {
-    let path = path_in(data);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            return Err(error).with_context(|| format!("{} cannot be read", path.display()));
+    let text = text_in(data)?;
+    Ok(text.map(|text| {
+        let mut lines = text.lines().map(str::trim);
+        let stream = lines.next().unwrap_or_default().to_owned();
+        if lines.any(|line| line == JOINING) {
+            Membership::Joining(stream)
+        } else {
+            Membership::Member(stream)
         }
-    };
-    let mut lines = text.lines().map(str::trim);
-    let stream = lines.next().unwrap_or_default().to_owned();
-    Ok(Some(if lines.next() == Some(JOINING) {
-        Membership::Joining(stream)
-    } else {
-        Membership::Member(stream)
     }))
+}
+
+/// The log that the file names, if it does.
+fn log_id_of(data: &Path) -> anyhow::Result<Option<Uuid>> {
+    let text = text_in(data)?.unwrap_or_default();
+    let mut named = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix(LOG));
+    let Some(named) = named.next() else {
+        return Ok(None);
+    };
+    let log_id = Uuid::parse_str(named);
+    let words = || format!("{}: {named} is no log's id", path_in(data).display());
+    Ok(Some(log_id.with_context(words)?))
+}
+
+fn text_in(data: &Path) -> anyhow::Result<Option<String>> {
+    let path = path_in(data);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    }
+}
+
+/// Which log the journal is of; nothing if there is none, or it does not say so any more.
+fn log_id_of_journal(data: &Path) -> Option<Uuid> {
+    eventstore::log_id_in(&Folders::of(data).journal)
+        .ok()
+        .flatten()
 }
 
 /// Refuses to have a journal for its own that is a cluster's, or is becoming that.
@@ -78,10 +110,27 @@ pub fn refuse_of_a_cluster(data: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Refuses a folder that is a node's of another cluster.
+/// Refuses a node's folder that holds another log's journal than it had.
 ///
 /// # Errors
-/// If it is.
+/// If it does.
+pub fn refuse_another_journal(data: &Path) -> anyhow::Result<()> {
+    let journal = Folders::of(data).journal;
+    match (log_id_of(data)?, log_id_of_journal(data)) {
+        (Some(named), Some(found)) if named != found => bail!(
+            "{} is of the log {found}, and {} says that the folder is a node's of the log {named}: put that one's \
+             journal back, or move this one and the views away, and it is fetched again",
+            journal.display(),
+            path_in(data).display()
+        ),
+        (Some(_) | None, Some(_) | None) => Ok(()),
+    }
+}
+
+/// Refuses a folder that is a node's of another cluster, or holds another log's journal than it had.
+///
+/// # Errors
+/// If it is, or does.
 pub fn refuse_of_another(data: &Path, stream: &str) -> anyhow::Result<()> {
     match of(data)? {
         Some(other) if other.stream() != stream => bail!(
@@ -89,31 +138,43 @@ pub fn refuse_of_another(data: &Path, stream: &str) -> anyhow::Result<()> {
             data.display(),
             other.stream()
         ),
-        Some(_) | None => Ok(()),
+        Some(_) | None => refuse_another_journal(data),
     }
 }
 
-/// Writes down how the folder belongs to a cluster. It is on disk when this returns.
+/// Writes down how the folder belongs to a cluster, and of which log its journal is, if there is
+/// one. It is on disk when this returns.
 ///
 /// # Errors
 /// If it cannot be written.
 pub fn note(data: &Path, membership: &Membership) -> anyhow::Result<()> {
-    if of(data)?.as_ref() == Some(membership) {
+    // One that is damaged, or moved away, is of the log that it was of before.
+    let log_id = log_id_of_journal(data).map_or_else(|| log_id_of(data), |found| Ok(Some(found)));
+    let text = text_of(membership, log_id?);
+    if text_in(data)?.as_ref() == Some(&text) {
         return Ok(());
     }
     let path = path_in(data);
     let write = || {
         let staged = path.with_extension("new");
         let mut file = File::create(&staged)?;
-        match membership {
-            Membership::Joining(stream) => writeln!(file, "{stream}\n{JOINING}")?,
-            Membership::Member(stream) => writeln!(file, "{stream}")?,
-        }
+        file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&staged, &path)?;
         File::open(data)?.sync_all()
     };
     write().with_context(|| format!("{} cannot be written", path.display()))
+}
+
+fn text_of(membership: &Membership, log_id: Option<Uuid>) -> String {
+    let mut lines = vec![membership.stream().to_owned()];
+    match membership {
+        Membership::Joining(_) => lines.push(JOINING.to_owned()),
+        Membership::Member(_) => {}
+    }
+    lines.extend(log_id.map(|log_id| format!("{LOG}{log_id}")));
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 /// Writes down that the folder's journal is a copy of that stream. It is on disk when this returns.
@@ -145,6 +206,8 @@ fn path_in(data: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use eventstore::{Journal, JournalOptions};
+
     use super::*;
 
     #[test]
@@ -164,6 +227,47 @@ mod tests {
         leave(data.path()).unwrap();
         leave(data.path()).unwrap();
         refuse_of_a_cluster(data.path()).unwrap();
+    }
+
+    /// Has the folder hold the journal of a log.
+    fn hold(data: &Path, log_id: Uuid) {
+        let journal = Folders::of(data).journal;
+        drop(fs::remove_dir_all(&journal));
+        let options = JournalOptions::new(log_id);
+        Journal::open(&journal, options).unwrap().close();
+    }
+
+    #[test]
+    fn a_node_whose_journal_was_put_in_place_of_another_logs_is_refused() {
+        let data = tempfile::tempdir().unwrap();
+        let [log, other] = [1, 2].map(Uuid::from_u128);
+        enter(data.path(), "LOG").unwrap();
+        hold(data.path(), log);
+        refuse_of_another(data.path(), "LOG").unwrap();
+        enter(data.path(), "LOG").unwrap();
+        refuse_of_another(data.path(), "LOG").unwrap();
+        let why = |found: anyhow::Result<()>| found.unwrap_err().to_string();
+        hold(data.path(), other);
+        for refused in [
+            refuse_of_another(data.path(), "LOG"),
+            refuse_another_journal(data.path()),
+        ] {
+            let why = why(refused);
+            assert!(why.contains(&log.to_string()), "{why}");
+            assert!(why.contains(&other.to_string()), "{why}");
+        }
+        // Moved away, it is to be that log's again.
+        fs::remove_dir_all(Folders::of(data.path()).journal).unwrap();
+        refuse_of_another(data.path(), "LOG").unwrap();
+        enter(data.path(), "LOG").unwrap();
+        hold(data.path(), other);
+        refuse_another_journal(data.path()).unwrap_err();
+        hold(data.path(), log);
+        refuse_another_journal(data.path()).unwrap();
+        assert_eq!(
+            of(data.path()).unwrap(),
+            Some(Membership::Member("LOG".to_owned()))
+        );
     }
 
     #[test]

@@ -163,7 +163,10 @@ impl Journal {
 }
 
 /// Which log the journal in a folder is of, if there is one; changes nothing.
-pub(crate) fn log_id_in(folder: &Path) -> Result<Option<uuid::Uuid>, OpenError> {
+///
+/// # Errors
+/// [`OpenError`]: the folder or a segment's header cannot be read.
+pub fn log_id_in(folder: &Path) -> Result<Option<uuid::Uuid>, OpenError> {
     let is_there = RealDisk.exists(folder);
     if !is_there.map_err(failed("looking for", folder))? {
         return Ok(None);

@@ -61,7 +61,7 @@ pub use jetstream::{
 };
 pub use journal::{
     DataLock, Finding, Journal, JournalOptions, JournalReader, LockHolder, Loss, RecoverError,
-    VerifyReport, VisitRecord, Witness, assess_loss, recover_with_loss, verify,
+    VerifyReport, VisitRecord, Witness, assess_loss, log_id_in, recover_with_loss, verify,
 };
 pub use layer::StoreLayer;
 pub use memory::MemoryEventStore;

@@ -46,6 +46,7 @@ pub(super) fn abandon(options: &AbandonOptions) -> anyhow::Result<ExitCode> {
             data.display()
         );
     };
+    membership::refuse_another_journal(data)?;
     let (stream, folders) = (membership.stream(), Folders::of(data).existing()?);
     if !options.accept_fork {
         let head = JournalReader::open_of_cluster(&folders.journal)?.head();
