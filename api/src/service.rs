@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use eventstore::{
     ClusterFigures, DataLock, EventStore, JetStreamOptions, JetStreamStore, Journal,
     JournalOptions, OpenError, Position, RegisteredStore, SnapshotStore,
@@ -206,12 +206,37 @@ fn refuse_a_missing_journal(folders: &Folders, options: ViewsOptions) -> anyhow:
     Ok(())
 }
 
+/// Why the views are not opened, and what helps: where the log is on a cluster, nothing is given up
+/// on one node.
+fn refusal_of_views(
+    error: projections::OpenError,
+    folders: &Folders,
+    is_node: bool,
+) -> anyhow::Error {
+    let views = folders.views.display();
+    match error {
+        projections::OpenError::Regressed { view, seen, head } if is_node => anyhow!(
+            "view {view} has seen position {seen}, but the log on the cluster ends at {head}: acknowledged events are \
+             missing; see by airpost cluster status whether a node's journal goes farther, and have that published \
+             (airpost cluster heal); if none does, remove {views}, which are then built anew"
+        ),
+        error @ (projections::OpenError::Regressed { .. }
+        | projections::OpenError::NotSetAside { .. }
+        | projections::OpenError::Unusable(_)
+        | projections::OpenError::NoRoom(_)
+        | projections::OpenError::NotStarted(_)) => {
+            anyhow::Error::from(error).context(views.to_string())
+        }
+    }
+}
+
 /// An open data folder and the service on it.
 #[derive(Debug)]
 pub struct Opened {
     services: Services,
     processes: RunnerSettings,
     journal: Arc<Journal>,
+    folders: Folders,
     _lock: DataLock,
 }
 
@@ -253,8 +278,8 @@ impl Opened {
             let (journal, log) = open_log(&folders, options)?;
             (journal, log, None)
         };
-        let views = Views::open(&folders.views, Arc::clone(&log), views_options)
-            .with_context(|| folders.views.display().to_string())?;
+        let views = Views::open(&folders.views, Arc::clone(&log), views_options);
+        let views = views.map_err(|error| refusal_of_views(error, &folders, cluster.is_some()))?;
 
         let thresholds = config.ingest.thresholds(config.time_scale);
         let application = Application::new(log, environment.clone(), thresholds);
@@ -282,6 +307,7 @@ impl Opened {
             services,
             processes,
             journal,
+            folders,
             _lock: lock,
         })
     }
@@ -328,7 +354,10 @@ impl Opened {
         };
         self.closing_if_slow(ending).await?;
         match ended.await.context("a task of the service panicked")? {
-            Some(refusal) => Err(refusal.into()),
+            Some(refusal) => {
+                let is_node = self.services.cluster.is_some();
+                Err(refusal_of_views(refusal, &self.folders, is_node))
+            }
             None => Ok(()),
         }
     }

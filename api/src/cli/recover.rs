@@ -30,7 +30,8 @@ pub(super) fn recover(options: &RecoverOptions) -> anyhow::Result<ExitCode> {
     if let Some(Membership::Member(stream)) = membership::of(&options.folder.data)? {
         bail!(
             "{}: its journal is a copy of the stream {stream}: start the service with --cluster, which fetches what is \
-             missing; or, if the journal is damaged, see airpost cluster resync --help",
+             missing; if the journal is damaged, see airpost cluster resync --help; if the stream has less than a \
+             journal, airpost cluster heal --help; and if there is no stream any more, airpost cluster abandon --help",
             options.folder.data.display()
         );
     }

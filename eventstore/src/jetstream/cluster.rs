@@ -109,7 +109,8 @@ impl<'a> Cluster<'a> {
         let whole = &self.log.history;
         let new = whole.identity_at(Position::START.next());
         let recovered =
-            Recovered::in_folder(Arc::new(RealDisk), folder, journal, (new, Copies::Cluster))?;
+            Recovered::in_folder(Arc::new(RealDisk), folder, journal, (new, Copies::Cluster));
+        let recovered = recovered.map_err(ClusterError::Copy)?;
         if !recovered.begins(whole) {
             let ours = recovered.history();
             return Err(self.log.other_epochs(ours, &self.options.stream));

@@ -190,6 +190,9 @@ pub enum ClusterError {
         /// What happened.
         why: String,
     },
+    /// This node's journal, which is a copy of the log, cannot be opened.
+    #[error("{}", of_a_copy(.0))]
+    Copy(OpenError),
     /// The servers cannot be spoken to as was asked.
     #[error(transparent)]
     Access(#[from] AccessError),
@@ -199,6 +202,22 @@ pub enum ClusterError {
     /// The journal cannot be opened.
     #[error(transparent)]
     Journal(#[from] OpenError),
+}
+
+/// What helps a journal whose log is on a cluster: a copy is fetched, and nothing given up.
+fn of_a_copy(error: &OpenError) -> String {
+    const RESYNC: &str = "the log is on the cluster, so have this journal and the views moved away, and fetched anew \
+                          (airpost cluster resync); if the stream has less, see airpost cluster heal --help";
+    match error {
+        OpenError::Corrupt(damage) | OpenError::CorruptEnd(damage) => format!("{damage}; {RESYNC}"),
+        OpenError::Regressed { known, head } => format!(
+            "the journal ends at position {head}, but position {known} was acknowledged; {RESYNC}"
+        ),
+        OpenError::Locked { .. }
+        | OpenError::Unfinished { .. }
+        | OpenError::Format { .. }
+        | OpenError::Io { .. } => error.to_string(),
+    }
 }
 
 fn listed(positions: &[Position]) -> String {

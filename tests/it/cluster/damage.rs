@@ -126,3 +126,32 @@ async fn given_a_node_that_runs_and_has_less_then_nothing_is_healed_beside_it() 
     here.stop().await;
     there.stop().await;
 }
+
+#[tokio::test]
+async fn given_views_that_have_seen_what_the_log_has_lost_then_a_journal_is_looked_for_and_nothing_given_up()
+ {
+    let mut nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let data = first_node(&log).await;
+    let (store, kept) = (nats.folder().join("jetstream"), scratch());
+    let here = log.serve(data.path()).await;
+    new_users(&here.client(), 2).await;
+    nats.kill();
+    copy(&store, kept.path());
+    nats.start().await;
+    here.ready().await;
+    new_users(&here.client(), 2).await;
+    level(&[&here.client()]).await;
+    here.stop().await;
+    nats.kill();
+    nats.wipe();
+    copy(kept.path(), &store);
+    nats.start().await;
+    fs::remove_dir_all(data.path().join("journal")).expect("it is there");
+    let refused = log.not_served(data.path()).await;
+    says(&refused, 1, "airpost cluster heal");
+    let mut last = refused.stderr.lines();
+    let last = last.rfind(|line| line.starts_with("error: "));
+    let last = last.expect("it says why it ended");
+    assert!(!last.contains("airpost recover"), "{last}");
+}
