@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use eventstore::{
     ClusterFigures, DataLock, EventStore, JetStreamOptions, JetStreamStore, Journal,
-    JournalOptions, OpenError, Position, RegisteredStore, SnapshotStore,
+    JournalOptions, OnFetch, OpenError, Position, RegisteredStore, SnapshotStore,
 };
 use projections::{VerifyError, Views, ViewsOptions};
 use tokio::net::TcpListener;
@@ -104,7 +104,8 @@ pub(crate) struct SharedLog {
 
 /// The same, where the log is a stream that several nodes write, and the
 /// journal this node's copy of it: one that may be empty, and is fetched. The
-/// data folder says from then on that it is a node's.
+/// data folder says from then on that it is a node's. How far it is meanwhile
+/// is told.
 ///
 /// # Errors
 /// As [`open_log`], or what is wrong with the cluster or the stream.
@@ -112,6 +113,7 @@ pub(crate) fn open_shared_log(
     data: &Path,
     options: JournalOptions,
     cluster: &JetStreamOptions,
+    tell: OnFetch,
 ) -> anyhow::Result<SharedLog> {
     let (folders, stream) = (Folders::of(data), &cluster.stream);
     membership::refuse_of_another(data, stream)?;
@@ -125,7 +127,8 @@ pub(crate) fn open_shared_log(
         servers = cluster.access.shown(),
         "opening the log on the cluster"
     );
-    let node = match JetStreamStore::open(&folders.journal, options, cluster) {
+    let opened = JetStreamStore::open_telling(&folders.journal, options, cluster, tell);
+    let node = match opened {
         Ok(node) => node,
         Err(error) => {
             // What said before that the folder is a node's goes on saying so.
@@ -269,7 +272,7 @@ impl Opened {
             ..ViewsOptions::default()
         };
         let (journal, log, cluster) = if let Some(cluster) = config.nats.log() {
-            let shared = open_shared_log(&config.data, options, &cluster)?;
+            let shared = open_shared_log(&config.data, options, &cluster, Box::new(|_, _| ()))?;
             time_publishing(&shared.figures, environment.clone());
             (shared.journal, shared.log, Some(shared.figures))
         } else {

@@ -22,6 +22,7 @@ mod cluster;
 mod slots;
 mod heads;
 mod figures;
+mod fetching;
 
 // A journal's blocks, put where they are missing; a journal that goes on alone;
 // and one that went another way.
@@ -38,6 +39,7 @@ use std::sync::Arc;
 
 pub use access::{AccessError, NatsAccess, NatsCertificate};
 pub use error::ClusterError;
+pub use fetching::OnFetch;
 pub use figures::{ClusterCounts, ClusterFigures, OnPublish};
 pub use leave::{Leaver, LeftCluster, abandon_cluster, leave_cluster};
 pub use options::JetStreamOptions;
@@ -87,6 +89,19 @@ impl JetStreamStore {
         journal: JournalOptions,
         options: &JetStreamOptions,
     ) -> Result<Self, ClusterError> {
+        Self::open_telling(folder, journal, options, Box::new(|_, _| ()))
+    }
+
+    /// The same, and says how far it is meanwhile: on the thread that called.
+    ///
+    /// # Errors
+    /// As [`JetStreamStore::open`].
+    pub fn open_telling(
+        folder: &Path,
+        journal: JournalOptions,
+        options: &JetStreamOptions,
+        tell: OnFetch,
+    ) -> Result<Self, ClusterError> {
         let cluster = Cluster::connect(options, Purpose::Join)?;
         let log_id = cluster.log.history.identity().log_id;
         match log_id_in(folder)? {
@@ -103,7 +118,7 @@ impl JetStreamStore {
                 cluster.find_end(cluster.beginning(), folder)?;
             }
         }
-        let caught_up = cluster.catch_up(folder, journal)?;
+        let caught_up = cluster.catch_up(folder, journal, tell)?;
         let journal = caught_up.run().map_err(not_caught_up)?;
         Ok(Self {
             journal: Arc::new(journal),

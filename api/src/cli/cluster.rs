@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use eventstore::{
     ClusterError, DataLock, EventStore as _, JetStreamOptions, JournalOptions, Label, Leaver,
-    Position,
+    Position, PublishedJournal,
 };
 
 use super::FINDINGS;
@@ -90,6 +91,9 @@ Stop the other nodes first: they answer questions until they are stopped, and ta
 stay valid; entity tags do not, so that a client reads again before it changes something. Of several nodes that leave at once one does. Interrupted, it is run again, \
 for the same folder: until then the log is on neither side.
 Exit codes: 0 the log is this folder's own, 1 it failed, 3 --accept-sealing is missing.";
+
+/// Where the system tells what it is called.
+const MACHINE_NAME: &str = "/proc/sys/kernel/hostname";
 
 /// A node's folder, and that it is meant.
 #[derive(Debug, clap::Args)]
@@ -219,14 +223,19 @@ fn is_missing(error: &anyhow::Error) -> bool {
 /// Brings a folder's journal to the end of the stream.
 fn fetch(data: &Path, cluster: &JetStreamOptions) -> anyhow::Result<Position> {
     let options = JournalOptions::new(Environment::system().new_id());
-    let shared = open_shared_log(data, options, cluster)?;
+    let progress = Arc::new(Progress::new("fetched", Unit::Things("records")));
+    let told = Arc::clone(&progress);
+    let tell = move |done: Position, all: Position| told.at(done.get(), all.get());
+    let shared = open_shared_log(data, options, cluster, Box::new(tell));
+    progress.end();
+    let shared = shared?;
     let head = *shared.journal.head().borrow();
     shared.journal.close();
     Ok(head)
 }
 
-/// Has the stream made if it is missing, and all in it that the journal has; gives where both end.
-fn publish(folders: &Folders, cluster: &JetStreamOptions) -> anyhow::Result<Position> {
+/// Has the stream made if it is missing, and all in it that the journal has.
+fn publish(folders: &Folders, cluster: &JetStreamOptions) -> anyhow::Result<PublishedJournal> {
     let stream = &cluster.stream;
     if eventstore::create_stream(&folders.journal, cluster)? {
         complain(format_args!("the stream {stream} is made"));
@@ -236,13 +245,17 @@ fn publish(folders: &Folders, cluster: &JetStreamOptions) -> anyhow::Result<Posi
     let published = eventstore::publish_journal(&folders.journal, cluster, &mut tell);
     progress.end();
     let published = published?;
-    let (before, head, blocks) = (published.before, published.head, published.blocks);
+    let PublishedJournal {
+        before,
+        head,
+        blocks,
+    } = published;
     if blocks > 0 {
         say(format_args!(
             "published {blocks} blocks: the stream {stream} ended at position {before}, and ends at {head}"
         ));
     }
-    Ok(head)
+    Ok(published)
 }
 
 fn heal(options: &MakingOptions) -> anyhow::Result<ExitCode> {
@@ -267,7 +280,7 @@ fn heal(options: &MakingOptions) -> anyhow::Result<ExitCode> {
             cluster.access.shown()
         );
     }
-    let head = publish(&folders, &cluster)?;
+    let head = publish(&folders, &cluster)?.head;
     say(format_args!(
         "the stream {stream} has all that the journal of {} has, up to position {head}",
         data.display()
@@ -293,7 +306,7 @@ fn leave(options: &LeaveOptions) -> anyhow::Result<ExitCode> {
     let environment = Environment::system();
     let leaver = Leaver {
         id: environment.new_id(),
-        by: in_a_label(&data.display().to_string())?,
+        by: machine_and_folder(data)?,
         now_us: environment.now_us(),
     };
     let journal = JournalOptions::new(environment.new_id());
@@ -308,11 +321,18 @@ fn leave(options: &LeaveOptions) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// As much of the end of a text as a label takes.
-fn in_a_label(text: &str) -> anyhow::Result<Label> {
-    let mut rest = text;
+/// Where a folder is, for who looks for it from another machine: the machine's name, and as much of
+/// the end of the path as a label takes.
+fn machine_and_folder(data: &Path) -> anyhow::Result<Label> {
+    let machine = std::fs::read_to_string(MACHINE_NAME).unwrap_or_default();
+    let folder = data.canonicalize().unwrap_or_else(|_| data.to_owned());
+    in_a_label(machine.trim(), &folder.display().to_string())
+}
+
+fn in_a_label(machine: &str, folder: &str) -> anyhow::Result<Label> {
+    let mut rest = folder;
     loop {
-        match Label::new(rest) {
+        match Label::new(format!("{machine}:{rest}")) {
             Err(error) if rest.is_empty() => return Err(anyhow::anyhow!("{error}")),
             Err(_) => {
                 let mut letters = rest.chars();
@@ -321,5 +341,29 @@ fn in_a_label(text: &str) -> anyhow::Result<Label> {
             }
             Ok(label) => return Ok(label),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_names_the_machine_and_the_end_of_a_long_path() {
+        let short = in_a_label("node-a", "/srv/airpost").unwrap();
+        assert_eq!(short.as_str(), "node-a:/srv/airpost");
+        let long = format!("/{}/airpost", "long".repeat(50));
+        let cut = in_a_label("node-a", &long).unwrap();
+        assert!(cut.as_str().starts_with("node-a:"), "{cut}");
+        assert!(cut.as_str().ends_with("/airpost"), "{cut}");
+    }
+
+    #[test]
+    fn a_folder_is_named_by_machine_and_whole_path() {
+        let data = tempfile::tempdir().unwrap();
+        let named = machine_and_folder(data.path()).unwrap();
+        let (machine, folder) = named.as_str().split_once(':').unwrap();
+        assert!(!machine.is_empty(), "{named}");
+        assert!(Path::new(folder).is_absolute(), "{named}");
     }
 }

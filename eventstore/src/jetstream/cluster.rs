@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::error::ClusterError;
 use super::farewell::Farewell;
+use super::fetching::{Fetching, OnFetch};
 use super::figures::ClusterFigures;
 use super::heads::{self, Head, Heads};
 use super::link::{LOOK_AGAIN, Link};
@@ -105,6 +106,7 @@ impl<'a> Cluster<'a> {
         &self,
         folder: &Path,
         journal: JournalOptions,
+        tell: OnFetch,
     ) -> Result<CaughtUp, ClusterError> {
         let whole = &self.log.history;
         let new = whole.identity_at(Position::START.next());
@@ -124,7 +126,8 @@ impl<'a> Cluster<'a> {
         let others = heads::ask(&self.link, self.options)?;
         // A server whose store lost messages may seem to have no more of them.
         let (_, end) = stream_end(self, self.options)?;
-        let slots = Slots::behind_message(self, sequence, own, heads);
+        let fetching = Fetching::new(tell, end.position);
+        let slots = Slots::behind_message(self, (sequence, own), heads, fetching);
         let caught_up = recovered.catch_up_with(Box::new(slots), whole.clone());
         let mut caught_up = caught_up.map_err(not_caught_up)?;
         // What a journal had that was put on the cluster is acknowledged, too.

@@ -169,7 +169,7 @@ fn say(
     farewell: &Farewell,
 ) -> Result<Head, ClusterError> {
     let options = cluster.options;
-    let caught_up = cluster.catch_up(folder, journal)?;
+    let caught_up = cluster.catch_up(folder, journal, Box::new(|_, _| ()))?;
     match caught_up.end_with(&farewell.encode()) {
         Ok((position, chain)) => Ok(Head { position, chain }),
         Err(error) => Err(match cluster.farewell()? {

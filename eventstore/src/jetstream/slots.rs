@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::access::ANSWER_WAIT;
 use super::cluster::{Cluster, Purpose};
 use super::farewell::Farewell;
+use super::fetching::Fetching;
 use super::figures::ClusterFigures;
 use super::heads::{Head, Heads};
 use super::link::Link;
@@ -79,6 +80,8 @@ pub(super) struct Slots {
     at_once: usize,
     /// The block proposed last is in the log: the others are told.
     is_own: bool,
+    /// Until the journal has come to what was the stream's end when it was opened.
+    fetching: Option<Fetching>,
     /// The connection on which the end of this journal was last found in the
     /// stream; none after the cluster did not say what became of a block.
     connection: Option<u64>,
@@ -91,9 +94,9 @@ impl Slots {
     /// Behind a journal that ends with that message of the stream.
     pub(super) fn behind_message(
         cluster: &Cluster<'_>,
-        sequence: u64,
-        head: Head,
+        (sequence, head): (u64, Head),
         heads: Heads,
+        fetching: Fetching,
     ) -> Self {
         let figures = Arc::clone(&cluster.figures);
         figures.came_to(head.position, false);
@@ -112,6 +115,7 @@ impl Slots {
             chain: head.chain,
             at_once: 1,
             is_own: false,
+            fetching: Some(fetching),
         }
     }
 
@@ -279,6 +283,10 @@ impl Quorum for Slots {
             chain,
         };
         self.heads.set(head);
+        let fetching = self.fetching.as_mut();
+        if fetching.is_some_and(|fetching| fetching.is_over_at(head.position)) {
+            self.fetching = None;
+        }
         let is_own = std::mem::take(&mut self.is_own);
         self.figures.came_to(head.position, !is_own);
         if is_own {

@@ -26,6 +26,17 @@ pub(super) fn says(output: &Output, code: i32, words: &str) {
     );
 }
 
+/// That a folder says of which log it has a copy, of which nothing is given up by itself.
+async fn is_a_nodes(data: &Path) {
+    let marked = fs::read_to_string(data.join("cluster")).expect("it says so");
+    assert!(marked.starts_with("LOG\nlog "), "{marked}");
+    let data = data.to_str().expect("a temporary folder has a plain name");
+    let recover = ["recover", "--data", data];
+    for words in ["cluster resync", "cluster heal", "cluster abandon"] {
+        says(&airpost().run(recover).await, 1, words);
+    }
+}
+
 #[tokio::test]
 async fn an_embedded_log_goes_on_a_cluster_with_all_its_positions_and_comes_off_it_again() {
     let nats = NatsServer::alone().await;
@@ -39,6 +50,7 @@ async fn an_embedded_log_goes_on_a_cluster_with_all_its_positions_and_comes_off_
     );
     let joined = log.join(first.path()).await;
     assert!(joined.contains("airpost serve --data"), "{joined}");
+    assert!(joined.contains("records/s"), "{joined}");
     says(
         &log.command("join", first.path()).await,
         0,
@@ -56,7 +68,9 @@ async fn an_embedded_log_goes_on_a_cluster_with_all_its_positions_and_comes_off_
         .await;
     says(&alone, 1, "give --nats and --cluster LOG");
 
-    log.join(second.path()).await;
+    let fetched = log.join(second.path()).await;
+    assert!(fetched.contains("records/s"), "{fetched}");
+    is_a_nodes(second.path()).await;
     let (here, there) = (
         log.serve(first.path()).await,
         log.serve(second.path()).await,
@@ -95,7 +109,36 @@ async fn an_embedded_log_goes_on_a_cluster_with_all_its_positions_and_comes_off_
     new_user(&server.client(), &mut chance()).await;
     server.stop().await;
     let late = log.not_served(first.path()).await;
-    assert_eq!(late.code, Some(1), "{late:?}");
+    // On which machine, and in which folder, it goes on.
+    let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    says(&late, 1, &format!("{}:{path}", machine.trim()));
+}
+
+#[tokio::test]
+async fn given_a_nodes_journal_that_lost_its_end_then_the_log_is_fetched_anew_and_nothing_given_up()
+{
+    let nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let data = first_node(&log).await;
+    let server = log.serve(data.path()).await;
+    let user = new_user(&server.client(), &mut chance()).await;
+    server.stop().await;
+    let segment = data.path().join("journal").join("00000000000000000001.seg");
+    let file = fs::OpenOptions::new().write(true).open(segment).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+    drop(file);
+    let refused = log.not_served(data.path()).await;
+    says(&refused, 1, "airpost cluster resync");
+    assert!(!refused.stderr.contains("airpost recover"), "{refused:?}");
+    says(
+        &log.command("resync", data.path()).await,
+        0,
+        "fetched the log",
+    );
+    let server = log.serve(data.path()).await;
+    let found = server.client().read(&format!("/v1/users/{user}")).await;
+    assert_eq!(text(&found, "/id"), user);
+    server.stop().await;
 }
 
 #[tokio::test]

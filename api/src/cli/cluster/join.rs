@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use eventstore::{
-    ClusterError, DataLock, FolderPlace, JetStreamOptions, Journal, JournalOptions, Position,
+    ClusterError, DataLock, FolderPlace, JetStreamOptions, Journal, JournalOptions,
+    PublishedJournal,
 };
 
 use super::{MakingOptions, fetch, is_missing, publish, tell_how_to_start};
@@ -24,6 +25,7 @@ pub(super) fn join(options: &MakingOptions) -> anyhow::Result<ExitCode> {
     let membership = membership::of(data)?;
     let is_member = matches!(membership, Some(Membership::Member(_)));
     let has_log = holds_segments(&folders.journal);
+    let watch = Stopwatch::start();
     if is_member || !has_log || is_in(&folders, &cluster)? {
         match fetch(data, &cluster) {
             Ok(head) if is_member => {
@@ -34,8 +36,10 @@ pub(super) fn join(options: &MakingOptions) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::SUCCESS);
             }
             Ok(head) => {
+                // Of a journal that had some of it, it is not told how much was fetched.
+                let took = watch.rates(None, (!has_log).then_some(head.get()));
                 say(format_args!(
-                    "fetched the log of the stream {stream} up to position {head}"
+                    "fetched the log of the stream {stream} up to position {head}; {took}"
                 ));
                 tell_how_to_start(data, &node.log);
                 return Ok(ExitCode::SUCCESS);
@@ -56,8 +60,9 @@ pub(super) fn join(options: &MakingOptions) -> anyhow::Result<ExitCode> {
         }
     }
     let watch = Stopwatch::start();
-    let head = put(data, &cluster, membership.is_none())?;
-    let took = watch.rates(None, None);
+    let PublishedJournal { before, head, .. } = put(data, &cluster, membership.is_none())?;
+    let published = head.get().saturating_sub(before.get());
+    let took = watch.rates(None, Some(published));
     say(format_args!(
         "the stream {stream} is the log of {}, up to position {head}; {took}",
         data.display()
@@ -82,16 +87,20 @@ fn is_in(folders: &Folders, cluster: &JetStreamOptions) -> anyhow::Result<bool> 
 
 /// Puts a folder's log on the cluster, a new one if there is none. The folder says so before
 /// anything is there: served by itself from then on, the log would have two histories.
-fn put(data: &Path, cluster: &JetStreamOptions, is_first: bool) -> anyhow::Result<Position> {
+fn put(
+    data: &Path,
+    cluster: &JetStreamOptions,
+    is_first: bool,
+) -> anyhow::Result<PublishedJournal> {
     let (folders, stream) = (Folders::of(data), &cluster.stream);
     membership::note(data, &Membership::Joining(stream.clone()))?;
     let published = begin_if_empty(&folders).and_then(|()| publish(&folders, cluster));
     if published.is_err() && is_first && is_nothing_there(&folders, cluster) {
         membership::leave(data)?;
     }
-    let head = published?;
+    let published = published?;
     membership::enter(data, stream)?;
-    Ok(head)
+    Ok(published)
 }
 
 /// Whether it is certain that the stream has nothing of a folder's log.

@@ -254,3 +254,23 @@ fn a_node_that_joins_or_was_away_comes_to_the_end_before_it_is_there() {
     let ends = [one, back, joined].map(|node| end(&node.leave()));
     assert!(ends.iter().all(|end| *end == ends[0]), "{ends:?}");
 }
+
+#[test]
+fn while_a_log_is_fetched_it_is_told_how_far_that_is() {
+    let options = on_one(&shared_server().url());
+    make_stream(&options, LOG_ID);
+    let node = Node::joining(&options);
+    fill(node.store.as_ref(), 40);
+    let folder = TempDir::new().unwrap();
+    let (sender, told) = std::sync::mpsc::channel();
+    let tell = Box::new(move |done: Position, all: Position| {
+        sender.send((done.get(), all.get())).unwrap();
+    });
+    let journal = crate::tests::given::options(1 << 20);
+    let store = JetStreamStore::open_telling(folder.path(), journal, &options, tell).unwrap();
+    let told: Vec<_> = told.try_iter().collect();
+    let expected: Vec<_> = (1..=40).map(|done| (done, 40)).collect();
+    assert_eq!(told, expected);
+    append(&store, single(99, 99, 0)).unwrap();
+    store.close();
+}
