@@ -17,6 +17,7 @@ use crate::application::tests::{booked, request};
 use crate::application::{Precondition, SchedulingRules};
 use crate::environment::Environment;
 
+mod clocks;
 mod crowds;
 mod logs;
 mod outages;
