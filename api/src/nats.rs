@@ -46,7 +46,7 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
     let deliveries = Deliveries {
         log,
         environment,
-        jetstream: connection.jetstream.clone(),
+        connection,
         settings: Settings::of(&options),
         begun,
     };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tests::{
     Client, Mission, NatsClient, NatsServer, Program, Recording, Server, Stored, poll_until,
@@ -14,6 +15,7 @@ use crate::scene::{
     FLIGHTS, Order, airpost, chance, facts_of, new_user, report, scratch_in_memory, settled, text,
 };
 
+mod batches;
 mod faults;
 mod nodes;
 mod outages;
@@ -64,6 +66,7 @@ pub(crate) async fn serve(program: &Program, data: &Path, urls: &str, options: &
 async fn make_forgetful(nats: &NatsClient) {
     let stream = json!({
         "name": STREAM, "storage": "file", "num_replicas": 1, "duplicate_window": 100_000_000,
+        "allow_atomic": true,
         "subjects": ["airpost.v1.deliveries.>", "airpost.v1.missions.>", "airpost.v1.users.>"],
     });
     nats.make_stream(&stream).await;
@@ -176,6 +179,16 @@ fn assert_no_gap_of_a_delivery(out: &[Stored]) {
         let before = last.insert(delivery.to_owned(), sequence).unwrap_or(0);
         assert_eq!(sequence, before + 1, "of {delivery}");
     }
+}
+
+/// Registers so many users, many at a time: an event each.
+async fn register(client: &Client, users: usize) {
+    let registered = futures_util::stream::iter(0..users).map(async |user| {
+        let user = json!({ "name": "Ada", "email": format!("ada-{user}@example.org") });
+        let made = client.post("/v1/users").json(&user).send().await;
+        let _made = made.expect(201);
+    });
+    registered.buffer_unordered(32).collect::<()>().await;
 }
 
 /// Books and flies some deliveries of a user.

@@ -39,6 +39,20 @@ pub(crate) fn scratch_in_memory() -> TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_absent| scratch())
 }
 
+/// Copies a folder with all that is in it.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a scratch folder can be written");
+    for entry in std::fs::read_dir(from).expect("the folder is there") {
+        let entry = entry.expect("the folder can be read");
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).expect("a scratch folder can be written");
+        }
+    }
+}
+
 /// Another chance in every run, whose seed a failing test shows; `AIRPOST_SEED` repeats one.
 #[expect(
     clippy::print_stdout,

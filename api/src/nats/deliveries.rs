@@ -8,16 +8,17 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::Config;
 use eventstore::EventStore;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use super::Connection;
 use crate::config::NatsOptions;
 use crate::environment::Environment;
 use crate::public_events::place::Place;
 use flow::{Flow, Left};
+use sending::Sender;
 pub(super) use settings::Settings;
 use stream::Outlet;
 use telling::{Telling, lag, nothing_goes_out};
@@ -30,6 +31,7 @@ mod ahead;
 mod settings;
 mod stream;
 // How, and what is told of it.
+mod sending;
 mod flow;
 mod trouble;
 mod telling;
@@ -49,7 +51,7 @@ pub(super) struct Deliveries {
     /// The clock.
     pub(super) environment: Environment,
     /// To whom.
-    pub(super) jetstream: Context,
+    pub(super) connection: Connection,
     /// What its stream is like, where it is made.
     pub(super) settings: Settings,
     /// Where the log ended when the service began: what follows it did not go out before.
@@ -95,8 +97,8 @@ pub(super) fn wrong_with_note(options: &NatsOptions, found: &Config) -> Vec<Stri
 impl Deliveries {
     /// Publishes until `shutdown` becomes true, over every outage.
     pub(super) async fn run(self, mut shutdown: watch::Receiver<bool>) {
-        let (jetstream, log) = (self.jetstream.clone(), Arc::clone(&self.log));
-        let outlet = Outlet::new(jetstream, log, self.settings.clone());
+        let jetstream = self.connection.jetstream.clone();
+        let outlet = Outlet::new(jetstream, Arc::clone(&self.log), self.settings.clone());
         let (mut telling, mut known) = (Telling::default(), self.begun);
         loop {
             let stop = shutdown.clone();
@@ -133,10 +135,15 @@ impl Deliveries {
             let flow = Flow {
                 log: &self.log,
                 environment: &self.environment,
-                jetstream: &self.jetstream,
+                sender: Sender {
+                    client: &self.connection.client,
+                    jetstream: &self.connection.jetstream,
+                    environment: &self.environment,
+                    stream: &self.settings.stream,
+                },
                 outlet,
-                stream: &self.settings.stream,
                 shutdown: shutdown.clone(),
+                alone: 0,
             };
             let left = flow.run(&mut end, telling).await;
             *known = end.place;

@@ -4,7 +4,7 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
 /// Counts events that this service published.
 pub const PUBLISHED: &str = "airpost_delivery_events_published_total";
-/// How long it took from sending an event to its being stored.
+/// How long it took from sending an event, or a batch of them, to its being stored.
 pub const PUBLISH_SECONDS: &str = "airpost_delivery_events_publish_seconds";
 /// Counts how often another service on the same log had published the next event before this one.
 pub const OVERTAKEN: &str = "airpost_delivery_events_overtaken_total";
@@ -20,7 +20,7 @@ pub(super) fn describe() {
     describe_histogram!(
         PUBLISH_SECONDS,
         Unit::Seconds,
-        "time from sending an event to its being stored"
+        "time from sending an event, or a batch of them, to its being stored"
     );
     describe_counter!(
         OVERTAKEN,

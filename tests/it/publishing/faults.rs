@@ -7,9 +7,11 @@ use std::time::Duration;
 use tests::{NatsClient, NatsServer, Server, poll_until, tally};
 use tokio::sync::Semaphore;
 
-use super::{PATIENCE, STREAM, assert_all_is_out, deliver, feed, last, make_forgetful, serve};
+use super::{
+    PATIENCE, STREAM, assert_all_is_out, deliver, feed, last, make_forgetful, register, serve,
+};
 use crate::answers::Answers;
-use crate::scene::{airpost, number_from, scratch_in_memory, seeded, settled};
+use crate::scene::{airpost, copy_folder, number_from, scratch_in_memory, seeded, settled};
 use crate::story::Crowd;
 
 /// Kills of a usual run.
@@ -54,20 +56,6 @@ async fn a_service_that_is_killed_at_any_moment_leaves_no_gap_and_no_double_behi
     ));
 }
 
-/// Copies of one log, so that several services tell the same of it.
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a temporary folder can be written");
-    for entry in std::fs::read_dir(from).expect("the data folder can be listed") {
-        let entry = entry.expect("the data folder can be listed");
-        let to = to.join(entry.file_name());
-        if entry.file_type().expect("it has a type").is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).expect("a file can be copied");
-        }
-    }
-}
-
 async fn publish_copy(data: &Path, broker: &NatsServer) -> Server {
     // What the log waits for does not come about meanwhile: the copies stay the same.
     serve(
@@ -87,11 +75,12 @@ async fn two_services_that_publish_one_log_at_once_publish_each_event_once() {
     let nats = NatsClient::connect(&broker.url()).await;
     make_forgetful(&nats).await;
     let server = airpost().serve(data.path()).await;
-    deliver(&server.client(), 120).await;
+    register(&server.client(), 2_000).await;
+    deliver(&server.client(), 20).await;
     settled(&server.client()).await;
     let events = feed(&server.client()).await.len() as u64;
     server.stop().await;
-    copy(data.path(), other.path());
+    copy_folder(data.path(), other.path());
 
     let (mut before, mut kills) = (0, 0);
     while before < events * 3 / 4 {

@@ -2,7 +2,7 @@
 
 use tests::{NatsClient, NatsServer, poll_until};
 
-use super::{PATIENCE, STREAM, assert_all_is_out, deliver, last, make_forgetful, serve};
+use super::{PATIENCE, STREAM, assert_all_is_out, deliver, last, make_forgetful, register, serve};
 use crate::scene::{airpost, metric, scratch_in_memory, settled};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -60,7 +60,9 @@ async fn a_service_starts_without_a_server_and_publishes_once_there_is_one() {
 async fn a_server_that_is_killed_or_stands_still_amid_the_events_gets_each_once() {
     let (data, mut broker) = (scratch_in_memory(), NatsServer::alone().await);
     let server = airpost().serve(data.path()).await;
-    deliver(&server.client(), 150).await;
+    // As many as there is time for a fault amid them.
+    register(&server.client(), 3_000).await;
+    deliver(&server.client(), 20).await;
     settled(&server.client()).await;
     let events = super::feed(&server.client()).await.len() as u64;
     server.stop().await;

@@ -2,16 +2,15 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
 
 use serde_json::{Value, json};
 use tests::{NatsClient, NatsServer, Server, Stored, poll_until};
 
 use super::{PATIENCE, STREAM, assert_all_is_out, deliver, feed, last, serve, until_out};
-use crate::scene::{airpost, metric, scratch_in_memory, settled};
+use crate::scene::{airpost, copy_folder, metric, scratch_in_memory, settled};
 
 /// Waits until the service has said that, once.
-async fn until_said(server: &Server, words: &[&str]) {
+pub(super) async fn until_said(server: &Server, words: &[&str]) {
     let look = || async {
         let log = server.log();
         let mut lines = log.lines();
@@ -150,19 +149,6 @@ async fn a_stream_that_lost_its_end_is_told_again_what_it_lost() {
     assert_all_is_out(&server.client(), &nats, &before).await;
     until_said(&server, &["has lost its last messages"]).await;
     server.stop().await;
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a scratch folder can be written");
-    for entry in std::fs::read_dir(from).expect("the folder is there") {
-        let entry = entry.expect("the folder can be read");
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_folder(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).expect("a scratch folder can be written");
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

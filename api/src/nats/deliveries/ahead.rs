@@ -29,7 +29,7 @@ pub(super) enum Halted {
     Unreadable(#[from] Unreadable),
 }
 
-/// Reads on from a place. Holds what one read gave and no more.
+/// Reads on from a place. Holds no more than what was asked for, and what one read gave.
 #[derive(Debug)]
 pub(super) struct Ahead {
     log: Arc<dyn EventStore>,
@@ -55,9 +55,14 @@ impl Ahead {
         self.at
     }
 
-    /// The next event, as far as was read.
-    pub(super) fn take(&mut self) -> Option<Outgoing> {
-        self.next.pop_front()
+    /// What comes next, as far as was read.
+    pub(super) const fn next(&self) -> &VecDeque<Outgoing> {
+        &self.next
+    }
+
+    /// So many of it are out.
+    pub(super) fn drop_first(&mut self, events: usize) {
+        self.next.drain(..events.min(self.next.len()));
     }
 
     /// Reads on; whether there was something to read, be it public or not.
@@ -65,20 +70,22 @@ impl Ahead {
     /// # Errors
     /// [`Halted`], of the very next event: those before it come first.
     pub(super) fn read(&mut self) -> Result<bool, Halted> {
+        match self.read_on() {
+            Err(_halted) if !self.next.is_empty() => Ok(false),
+            read => read,
+        }
+    }
+
+    fn read_on(&mut self) -> Result<bool, Halted> {
         let was = self.at;
         let page = read(&*self.log, self.at)?;
         for happening in page.records.iter().flat_map(happenings) {
             if !is_public(&happening) || happening.place <= self.at {
                 continue;
             }
-            match Outgoing::of(&happening, self.identity) {
-                Ok(outgoing) => {
-                    self.at = outgoing.place;
-                    self.next.push_back(outgoing);
-                }
-                Err(unreadable) if self.next.is_empty() => return Err(unreadable.into()),
-                Err(_unreadable) => return Ok(true),
-            }
+            let outgoing = Outgoing::of(&happening, self.identity)?;
+            self.at = outgoing.place;
+            self.next.push_back(outgoing);
         }
         self.at = self.at.max(Place::behind(page.scanned_to));
         Ok(self.at > was)

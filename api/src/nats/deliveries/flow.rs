@@ -1,40 +1,31 @@
-//! Events on their way: one at a time, to be stored right behind the one before
-//! it or not at all. So however one is lost or late, or whoever
+//! Events on their way: one, or those of a backlog as a batch that is stored
+//! as a whole; right behind the message before them or not at all. Only one of
+//! these is on its way at a time, so however it is lost or late, or whoever
 //! else publishes, there is no gap, no double and no other order.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::publish::PublishAck;
-use async_nats::jetstream::{self, Context, ErrorCode};
+use async_nats::jetstream::{self, ErrorCode};
 use eventstore::EventStore;
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesOrdered;
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::ahead::Ahead;
-use super::message::Outgoing;
+use super::sending::{BATCH_EVENTS_MAX, BATCH_EVENTS_MIN, Sender, batch_of};
 use super::stream::{End, Outlet, unanswered};
 use super::telling::{Telling, lag};
 use super::trouble::Trouble;
+use super::unless_stopped;
 use crate::environment::Environment;
 use crate::observability::publishing::{OVERTAKEN, PUBLISH_SECONDS, PUBLISHED};
-use crate::public_events::place::Place;
-
-/// How many events are on their way at once. Each is stored behind a message by
-/// its number alone: were there two, and somebody else's message came in the
-/// place of the first, the second would be stored behind that and the first
-/// left out.
-const IN_FLIGHT_MAX: usize = 1;
 
 /// How often the place is kept beside the stream.
 const NOTE_EVERY: Duration = Duration::from_secs(2);
 
-/// How long what is under way is waited for when nothing more is sent.
+/// How long what is under way is waited for at the end of the service.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// What the end of the stream has come to be.
@@ -51,32 +42,29 @@ pub(super) enum Left {
 pub(super) struct Flow<'a> {
     pub(super) log: &'a Arc<dyn EventStore>,
     pub(super) environment: &'a Environment,
-    pub(super) jetstream: &'a Context,
+    pub(super) sender: Sender<'a>,
     pub(super) outlet: &'a Outlet,
-    pub(super) stream: &'a str,
     pub(super) shutdown: watch::Receiver<bool>,
+    /// How many events go out one by one before a batch is tried again.
+    pub(super) alone: usize,
 }
-
-/// An event that was sent, and what came back.
-struct Answered {
-    /// Where it should be stored.
-    sequence: u64,
-    /// Behind it.
-    place: Place,
-    took: Duration,
-    answer: Result<PublishAck, PublishError>,
-}
-
-type Answers = FuturesOrdered<Pin<Box<dyn Future<Output = Answered> + Send>>>;
-type Noting = Pin<Box<dyn Future<Output = Result<u64, Trouble>> + Send>>;
 
 /// What has to be done next.
 enum Woken {
     Stop,
-    Answer(Answered),
-    Noted(Result<u64, Trouble>),
-    More,
     Beat,
+    Send,
+    More,
+}
+
+/// What came of what was sent.
+enum Sent {
+    /// It is stored.
+    Stored,
+    /// It is not, and somebody else's is in its place.
+    Overtaken,
+    /// It is not: the server takes no such batch now.
+    Refused,
 }
 
 impl Flow<'_> {
@@ -91,174 +79,155 @@ impl Flow<'_> {
         telling: &mut Telling,
     ) -> Result<Left, Trouble> {
         let mut ahead = Ahead::of(self.log, end.place);
-        let (mut answers, mut sent) = (Answers::new(), end.sequence);
-        let (mut noting, mut noted): (Option<Noting>, u64) = (None, end.sequence);
-        let mut head = self.log.head();
-        let mut beat = tokio::time::interval(NOTE_EVERY);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        beat.reset();
+        let (mut head, mut noted) = (self.log.head(), end.sequence);
+        let (mut beat, mut shutdown) = (beat(), self.shutdown.clone());
         loop {
             head.mark_unchanged();
-            if !self.fill(&mut ahead, &mut answers, &mut sent).await? {
-                return self.stop(answers, end).await;
+            if !self.read(&mut ahead).await? {
+                return Ok(self.stop(end).await);
             }
-            if answers.is_empty() {
+            let is_done = ahead.next().is_empty();
+            if is_done {
                 // Nothing of what was read since is for others.
                 end.place = ahead.at();
                 telling.all_is_well();
             }
-            let can_take = answers.len() < IN_FLIGHT_MAX;
             let woken = tokio::select! {
                 biased;
-                _ = self.shutdown.wait_for(|stop| *stop) => Woken::Stop,
-                Some(answer) = answers.next() => Woken::Answer(answer),
-                noted = async { noting.as_mut().expect("it is looked at only if it is there").await },
-                    if noting.is_some() => Woken::Noted(noted),
+                _ = shutdown.wait_for(|stop| *stop) => Woken::Stop,
                 _ = beat.tick() => Woken::Beat,
-                changed = head.changed(), if can_take => match changed {
+                () = std::future::ready(()), if !is_done => Woken::Send,
+                changed = head.changed() => match changed {
                     Ok(()) => Woken::More,
                     // Nothing comes any more from a log that is closed.
                     Err(_closed) => Woken::Stop,
                 },
             };
             match woken {
+                Woken::Stop => return Ok(self.stop(end).await),
                 Woken::More => {}
-                Woken::Stop => return self.stop(answers, end).await,
-                Woken::Answer(answered) => match self.take(answered, end)? {
-                    Some(left) => {
-                        metrics::counter!(OVERTAKEN).increment(1);
-                        self.hear_the_rest(answers, end).await;
-                        return Ok(left);
-                    }
-                    None => telling.all_is_well(),
-                },
-                Woken::Noted(kept) => (noting, noted) = (None, kept?),
                 Woken::Beat => {
                     lag(&**self.log, self.environment, end.place).await;
-                    if noting.is_none() && noted < end.sequence {
-                        let (outlet, end) = (self.outlet.clone(), end.clone());
-                        noting = Some(Box::pin(async move {
-                            outlet.note(&end).await.map(|()| end.sequence)
-                        }));
+                    if noted < end.sequence {
+                        let noting = self.outlet.note(end);
+                        let Some(kept) = unless_stopped(noting, &mut shutdown).await else {
+                            return Ok(self.stop(end).await);
+                        };
+                        kept?;
+                        noted = end.sequence;
                     }
                 }
+                Woken::Send => match self.publish(&mut ahead, end).await? {
+                    None => return Ok(self.stop(end).await),
+                    Some(Sent::Stored) => telling.all_is_well(),
+                    Some(Sent::Refused) => self.alone = BATCH_EVENTS_MIN,
+                    Some(Sent::Overtaken) => {
+                        metrics::counter!(OVERTAKEN).increment(1);
+                        return Ok(Left::Overtaken);
+                    }
+                },
             }
         }
     }
 
-    /// Sends what there is, as far as it may be on its way at once; false at
-    /// the end of the service.
-    async fn fill(
-        &mut self,
-        ahead: &mut Ahead,
-        answers: &mut Answers,
-        sent: &mut u64,
-    ) -> Result<bool, Trouble> {
-        while answers.len() < IN_FLIGHT_MAX {
-            if let Some(next) = ahead.take() {
-                let mut shutdown = self.shutdown.clone();
-                let sending = self.send(next, *sent, answers);
-                tokio::select! {
-                    _ = shutdown.wait_for(|stop| *stop) => return Ok(false),
-                    sending = sending => sending?,
-                }
-                *sent += 1;
-            } else if *self.shutdown.borrow() {
+    /// Reads as much as goes out at once; false at the end of the service.
+    async fn read(&self, ahead: &mut Ahead) -> Result<bool, Trouble> {
+        while ahead.next().len() < BATCH_EVENTS_MAX {
+            if *self.shutdown.borrow() {
                 // However long what is for nobody else goes on.
                 return Ok(false);
-            } else if ahead.read()? {
-                tokio::task::yield_now().await;
-            } else {
+            }
+            if !ahead.read()? {
                 break;
             }
+            tokio::task::yield_now().await;
         }
         Ok(true)
     }
 
-    async fn send(&self, next: Outgoing, after: u64, answers: &mut Answers) -> Result<(), Trouble> {
-        let (place, subject) = (next.place, next.subject.clone());
-        let message = next.message(self.stream, after);
-        let sent = self.jetstream.send_publish(subject, message).await;
-        let answer = sent.map_err(|error| unanswered(TAKE, &error))?;
-        let (environment, sent_at) = (self.environment.clone(), self.environment.elapsed());
-        answers.push_back(Box::pin(async move {
-            let answer = answer.await;
-            Answered {
-                sequence: after + 1,
-                place,
-                took: environment.elapsed().saturating_sub(sent_at),
-                answer,
-            }
-        }));
-        Ok(())
+    /// Sends what goes out next, and moves the end along if it was stored; `None` if the service
+    /// ends before that is known.
+    async fn publish(&mut self, ahead: &mut Ahead, end: &mut End) -> Result<Option<Sent>, Trouble> {
+        let is_alone = self.alone > 0 || !end.takes_batches;
+        let sizes = ahead.next().iter().map(|event| event.payload.len());
+        let events = if is_alone { 1 } else { batch_of(sizes) };
+        let next = ahead.next().iter().take(events);
+        let sent_at = self.environment.elapsed();
+        let answer = tokio::select! {
+            answer = self.sender.send(next, end.sequence) => answer,
+            () = over(self.shutdown.clone()) => return Ok(None),
+        };
+        let last = end.sequence + events as u64;
+        let sent = self.judge(answer, end.sequence, last)?;
+        if let (Sent::Stored, Some(at)) = (&sent, ahead.next().get(events - 1)) {
+            (end.sequence, end.place) = (last, at.place);
+            ahead.drop_first(events);
+            self.alone = self.alone.saturating_sub(events);
+            let took = self.environment.elapsed().saturating_sub(sent_at);
+            metrics::counter!(PUBLISHED).increment(events as u64);
+            metrics::histogram!(PUBLISH_SECONDS).record(took.as_secs_f64());
+        }
+        Ok(Some(sent))
     }
 
-    /// Moves the end along with an event that was stored; what else it comes to.
-    fn take(&self, answered: Answered, end: &mut End) -> Result<Option<Left>, Trouble> {
-        match answered.answer {
-            Ok(stored) if stored.sequence == answered.sequence => {
-                end.sequence = answered.sequence;
-                end.place = answered.place;
-                if stored.duplicate {
-                    // Somebody else stored the same in the same place a moment before.
-                    return Ok(Some(Left::Overtaken));
-                }
-                metrics::counter!(PUBLISHED).increment(1);
-                metrics::histogram!(PUBLISH_SECONDS).record(answered.took.as_secs_f64());
-                Ok(None)
-            }
-            Ok(stored) if stored.duplicate && stored.sequence <= end.sequence => {
-                Err(Trouble::SameId {
-                    stream: self.stream.to_owned(),
-                })
-            }
-            Ok(_elsewhere) => Ok(Some(Left::Overtaken)),
-            Err(error) if is_of_another_end(&error) => Ok(Some(Left::Overtaken)),
-            Err(error) => Err(unanswered(TAKE, &error)),
+    /// What an answer says of what was sent to be stored behind message `after`, the last of it as
+    /// message `last`.
+    fn judge(
+        &self,
+        answer: Result<PublishAck, PublishError>,
+        after: u64,
+        last: u64,
+    ) -> Result<Sent, Trouble> {
+        match answer {
+            Ok(stored) if stored.sequence == last && !stored.duplicate => Ok(Sent::Stored),
+            Ok(stored) if stored.sequence <= after => Err(Trouble::SameId {
+                stream: self.sender.stream.to_owned(),
+            }),
+            Ok(_elsewhere) => Ok(Sent::Overtaken),
+            Err(error) => match code(&error) {
+                Some(
+                    ErrorCode::STREAM_WRONG_LAST_SEQUENCE
+                    | ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT
+                    | ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT,
+                ) => Ok(Sent::Overtaken),
+                // One event alone shows what it is; as it does which of the ids is taken.
+                Some(_said) if last > after + 1 => Ok(Sent::Refused),
+                Some(_) | None => Err(unanswered(TAKE, &error)),
+            },
         }
     }
 
-    /// Hears what became of what is under way: some of it may have come behind
-    /// what somebody else stored.
-    async fn hear_the_rest(&self, mut answers: Answers, end: &mut End) {
-        let rest = async {
-            while let Some(answered) = answers.next().await {
-                if let Err(trouble) = self.take(answered, end) {
-                    tracing::debug!(%trouble, "an event was not taken behind somebody else's");
-                }
-            }
-        };
-        // What is not heard is found when the stream is looked at.
-        let _ = tokio::time::timeout(LAST_ANSWERS, rest).await;
-    }
-
-    /// Hears what can be heard of what is under way, and keeps the place in mind.
-    async fn stop(self, mut answers: Answers, end: &mut End) -> Result<Left, Trouble> {
-        let last = async {
-            while let Some(answered) = answers.next().await {
-                if self.take(answered, end)?.is_some() {
-                    return Ok(());
-                }
-            }
-            self.outlet.note(end).await
-        };
-        // What is not heard is found when it is gone on.
-        if let Ok(Err(trouble)) = tokio::time::timeout(LAST_ANSWERS, last).await {
-            tracing::debug!(%trouble, "not all answers about delivery events came");
+    /// Keeps the place in mind, if that is quickly done.
+    async fn stop(self, end: &End) -> Left {
+        let noted = tokio::time::timeout(LAST_ANSWERS, self.outlet.note(end)).await;
+        if let Ok(Err(trouble)) = noted {
+            tracing::debug!(%trouble, "it is not kept how far delivery events are out");
         }
-        Ok(Left::Stopped)
+        Left::Stopped
     }
+}
+
+/// When it is looked at how far all is.
+fn beat() -> Interval {
+    let mut beat = tokio::time::interval(NOTE_EVERY);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    beat.reset();
+    beat
+}
+
+/// The end of the service, and the time that is left then for an answer.
+async fn over(mut shutdown: watch::Receiver<bool>) {
+    // An error means that nobody can give the signal any more, which is one too.
+    let _ = shutdown.wait_for(|stop| *stop).await;
+    tokio::time::sleep(LAST_ANSWERS).await;
 }
 
 /// What is asked for with every event.
 const TAKE: &str = "take an event";
 
-/// Whether an event was refused since the stream ends elsewhere, or will in a moment.
-fn is_of_another_end(error: &PublishError) -> bool {
+/// What the server said was wrong.
+fn code(error: &PublishError) -> Option<ErrorCode> {
     let source = std::error::Error::source(error);
     let said = source.and_then(|source| source.downcast_ref::<jetstream::Error>());
-    let code = said.map(jetstream::Error::error_code);
-    error.kind() == PublishErrorKind::WrongLastSequence
-        || code == Some(ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT)
-        || code == Some(ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT)
+    said.map(jetstream::Error::error_code)
 }

@@ -1,8 +1,7 @@
 //! A public event as it goes out: the feed's cloud event, and what a
 //! subscriber finds it by.
 
-use async_nats::header::HeaderMap;
-use async_nats::jetstream::message::PublishMessage;
+use async_nats::header::{HeaderMap, NATS_EXPECTED_STREAM, NATS_MESSAGE_ID};
 use bytes::Bytes;
 use domain::id::{DeliveryId, MissionId, UserId};
 use eventstore::{LogIdentity, StreamId};
@@ -27,6 +26,9 @@ const CONTENT_TYPE: (&str, &str) = ("Content-Type", "application/cloudevents+jso
 /// message can go on from it in the feed, and so can who publishes.
 pub(super) const CURSOR: &str = "Airpost-Cursor";
 
+/// Which message of the stream it was made to be: a copy of it lies elsewhere.
+pub(super) const SEQUENCE: &str = "Airpost-Sequence";
+
 /// An event on its way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Outgoing {
@@ -36,7 +38,8 @@ pub(super) struct Outgoing {
     pub(super) subject: String,
     id: Uuid,
     cursor: String,
-    payload: Bytes,
+    /// What it says.
+    pub(super) payload: Bytes,
 }
 
 impl Outgoing {
@@ -55,18 +58,15 @@ impl Outgoing {
         })
     }
 
-    /// The message, to be stored in a stream right behind its message `after`
-    /// and nowhere else.
-    pub(super) fn message(self, stream: &str, after: u64) -> PublishMessage {
+    /// What it says beside the payload as message `sequence` of a stream.
+    pub(super) fn headers(&self, stream: &str, sequence: u64) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE.0, CONTENT_TYPE.1);
         headers.insert(CURSOR, self.cursor.as_str());
-        PublishMessage::build()
-            .payload(self.payload)
-            .headers(headers)
-            .message_id(self.id.to_string())
-            .expected_stream(stream)
-            .expected_last_sequence(after)
+        headers.insert(SEQUENCE, sequence.to_string());
+        headers.insert(NATS_MESSAGE_ID, self.id.to_string());
+        headers.insert(NATS_EXPECTED_STREAM, stream);
+        headers
     }
 }
 

@@ -48,6 +48,7 @@ impl Settings {
             description: Some("what Airpost tells: one message for each public event".to_owned()),
             subjects: SUBJECTS.map(str::to_owned).to_vec(),
             max_age: self.keep,
+            allow_atomic_publish: true,
             metadata: HashMap::from([(LOG_ID.to_owned(), log_id.to_string())]),
             ..self.common()
         }

@@ -11,19 +11,19 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_nats::header::{NATS_EXPECTED_LAST_SEQUENCE, NATS_EXPECTED_STREAM};
+use async_nats::header::NATS_EXPECTED_STREAM;
 use async_nats::jetstream::context::{
     CreateStreamErrorKind, GetStreamErrorKind, PublishError, PublishErrorKind, RequestError,
 };
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{Config, Info, RawMessageErrorKind, Stream};
 use async_nats::jetstream::{Context, ErrorCode};
-use async_nats::{HeaderName, HeaderValue};
+use async_nats::HeaderValue;
 use eventstore::{EventStore, LogIdentity, Standing};
 use serde::{Deserialize, Serialize};
 
 use super::ahead::{Halted, count, skip};
-use super::message::CURSOR;
+use super::message::{CURSOR, SEQUENCE};
 use super::settings::{Settings, is_of_another_log};
 use super::trouble::Trouble;
 use crate::cursor::Issued;
@@ -42,6 +42,8 @@ pub(super) struct End {
     /// When the stream was made, as it says: another one of the same name was
     /// made at another time.
     pub(super) created: String,
+    /// Whether it takes several messages as one.
+    pub(super) takes_batches: bool,
 }
 
 /// What is kept beside the stream.
@@ -121,6 +123,7 @@ impl Outlet {
             sequence,
             place,
             created,
+            takes_batches: info.config.allow_atomic_publish,
         })
     }
 
@@ -129,10 +132,15 @@ impl Outlet {
     /// # Errors
     /// [`Trouble`].
     pub(super) async fn note(&self, end: &End) -> Result<(), Trouble> {
+        self.note_at(end.sequence, end.place, &end.created).await
+    }
+
+    /// That its message `sequence` is the last one before a place.
+    async fn note_at(&self, sequence: u64, place: Place, created: &str) -> Result<(), Trouble> {
         let note = Note {
-            cursor: end.place.cursor(self.log.identity()),
-            sequence: end.sequence,
-            created: end.created.clone(),
+            cursor: place.cursor(self.log.identity()),
+            sequence,
+            created: created.to_owned(),
         };
         let payload = serde_json::to_vec(&note).expect("texts and numbers are JSON");
         let message = PublishMessage::build()
@@ -187,12 +195,7 @@ impl Outlet {
             return Ok(place);
         };
         // So that the place is known when they are removed.
-        let end = End {
-            sequence: last,
-            place,
-            created: created.to_owned(),
-        };
-        self.note(&end).await?;
+        self.note_at(last, place, created).await?;
         Err(self.foreign(first, why))
     }
 
@@ -229,18 +232,13 @@ impl Outlet {
                 self.behind(*place, told).await?
             }
         };
-        let end = End {
-            sequence,
-            place,
-            created: created.to_owned(),
-        };
         let is_kept = note.is_some_and(
             |Noted {
                  note, place: at, ..
              }| { (note.sequence, &*note.created, at) == (sequence, created, place) },
         );
         if !is_kept {
-            self.note(&end).await?;
+            self.note_at(sequence, place, created).await?;
         }
         Ok(place)
     }
@@ -417,10 +415,10 @@ fn said(message: &StreamMessage, stream: &str) -> Said {
         return Said::Nothing("its header Airpost-Cursor is not a cursor");
     };
     // A copy of another message would lead back to where that one was.
-    let header = |name: HeaderName| message.headers.get(name).map(HeaderValue::as_str);
-    let behind = message.sequence.saturating_sub(1).to_string();
-    let is_in_place = header(NATS_EXPECTED_LAST_SEQUENCE) == Some(&behind)
-        && header(NATS_EXPECTED_STREAM) == Some(stream);
+    let made_to_be = message.headers.get(SEQUENCE).map(HeaderValue::as_str);
+    let made_for = message.headers.get(NATS_EXPECTED_STREAM);
+    let is_in_place = made_to_be == Some(&message.sequence.to_string())
+        && made_for.map(HeaderValue::as_str) == Some(stream);
     if is_in_place {
         Said::Place(issued, place)
     } else {
