@@ -103,6 +103,54 @@ async fn a_backlog_goes_out_one_by_one_where_no_such_batches_are_taken() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_who_publishes_right_before_and_amid_a_backlog_pushes_no_event_out_of_it() {
+    let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
+    backlog(data.path(), 3_000).await;
+    let nats = NatsClient::connect(&broker.url()).await;
+    make_forgetful(&nats).await;
+    let store = || nats.store("airpost.v1.deliveries.dlv_x.Created", &[], "{}");
+    let mut foreign = vec![store().await.expect("nobody forbids it")];
+    let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    let events = feed(&server.client()).await.len();
+    let mut removed = 0;
+    loop {
+        for sequence in foreign.iter().skip(removed) {
+            nats.remove(STREAM, *sequence).await;
+        }
+        removed = foreign.len();
+        let before = last(&nats, STREAM).await;
+        let told = before - foreign.len() as u64;
+        if told >= events as u64 {
+            break;
+        }
+        let look = || async { (last(&nats, STREAM).await > before).then_some(()) };
+        poll_until(PATIENCE, "it to go on", look).await;
+        // While batches are on their way: before, between and behind them.
+        for _ in 0..5 {
+            foreign.push(store().await.expect("nobody forbids it"));
+        }
+    }
+    deliver(&server.client(), 1).await;
+    settled(&server.client()).await;
+    let events = feed(&server.client()).await;
+    until_out(&nats, events.len() + foreign.len()).await;
+    let out = nats.messages(STREAM).await;
+    let told: Vec<_> = out.iter().map(Stored::json).collect();
+    assert_eq!(told.len(), events.len());
+    assert_eq!(told, events);
+    let amid = |sequence: &&u64| {
+        out.iter().any(|it| it.sequence < **sequence)
+            && out.iter().any(|it| it.sequence > **sequence)
+    };
+    assert!(
+        foreign.iter().filter(amid).count() > 0,
+        "nobody published amid the events"
+    );
+    assert!(!batches(&out).is_empty());
+    server.stop().await;
+}
+
 /// A service that speaks with the server over a line that can be cut.
 async fn serve_over(line: &Proxy, data: &std::path::Path) -> Server {
     serve(&airpost(), data, &format!("nats://{}", line.address()), &[]).await

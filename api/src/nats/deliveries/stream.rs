@@ -2,15 +2,18 @@
 //!
 //! The stream itself says how far the log was told: each message says where its
 //! event lies. What is behind the last one follows from the log alone, so
-//! whoever publishes, and however often it is begun, publishes the same. Where
-//! the last messages are gone (too old, or purged) a second small stream knows
+//! whoever publishes, and however often it is begun, publishes the same. Messages
+//! that were removed behind the last one there is are taken for somebody else's.
+//! Where all are gone (too old, or purged) a second small stream knows
 //! the place behind an earlier one, and as many public events lie between the
 //! two as messages. Where that is not known for certain, events are told again
 //! and none is left out: a double is known by its id, a gap by nothing.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use async_nats::HeaderValue;
 use async_nats::header::NATS_EXPECTED_STREAM;
 use async_nats::jetstream::context::{
     CreateStreamErrorKind, GetStreamErrorKind, PublishError, PublishErrorKind, RequestError,
@@ -18,7 +21,6 @@ use async_nats::jetstream::context::{
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{Config, Info, RawMessageErrorKind, Stream};
 use async_nats::jetstream::{Context, ErrorCode};
-use async_nats::HeaderValue;
 use eventstore::{EventStore, LogIdentity, Standing};
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +31,7 @@ use super::trouble::Trouble;
 use crate::cursor::Issued;
 use crate::public_events::place::Place;
 
-/// Behind how many foreign messages the last one of Airpost is looked for.
+/// Behind how many foreign and removed messages the last one of Airpost is looked for.
 const FOREIGN_MAX: u64 = 1_000;
 
 /// How far the stream tells of the log.
@@ -117,8 +119,9 @@ impl Outlet {
             return Err(self.other_log());
         }
         let created = info.created.to_string();
-        let sequence = info.state.last_sequence;
-        let place = self.place_at(&stream, sequence, &created).await?;
+        let (first, sequence) = (info.state.first_sequence, info.state.last_sequence);
+        let place = self.place_at(&stream, first..=sequence, &created);
+        let place = place.await?;
         Ok(End {
             sequence,
             place,
@@ -162,34 +165,42 @@ impl Outlet {
         stored.await.map(drop)
     }
 
-    /// The place behind message `last`.
+    /// The place behind the last of a stream's messages, of which those before the first one are gone.
     async fn place_at(
         &self,
         stream: &Stream<Info>,
-        last: u64,
+        messages: RangeInclusive<u64>,
         created: &str,
     ) -> Result<Place, Trouble> {
+        let last = *messages.end();
         let (mut sequence, mut foreign) = (last, None);
         let place = loop {
+            let is_far = last - sequence >= FOREIGN_MAX;
             let found = match sequence {
                 0 => Found::Gone,
+                _ if !messages.contains(&sequence) => Found::Gone,
                 _ => message(stream, sequence).await?,
             };
             let said = match found {
-                Found::Gone => break self.noted_place(sequence, last, created).await?,
-                Found::Message(found) => said(&found, &self.settings.stream),
-                Found::Unreadable => Said::Nothing("its headers cannot be read"),
+                Found::Gone if is_far || sequence <= *messages.start() => {
+                    break self.noted_place(sequence, last, created).await?;
+                }
+                Found::Gone => None,
+                Found::Message(found) => Some(said(&found, &self.settings.stream)),
+                Found::Unreadable => Some(Said::Nothing("its headers cannot be read")),
             };
             match said {
-                Said::Place(issued, place) => break self.judge(issued, place)?,
-                Said::Nothing(why) => {
-                    let (first, _) = *foreign.get_or_insert((sequence, why));
-                    if first - sequence >= FOREIGN_MAX {
+                Some(Said::Place(issued, place)) => break self.judge(issued, place)?,
+                Some(Said::Nothing(why)) => {
+                    let (first, why) = *foreign.get_or_insert((sequence, why));
+                    if is_far {
                         return Err(self.foreign(first, why));
                     }
-                    sequence -= 1;
                 }
+                // Somebody removed it alone, so it was somebody else's; or it is told again.
+                None => {}
             }
+            sequence -= 1;
         };
         let Some((first, why)) = foreign else {
             return Ok(place);
