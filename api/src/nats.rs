@@ -32,15 +32,16 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
     let environment = services.application.environment().clone();
     let since = environment.elapsed();
     let begun = deliveries::end_of(&*log);
-    let connection = tokio::select! {
-        connection = connect(&access, shutdown.clone()) => connection,
+    let connecting = async {
+        // What comes in has one of its own: whoever may publish can send what a connection ends at.
+        let outgoing = connect(&access, shutdown.clone()).await?;
+        Some((outgoing, connect(&access, shutdown.clone()).await?))
+    };
+    let connected = tokio::select! {
+        connected = connecting => connected,
         never = deliveries::tell_of_outage(&*log, &environment, begun) => match never {},
     };
-    let Some(connection) = connection else {
-        return;
-    };
-    // What comes in has one of its own: whoever may publish can send what a connection ends at.
-    let Some(incoming) = connect(&access, shutdown.clone()).await else {
+    let Some((connection, incoming)) = connected else {
         return;
     };
     let deliveries = Deliveries {

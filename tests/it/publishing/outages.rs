@@ -1,6 +1,6 @@
 //! Servers and connections that go away and come back, for a moment or for long.
 
-use tests::{NatsClient, NatsServer, poll_until};
+use tests::{NatsClient, NatsPlace, NatsServer, poll_until};
 
 use super::{PATIENCE, STREAM, assert_all_is_out, deliver, last, make_forgetful, register, serve};
 use crate::scene::{airpost, metric, scratch_in_memory, settled};
@@ -31,6 +31,37 @@ async fn what_is_written_while_no_server_is_there_follows_in_order_and_without_a
         is("airpost_delivery_events_publishing").await.as_deref(),
         Some("1")
     );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_lag_is_told_also_while_a_server_lets_only_one_connection_in() {
+    let data = scratch_in_memory();
+    let full = NatsServer::configured(|place| {
+        let NatsPlace { folder, port, .. } = place;
+        let folder = folder.display();
+        format!(
+            "port: {port}\nhost: 127.0.0.1\nmax_connections: 1\njetstream {{ store_dir: \"{folder}\" }}\n"
+        )
+    });
+    let mut broker = full.await;
+    let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    let client = server.client();
+    deliver(&client, 1).await;
+    let look = || async {
+        let lag = metric(&client, "airpost_delivery_events_lag_seconds").await?;
+        (lag.parse::<f64>().ok()? > 0.0).then_some(())
+    };
+    poll_until(PATIENCE, "the lag to be told", look).await;
+    // An operator lets more in.
+    broker.kill();
+    let configuration = broker.folder().join("server.conf");
+    let written = std::fs::read_to_string(&configuration).expect("the server was configured");
+    let more = written.replace("max_connections: 1", "max_connections: 100");
+    std::fs::write(&configuration, more).expect("a temporary folder can be written");
+    broker.start().await;
+    let nats = NatsClient::connect(&broker.url()).await;
+    assert_all_is_out(&client, &nats, &[]).await;
     server.stop().await;
 }
 
