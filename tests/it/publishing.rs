@@ -19,6 +19,7 @@ mod batches;
 mod faults;
 mod nodes;
 mod outages;
+mod remedies;
 mod streams;
 mod restored;
 

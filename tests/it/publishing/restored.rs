@@ -10,14 +10,14 @@ use super::{STREAM, assert_all_is_out, deliver, feed, make_forgetful, serve, unt
 use crate::scene::{airpost, scratch_in_memory, settled};
 
 /// Takes a backup of a log into a folder; where it is.
-async fn back_up(data: &Path, folder: &Path) -> PathBuf {
+pub(super) async fn back_up(data: &Path, folder: &Path) -> PathBuf {
     let backup = folder.join("backup");
     copy("backup", [("--data", data), ("--to", &backup)]).await;
     backup
 }
 
 /// Puts a backup back into a folder; where the log is.
-async fn restore(backup: &Path, folder: &Path) -> PathBuf {
+pub(super) async fn restore(backup: &Path, folder: &Path) -> PathBuf {
     let restored = folder.join("restored");
     copy("restore", [("--from", backup), ("--data", &restored)]).await;
     restored

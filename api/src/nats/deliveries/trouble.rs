@@ -71,8 +71,9 @@ pub(super) enum Trouble {
     /// The stream tells of more than the log holds.
     #[error(
         "the stream {stream} tells of the log up to position {position} of epoch {epoch}, which this log \
-         does not have; if records of it were lost, restore them or accept the loss with airpost recover, \
-         or remove the streams {stream} and {stream}_CURSOR to tell everything anew"
+         does not have; if an older copy of its data folder was put back, put back the newest one, or have \
+         the log go on in a new epoch (airpost backup, then airpost restore into a new folder), or remove the \
+         streams {stream} and {stream}_CURSOR to tell everything anew"
     )]
     Farther {
         /// Its name.
@@ -85,7 +86,8 @@ pub(super) enum Trouble {
     /// An event's id was taken a moment ago, by an event that the log has given up.
     #[error(
         "the stream {stream} takes no second event with the id of one that it took a moment ago; this goes \
-         on by itself when that is longer ago than its duplicate window"
+         on by itself when that is longer ago than its duplicate window, which can be made shorter \
+         (nats stream edit {stream} --dupe-window 100ms)"
     )]
     SameId {
         /// Its name.
