@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tests::{NatsClient, NatsServer};
+use tests::{NatsClient, NatsServer, tally};
 
 use super::{assert_all_is_out, deliver, make_forgetful, serve};
 use crate::scene::{airpost, metric, number_from, scratch_in_memory};
@@ -21,7 +21,7 @@ async fn join(data: &Path, urls: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_nodes_tell_each_event_once_and_one_goes_on_alone_when_the_other_is_killed() {
-    let kills = number_from("AIRPOST_PUBLISHER_KILLS").unwrap_or(KILLS);
+    let kills = number_from("AIRPOST_NODE_KILLS").unwrap_or(KILLS);
     let (folders, broker) = (
         [scratch_in_memory(), scratch_in_memory()],
         NatsServer::alone().await,
@@ -48,7 +48,7 @@ async fn two_nodes_tell_each_event_once_and_one_goes_on_alone_when_the_other_is_
         (killed, alive) = (alive, killed);
     }
     deliver(&there.client(), 1).await;
-    assert_all_is_out(&there.client(), &nats, &out).await;
+    let out = assert_all_is_out(&there.client(), &nats, &out).await;
     let published = metric(&here.client(), "airpost_delivery_events_published_total").await;
     assert_ne!(
         published.as_deref(),
@@ -57,4 +57,8 @@ async fn two_nodes_tell_each_event_once_and_one_goes_on_alone_when_the_other_is_
     );
     here.stop_only().await;
     there.stop_only().await;
+    tally(&format!(
+        "kills of nodes that publish one log: {kills}; {} events out, 0 missing, 0 doubled, all in order",
+        out.len()
+    ));
 }
