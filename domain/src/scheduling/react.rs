@@ -283,11 +283,9 @@ impl Case<'_> {
             | Phase::Cancelling { .. }
             | Phase::Complete
             | Phase::Returned => true,
-            Phase::Pending
-            | Phase::Scheduled
-            | Phase::Cancelled
-            | Phase::Failed(_)
-            | Phase::Rejected(_) => false,
+            // Of those that failed, one that was fetched.
+            Phase::Failed(_) => self.around.delivery.attempt() > 0,
+            Phase::Pending | Phase::Scheduled | Phase::Cancelled | Phase::Rejected(_) => false,
         }
     }
 
@@ -296,12 +294,13 @@ impl Case<'_> {
         let left = if is_for_nothing {
             self.undo()
         } else {
-            let surplus = || {
-                let has_surplus = self.operation.payment.has_surplus();
-                has_surplus.then(|| self.void())
-            };
+            let payment = &self.operation.payment;
+            let surplus = || payment.has_surplus().then(|| self.void());
             let package = || self.operation.holds_package.then_some(Next::FreePackage);
-            self.unneeded_mission().or_else(package).or_else(surplus)
+            // What comes of it is to be known if somebody is at taking back what is due after all.
+            let voiding = || payment.voiding_until().filter(|it| *it > self.around.now);
+            let left = self.unneeded_mission().or_else(package).or_else(surplus);
+            left.or_else(|| Some(Next::Wait(Some(voiding()?))))
         };
         left.unwrap_or_else(|| self.concluded(self.ending()))
     }

@@ -545,6 +545,14 @@ impl Payment {
             .is_some_and(|(effect, _)| effect == Effect::AuthorizePayment)
     }
 
+    /// Until when whoever is at taking back an authorization has the time for it.
+    pub(super) const fn voiding_until(&self) -> Option<Timestamp> {
+        match self.claim {
+            Some((Effect::VoidPayment, until)) => Some(until),
+            Some((Effect::AuthorizePayment, _)) | None => None,
+        }
+    }
+
     pub(super) fn is_authorized(&self) -> bool {
         self.standing().next().is_some()
     }
@@ -556,10 +564,7 @@ impl Payment {
 
     /// Somebody was asked to pay, nothing is known to stand of that, and nobody was told.
     pub(super) fn is_to_be_told_unpaid(&self, now: Timestamp) -> bool {
-        let is_voiding = match self.claim {
-            Some((Effect::VoidPayment, until)) => until <= now,
-            Some((Effect::AuthorizePayment, _)) | None => false,
-        };
+        let is_voiding = self.voiding_until().is_some_and(|until| until <= now);
         let is_certain = !self.unheard.void && !is_voiding;
         let is_paid = self.has_surplus() || (self.is_authorized() && is_certain);
         self.attempts > 0 && !is_paid && !self.is_left_unpaid

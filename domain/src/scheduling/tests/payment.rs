@@ -299,3 +299,30 @@ fn a_delivery_that_flies_before_its_payment_was_taken_back_keeps_it_unless_nobod
     gone.pass_to(at(15));
     assert_eq!(gone.left(), [Left::UnpaidFlight]);
 }
+
+#[test]
+fn a_delivery_whose_life_is_over_while_somebody_takes_back_its_payment_waits_for_what_comes_of_it()
+{
+    let ends = [
+        crate::delivery::Reported::Returned(crate::delivery::ReturnedTo::Sender),
+        crate::delivery::Reported::Ended {
+            how: crate::delivery::Ending::Lost,
+            detail: None,
+        },
+    ];
+    for end in ends {
+        let (mut world, mission) = cancelled();
+        world.load(mission);
+        world.run();
+        world.report(mission, end.clone());
+        world.run();
+        assert!(!world.has_ended(), "{end:?}");
+        let mut voided = world.clone();
+        voided.bill(Bill::ActsUnheard);
+        assert_eq!(voided.left(), [Left::UnpaidFlight], "{end:?}");
+        assert!(voided.has_ended());
+        world.bill(Bill::Unreachable);
+        assert_eq!(world.left(), [], "{end:?}");
+        assert!(world.has_ended() && !world.billing.is_voided);
+    }
+}
