@@ -8,9 +8,11 @@
 //! and a later release may read it.
 //!
 //! Whoever may publish can publish garbage without end, so there is one stream for each hour in
-//! which messages were sent, and it keeps so many of each fleet, [`KEPT_PER_FLEET_MAX`], and so
-//! many in all, [`KEPT_PER_HOUR_MAX`], whatever comes. What is more is counted, and noted each
-//! time that it has doubled. What is refused once more in the same hour is kept once.
+//! which messages were sent, and it keeps so many, [`KEPT_PER_HOUR_MAX`], of so many bytes,
+//! [`KEPT_BYTES_PER_HOUR_MAX`], whatever comes. A fleet may take [a part](SHARE) of the room that is
+//! left beside its own, so that those who come later find some as well, however much those
+//! before them sent. What is more is counted, and noted each time that it has doubled. What is
+//! refused once more in the same hour is kept once.
 
 use std::collections::BTreeMap;
 
@@ -23,11 +25,16 @@ mod payload;
 #[cfg(test)]
 mod tests;
 
-/// Most messages of one fleet that are kept of an hour.
-pub const KEPT_PER_FLEET_MAX: usize = 32;
-
 /// Most messages that are kept of an hour, of all fleets together.
 pub const KEPT_PER_HOUR_MAX: usize = 128;
+
+/// Most bytes of messages, headers and contents, that are kept of an hour: they are in the log for
+/// ever, and a year of garbage without end takes some 36 GB.
+pub const KEPT_BYTES_PER_HOUR_MAX: usize = 4 * 1024 * 1024;
+
+/// A fleet has no more than what is left, divided by this: a quarter of what it found. So the first
+/// one may have 32 messages of a mebibyte together, the fifth one still ten, and the fifteenth one.
+pub const SHARE: usize = 3;
 
 /// Most bytes that are kept of a message's content.
 pub const KEPT_BYTES_MAX: usize = 64 * 1024;
@@ -118,12 +125,14 @@ impl RefusedMessage {
     /// Whether nothing of it is missing.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        let of_headers = self
-            .headers
-            .iter()
-            .map(|(name, value)| name.len() + value.len());
-        let kept = of_headers.sum::<usize>() + self.data.len();
-        u64::try_from(kept) == Ok(self.size_bytes)
+        u64::try_from(self.kept_bytes()) == Ok(self.size_bytes)
+    }
+
+    /// How many bytes are kept of it, of headers and content together.
+    fn kept_bytes(&self) -> usize {
+        let of_headers = self.headers.iter();
+        let of_headers = of_headers.map(|(name, value)| name.len() + value.len());
+        of_headers.sum::<usize>() + self.data.len()
     }
 
     /// Whose share of the hour it takes: what stands in its subject where a fleet's name does.
@@ -182,8 +191,8 @@ pub enum RefusalCommand {
 /// Why a message is not kept, or does not become one that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RefusalRejection {
-    /// So many are kept of this fleet or this hour that no more are.
-    #[error("no more messages of this fleet and hour are kept: count it")]
+    /// So much is kept of this fleet and this hour that it is not.
+    #[error("there is no room for a message of this fleet and hour: count it")]
     Full,
     /// There is none of this number.
     #[error("no message of this number was refused in this hour")]
@@ -197,9 +206,28 @@ pub struct Refusals {
     lifted: BTreeMap<u64, bool>,
     /// The number of each content.
     digests: BTreeMap<[u8; 16], u64>,
-    /// How many are kept of each fleet.
-    fleets: BTreeMap<String, usize>,
+    /// What is kept of each fleet.
+    fleets: BTreeMap<String, Room>,
+    /// The same of all.
+    all: Room,
     further: u64,
+}
+
+/// What some messages take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Room {
+    messages: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// With one message more.
+    fn with(self, message: &RefusedMessage) -> Self {
+        Self {
+            messages: self.messages.saturating_add(1),
+            bytes: self.bytes.saturating_add(message.kept_bytes()),
+        }
+    }
 }
 
 impl Refusals {
@@ -215,9 +243,16 @@ impl Refusals {
         self.lifted.get(&number).copied()
     }
 
-    fn has_room(&self, fleet: &str) -> bool {
-        let of_fleet = self.fleets.get(fleet).copied().unwrap_or_default();
-        self.lifted.len() < KEPT_PER_HOUR_MAX && of_fleet < KEPT_PER_FLEET_MAX
+    fn has_room(&self, message: &RefusedMessage) -> bool {
+        let of_fleet = self.fleets.get(message.fleet()).copied();
+        let wanted = of_fleet.unwrap_or_default().with(message);
+        let taken = self.all.with(message);
+        let fits = |wanted: usize, taken: usize, most: usize| {
+            most.checked_sub(taken)
+                .is_some_and(|left| wanted <= left.div_ceil(SHARE))
+        };
+        fits(wanted.messages, taken.messages, KEPT_PER_HOUR_MAX)
+            && fits(wanted.bytes, taken.bytes, KEPT_BYTES_PER_HOUR_MAX)
     }
 }
 
@@ -239,7 +274,7 @@ impl Decider for Refusals {
             RefusalCommand::Refuse { message } if state.digests.contains_key(&message.digest) => {
                 Ok(vec![])
             }
-            RefusalCommand::Refuse { message } if !state.has_room(message.fleet()) => {
+            RefusalCommand::Refuse { message } if !state.has_room(message) => {
                 Err(RefusalRejection::Full)
             }
             RefusalCommand::Refuse { message } => {
@@ -275,7 +310,10 @@ impl Decider for Refusals {
                 if !state.lifted.contains_key(number) {
                     state.lifted.insert(*number, false);
                     state.digests.insert(message.digest, *number);
-                    *state.fleets.entry(message.fleet().to_owned()).or_default() += 1;
+                    let of_fleet = state.fleets.entry(message.fleet().to_owned());
+                    let of_fleet = of_fleet.or_default();
+                    *of_fleet = of_fleet.with(message);
+                    state.all = state.all.with(message);
                 }
             }
             RefusalEvent::FurtherRefused { count } => state.further = state.further.max(*count),

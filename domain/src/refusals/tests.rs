@@ -52,32 +52,59 @@ fn what_is_refused_twice_is_kept_once() {
         .then_nothing();
 }
 
-#[test]
-fn of_a_flood_so_many_are_kept_of_each_fleet_and_in_all() {
-    let mut state = Refusals::initial();
-    let (mut kept, mut full) = (0, 0);
-    for n in 0..=u8::MAX {
-        // Most come from one fleet, and some from each of many.
-        let fleet = if n < 100 {
-            "mad".to_owned()
-        } else {
-            format!("fleet-{}", n / 2)
-        };
-        match Refusals::decide(&refuse(n, &fleet), &state) {
+/// Another message of a fleet, with so many bytes as its content.
+fn flood(fleet: &str, bytes: usize) -> impl Iterator<Item = Box<RefusedMessage>> {
+    let digest = |n: usize| (fleet.to_owned(), n);
+    (0..2 * KEPT_PER_HOUR_MAX)
+        .map(digest)
+        .map(move |(fleet, n)| {
+            let mut message = message(0, &fleet);
+            let hash: usize = fleet.bytes().map(usize::from).sum();
+            message.digest[..8].copy_from_slice(&n.to_be_bytes());
+            message.digest[8..].copy_from_slice(&hash.to_be_bytes());
+            message.data = vec![b'x'; bytes];
+            message
+        })
+}
+
+/// How many of these are kept.
+fn keep(state: &mut Refusals, messages: impl Iterator<Item = Box<RefusedMessage>>) -> usize {
+    let mut kept = 0;
+    for message in messages {
+        match Refusals::decide(&RefusalCommand::Refuse { message }, state) {
             Ok(events) => {
                 kept += events.len();
-                state = Refusals::fold_from(state, &events);
+                *state = Refusals::fold_from(state.clone(), &events);
             }
-            Err(RefusalRejection::Full) => full += 1,
-            Err(RefusalRejection::Unknown) => panic!("it was not to be lifted"),
-        }
-        if n == 99 {
-            assert_eq!(kept, KEPT_PER_FLEET_MAX, "others still have room");
+            Err(rejection) => assert_eq!(rejection, RefusalRejection::Full),
         }
     }
-    assert_eq!((kept, full), (KEPT_PER_HOUR_MAX, 256 - KEPT_PER_HOUR_MAX));
+    kept
+}
+
+#[test]
+fn of_a_flood_so_many_are_kept_and_whoever_comes_later_finds_room_all_the_same() {
+    let mut state = Refusals::initial();
+    let fleets = ('a'..='z').map(String::from);
+    let kept: Vec<_> = fleets.map(|it| keep(&mut state, flood(&it, 1))).collect();
+    let few = [32, 24, 18, 14, 10, 8, 6, 4, 3, 2, 2, 1, 1, 1, 1];
+    assert_eq!(kept[..15], few);
+    assert_eq!(kept[15..], [0; 11]);
+    assert!(kept.iter().sum::<usize>() <= KEPT_PER_HOUR_MAX);
     // What is kept is known all the same.
-    assert_eq!(Refusals::decide(&refuse(0, "mad"), &state), Ok(vec![]));
+    let known = flood("a", 1).next().unwrap();
+    let again = RefusalCommand::Refuse { message: known };
+    assert_eq!(Refusals::decide(&again, &state), Ok(vec![]));
+}
+
+#[test]
+fn of_large_ones_fewer_are_kept() {
+    let mut state = Refusals::initial();
+    let large = KEPT_BYTES_MAX + KEPT_HEADER_BYTES_MAX - "ce-id1".len();
+    let kept = ["a", "b", "c", "d"].map(|it| keep(&mut state, flood(it, large)));
+    assert_eq!(kept, [12, 9, 7, 5]);
+    assert!(state.all.bytes <= KEPT_BYTES_PER_HOUR_MAX);
+    assert_eq!(keep(&mut state, flood("e", 1)), 24, "small ones have room");
 }
 
 #[test]
@@ -195,7 +222,7 @@ proptest! {
             .iter()
             .filter(|it| matches!(it.event, RefusalEvent::MessageRefused { .. }))
             .count();
-        prop_assert!(kept <= KEPT_PER_FLEET_MAX.max(40));
+        prop_assert!(kept <= 40);
     }
 
     #[test]
