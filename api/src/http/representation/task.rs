@@ -235,18 +235,23 @@ fn refused(letter: &RefusedLetter) -> Value {
     })
 }
 
-/// A message as it came, which need not be a text.
+/// A message as it came, which need not be a text. Its content is there once: it may be large, and
+/// so may the page be that it stands on.
 fn message(message: &RefusedMessage) -> Value {
     let headers = message.headers.iter();
     let headers = headers.map(|(name, value)| json!({ "name": name, "value": value }));
+    let (text, bytes) = match std::str::from_utf8(&message.data) {
+        Ok(text) => (Some(text), None),
+        Err(_) => (None, Some(STANDARD.encode(&message.data))),
+    };
     json!({
         "subject": message.subject.as_str(),
         "form": message.form.word(),
         "received_at": time(message.received_at),
         "explanation": message.explanation.as_str(),
         "headers": headers.collect::<Vec<_>>(),
-        "data_as_sent": std::str::from_utf8(&message.data).ok(),
-        "data_base64": STANDARD.encode(&message.data),
+        "data_as_sent": text,
+        "data_base64": bytes,
         "size_bytes": message.size_bytes,
         "is_whole": message.is_whole(),
     })
