@@ -95,3 +95,38 @@ async fn bytes_that_no_client_takes_are_read_or_a_dead_letter_and_nothing_waits_
     assert_eq!(found, expected);
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_looks_like_a_word_of_the_server_is_taken_like_any_other() {
+    let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
+    let nats = NatsClient::connect(&broker.url()).await;
+    let (mut chance, server) = (chance(), serve(data.path(), &broker.url()).await);
+    consumer(&nats).await;
+    let client = server.client();
+    let order = Order::place(&client, &Recording::load(FLIGHTS[0]), &mut chance).await;
+    let facts = order.facts();
+    // What a client passes over by itself, and then what it gives up at.
+    let passed_over: [&[u8]; 3] = [
+        b"100 Idle Heartbeat\r\n",
+        b"408 Request Timeout\r\nNats-Pending-Messages: 512\r\n",
+        b"423 Nats-Wrong-Pin-Id\r\n",
+    ];
+    let given_up_at: [&[u8]; 3] = [
+        b"404 No Messages\r\n",
+        b"409 Consumer Deleted\r\n",
+        b"503\r\n",
+    ];
+    let (first, rest) = facts.split_at(3);
+    for (facts, said) in [(first, passed_over), (rest, given_up_at)] {
+        for (fact, said) in facts.iter().zip(said.iter().cycle()) {
+            let head = [b"NATS/1.0 ", *said, b"\r\n"].concat();
+            let (subject, content) = (subject_of(fact), fact.to_string());
+            send_bytes(&broker, &[(subject.as_bytes(), &head, content.as_bytes())]);
+        }
+        until_taken(&nats).await;
+    }
+    assert_eq!(text(&order.read(&client).await, "/status"), "complete");
+    let log = server.log();
+    assert!(!log.contains("trying again"), "{log}");
+    server.stop().await;
+}
