@@ -28,7 +28,8 @@ mod batch;
 // Those that end the connection.
 mod odd;
 
-use batch::Door;
+use batch::{Door, Went};
+use odd::Looking;
 use source::{SourceError, Wanted};
 
 /// Most messages that are taken in at once, and most that are asked for beyond those.
@@ -81,6 +82,7 @@ pub(super) async fn run(
     let door = Door::new(services, wanted.ack_wait);
     let mut told: Option<(String, Duration)> = None;
     let mut lost_at: Option<Duration> = None;
+    let mut looking = Looking::default();
     let mut shut_since = Some(began);
     loop {
         let stopping = shutdown.clone();
@@ -112,7 +114,7 @@ pub(super) async fn run(
         }
         let taken = tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => return,
-            taken = odd::take_in(&door, &connection.jetstream, &wanted) => taken,
+            taken = looking.take_in(&door, &connection.jetstream, &wanted) => taken,
         };
         if let Err(error) = taken {
             tracing::debug!(%error, "it is not known what the connection was lost at");
@@ -169,8 +171,8 @@ async fn follow(
         let first = first.or_else(|| messages.next().now_or_never());
         let (batch, trouble) = rest_of_batch(first, &mut messages);
         if !batch.is_empty() {
-            let is_well = door.take(batch).await;
-            if !is_well {
+            let went = door.take(batch).await;
+            if went == Went::Badly {
                 // What the machine could not do it may be able to in a moment.
                 tokio::select! {
                     _ = shutdown.wait_for(|stop| *stop) => break Ok(()),

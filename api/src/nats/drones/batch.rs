@@ -40,6 +40,17 @@ enum Answer {
     Failed(Duration),
 }
 
+/// How it went with some messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Went {
+    /// None of them comes again.
+    Settled,
+    /// Some come again, which could not be taken yet.
+    PutOff,
+    /// The machine could not take some, or the server could not be told.
+    Badly,
+}
+
 /// Through which messages come in.
 #[derive(Debug)]
 pub(super) struct Door {
@@ -83,11 +94,11 @@ impl Door {
         }
     }
 
-    /// Takes messages in, and answers each. Gives whether the machine could do what it was to.
+    /// Takes messages in, and answers each. Gives how it went.
     ///
     /// What is acknowledged is durable, or telemetry, which need not be. While it takes long the
     /// server is told that they are worked on.
-    pub(super) async fn take(&self, messages: Vec<jetstream::Message>) -> bool {
+    pub(super) async fn take(&self, messages: Vec<jetstream::Message>) -> Went {
         let environment = self.services.application.environment();
         let begun = environment.elapsed();
         let handles: Vec<_> = messages.iter().map(|it| it.clone().split().1).collect();
@@ -101,14 +112,17 @@ impl Door {
                 _ = ticks.tick() => drop(send(handles.iter().map(|it| (it, AckKind::Progress))).await),
             }
         };
-        let mut is_well = true;
+        let mut went = Went::Settled;
         let told = handles.iter().zip(answers).map(|(handle, answer)| {
             let (outcome, kind) = match answer {
                 Answer::Done(outcome) => (outcome, AckKind::Ack),
                 Answer::Refused => (Outcome::Refused, AckKind::Term),
-                Answer::PutOff(delay) => (Outcome::PutOff, AckKind::Nak(Some(delay))),
+                Answer::PutOff(delay) => {
+                    went = went.max(Went::PutOff);
+                    (Outcome::PutOff, AckKind::Nak(Some(delay)))
+                }
                 Answer::Failed(delay) => {
-                    is_well = false;
+                    went = Went::Badly;
                     (Outcome::PutOff, AckKind::Nak(Some(delay)))
                 }
             };
@@ -117,7 +131,7 @@ impl Door {
         });
         let is_told = send(told).await;
         histogram!(DRONE_BATCH_SECONDS).record(environment.elapsed().saturating_sub(begun));
-        is_well && is_told
+        if is_told { went } else { Went::Badly }
     }
 
     /// What becomes of each, in their order.

@@ -5,8 +5,15 @@
 //! again, each time with a connection that ends, and nothing behind it gets through. So they are
 //! asked for by their places, as JSON, and taken in like all others: what is no matter of the
 //! event is passed over, and what is makes a dead letter of it.
+//!
+//! They lie between the first message that is not answered and the last that was handed out, which
+//! can be many where something else is put off for long. So many are looked at each time; the next
+//! time it goes on where it ended, and from the beginning once there was nothing more.
+
+use std::ops::Range;
 
 use async_nats::HeaderMap;
+use async_nats::datetime::DateTime;
 use async_nats::header::HeaderName;
 use async_nats::jetstream::stream::RawMessage;
 use async_nats::jetstream::{self, Context};
@@ -18,7 +25,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::batch::Door;
+use super::batch::{Door, Went};
 use super::source::{SourceError, Wanted};
 
 /// What all headers begin with.
@@ -29,6 +36,10 @@ const SUBJECTS: &str = "drone.v1.";
 
 /// How many messages are looked at before those found are taken in.
 const LOOK: u64 = 512;
+
+/// Most messages that are looked at each time that the connection was lost: a few seconds' work, and
+/// more than are handed out until it is lost again.
+const LOOKED_AT_MAX: u64 = 128 * LOOK;
 
 /// How many messages are asked for at once.
 const ASKED_AT_ONCE: usize = 64;
@@ -46,40 +57,71 @@ struct Stored {
     message: Option<RawMessage>,
 }
 
-/// Takes in all that was handed out, is not answered, and cannot be made a message of: the newest
-/// first, since at those the connection has just ended. Gives how many there were.
-///
-/// # Errors
-/// Why they cannot be asked for. Doing it again is safe.
-pub(super) async fn take_in(
-    door: &Door,
-    jetstream: &Context,
-    wanted: &Wanted,
-) -> Result<usize, SourceError> {
-    let stream = jetstream.get_stream_no_info(&wanted.stream).await;
-    let stream = stream.map_err(SourceError::Stream)?;
-    let consumer = stream.consumer_info(&wanted.consumer).await;
-    let consumer = consumer.map_err(SourceError::pull)?;
-    let handed = Handed {
-        wanted,
-        count: consumer.delivered.consumer_sequence,
-    };
-    let first = consumer.ack_floor.stream_sequence + 1;
-    let (mut end, mut found) = (consumer.delivered.stream_sequence + 1, 0);
-    while first < end {
-        let begin = first.max(end.saturating_sub(LOOK));
-        let stored = stream::iter(begin..end).map(|place| stored(jetstream, wanted, place));
-        let stored: Vec<_> = stored.buffered(ASKED_AT_ONCE).try_collect().await?;
-        let odd = stored.into_iter().flatten();
-        let odd = odd.filter_map(|raw| handed.message(jetstream, raw));
-        let odd: Vec<_> = odd.collect();
-        found += odd.len();
-        if !odd.is_empty() {
-            door.take(odd).await;
+/// How far it was looked.
+#[derive(Debug, Default)]
+pub(super) struct Looking {
+    /// Of which life of the consumer this is: in another one places may mean others.
+    created: Option<DateTime>,
+    /// Up to here there is nothing that still has to be looked for.
+    done: u64,
+}
+
+impl Looking {
+    /// Takes in what was handed out, is not answered, and cannot be made a message of: as much of it
+    /// as is looked at in one go, from where it was gone to the last time. Gives how many there were.
+    ///
+    /// # Errors
+    /// Why they cannot be asked for. Doing it again is safe.
+    pub(super) async fn take_in(
+        &mut self,
+        door: &Door,
+        jetstream: &Context,
+        wanted: &Wanted,
+    ) -> Result<usize, SourceError> {
+        let stream = jetstream.get_stream_no_info(&wanted.stream).await;
+        let stream = stream.map_err(SourceError::Stream)?;
+        let consumer = stream.consumer_info(&wanted.consumer).await;
+        let consumer = consumer.map_err(SourceError::pull)?;
+        if self.created.replace(consumer.created) != Some(consumer.created) {
+            self.done = 0;
         }
-        end = begin;
+        let handed = Handed {
+            wanted,
+            count: consumer.delivered.consumer_sequence,
+        };
+        let answered = consumer.ack_floor.stream_sequence;
+        let places = unseen(self.done, answered, consumer.delivered.stream_sequence);
+        let (mut begin, mut found, mut are_settled) = (places.start, 0, true);
+        while begin < places.end {
+            let end = places.end.min(begin + LOOK);
+            let stored = stream::iter(begin..end).map(|place| stored(jetstream, wanted, place));
+            let stored: Vec<_> = stored.buffered(ASKED_AT_ONCE).try_collect().await?;
+            let odd = stored.into_iter().flatten();
+            let odd = odd.filter_map(|raw| handed.message(jetstream, raw));
+            let odd: Vec<_> = odd.collect();
+            found += odd.len();
+            if !odd.is_empty() {
+                are_settled &= door.take(odd).await == Went::Settled;
+            }
+            // What comes again has to be found again.
+            if are_settled {
+                self.done = end - 1;
+            }
+            begin = end;
+        }
+        // Nothing is new, and it was lost all the same: an answer did not get there.
+        if found == 0 && self.done >= consumer.delivered.stream_sequence {
+            self.done = 0;
+        }
+        Ok(found)
     }
-    Ok(found)
+}
+
+/// The places that are looked at next: behind those that are answered or seen, as far as there were
+/// any handed out.
+fn unseen(seen: u64, answered: u64, handed_out: u64) -> Range<u64> {
+    let begin = seen.max(answered) + 1;
+    begin..(handed_out + 1).min(begin + LOOKED_AT_MAX)
 }
 
 /// The message in a place.
@@ -200,6 +242,18 @@ mod tests {
         ] {
             assert!(!is_plain(subject, b""), "{subject}");
         }
+    }
+
+    #[test]
+    fn so_many_places_are_looked_at_each_time_and_none_twice() {
+        assert_eq!(unseen(0, 0, 3), 1..4);
+        assert_eq!(unseen(3, 0, 3), 4..4);
+        assert_eq!(unseen(3, 5, 9), 6..10);
+        // Long after one that is put off, in two goes.
+        let first = unseen(0, 10, 100_000);
+        assert_eq!(first, 11..11 + LOOKED_AT_MAX);
+        let second = unseen(first.end - 1, 10, 100_000);
+        assert_eq!(second, first.end..100_001);
     }
 
     #[test]
