@@ -28,6 +28,7 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
     let Some(access) = options.access.access() else {
         return;
     };
+    drones::nothing_comes_in();
     let log = Arc::clone(services.application.log());
     let environment = services.application.environment().clone();
     let since = environment.elapsed();

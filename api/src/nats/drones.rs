@@ -15,11 +15,13 @@ use async_nats::jetstream::stream::Config;
 use async_nats::jetstream::{self, AckKind};
 use domain::time::DurationMs;
 use futures_util::{FutureExt as _, StreamExt as _};
+use metrics::gauge;
 use tokio::sync::watch;
 
 use super::Connection;
 use crate::config::NatsOptions;
 use crate::http::Services;
+use crate::observability::drone_messages::DRONE_MESSAGES_FLOWING;
 
 // Where they come from.
 mod source;
@@ -90,6 +92,7 @@ pub(super) async fn run(
         else {
             return;
         };
+        nothing_comes_in();
         shut_since.get_or_insert(environment.elapsed());
         let words = trouble.to_string();
         let is_news = told.as_ref().is_none_or(|(known, at)| {
@@ -120,6 +123,11 @@ pub(super) async fn run(
             tracing::debug!(%error, "it is not known what the connection was lost at");
         }
     }
+}
+
+/// Shows that it does not.
+pub(super) fn nothing_comes_in() {
+    gauge!(DRONE_MESSAGES_FLOWING).set(0.0);
 }
 
 /// Within which time a connection is lost once more that was lost at a message.
@@ -159,6 +167,7 @@ async fn follow(
         messages = requests.messages() => messages.map_err(SourceError::pull)?,
     };
     tracing::info!(stream = %wanted.stream, consumer = %wanted.consumer, "drone events come in over NATS");
+    gauge!(DRONE_MESSAGES_FLOWING).set(1.0);
     door.opens(shut_since.take());
     let ended = loop {
         let first = tokio::select! {

@@ -8,6 +8,8 @@ pub const DRONE_MESSAGES: &str = "airpost_drone_messages_total";
 pub const DRONE_MESSAGES_REDELIVERED: &str = "airpost_drone_messages_redelivered_total";
 /// How many messages were still to come when the last one came.
 pub const DRONE_MESSAGES_PENDING: &str = "airpost_drone_messages_pending";
+/// 1 while messages come in, 0 while something is in the way.
+pub const DRONE_MESSAGES_FLOWING: &str = "airpost_drone_messages_flowing";
 /// How long it took until messages that came together were answered.
 pub const DRONE_BATCH_SECONDS: &str = "airpost_drone_messages_batch_seconds";
 
@@ -55,6 +57,11 @@ pub(super) fn describe() {
         DRONE_MESSAGES_PENDING,
         Unit::Count,
         "how many were still to come when the last one came"
+    );
+    describe_gauge!(
+        DRONE_MESSAGES_FLOWING,
+        Unit::Count,
+        "1 while drone events come in over NATS, 0 while something is in the way"
     );
     describe_histogram!(
         DRONE_BATCH_SECONDS,

@@ -1,10 +1,16 @@
 //! Streams and consumers that are missing, are not as they have to be, or go away.
 
 use serde_json::json;
-use tests::{NatsClient, NatsServer, Recording, poll_until};
+use tests::{Client, NatsClient, NatsServer, Recording, poll_until};
 
 use super::{PATIENCE, STREAM, consumer, publish, send, serve, until_said, until_taken};
-use crate::scene::{FLIGHTS, Order, airpost, chance, scratch_in_memory, text};
+use crate::scene::{FLIGHTS, Order, airpost, chance, metric, scratch_in_memory, text};
+
+/// What an operator is told about whether drone events come in.
+async fn flowing(client: &Client) -> String {
+    let series = metric(client, "airpost_drone_messages_flowing").await;
+    series.expect("it is there from the start")
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_cannot_be_used_is_named_with_what_to_change_and_left_alone() {
@@ -27,6 +33,7 @@ async fn a_stream_that_cannot_be_used_is_named_with_what_to_change_and_left_alon
         "--dupe-window 100ms",
     ];
     until_said(&server, &words).await;
+    assert_eq!(flowing(&server.client()).await, "0");
     let after = nats.stream(STREAM).await.expect("it is there");
     assert_eq!(before["config"], after["config"]);
     assert_eq!(after["state"]["consumer_count"], 0);
@@ -137,6 +144,7 @@ async fn a_service_runs_without_a_server_and_takes_drone_events_once_there_is_on
     let (client, mut chance) = (server.client(), chance());
     let order = Order::place(&client, &Recording::load(FLIGHTS[0]), &mut chance).await;
     until_said(&server, &["NATS is not reached"]).await;
+    assert_eq!(flowing(&client).await, "0");
     broker.start().await;
     let nats = NatsClient::connect(&broker.url()).await;
     consumer(&nats).await;
@@ -145,8 +153,10 @@ async fn a_service_runs_without_a_server_and_takes_drone_events_once_there_is_on
     }
     until_taken(&nats).await;
     assert_eq!(text(&order.read(&client).await, "/status"), "complete");
+    assert_eq!(flowing(&client).await, "1");
     // Nor does it need one to end.
     broker.kill();
-    until_said(&server, &["the connection to NATS is lost"]).await;
+    let look = || async { (flowing(&client).await == "0").then_some(()) };
+    poll_until(PATIENCE, "the service to show that nothing comes in", look).await;
     server.stop().await;
 }
