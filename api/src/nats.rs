@@ -52,8 +52,25 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
         settings: Settings::of(&options),
         begun,
     };
-    let drones = drones::run(services, (incoming, since), options, shutdown.clone());
-    tokio::join!(drones, deliveries.run(shutdown));
+    let positions = async {
+        // What is told to one node alone of several.
+        if options.cluster.is_none() {
+            return;
+        }
+        let connection = connect(&access, shutdown.clone()).await;
+        let (services, options) = (services.clone(), options.clone());
+        if let Some(connection) = connection {
+            drones::positions::run(services, connection, options, shutdown.clone()).await;
+        }
+    };
+    let incoming = (incoming, since);
+    let drones = drones::run(
+        services.clone(),
+        incoming,
+        options.clone(),
+        shutdown.clone(),
+    );
+    tokio::join!(drones, positions, deliveries.run(shutdown.clone()));
 }
 
 async fn connect(access: &NatsAccess, shutdown: watch::Receiver<bool>) -> Option<Connection> {

@@ -10,6 +10,7 @@ use tests::{Chance, NatsClient, Server, poll_until};
 use crate::scene::{airpost, at, number, text};
 
 mod flights;
+mod nodes;
 mod odd;
 mod refused;
 mod sources;
@@ -76,16 +77,15 @@ async fn publish_all(nats: &NatsClient, events: &[Value], chance: &mut Chance) {
     }
 }
 
-/// What the server says of the service's consumer, once it has one.
+/// What the server says of the service's consumer, once it has one. Others that nodes have beside it
+/// are no longer than they.
 async fn consumer(nats: &NatsClient) -> Value {
     let look = || async {
-        let names = nats
-            .ask(&format!("$JS.API.CONSUMER.NAMES.{STREAM}"), &json!({}))
-            .await
-            .ok()?;
-        let name = names.pointer("/consumers/0")?.as_str()?.to_owned();
-        let asked = format!("$JS.API.CONSUMER.INFO.{STREAM}.{name}");
-        nats.ask(&asked, &json!({})).await.ok()
+        let asked = format!("$JS.API.CONSUMER.LIST.{STREAM}");
+        let found = nats.ask(&asked, &json!({})).await.ok()?;
+        let mut found = found.pointer("/consumers")?.as_array()?.iter();
+        let lasts = |it: &&Value| it.pointer("/config/durable_name").is_some();
+        found.find(lasts).cloned()
     };
     poll_until(PATIENCE, "the service to have a consumer", look).await
 }

@@ -2,15 +2,16 @@
 //!
 //! Every node pulls from one durable consumer, and what one has pulled no other
 //! has; which one that is does not matter, since a session orders its facts by
-//! their numbers. A message is acknowledged when what it says is durable, and
+//! their numbers, and where drones are is told to all nodes besides. A message
+//! is acknowledged when what it says is durable, and
 //! one that cannot be read when it is kept as a dead letter. All others come
 //! again. So nothing that goes wrong here needs more than to begin anew.
 
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::jetstream::consumer::Config as ConsumerConfig;
-use async_nats::jetstream::consumer::pull::{MessagesError, Stream};
+use async_nats::jetstream::consumer::pull::{self, MessagesError, Stream};
+use async_nats::jetstream::consumer::{Config as ConsumerConfig, Consumer};
 use async_nats::jetstream::stream::Config;
 use async_nats::jetstream::{self, AckKind};
 use domain::time::DurationMs;
@@ -29,6 +30,8 @@ mod source;
 mod batch;
 // Those that end the connection.
 mod odd;
+// Where drones are, on every node.
+pub(super) mod positions;
 
 use batch::{Door, Went};
 use odd::Looking;
@@ -81,8 +84,8 @@ pub(super) async fn run(
         ack_wait(gap_wait),
     );
     let environment = services.application.environment().clone();
-    let door = Door::new(services, wanted.ack_wait);
-    let mut told: Option<(String, Duration)> = None;
+    let door = Door::new(services, wanted.ack_wait, options.cluster.is_some());
+    let mut telling = Telling::default();
     let mut lost_at: Option<Duration> = None;
     let mut looking = Looking::default();
     let mut shut_since = Some(began);
@@ -94,13 +97,8 @@ pub(super) async fn run(
         };
         nothing_comes_in();
         shut_since.get_or_insert(environment.elapsed());
-        let words = trouble.to_string();
-        let is_news = told.as_ref().is_none_or(|(known, at)| {
-            *known != words || environment.elapsed().saturating_sub(*at) >= TELL_EVERY
-        });
-        if is_news {
-            tracing::warn!(stream = %wanted.stream, "drone events do not come in over NATS: {words}; trying again");
-            told = Some((words, environment.elapsed()));
+        if telling.is_news(&trouble, environment.elapsed()) {
+            tracing::warn!(stream = %wanted.stream, "drone events do not come in over NATS: {trouble}; trying again");
         }
         tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => return,
@@ -130,6 +128,24 @@ pub(super) fn nothing_comes_in() {
     gauge!(DRONE_MESSAGES_FLOWING).set(0.0);
 }
 
+/// What was told last of what is in the way, and when.
+#[derive(Debug, Default)]
+struct Telling(Option<(String, Duration)>);
+
+impl Telling {
+    /// Whether this is to be told now.
+    fn is_news(&mut self, trouble: &SourceError, now: Duration) -> bool {
+        let words = trouble.to_string();
+        let told = self.0.as_ref();
+        let is_news =
+            told.is_none_or(|(known, at)| *known != words || now.saturating_sub(*at) >= TELL_EVERY);
+        if is_news {
+            self.0 = Some((words, now));
+        }
+        is_news
+    }
+}
+
 /// Within which time a connection is lost once more that was lost at a message.
 fn again_within(wanted: &Wanted) -> Duration {
     wanted.ack_wait * 2 + HEARTBEAT * 2
@@ -152,19 +168,13 @@ async fn follow(
 ) -> Result<(), SourceError> {
     let mut losses = connection.losses.clone();
     losses.mark_unchanged();
-    let consumer = tokio::select! {
-        _ = shutdown.wait_for(|stop| *stop) => return Ok(()),
-        consumer = source::open(&connection.jetstream, wanted) => consumer?,
+    let opening = async {
+        let consumer = source::open(&connection.jetstream, wanted).await?;
+        requests(&consumer).await
     };
-    let requests = consumer
-        .stream()
-        .max_messages_per_batch(BATCH_MESSAGES_MAX)
-        .max_bytes_per_batch(REQUEST_BYTES_MAX)
-        .heartbeat(HEARTBEAT)
-        .expires(REQUEST);
     let mut messages = tokio::select! {
         _ = shutdown.wait_for(|stop| *stop) => return Ok(()),
-        messages = requests.messages() => messages.map_err(SourceError::pull)?,
+        messages = opening => messages?,
     };
     tracing::info!(stream = %wanted.stream, consumer = %wanted.consumer, "drone events come in over NATS");
     gauge!(DRONE_MESSAGES_FLOWING).set(1.0);
@@ -177,7 +187,7 @@ async fn follow(
             first = messages.next() => Some(first),
         };
         let is_lost = first.is_none();
-        let first = first.or_else(|| messages.next().now_or_never());
+        let first = first.or_else(|| now(&mut messages));
         let (batch, trouble) = rest_of_batch(first, &mut messages);
         if !batch.is_empty() {
             let went = door.take(batch).await;
@@ -206,8 +216,24 @@ async fn follow(
     ended
 }
 
+/// Asks a consumer for messages, and for more in time.
+async fn requests(consumer: &Consumer<pull::Config>) -> Result<Stream, SourceError> {
+    let requests = consumer
+        .stream()
+        .max_messages_per_batch(BATCH_MESSAGES_MAX)
+        .max_bytes_per_batch(REQUEST_BYTES_MAX)
+        .heartbeat(HEARTBEAT)
+        .expires(REQUEST);
+    requests.messages().await.map_err(SourceError::pull)
+}
+
 /// What a request for messages gives next; none if the connection has ended.
 type Next = Option<Result<jetstream::Message, MessagesError>>;
+
+/// What it gives without waiting.
+fn now(messages: &mut Stream) -> Option<Next> {
+    messages.next().now_or_never()
+}
 
 /// What there is already, this first of all, and the trouble that follows it.
 fn rest_of_batch(
@@ -222,7 +248,7 @@ fn rest_of_batch(
             None => return (batch, Some(SourceError::Ended)),
         }
         next = if batch.len() < BATCH_MESSAGES_MAX {
-            messages.next().now_or_never()
+            now(messages)
         } else {
             None
         };
@@ -233,7 +259,7 @@ fn rest_of_batch(
 /// Gives back what was handed out and not looked at, so that another node need not wait for it.
 async fn hand_back(messages: &mut Stream) {
     let mut left = Vec::new();
-    while let Some(Some(Ok(message))) = messages.next().now_or_never() {
+    while let Some(Some(Ok(message))) = now(messages) {
         left.push(message);
     }
     // All that there were first: what is given back may be handed to this node once more.

@@ -10,6 +10,10 @@ pub const DRONE_MESSAGES_REDELIVERED: &str = "airpost_drone_messages_redelivered
 pub const DRONE_MESSAGES_PENDING: &str = "airpost_drone_messages_pending";
 /// 1 while messages come in, 0 while something is in the way.
 pub const DRONE_MESSAGES_FLOWING: &str = "airpost_drone_messages_flowing";
+/// 1 while a node of a cluster is told where all drones are, 0 while something is in the way.
+pub const DRONE_POSITIONS_FLOWING: &str = "airpost_drone_positions_flowing";
+/// How many of those messages were still to come when the last one came.
+pub const DRONE_POSITIONS_PENDING: &str = "airpost_drone_positions_pending";
 /// How long it took until messages that came together were answered.
 pub const DRONE_BATCH_SECONDS: &str = "airpost_drone_messages_batch_seconds";
 
@@ -62,6 +66,16 @@ pub(super) fn describe() {
         DRONE_MESSAGES_FLOWING,
         Unit::Count,
         "1 while drone events come in over NATS, 0 while something is in the way"
+    );
+    describe_gauge!(
+        DRONE_POSITIONS_FLOWING,
+        Unit::Count,
+        "1 while this node of a cluster is told over NATS where all drones are, 0 while something is in the way"
+    );
+    describe_gauge!(
+        DRONE_POSITIONS_PENDING,
+        Unit::Count,
+        "how many of these were still to come when the last one came"
     );
     describe_histogram!(
         DRONE_BATCH_SECONDS,

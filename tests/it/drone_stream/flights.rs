@@ -10,7 +10,7 @@ use crate::scene::{
 };
 
 /// What a broker may do with messages, and more.
-const FAULTS: Faults = Faults {
+pub(super) const FAULTS: Faults = Faults {
     duplicate_permille: 300,
     shuffle_places: 20,
     drop_telemetry_permille: 0,
@@ -20,7 +20,7 @@ const FAULTS: Faults = Faults {
 const KILLS: u64 = 4;
 
 /// Status and history are those of the flight without faults.
-async fn assert_went_well(client: &Client, order: &Order) {
+pub(super) async fn assert_went_well(client: &Client, order: &Order) {
     assert_eq!(text(&order.read(client).await, "/status"), "complete");
     let history = order.history(client).await;
     assert_eq!(history.types(), WENT_WELL);
@@ -36,7 +36,7 @@ async fn orders(client: &Client, chance: &mut Chance) -> Vec<Order> {
 }
 
 /// The flights at the same time, as the broker has them.
-fn mixed(orders: &[Order], chance: &mut Chance) -> Vec<Value> {
+pub(super) fn mixed(orders: &[Order], chance: &mut Chance) -> Vec<Value> {
     let mut all: Vec<_> = orders
         .iter()
         .map(|order| FAULTS.applied_to(order.events(), chance).into_iter())

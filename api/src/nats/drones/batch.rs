@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::message::Acker;
 use async_nats::jetstream::{self, AckKind};
+use domain::drone::Telemetry;
 use domain::refusals::{RefusalHour, Refused, RefusedMessage};
 use domain::time::Timestamp;
 use metrics::{counter, gauge, histogram};
+use projections::LiveDrones;
 
 use super::SENDING_MAX;
 use crate::http::Services;
@@ -55,28 +58,38 @@ pub(super) enum Went {
 #[derive(Debug)]
 pub(super) struct Door {
     services: Services,
+    /// What telemetry came in by it: that which is shown, or this door's own where that comes to
+    /// every node by another way as well, so that it is still news here.
+    heard: Arc<LiveDrones>,
     ack_wait: Duration,
     /// How long one may be put off, at the least.
     put_off_max: Duration,
 }
 
 /// A message with what is known of it.
-struct Arrived {
+pub(super) struct Arrived {
     message: jetstream::Message,
     sent_at: Timestamp,
     delivered: i64,
-    event: Result<DroneEvent, Box<RefusedMessage>>,
+    pub(super) event: Result<DroneEvent, Box<RefusedMessage>>,
 }
 
 impl Door {
-    /// To these services; a message comes again that is not answered for so long.
+    /// To these services; a message comes again that is not answered for so long. Other nodes may
+    /// share the consumer.
     ///
     /// None is put off for longer than that, so that a fact is back before those behind it stop
     /// waiting for it.
-    pub(super) fn new(services: Services, ack_wait: Duration) -> Self {
+    pub(super) fn new(services: Services, ack_wait: Duration, is_shared: bool) -> Self {
         let park_wait = services.ingest.park_wait();
+        let heard = if is_shared {
+            Arc::default()
+        } else {
+            Arc::clone(&services.live)
+        };
         Self {
             services,
+            heard,
             ack_wait,
             put_off_max: Duration::from_millis(park_wait.get().into()),
         }
@@ -163,7 +176,8 @@ impl Door {
                 Err(message) => refused.push((place, arrived.sent_at, *message)),
             }
         }
-        let taken = self.services.ingest.take(&self.services.live, events).await;
+        self.show(&events);
+        let taken = self.services.ingest.take(&self.heard, events).await;
         for ((place, message, (sent_at, delivered)), taken) in places.into_iter().zip(taken) {
             let mut refuse = |unread| {
                 let kept = with_message(&message, |it| it.refused(&unread, receipt.at));
@@ -201,6 +215,19 @@ impl Door {
             }
         }
         answers
+    }
+
+    /// Shows where drones are, if taking it in does not. Every node is told of that by itself; this
+    /// one knows it already, whatever becomes of the other way.
+    fn show(&self, events: &[DroneEvent]) {
+        if Arc::ptr_eq(&self.heard, &self.services.live) {
+            return;
+        }
+        for event in events {
+            if let DroneEvent::Telemetry(telemetry) = event {
+                self.services.live.note(Telemetry::clone(telemetry));
+            }
+        }
     }
 
     /// Whether one that was handed out so often was put off for as long as any may be.
@@ -252,9 +279,14 @@ async fn send<'a>(told: impl Iterator<Item = (&'a Acker, AckKind)>) -> bool {
 fn note(arrived: &[Arrived]) {
     let again = arrived.iter().filter(|arrived| arrived.delivered > 1);
     counter!(DRONE_MESSAGES_REDELIVERED).increment(again.count() as u64);
+    note_pending(DRONE_MESSAGES_PENDING, arrived);
+}
+
+/// Shows by a gauge how many were to come when the last of these came.
+pub(super) fn note_pending(name: &'static str, arrived: &[Arrived]) {
     let last = arrived.last().and_then(|last| last.message.info().ok());
     if let Some(pending) = last.and_then(|info| u32::try_from(info.pending).ok()) {
-        gauge!(DRONE_MESSAGES_PENDING).set(f64::from(pending));
+        gauge!(name).set(f64::from(pending));
     }
 }
 
@@ -272,7 +304,7 @@ fn received_at(subject: &str, sent_at: Option<Timestamp>, now: Timestamp) -> Tim
     of_telemetry.map_or(now, |sent_at| sent_at.min(now))
 }
 
-fn read_all(messages: Vec<jetstream::Message>, receipt: Receipt) -> Vec<Arrived> {
+pub(super) fn read_all(messages: Vec<jetstream::Message>, receipt: Receipt) -> Vec<Arrived> {
     let read = |message: jetstream::Message| {
         let info = message.info().ok();
         let sent_at = info.as_ref().and_then(|info| {

@@ -15,11 +15,15 @@ use async_nats::jetstream::stream::{
 };
 use async_nats::jetstream::{Context, ErrorCode};
 use eventstore::LogIdentity;
+use uuid::Uuid;
 
 use crate::config::NatsOptions;
 
 /// What drone events are published on.
 const SUBJECTS: &str = "drone.v1.>";
+
+/// What telemetry is published on.
+const TELEMETRY: &str = "drone.v1.*.*.telemetry";
 
 /// Subjects that these are among.
 const WIDER: [&str; 3] = [SUBJECTS, "drone.>", ">"];
@@ -39,6 +43,9 @@ const UNACKNOWLEDGED_MAX: i64 = 20_000;
 
 /// How long a consumer is kept that nobody asks.
 const CONSUMER_KEPT: Duration = Duration::from_hours(30 * 24);
+
+/// The same of one that remembers nothing which a new one would not know.
+const POSITIONS_KEPT: Duration = Duration::from_mins(1);
 
 /// What there is to be.
 #[derive(Clone, Debug)]
@@ -97,6 +104,22 @@ impl Wanted {
             max_ack_pending: UNACKNOWLEDGED_MAX,
             filter_subject: SUBJECTS.to_owned(),
             inactive_threshold: CONSUMER_KEPT,
+            ..pull::Config::default()
+        }
+    }
+
+    /// Of one node alone, which is not answered and has nothing that lasts. It has a name, by which
+    /// permissions to make one are given.
+    fn positions(id: Uuid) -> pull::Config {
+        pull::Config {
+            name: Some(format!("airpost-positions-{id}")),
+            description: Some("a node of Airpost shows where drones are".to_owned()),
+            deliver_policy: DeliverPolicy::LastPerSubject,
+            ack_policy: AckPolicy::None,
+            filter_subject: TELEMETRY.to_owned(),
+            inactive_threshold: POSITIONS_KEPT,
+            memory_storage: true,
+            num_replicas: 1,
             ..pull::Config::default()
         }
     }
@@ -261,12 +284,7 @@ pub(super) async fn open(
     jetstream: &Context,
     wanted: &Wanted,
 ) -> Result<Consumer<pull::Config>, SourceError> {
-    let stream = stream(jetstream, wanted).await?;
-    let complaints = Wanted::complaints(wanted.copies, &stream.cached_info().config);
-    if !complaints.is_empty() {
-        let stream = wanted.stream.clone();
-        return Err(SourceError::Unfit { stream, complaints });
-    }
+    let stream = fit(jetstream, wanted).await?;
     let found = stream.consumer_info(&wanted.consumer).await;
     let is_fit = match found {
         Ok(info) => is_like_ours(&info.config),
@@ -278,6 +296,29 @@ pub(super) async fn open(
     }
     let consumer = stream.create_consumer(wanted.consumer()).await;
     consumer.map_err(SourceError::Consumer)
+}
+
+/// Makes a consumer of this node's own, which hands out the last telemetry of each drone and then all
+/// that comes. No other one has this id.
+pub(super) async fn open_positions(
+    jetstream: &Context,
+    wanted: &Wanted,
+    id: Uuid,
+) -> Result<Consumer<pull::Config>, SourceError> {
+    let stream = fit(jetstream, wanted).await?;
+    let consumer = stream.create_consumer(Wanted::positions(id)).await;
+    consumer.map_err(SourceError::Consumer)
+}
+
+/// The stream, made if it is missing, and only if it will do.
+async fn fit(jetstream: &Context, wanted: &Wanted) -> Result<Stream, SourceError> {
+    let stream = stream(jetstream, wanted).await?;
+    let complaints = Wanted::complaints(wanted.copies, &stream.cached_info().config);
+    if complaints.is_empty() {
+        return Ok(stream);
+    }
+    let stream = wanted.stream.clone();
+    Err(SourceError::Unfit { stream, complaints })
 }
 
 /// Whether a consumer may have been made here, by this release or with other waits.

@@ -1,7 +1,6 @@
 //! What is asked of a stream that is there.
 
 use async_nats::jetstream::stream::{Source, SubjectTransform};
-use uuid::Uuid;
 
 use super::*;
 

@@ -1,0 +1,114 @@
+//! Where drones are, shown by every node of a cluster.
+//!
+//! Telemetry is not in the log, and what the shared consumer hands one node it hands no other. So each
+//! node reads telemetry once more, by a consumer of its own that is not answered: first what each
+//! drone said last, so that a node which has just started knows it, then all that comes. Nothing else
+//! comes of it here. What cannot be read is passed over: the shared consumer's is the dead letter.
+
+use async_nats::jetstream::consumer::{Consumer, pull};
+use futures_util::StreamExt as _;
+use metrics::gauge;
+use tokio::sync::watch;
+
+use super::source::{self, SourceError, Wanted};
+use super::{PAUSE, Telling, ack_wait, batch, requests, rest_of_batch};
+use crate::config::NatsOptions;
+use crate::http::Services;
+use crate::ingest::wire::DroneEvent;
+use crate::nats::Connection;
+use crate::observability::drone_messages::{DRONE_POSITIONS_FLOWING, DRONE_POSITIONS_PENDING};
+
+/// Shows where drones are until `shutdown` becomes true. The connection is used for nothing else,
+/// since whoever may publish can send what a connection ends at.
+pub(in crate::nats) async fn run(
+    services: Services,
+    connection: Connection,
+    options: NatsOptions,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let wanted = Wanted::new(
+        &options,
+        services.views.log().identity(),
+        ack_wait(services.ingest.gap_wait()),
+    );
+    let environment = services.application.environment().clone();
+    let (mut telling, mut consumer) = (Telling::default(), None);
+    loop {
+        let stopping = shutdown.clone();
+        let followed = follow(&services, &connection, &wanted, &mut consumer, stopping).await;
+        gauge!(DRONE_POSITIONS_FLOWING).set(0.0);
+        let Err(trouble) = followed else {
+            return;
+        };
+        // A consumer goes on behind the message that a connection ended at, and a new one would begin
+        // with it once more.
+        if !matches!(trouble, SourceError::Lost) {
+            consumer = None;
+        }
+        if telling.is_news(&trouble, environment.elapsed()) {
+            tracing::warn!(stream = %wanted.stream, "where drones are that speak to other nodes is not shown: {trouble}; trying again");
+        }
+        tokio::select! {
+            _ = shutdown.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+}
+
+/// Shows what comes until there is trouble; until `shutdown` becomes true, if there is none.
+async fn follow(
+    services: &Services,
+    connection: &Connection,
+    wanted: &Wanted,
+    consumer: &mut Option<Consumer<pull::Config>>,
+    mut shutdown: watch::Receiver<bool>,
+) -> Result<(), SourceError> {
+    let mut losses = connection.losses.clone();
+    losses.mark_unchanged();
+    let opening = async {
+        let opened = if let Some(opened) = consumer.take() {
+            opened
+        } else {
+            let id = services.application.environment().new_id();
+            source::open_positions(&connection.jetstream, wanted, id).await?
+        };
+        requests(consumer.insert(opened)).await
+    };
+    let mut messages = tokio::select! {
+        _ = shutdown.wait_for(|stop| *stop) => return Ok(()),
+        messages = opening => messages?,
+    };
+    gauge!(DRONE_POSITIONS_FLOWING).set(1.0);
+    loop {
+        let first = tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|stop| *stop) => return Ok(()),
+            _ = losses.changed() => return Err(SourceError::Lost),
+            first = messages.next() => first,
+        };
+        let (batch, trouble) = rest_of_batch(Some(first), &mut messages);
+        show(services, batch).await;
+        if let Some(trouble) = trouble {
+            return Err(trouble);
+        }
+    }
+}
+
+async fn show(services: &Services, messages: Vec<async_nats::jetstream::Message>) {
+    // Without a time the next one says it again.
+    let Ok(now) = services.application.now() else {
+        return;
+    };
+    let receipt = services.ingest.receipt(now);
+    let reading = tokio::task::spawn_blocking(move || batch::read_all(messages, receipt));
+    let Ok(arrived) = reading.await else {
+        tracing::error!("panic while reading where drones are");
+        return;
+    };
+    batch::note_pending(DRONE_POSITIONS_PENDING, &arrived);
+    for arrived in arrived {
+        if let Ok(DroneEvent::Telemetry(telemetry)) = arrived.event {
+            services.live.note(*telemetry);
+        }
+    }
+}
