@@ -18,6 +18,7 @@ use domain::time::DurationMs;
 use futures_util::{FutureExt as _, StreamExt as _};
 use metrics::gauge;
 use tokio::sync::watch;
+use tokio::task::unconstrained;
 
 use super::Connection;
 use crate::config::NatsOptions;
@@ -230,9 +231,10 @@ async fn requests(consumer: &Consumer<pull::Config>) -> Result<Stream, SourceErr
 /// What a request for messages gives next; none if the connection has ended.
 type Next = Option<Result<jetstream::Message, MessagesError>>;
 
-/// What it gives without waiting.
+/// What it gives without waiting. That is not shared in turns with other tasks, which would end it
+/// after some messages though there are more.
 fn now(messages: &mut Stream) -> Option<Next> {
-    messages.next().now_or_never()
+    unconstrained(messages.next()).now_or_never()
 }
 
 /// What there is already, this first of all, and the trouble that follows it.
