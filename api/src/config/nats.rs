@@ -16,6 +16,10 @@ const DELIVERY_DAYS: u32 = 7;
 /// How long drone events are kept, unless told otherwise, days: over a long weekend.
 const DRONE_DAYS: u32 = 4;
 
+/// How much room the stream of drone events has, unless told otherwise, bytes: some three million
+/// events of 700. It shares a disk with the log, which others must not be able to fill.
+const DRONE_BYTES_MAX: i64 = 2 * 1024 * 1024 * 1024;
+
 /// Where the NATS servers are, and as whom they are spoken to.
 #[derive(Clone, Default, PartialEq, Eq, clap::Args)]
 pub struct NatsAccessOptions {
@@ -111,10 +115,11 @@ pub struct NatsOptions {
     pub nats_drone_days: u32,
 
     /// How large that stream may become where it is made, bytes: full, it refuses what is
-    /// published. Without it as large as its servers let it.
-    #[arg(long, env = "AIRPOST_NATS_DRONE_BYTES_MAX", value_name = "BYTES", requires = "nats",
+    /// published, so that the log on the same servers has its room. A drone that says once a second
+    /// where it is takes some 250 MB in four days; the default, 2 GiB, does for eight of them.
+    #[arg(long, env = "AIRPOST_NATS_DRONE_BYTES_MAX", value_name = "BYTES", default_value_t = DRONE_BYTES_MAX,
           value_parser = clap::value_parser!(i64).range(1_048_576..))]
-    pub nats_drone_bytes_max: Option<i64>,
+    pub nats_drone_bytes_max: i64,
 
     /// The stream that delivery events and requests to Drone Management go out by, on the subjects
     /// `airpost.v1.deliveries.>`, `airpost.v1.missions.>` and `airpost.v1.users.>`. It is made if it
@@ -154,7 +159,7 @@ impl Default for NatsOptions {
             nats_drone_stream: DRONE_STREAM.to_owned(),
             nats_drone_consumer: None,
             nats_drone_days: DRONE_DAYS,
-            nats_drone_bytes_max: None,
+            nats_drone_bytes_max: DRONE_BYTES_MAX,
             nats_delivery_stream: DELIVERY_STREAM.to_owned(),
             nats_delivery_days: DELIVERY_DAYS,
             nats_copies: None,

@@ -170,14 +170,17 @@ async fn follow(
     let mut losses = connection.losses.clone();
     losses.mark_unchanged();
     let opening = async {
-        let consumer = source::open(&connection.jetstream, wanted).await?;
-        requests(&consumer).await
+        let (consumer, advice) = source::open(&connection.jetstream, wanted).await?;
+        Ok::<_, SourceError>((requests(&consumer).await?, advice))
     };
-    let mut messages = tokio::select! {
+    let (mut messages, advice) = tokio::select! {
         _ = shutdown.wait_for(|stop| *stop) => return Ok(()),
-        messages = opening => messages?,
+        opened = opening => opened?,
     };
     tracing::info!(stream = %wanted.stream, consumer = %wanted.consumer, "drone events come in over NATS");
+    for words in advice {
+        tracing::warn!(stream = %wanted.stream, "the stream of drone events is used as it is, but {words}");
+    }
     gauge!(DRONE_MESSAGES_FLOWING).set(1.0);
     door.opens(shut_since.take());
     let ended = loop {

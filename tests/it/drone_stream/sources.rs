@@ -50,6 +50,8 @@ async fn a_stream_that_cannot_be_used_is_named_with_what_to_change_and_left_alon
     ] {
         assert_eq!(made["config"][name], value);
     }
+    let bytes_max = made["config"]["max_bytes"].as_i64();
+    assert_eq!(bytes_max, Some(2 * 1024 * 1024 * 1024), "the log's room");
     server.stop().await;
 }
 

@@ -37,6 +37,10 @@ const MESSAGE_BYTES_MAX: i32 = 128 * 1024;
 /// under the same id, which its publisher is told is stored. Sessions know what they have for ever.
 const IDS_KNOWN: Duration = Duration::from_millis(100);
 
+/// How long a stream must keep what it acknowledged, at the least: as long as it may take to start
+/// the service on another machine, or on a log whose views have to be built first.
+const KEPT_MIN: Duration = Duration::from_hours(1);
+
 /// Most messages that were handed out and not acknowledged yet, those among them that come again
 /// later: then no more are handed out.
 const UNACKNOWLEDGED_MAX: i64 = 20_000;
@@ -55,7 +59,7 @@ pub(super) struct Wanted {
     pub(super) ack_wait: Duration,
     copies: usize,
     kept: Duration,
-    bytes_max: Option<i64>,
+    bytes_max: i64,
 }
 
 impl Wanted {
@@ -85,7 +89,7 @@ impl Wanted {
             retention: RetentionPolicy::Limits,
             discard: DiscardPolicy::New,
             max_age: self.kept,
-            max_bytes: self.bytes_max.unwrap_or(-1),
+            max_bytes: self.bytes_max,
             max_message_size: MESSAGE_BYTES_MAX,
             num_replicas: self.copies,
             duplicate_window: IDS_KNOWN,
@@ -181,6 +185,13 @@ impl Wanted {
             ),
         );
         must(
+            found.max_age.is_zero() || found.max_age >= KEPT_MIN,
+            format!(
+                "it forgets after {:?}, and a start may take an hour (nats stream edit --max-age 4d)",
+                found.max_age
+            ),
+        );
+        must(
             !found.no_ack,
             "it acknowledges nothing to who publishes: make it anew without no_ack".to_owned(),
         );
@@ -214,6 +225,23 @@ impl Wanted {
     }
 }
 
+/// What an operator may want to change of a stream that will do.
+fn advice(found: &Config) -> Vec<&'static str> {
+    let advice = [
+        (
+            !(1..=MESSAGE_BYTES_MAX).contains(&found.max_message_size),
+            "it takes messages that are too large for a drone event, whose senders are not told: nats stream edit \
+             --max-msg-size 131072",
+        ),
+        (
+            found.max_bytes <= 0,
+            "its size has no limit, so it may take the log's room on the same servers: nats stream edit --max-bytes",
+        ),
+    ];
+    let advice = advice.into_iter().filter(|(is_so, _)| *is_so);
+    advice.map(|(_, words)| words).collect()
+}
+
 /// Why drone events do not come in.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SourceError {
@@ -231,7 +259,10 @@ pub(super) enum SourceError {
     )]
     Stream(GetStreamError),
     /// It was missing, and cannot be made.
-    #[error("the stream is missing and cannot be made: {0}; make it, or permit this user to")]
+    #[error(
+        "the stream is missing and cannot be made: {0}; make it, permit this user to, or give it less room \
+         (--nats-drone-bytes-max)"
+    )]
     Made(CreateStreamError),
     /// There is a consumer of the name that hands out something else. It was left as it is.
     #[error(
@@ -279,11 +310,11 @@ impl SourceError {
 }
 
 /// The consumer of the stream, both made if they are missing. A stream that is there is changed in
-/// nothing.
+/// nothing; with it comes what might be better about it.
 pub(super) async fn open(
     jetstream: &Context,
     wanted: &Wanted,
-) -> Result<Consumer<pull::Config>, SourceError> {
+) -> Result<(Consumer<pull::Config>, Vec<&'static str>), SourceError> {
     let stream = fit(jetstream, wanted).await?;
     let found = stream.consumer_info(&wanted.consumer).await;
     let is_fit = match found {
@@ -295,7 +326,8 @@ pub(super) async fn open(
         return Err(SourceError::Foreign(wanted.consumer.clone()));
     }
     let consumer = stream.create_consumer(wanted.consumer()).await;
-    consumer.map_err(SourceError::Consumer)
+    let consumer = consumer.map_err(SourceError::Consumer)?;
+    Ok((consumer, advice(&stream.cached_info().config)))
 }
 
 /// Makes a consumer of this node's own, which hands out the last telemetry of each drone and then all

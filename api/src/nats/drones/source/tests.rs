@@ -35,6 +35,7 @@ fn one_that_sees_more_will_do_too_and_one_without_limits_whatever_it_would_drop(
             max_bytes: -1,
             max_messages: -1,
             max_messages_per_subject: -1,
+            max_age: Duration::ZERO,
             ..wanted.stream()
         };
         assert_eq!(
@@ -46,10 +47,26 @@ fn one_that_sees_more_will_do_too_and_one_without_limits_whatever_it_would_drop(
 }
 
 #[test]
+fn what_would_be_better_about_one_that_will_do_is_said() {
+    let wanted = wanted(1);
+    assert_eq!(advice(&wanted.stream()), Vec::<&str>::new());
+    let open = Config {
+        max_age: Duration::from_hours(1),
+        max_message_size: -1,
+        max_bytes: -1,
+        ..wanted.stream()
+    };
+    assert_eq!(wanted.complaints(&open), Vec::<String>::new());
+    let advice = advice(&open);
+    assert_eq!(advice.len(), 2, "{advice:?}");
+    assert!(advice[0].contains("--max-msg-size") && advice[1].contains("--max-bytes"));
+}
+
+#[test]
 fn each_thing_that_has_to_be_changed_is_named() {
     type Change = fn(&mut Config);
     let wanted = wanted(3);
-    let changes: [(Change, &str); 14] = [
+    let changes: [(Change, &str); 15] = [
         (
             |it| it.subjects = vec!["drone.v1.pgh.>".to_owned()],
             SUBJECTS,
@@ -87,6 +104,7 @@ fn each_thing_that_has_to_be_changed_is_named() {
             "subject transform",
         ),
         (|it| it.sealed = true, "sealed"),
+        (|it| it.max_age = Duration::from_mins(59), "--max-age"),
     ];
     for (change, words) in changes {
         let mut unfit = wanted.stream();
