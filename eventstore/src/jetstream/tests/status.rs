@@ -16,11 +16,8 @@ fn a_node_that_has_what_the_stream_lost_is_shown_and_its_folder_is_ahead() {
     let folder = knowing.folder.path();
     let status = wait_until("the node has connected again, and is heard", || {
         let status = cluster_status(&options, Some(folder)).unwrap();
-        if status.nodes.is_empty() {
-            Err(status)
-        } else {
-            Ok(status)
-        }
+        let is_heard = !status.nodes.is_empty();
+        is_heard.then_some(status).ok_or("nobody is heard")
     });
     assert_eq!(status.head, Some(Position::new(6)));
     assert_eq!(status.nodes, [Position::new(10)]);

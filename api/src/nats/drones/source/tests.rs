@@ -56,7 +56,10 @@ fn what_would_be_better_about_one_that_will_do_is_said() {
         max_bytes: -1,
         ..wanted.stream()
     };
-    assert_eq!(wanted.complaints(&open), Vec::<String>::new());
+    assert_eq!(
+        Wanted::complaints(wanted.copies, &open),
+        Vec::<String>::new()
+    );
     let advice = advice(&open);
     assert_eq!(advice.len(), 2, "{advice:?}");
     assert!(advice[0].contains("--max-msg-size") && advice[1].contains("--max-bytes"));
