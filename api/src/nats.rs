@@ -63,6 +63,11 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
             drones::positions::run(services, connection, options, shutdown.clone()).await;
         }
     };
+    let room = drones::room::watch(
+        incoming.jetstream.clone(),
+        options.nats_drone_stream.clone(),
+        shutdown.clone(),
+    );
     let incoming = (incoming, since);
     let drones = drones::run(
         services.clone(),
@@ -70,7 +75,7 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
         options.clone(),
         shutdown.clone(),
     );
-    tokio::join!(drones, positions, deliveries.run(shutdown.clone()));
+    tokio::join!(drones, positions, room, deliveries.run(shutdown.clone()));
 }
 
 async fn connect(access: &NatsAccess, shutdown: watch::Receiver<bool>) -> Option<Connection> {

@@ -318,7 +318,7 @@ fn usual(name: &str, place: NatsPlace<'_>, store: &Path) -> String {
     let store = store.display();
     format!(
         "server_name: {name}\nhost: 127.0.0.1\nport: {port}\nhttp: \"127.0.0.1:{monitor}\"\n\
-         jetstream {{ store_dir: \"{store}\", sync_interval: always, max_memory_store: 64MB, max_file_store: 4GB }}\n"
+         jetstream {{ store_dir: \"{store}\", sync_interval: always, max_memory_store: 64MB, max_file_store: 16GB }}\n"
     )
 }
 

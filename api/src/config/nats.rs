@@ -16,9 +16,9 @@ const DELIVERY_DAYS: u32 = 7;
 /// How long drone events are kept, unless told otherwise, days: over a long weekend.
 const DRONE_DAYS: u32 = 4;
 
-/// How much room the stream of drone events has, unless told otherwise, bytes: some three million
+/// How much room the stream of drone events has, unless told otherwise, bytes: some twelve million
 /// events of 700. It shares a disk with the log, which others must not be able to fill.
-const DRONE_BYTES_MAX: i64 = 2 * 1024 * 1024 * 1024;
+const DRONE_BYTES_MAX: i64 = 8 * 1024 * 1024 * 1024;
 
 /// Where the NATS servers are, and as whom they are spoken to.
 #[derive(Clone, Default, PartialEq, Eq, clap::Args)]
@@ -116,7 +116,8 @@ pub struct NatsOptions {
 
     /// How large that stream may become where it is made, bytes: full, it refuses what is
     /// published, so that the log on the same servers has its room. A drone that says once a second
-    /// where it is takes some 250 MB in four days; the default, 2 GiB, does for eight of them.
+    /// where it is takes some 250 MB in four days, and the default, 8 GiB, does for thirty of them;
+    /// where it gives its telemetry a header `Nats-TTL: 10m`, a few megabytes.
     #[arg(long, env = "AIRPOST_NATS_DRONE_BYTES_MAX", value_name = "BYTES", default_value_t = DRONE_BYTES_MAX,
           value_parser = clap::value_parser!(i64).range(1_048_576..))]
     pub nats_drone_bytes_max: i64,

@@ -31,6 +31,8 @@ mod source;
 mod batch;
 // Those that end the connection.
 mod odd;
+// How much room they have left.
+pub(super) mod room;
 // Where drones are, on every node.
 pub(super) mod positions;
 

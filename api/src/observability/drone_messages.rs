@@ -14,6 +14,8 @@ pub const DRONE_MESSAGES_FLOWING: &str = "airpost_drone_messages_flowing";
 pub const DRONE_POSITIONS_FLOWING: &str = "airpost_drone_positions_flowing";
 /// How many of those messages were still to come when the last one came.
 pub const DRONE_POSITIONS_PENDING: &str = "airpost_drone_positions_pending";
+/// Which part of its room the stream has taken, 0 to 1; 0 where that has no limit.
+pub const DRONE_STREAM_USED: &str = "airpost_drone_stream_used_ratio";
 /// How long it took until messages that came together were answered.
 pub const DRONE_BATCH_SECONDS: &str = "airpost_drone_messages_batch_seconds";
 
@@ -77,6 +79,11 @@ pub(super) fn describe() {
         Unit::Count,
         "how many of these were still to come when the last one came"
     );
+    describe_gauge!(
+        DRONE_STREAM_USED,
+        Unit::Count,
+        "part of the room of the stream of drone events that is taken; 0 if it has no limit"
+    );
     describe_histogram!(
         DRONE_BATCH_SECONDS,
         Unit::Seconds,
@@ -90,4 +97,5 @@ pub(super) fn begin_at_zero() {
     }
     metrics::counter!(DRONE_MESSAGES_REDELIVERED).absolute(0);
     metrics::gauge!(DRONE_MESSAGES_PENDING).set(0.0);
+    metrics::gauge!(DRONE_STREAM_USED).set(0.0);
 }

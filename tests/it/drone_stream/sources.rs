@@ -51,7 +51,45 @@ async fn a_stream_that_cannot_be_used_is_named_with_what_to_change_and_left_alon
         assert_eq!(made["config"][name], value);
     }
     let bytes_max = made["config"]["max_bytes"].as_i64();
-    assert_eq!(bytes_max, Some(2 * 1024 * 1024 * 1024), "the log's room");
+    assert_eq!(bytes_max, Some(8 * 1024 * 1024 * 1024), "the log's room");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_is_nearly_full_is_told_of_before_it_takes_no_more() {
+    let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
+    let nats = NatsClient::connect(&broker.url()).await;
+    let small = json!({
+        "name": STREAM, "subjects": ["drone.v1.>"], "storage": "file", "retention": "limits", "discard": "new",
+        "num_replicas": 1, "duplicate_window": 100_000_000, "max_bytes": 1_000_000,
+    });
+    nats.make_stream(&small).await;
+    let telemetry = vec![b' '; 60_000];
+    for _ in 0..14 {
+        send(&nats, "drone.v1.pgh.a.telemetry", &[], &telemetry).await;
+    }
+    let server = serve(data.path(), &broker.url()).await;
+    until_said(&server, &["nearly full", "--max-bytes", "Nats-TTL"]).await;
+    let used = metric(&server.client(), "airpost_drone_stream_used_ratio").await;
+    let used: f64 = used.and_then(|used| used.parse().ok()).expect("a part");
+    assert!((0.8..=1.0).contains(&used), "{used}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn telemetry_is_forgotten_when_its_fleet_says_so() {
+    let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
+    let nats = NatsClient::connect(&broker.url()).await;
+    let server = serve(data.path(), &broker.url()).await;
+    consumer(&nats).await;
+    let short = [("Nats-TTL", "1s")];
+    send(&nats, "drone.v1.pgh.a.telemetry", &short, b"{}").await;
+    let look = || async {
+        let found = nats.stream(STREAM).await?;
+        let (last, kept) = (&found["state"]["last_seq"], &found["state"]["messages"]);
+        (last.as_u64() >= Some(1) && kept == 0).then_some(())
+    };
+    poll_until(PATIENCE, "the server to have forgotten it", look).await;
     server.stop().await;
 }
 

@@ -91,6 +91,8 @@ impl Wanted {
             max_age: self.kept,
             max_bytes: self.bytes_max,
             max_message_size: MESSAGE_BYTES_MAX,
+            // A fleet may have the server forget its telemetry, which is of no use to anybody for long.
+            allow_message_ttl: true,
             num_replicas: self.copies,
             duplicate_window: IDS_KNOWN,
             ..Config::default()
