@@ -84,6 +84,14 @@ pub(super) fn wrong_with_stream(options: &NatsOptions, found: &Config) -> Vec<St
     Settings::of(options).wrong(found)
 }
 
+/// What an operator may want to change of one that will do.
+pub(super) fn advice_on_stream(found: &Config) -> Vec<String> {
+    let is_slow = !found.allow_atomic_publish;
+    let advice = "what is to go out after an outage goes out one by one: let it take batches (nats stream edit \
+                  --interactive, allow_atomic: true)";
+    is_slow.then(|| advice.to_owned()).into_iter().collect()
+}
+
 /// The stream that keeps the place beside it.
 pub(super) fn note_stream(options: &NatsOptions) -> String {
     Settings::of(options).note_stream()

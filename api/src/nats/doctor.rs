@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::stream::Config;
+use async_nats::jetstream::stream::Info;
 use async_nats::{Client, HeaderMap, Request, ServerAddr};
 use domain::time::Timestamp;
 use eventstore::{JetStreamOptions, NatsAccess};
@@ -225,18 +225,27 @@ async fn hears_itself(client: &Client, subject: String) -> bool {
 }
 
 async fn examine_drones(client: &Client, options: &NatsOptions) -> Check {
-    let wrong = |found: &Config| drones::wrong_with_stream(options, found);
-    examine_stream(client, &options.nats_drone_stream, wrong).await
+    let judge = |found: &Info| Judged {
+        wrong: drones::wrong_with_stream(options, &found.config),
+        poor: drones::advice_on_stream(found),
+    };
+    examine_stream(client, &options.nats_drone_stream, judge).await
 }
 
 async fn examine_deliveries(client: &Client, options: &NatsOptions) -> Check {
-    let wrong = |found: &Config| deliveries::wrong_with_stream(options, found);
-    examine_stream(client, &options.nats_delivery_stream, wrong).await
+    let judge = |found: &Info| Judged {
+        wrong: deliveries::wrong_with_stream(options, &found.config),
+        poor: deliveries::advice_on_stream(&found.config),
+    };
+    examine_stream(client, &options.nats_delivery_stream, judge).await
 }
 
 async fn examine_note(client: &Client, options: &NatsOptions) -> Check {
-    let wrong = |found: &Config| deliveries::wrong_with_note(options, found);
-    examine_stream(client, &deliveries::note_stream(options), wrong).await
+    let judge = |found: &Info| Judged {
+        wrong: deliveries::wrong_with_note(options, &found.config),
+        poor: Vec::new(),
+    };
+    examine_stream(client, &deliveries::note_stream(options), judge).await
 }
 
 /// The consumer by which drone events come in, where it was named: else it is called after the log,
@@ -263,13 +272,17 @@ async fn examine_consumer(client: &Client, stream: &str, consumer: &str) -> Chec
     Check::of(what, found)
 }
 
+/// What is to be said of a stream that is there.
+struct Judged {
+    /// The service would not take it.
+    wrong: Vec<String>,
+    /// It would, and it could be better.
+    poor: Vec<String>,
+}
+
 /// A stream that something is spoken over, which the service makes if it is missing; and what it
 /// would not take of one that is there.
-async fn examine_stream(
-    client: &Client,
-    stream: &str,
-    wrong: impl Fn(&Config) -> Vec<String>,
-) -> Check {
+async fn examine_stream(client: &Client, stream: &str, judge: impl Fn(&Info) -> Judged) -> Check {
     let what = format!("stream {stream}");
     let context = async_nats::jetstream::new(client.clone());
     let found = context.get_stream(stream).await;
@@ -281,19 +294,20 @@ async fn examine_stream(
         };
         return Check::of(what, found);
     };
-    let config = &found.cached_info().config;
-    let wrong = wrong(config);
-    let state = &found.cached_info().state;
+    let info = found.cached_info();
+    let (config, state) = (&info.config, &info.state);
+    let Judged { wrong, mut poor } = judge(info);
+    if config.num_replicas < 3 {
+        poor.push("with fewer than 3 copies it is away with its server".to_owned());
+    }
     let told = format!(
         "{} messages, {} bytes, {} copies, {} consumers",
         state.messages, state.bytes, config.num_replicas, state.consumer_count
     );
     let found = if !wrong.is_empty() {
         Found::Wrong(format!("{told}: {}", wrong.join("; ")))
-    } else if config.num_replicas < 3 {
-        Found::Poor(format!(
-            "{told}: with fewer than 3 it is away with its server"
-        ))
+    } else if !poor.is_empty() {
+        Found::Poor(format!("{told}: {}", poor.join("; ")))
     } else {
         Found::Fine(told)
     };

@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::jetstream::consumer::pull::{self, MessagesError, Stream};
 use async_nats::jetstream::consumer::{Config as ConsumerConfig, Consumer};
-use async_nats::jetstream::stream::Config;
+use async_nats::jetstream::stream::{Config, Info};
 use async_nats::jetstream::{self, AckKind};
 use domain::time::DurationMs;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -65,6 +65,13 @@ const REQUEST: Duration = Duration::from_secs(30);
 /// it will do.
 pub(super) fn wrong_with_stream(options: &NatsOptions, found: &Config) -> Vec<String> {
     Wanted::complaints(options.copies(), found)
+}
+
+/// What an operator may want to change of a stream that will do, or is nearly full.
+pub(super) fn advice_on_stream(found: &Info) -> Vec<String> {
+    let advice = source::advice(&found.config).into_iter();
+    let nearly_full = room::is_nearly_full(found).then_some(room::ADVICE);
+    advice.chain(nearly_full).map(str::to_owned).collect()
 }
 
 /// Whether a consumer that is there hands out drone events as this one does, or is another's.

@@ -313,13 +313,15 @@ async fn whatever_two_nodes_on_three_servers_acknowledged_is_in_the_log_once_wha
     let nodes = world.clients.subscribe();
     let writing = crowd.write_on(&nodes, &mut chance, &stopped, &move || pulse.beat());
     world.pulse.wait_for_more().await;
-    let (mut met, mut gap_max) = (0, Duration::ZERO);
+    let (mut met, mut worst) = (0, (Duration::ZERO, None));
     while !progress.is_over() {
         let fault = Fault::draw(&mut chance, has_power_cuts);
         let gap = world.suffer(fault).await;
         if fault.leaves_enough() {
             assert!(gap <= GAP_MAX, "{fault:?}: nobody was answered for {gap:?}");
-            gap_max = gap_max.max(gap);
+            if gap > worst.0 {
+                worst = (gap, Some(fault));
+            }
         }
         met += 1;
         progress.end_one();
@@ -335,8 +337,12 @@ async fn whatever_two_nodes_on_three_servers_acknowledged_is_in_the_log_once_wha
     let (acknowledged, seconds) = (answers.count(), progress.elapsed_s());
     tally(&format!(
         "faults of a cluster of two nodes and three servers: {met}; {acknowledged} made, 0 lost, 0 doubled, \
-         the longest time without a write {} ms; {seconds} s, AIRPOST_SEED={seed}",
-        gap_max.as_millis()
+         the longest time without a write {} ms ({}); {seconds} s, AIRPOST_SEED={seed}",
+        worst.0.as_millis(),
+        worst.1.map_or_else(
+            || "nothing went wrong".to_owned(),
+            |fault| format!("{fault:?}")
+        )
     ));
 }
 

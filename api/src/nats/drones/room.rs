@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
+use async_nats::jetstream::stream::Info;
 use metrics::gauge;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -16,6 +17,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// From which part of its room on an operator is told.
 const NEARLY_FULL: f64 = 0.8;
+
+/// What an operator is told then.
+pub(super) const ADVICE: &str = "it is nearly full, and takes no more then: give it more room (nats stream edit \
+     --max-bytes), have it keep events for a shorter time (--max-age), or have fleets give telemetry a Nats-TTL";
+
+/// Whether it soon takes no more.
+pub(super) fn is_nearly_full(found: &Info) -> bool {
+    used(found) >= NEARLY_FULL
+}
 
 /// Looks how full it is until `shutdown` becomes true. While nobody answers nothing is shown anew.
 pub(in crate::nats) async fn watch(
@@ -37,15 +47,11 @@ pub(in crate::nats) async fn watch(
         };
         let Ok(found) = found else { continue };
         let info = found.cached_info();
-        let used = used(info.state.bytes, info.config.max_bytes);
-        gauge!(DRONE_STREAM_USED).set(used);
-        let is_nearly_full = used >= NEARLY_FULL;
+        gauge!(DRONE_STREAM_USED).set(used(info));
+        let is_nearly_full = is_nearly_full(info);
         if is_nearly_full && !was_told {
-            tracing::warn!(
-                %stream, bytes = info.state.bytes, bytes_max = info.config.max_bytes,
-                "the stream of drone events is nearly full, and takes no more then: give it more room (nats stream edit \
-                 --max-bytes), have it keep events for a shorter time (--max-age), or have fleets give telemetry a Nats-TTL"
-            );
+            let (bytes, bytes_max) = (info.state.bytes, info.config.max_bytes);
+            tracing::warn!(%stream, bytes, bytes_max, "of the stream of drone events: {ADVICE}");
         }
         was_told = is_nearly_full;
     }
@@ -56,9 +62,9 @@ pub(in crate::nats) async fn watch(
     clippy::cast_precision_loss,
     reason = "a part of something, to two digits"
 )]
-fn used(bytes: u64, bytes_max: i64) -> f64 {
-    if bytes_max <= 0 {
+fn used(found: &Info) -> f64 {
+    if found.config.max_bytes <= 0 {
         return 0.0;
     }
-    bytes as f64 / bytes_max as f64
+    found.state.bytes as f64 / found.config.max_bytes as f64
 }

@@ -228,7 +228,7 @@ impl Wanted {
 }
 
 /// What an operator may want to change of a stream that will do.
-fn advice(found: &Config) -> Vec<&'static str> {
+pub(super) fn advice(found: &Config) -> Vec<&'static str> {
     let advice = [
         (
             !(1..=MESSAGE_BYTES_MAX).contains(&found.max_message_size),
