@@ -283,8 +283,10 @@ impl Case<'_> {
             | Phase::Cancelling { .. }
             | Phase::Complete
             | Phase::Returned => true,
-            // Of those that failed, one that was fetched.
-            Phase::Failed(_) => self.around.delivery.attempt() > 0,
+            // For one that no drone came for nobody pays, though a drone may have been there before.
+            Phase::Failed(reason) => {
+                reason != Failure::NoDrone && self.around.delivery.attempt() > 0
+            }
             Phase::Pending | Phase::Scheduled | Phase::Cancelled | Phase::Rejected(_) => false,
         }
     }

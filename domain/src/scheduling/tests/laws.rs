@@ -7,7 +7,7 @@ use super::*;
 use crate::arbitrary as any_of;
 use crate::codec::StoredEvent as _;
 use crate::decider::Decider as _;
-use crate::delivery::{Confirmation, Ending, Reported, ReturnedTo, Status};
+use crate::delivery::{Confirmation, Ending, LoadVerdict, Reported, ReturnedTo, Status};
 use crate::dispatch::DispatchEvent;
 use crate::drone::Sender;
 use crate::mission::MissionEvent;
@@ -41,6 +41,7 @@ enum Happening {
 #[derive(Clone, Copy, Debug)]
 enum Deed {
     Loads,
+    LoadsTheWrongOne,
     Departs,
     ComesBack,
     ComesDown,
@@ -51,8 +52,9 @@ enum Deed {
     TurnsRound,
 }
 
-const DEEDS: [Deed; 9] = [
+const DEEDS: [Deed; 10] = [
     Deed::Loads,
+    Deed::LoadsTheWrongOne,
     Deed::Departs,
     Deed::ComesBack,
     Deed::ComesDown,
@@ -172,6 +174,7 @@ fn happen(world: &mut World, happening: Happening) {
 fn does(world: &mut World, mission: MissionId, deed: Deed) {
     let reported = match deed {
         Deed::Loads => return world.load(mission),
+        Deed::LoadsTheWrongOne => return world.load_as(mission, LoadVerdict::WrongPackage),
         Deed::Departs => Reported::DepartedToDropoff,
         Deed::ComesBack => Reported::Returned(ReturnedTo::Sender),
         Deed::ComesDown => Reported::EmergencyLanded { detail: None },
@@ -267,7 +270,8 @@ proptest! {
         prop_assert!(!world.is_package_held);
         // Whoever found it at a hub says that somebody fetched it.
         let was_found = world.history.iter().any(|it| matches!(it, DeliveryEvent::Reopened { .. }));
-        let was_fetched = was_found || world.delivery.as_ref().unwrap().attempt() > 0;
+        let is_picked_up = |it: &_| matches!(it, DeliveryEvent::PickedUp { .. });
+        let was_fetched = was_found || world.history.iter().any(is_picked_up);
         let is_paid = world.billing.is_authorized && !world.billing.is_voided;
         let left = world.left();
         if !was_fetched {

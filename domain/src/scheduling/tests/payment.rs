@@ -2,7 +2,7 @@
 //! is not either.
 
 use super::*;
-use crate::delivery::{Ending, Status};
+use crate::delivery::{Ending, Failure, LoadVerdict, Phase, Status};
 
 /// A booking whose first attempt at the payment was done, and the answer lost.
 fn unheard() -> World {
@@ -325,4 +325,24 @@ fn a_delivery_whose_life_is_over_while_somebody_takes_back_its_payment_waits_for
         assert_eq!(world.left(), [], "{end:?}");
         assert!(world.has_ended() && !world.billing.is_voided);
     }
+}
+
+#[test]
+fn a_booking_that_finds_no_other_drone_after_the_wrong_package_was_loaded_is_paid_by_nobody() {
+    let mut world = World::new(with_billing());
+    world.run();
+    world.bill(Bill::Answers);
+    let (mission, _) = world.asked[0];
+    world.assign(mission);
+    world.load_as(mission, LoadVerdict::WrongPackage);
+    while world.claimed.is_none() {
+        let until = world.run().unwrap();
+        world.pass_to(until);
+    }
+    let delivery = world.delivery.as_ref().unwrap();
+    let no_drone = Phase::Failed(Failure::NoDrone);
+    assert_eq!((delivery.phase(), delivery.attempt()), (no_drone, 1));
+    world.bill(Bill::Answers);
+    assert!(world.has_ended() && world.billing.is_voided);
+    assert_eq!(world.left(), [], "nobody flew unpaid");
 }

@@ -358,7 +358,10 @@ impl World {
     }
 
     pub(super) fn load(&mut self, mission: MissionId) {
-        let verdict = LoadVerdict::Matches;
+        self.load_as(mission, LoadVerdict::Matches);
+    }
+
+    pub(super) fn load_as(&mut self, mission: MissionId, verdict: LoadVerdict) {
         self.report(
             mission,
             Reported::Loaded {
