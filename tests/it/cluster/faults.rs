@@ -8,13 +8,15 @@ use std::time::Duration;
 use api::environment::Environment;
 use tempfile::TempDir;
 use tests::{
-    Chance, Client, NatsCluster, NatsServer, PowerDisk, Progress, Proxy, Server, poll_until, tally,
+    Chance, Client, NatsClient, NatsCluster, NatsServer, PowerDisk, Progress, Proxy, Server,
+    poll_until, tally,
 };
 use tokio::sync::watch;
 
 use super::{Log, level};
 use crate::answers::Answers;
 use crate::power::{any_cut, cuts};
+use crate::publishing::assert_told;
 use crate::scene::{number_from, scratch, seeded, verify};
 use crate::story::Crowd;
 
@@ -356,6 +358,10 @@ async fn check(world: World, crowd: &mut Crowd, answers: &Answers, chance: &mut 
         level(&both).await;
         crowd.check_side_by_side(client).await;
     }
+    // What they told of it went out through the same faults.
+    let nats = NatsClient::connect(&world.servers.urls()).await;
+    let one = clients.first().expect("a node is up");
+    assert_told(one, &nats).await;
     let end = level(&both).await;
     for mut node in world.nodes {
         let server = node.server.take().expect("the node is up");

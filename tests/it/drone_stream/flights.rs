@@ -1,11 +1,13 @@
 //! Recorded flights over NATS, with all that may happen on the way.
 
 use serde_json::Value;
-use tests::{Chance, Client, Faults, NatsClient, NatsServer, Recording, tally};
+use tests::{
+    Chance, Client, Faults, NatsClient, NatsCluster, NatsServer, Recording, poll_until, tally,
+};
 
-use super::{consumer, publish_all, serve, until_taken};
+use super::{PATIENCE, STREAM, consumer, publish_all, serve, until_taken};
 use crate::scene::{
-    FLIGHTS, Order, WENT_WELL, expected_of, metric, number_from, report, scratch,
+    FLIGHTS, Order, WENT_WELL, airpost, expected_of, metric, number_from, report, scratch,
     scratch_in_memory, seeded, settled, text, verify,
 };
 
@@ -145,4 +147,45 @@ async fn services_and_servers_that_are_killed_amid_flights_lose_and_double_nothi
         "drone events over NATS: {}, {kills} kills of the service and of the server, 0 lost, 0 doubled; AIRPOST_SEED={seed}",
         events.len()
     ));
+}
+
+/// Which of the servers leads the stream.
+async fn leader(nats: &NatsClient) -> usize {
+    let look = || async {
+        let stream = nats.stream(STREAM).await?;
+        let name = stream.pointer("/cluster/leader")?.as_str()?;
+        name.strip_prefix('n')?.parse().ok()
+    };
+    poll_until(PATIENCE, "a server to lead the stream", look).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flights_go_well_over_servers_that_keep_copies_while_the_one_that_leads_is_killed() {
+    let (data, mut servers) = (scratch_in_memory(), NatsCluster::of_three().await);
+    let nats = NatsClient::connect(&servers.urls()).await;
+    let (_seed, mut chance) = seeded();
+    let urls = servers.urls();
+    let options = ["--nats", &urls, "--nats-copies", "3", "--gap-wait-s", "20"];
+    let server = airpost().serve_with(data.path(), &options).await;
+    consumer(&nats).await;
+    let orders = orders(&server.client(), &mut chance).await;
+    let events = mixed(&orders, &mut chance);
+    for part in events.chunks(events.len().div_ceil(3)) {
+        let leads = leader(&nats).await;
+        let one = servers.servers.get_mut(leads).expect("there are three");
+        one.kill();
+        // Another one leads before any of these is stored.
+        publish_all(&nats, part, &mut chance).await;
+        assert_ne!(leader(&nats).await, leads);
+        one.start().await;
+        servers.ready().await;
+    }
+    until_taken(&nats).await;
+    let client = server.client();
+    settled(&client).await;
+    for order in &orders {
+        assert_went_well(&client, order).await;
+    }
+    server.stop().await;
+    verify(data.path()).await;
 }
