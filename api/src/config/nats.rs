@@ -117,7 +117,9 @@ pub struct NatsOptions {
     /// How large that stream may become where it is made, bytes: full, it refuses what is
     /// published, so that the log on the same servers has its room. A drone that says once a second
     /// where it is takes some 250 MB in four days, and the default, 8 GiB, does for thirty of them;
-    /// where it gives its telemetry a header `Nats-TTL: 10m`, a few megabytes.
+    /// where it gives its telemetry, and never a fact, which would be forgotten although it was
+    /// acknowledged, a header `Nats-TTL: 10m`, a few megabytes. A stream that was there already takes
+    /// such messages once its `allow_msg_ttl` is true, and refuses them before.
     #[arg(long, env = "AIRPOST_NATS_DRONE_BYTES_MAX", value_name = "BYTES", default_value_t = DRONE_BYTES_MAX,
           value_parser = clap::value_parser!(i64).range(1_048_576..))]
     pub nats_drone_bytes_max: i64,

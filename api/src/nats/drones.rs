@@ -70,8 +70,8 @@ pub(super) fn wrong_with_stream(options: &NatsOptions, found: &Config) -> Vec<St
 /// What an operator may want to change of a stream that will do, or is nearly full.
 pub(super) fn advice_on_stream(found: &Info) -> Vec<String> {
     let advice = source::advice(&found.config).into_iter();
-    let nearly_full = room::is_nearly_full(found).then_some(room::ADVICE);
-    advice.chain(nearly_full).map(str::to_owned).collect()
+    let nearly_full = room::is_nearly_full(found).then(|| room::advice(&found.config));
+    advice.map(str::to_owned).chain(nearly_full).collect()
 }
 
 /// Whether a consumer that is there hands out drone events as this one does, or is another's.

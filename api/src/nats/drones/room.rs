@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
-use async_nats::jetstream::stream::Info;
+use async_nats::jetstream::stream::{Config, Info};
 use metrics::gauge;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -18,9 +18,21 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// From which part of its room on an operator is told.
 const NEARLY_FULL: f64 = 0.8;
 
-/// What an operator is told then.
-pub(super) const ADVICE: &str = "it is nearly full, and takes no more then: give it more room (nats stream edit \
-     --max-bytes), have it keep events for a shorter time (--max-age), or have fleets give telemetry a Nats-TTL";
+/// What an operator is told then. A stream that was made before servers could forget single messages,
+/// or by somebody else, refuses every message that asks for it.
+pub(super) fn advice(found: &Config) -> String {
+    let before = if found.allow_message_ttl {
+        ""
+    } else {
+        ", but only once the stream takes such, which it refuses now (nats stream edit --interactive, \
+         allow_msg_ttl: true)"
+    };
+    format!(
+        "it is nearly full, and takes no more then: give it more room (nats stream edit --max-bytes), have it keep \
+         events for a shorter time (--max-age), or have fleets give telemetry a Nats-TTL{before}; telemetry alone, \
+         since a fact with one is forgotten although it was acknowledged"
+    )
+}
 
 /// Whether it soon takes no more.
 pub(super) fn is_nearly_full(found: &Info) -> bool {
@@ -51,7 +63,8 @@ pub(in crate::nats) async fn watch(
         let is_nearly_full = is_nearly_full(info);
         if is_nearly_full && !was_told {
             let (bytes, bytes_max) = (info.state.bytes, info.config.max_bytes);
-            tracing::warn!(%stream, bytes, bytes_max, "of the stream of drone events: {ADVICE}");
+            let advice = advice(&info.config);
+            tracing::warn!(%stream, bytes, bytes_max, "of the stream of drone events: {advice}");
         }
         was_told = is_nearly_full;
     }
@@ -67,4 +80,32 @@ fn used(found: &Info) -> f64 {
         return 0.0;
     }
     found.state.bytes as f64 / found.config.max_bytes as f64
+}
+
+#[cfg(test)]
+mod tests {
+    //! What is advised.
+
+    use super::*;
+
+    #[test]
+    fn a_nats_ttl_is_advised_for_telemetry_alone_and_where_the_stream_refuses_it_to_allow_it_first()
+    {
+        let told = |allow_message_ttl| {
+            advice(&Config {
+                allow_message_ttl,
+                ..Config::default()
+            })
+        };
+        for advice in [told(true), told(false)] {
+            assert!(advice.contains("a fact with one is forgotten"), "{advice}");
+        }
+        assert!(!told(true).contains("allow_msg_ttl"), "{}", told(true));
+        assert!(
+            told(false).contains("once the stream takes such")
+                && told(false).contains("allow_msg_ttl: true"),
+            "{}",
+            told(false)
+        );
+    }
 }
