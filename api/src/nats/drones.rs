@@ -96,7 +96,7 @@ pub(super) async fn run(
     let environment = services.application.environment().clone();
     let door = Door::new(services, wanted.ack_wait, options.cluster.is_some());
     let mut telling = Telling::default();
-    let mut lost_at: Option<Duration> = None;
+    let mut losses = Losses::default();
     let mut looking = Looking::default();
     let mut shut_since = Some(began);
     loop {
@@ -117,10 +117,7 @@ pub(super) async fn run(
         if !trouble.is_of_messages() {
             continue;
         }
-        // Once is an outage; what ends a connection does so whenever it is handed out again.
-        let now = environment.elapsed();
-        let before = lost_at.replace(now);
-        if before.is_none_or(|before| now.saturating_sub(before) > again_within(&wanted)) {
+        if !losses.is_again(environment.elapsed(), again_within(&wanted)) {
             continue;
         }
         let taken = tokio::select! {
@@ -153,6 +150,19 @@ impl Telling {
             self.0 = Some((words, now));
         }
         is_news
+    }
+}
+
+/// When a connection was lost last.
+#[derive(Debug, Default)]
+struct Losses(Option<Duration>);
+
+impl Losses {
+    /// Notes that it is lost now, and gives whether it was within that time before. Once is an
+    /// outage; a message that ends a connection does so whenever it is handed out again.
+    fn is_again(&mut self, now: Duration, within: Duration) -> bool {
+        let before = self.0.replace(now);
+        before.is_some_and(|before| now.saturating_sub(before) <= within)
     }
 }
 
@@ -281,5 +291,20 @@ async fn hand_back(messages: &mut Stream) {
         if message.ack_with(AckKind::Nak(None)).await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What is told from what.
+
+    use super::*;
+
+    #[test]
+    fn a_connection_that_is_lost_for_long_after_the_last_time_is_an_outage() {
+        let (mut losses, within) = (Losses::default(), Duration::from_secs(10));
+        let times = [0, 11, 21, 31, 42].map(Duration::from_secs);
+        let again = times.map(|now| losses.is_again(now, within));
+        assert_eq!(again, [false, false, true, true, false]);
     }
 }

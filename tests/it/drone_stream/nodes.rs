@@ -3,11 +3,13 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-use tests::{Chance, Client, NatsClient, NatsServer, Recording, Server, poll_until};
+use serde_json::{Value, json};
+use tests::{Chance, Client, NatsClient, NatsServer, Proxy, Recording, Server, poll_until};
 
 use super::flights::{assert_went_well, mixed};
-use super::{PATIENCE, consumer, number, publish, publish_all, text, until_said, until_taken};
+use super::{
+    PATIENCE, STREAM, consumer, number, publish, publish_all, text, until_said, until_taken,
+};
 use crate::scene::{FLIGHTS, Order, airpost, instant, metric, scratch_in_memory, seeded, settled};
 
 const LOG: [&str; 3] = ["--cluster", "LOG", "--single-replica"];
@@ -134,6 +136,58 @@ async fn a_node_that_starts_late_and_one_whose_server_was_away_show_where_drones
         messages(&refused[1], "refused").await,
     ];
     assert_eq!(refused.iter().sum::<usize>(), 1, "{refused:?}");
+    here.stop().await;
+    there.stop().await;
+}
+
+/// Waits until that many nodes were handed all telemetry that there is.
+async fn until_handed_out(nats: &NatsClient, nodes: usize) {
+    let look = || async {
+        let asked = format!("$JS.API.CONSUMER.LIST.{STREAM}");
+        let found = nats.ask(&asked, &json!({})).await.ok()?;
+        let found = found.pointer("/consumers")?.as_array()?.iter();
+        let own: Vec<_> = found
+            .filter(|it| it.pointer("/config/durable_name").is_none())
+            .collect();
+        let is_done = own.iter().all(|it| number(it, "/num_pending") == 0);
+        (own.len() == nodes && is_done).then_some(())
+    };
+    poll_until(PATIENCE, "each node to be handed all telemetry", look).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_on_its_way_to_a_node_when_its_connection_was_lost_is_shown_all_the_same() {
+    let (folders, broker) = (
+        [scratch_in_memory(), scratch_in_memory()],
+        NatsServer::alone().await,
+    );
+    let nats = NatsClient::connect(&broker.url()).await;
+    let (_, mut chance) = seeded();
+    let line = Proxy::to(broker.port()).await;
+    let by_line = format!("nats://{}", line.address());
+    let here = serve(folders[0].path(), &by_line).await;
+    let there = serve(folders[1].path(), &broker.url()).await;
+    let clients = [here.client(), there.client()];
+    let orders = orders(&clients, &mut chance).await;
+    until_handed_out(&nats, 2).await;
+    // What is handed to it by its own consumer gets no further, and never comes again; half of it the
+    // other node takes in.
+    line.hold();
+    let said: Vec<_> = orders
+        .iter()
+        .map(|order| newest(&order.events()).clone())
+        .collect();
+    for telemetry in &said {
+        publish(&nats, telemetry, false).await;
+    }
+    until_handed_out(&nats, 2).await;
+    line.cut();
+    line.open();
+    for client in &clients {
+        for telemetry in &said {
+            until_shown(client, telemetry).await;
+        }
+    }
     here.stop().await;
     there.stop().await;
 }

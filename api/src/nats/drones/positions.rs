@@ -11,7 +11,7 @@ use metrics::gauge;
 use tokio::sync::watch;
 
 use super::source::{self, SourceError, Wanted};
-use super::{PAUSE, Telling, ack_wait, batch, requests, rest_of_batch};
+use super::{Losses, PAUSE, Telling, ack_wait, again_within, batch, now, requests, rest_of_batch};
 use crate::config::NatsOptions;
 use crate::http::Services;
 use crate::ingest::wire::DroneEvent;
@@ -32,7 +32,8 @@ pub(in crate::nats) async fn run(
         ack_wait(services.ingest.gap_wait()),
     );
     let environment = services.application.environment().clone();
-    let (mut telling, mut consumer) = (Telling::default(), None);
+    let (mut telling, mut losses) = (Telling::default(), Losses::default());
+    let mut consumer = None;
     loop {
         let stopping = shutdown.clone();
         let followed = follow(&services, &connection, &wanted, &mut consumer, stopping).await;
@@ -40,9 +41,11 @@ pub(in crate::nats) async fn run(
         let Err(trouble) = followed else {
             return;
         };
-        // A consumer goes on behind the message that a connection ended at, and a new one would begin
-        // with it once more.
-        if !matches!(trouble, SourceError::Lost) {
+        // What was on its way is gone, and a new consumer begins with what each drone said last. Where
+        // that is what the connection ended at it is lost again at once: then this one goes on, behind
+        // that message.
+        let is_lost = matches!(trouble, SourceError::Lost);
+        if !is_lost || !losses.is_again(environment.elapsed(), again_within(&wanted)) {
             consumer = None;
         }
         if telling.is_news(&trouble, environment.elapsed()) {
@@ -83,7 +86,7 @@ async fn follow(
         let first = tokio::select! {
             biased;
             _ = shutdown.wait_for(|stop| *stop) => return Ok(()),
-            _ = losses.changed() => return Err(SourceError::Lost),
+            _ = losses.changed() => break,
             first = messages.next() => first,
         };
         let (batch, trouble) = rest_of_batch(Some(first), &mut messages);
@@ -92,6 +95,15 @@ async fn follow(
             return Err(trouble);
         }
     }
+    // Nothing comes again that was handed out.
+    while let Some(next) = now(&mut messages) {
+        let (batch, trouble) = rest_of_batch(Some(next), &mut messages);
+        show(services, batch).await;
+        if trouble.is_some() || *shutdown.borrow() {
+            break;
+        }
+    }
+    Err(SourceError::Lost)
 }
 
 async fn show(services: &Services, messages: Vec<async_nats::jetstream::Message>) {
