@@ -48,18 +48,21 @@ impl Further {
     }
 }
 
-/// What became of some refused messages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Kept {
-    /// So many are kept, those among them that were kept before.
-    pub kept: u64,
-    /// So many are not, since their hour is full of such.
-    pub counted: u64,
+/// What became of a message that was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is kept, or was before: it is durable.
+    Durable,
+    /// It is counted, since its hour is full of such. It was no fact.
+    Counted,
+    /// Neither, since its hour is full of such: it is a fact that could not be applied yet, and
+    /// none of those may be lost. It has to come again.
+    Not,
 }
 
 impl Ingest {
-    /// Keeps messages that were sent in an hour and are refused: all are durable then, but for
-    /// those that are merely counted. The same once more is kept once.
+    /// Keeps messages that were sent in an hour and are refused: gives of each, in their order, what
+    /// became of it. The same once more is kept once.
     ///
     /// # Errors
     /// A failure of the machine. Some may be kept; refusing all again is safe.
@@ -67,8 +70,8 @@ impl Ingest {
         &self,
         hour: RefusalHour,
         messages: Vec<RefusedMessage>,
-    ) -> Result<Kept, Failure> {
-        let (mut all, now) = (Kept::default(), self.application().now()?);
+    ) -> Result<Vec<Kept>, Failure> {
+        let (mut all, now) = (Vec::new(), self.application().now()?);
         for chunk in chunks(messages) {
             let name = StreamName::refusals(hour);
             let digests = chunk.iter().map(|message| message.digest.to_vec());
@@ -81,8 +84,7 @@ impl Ingest {
                 .map_err(only_failure)?;
             let (kept, pending) = done.value;
             self.further().set(hour, pending);
-            all.kept += kept.kept;
-            all.counted += kept.counted;
+            all.extend(kept);
         }
         Ok(all)
     }
@@ -185,24 +187,28 @@ pub fn no_room() -> Unread {
     )
 }
 
-/// Keeps what there is room for. Gives how many that were, and how many are not noted yet.
+/// Keeps what there is room for. Gives what became of each, and how many are not noted yet.
 fn keep<R>(
     draft: &mut Draft<'_>,
     name: StreamName,
     messages: &[RefusedMessage],
     (pending, now): (u64, Timestamp),
-) -> Result<(Kept, u64), TransactError<R>> {
+) -> Result<(Vec<Kept>, u64), TransactError<R>> {
     let mut refusals = draft.load::<Refusals>(name)?;
-    let (mut done, mut pending) = (Kept::default(), pending);
+    let (mut done, mut pending) = (Vec::new(), pending);
     for message in messages {
+        let is_fact = is_fact(message.why);
         let message = Box::new(message.clone());
         match Refusals::decide(&RefusalCommand::Refuse { message }, &refusals.state) {
             Ok(events) => {
-                done.kept += 1;
+                done.push(Kept::Durable);
                 draft.record(&mut refusals, None, None, &events);
             }
+            Err(RefusalRejection::Full | RefusalRejection::Unknown) if is_fact => {
+                done.push(Kept::Not);
+            }
             Err(RefusalRejection::Full | RefusalRejection::Unknown) => {
-                done.counted += 1;
+                done.push(Kept::Counted);
                 pending += 1;
             }
         }
@@ -216,6 +222,18 @@ fn keep<R>(
         pending = 0;
     }
     Ok((done, pending))
+}
+
+/// Whether nothing is the matter with a message itself, which may be applied another time.
+const fn is_fact(why: Refused) -> bool {
+    match why {
+        Refused::NoRoom | Refused::Unreadable => true,
+        Refused::Malformed
+        | Refused::TooLarge
+        | Refused::Misaddressed
+        | Refused::UnknownForm
+        | Refused::NumberTaken => false,
+    }
 }
 
 /// Cuts messages into pieces that fit a commit.

@@ -29,7 +29,7 @@ fn message(subject: &str, data: &[u8]) -> RefusedMessage {
 }
 
 impl Service {
-    async fn refuse(&self, messages: Vec<RefusedMessage>) -> Kept {
+    async fn refuse(&self, messages: Vec<RefusedMessage>) -> Vec<Kept> {
         self.ingest.refuse(hour(), messages).await.unwrap()
     }
 
@@ -62,10 +62,7 @@ async fn a_message_is_kept_once_however_often_it_is_refused() {
         messages.push(message(subject, &data));
     }
     let once = service.refuse(messages.clone()).await;
-    let kept = Kept {
-        kept: 11,
-        counted: 0,
-    };
+    let kept = vec![Kept::Durable; 11];
     assert_eq!(once, kept);
     let commits = service.commits();
     assert_eq!(service.refuse(messages.clone()).await, kept);
@@ -120,6 +117,30 @@ async fn given_a_flood_of_garbage_then_the_log_grows_by_so_much_and_no_more() {
         assert!(kept(&service).0 > before, "none of the fleet {fleet}");
     }
     assert!(kept(&service).0 <= KEPT_PER_HOUR_MAX);
+}
+
+#[tokio::test]
+async fn given_an_hour_that_is_full_then_facts_are_not_merely_counted() {
+    let service = Service::without_a_booking();
+    let subject = "drone.v1.pgh.M100-07.departed";
+    let garbage = |numbers: std::ops::Range<u32>| {
+        let data = numbers.map(|n| n.to_string());
+        let messages = data.map(|data| message(subject, data.as_bytes()));
+        messages.collect::<Vec<_>>()
+    };
+    let share = u32::try_from(KEPT_PER_HOUR_MAX / 4).unwrap();
+    let kept = service.refuse(garbage(0..share)).await;
+    assert!(kept.iter().all(|kept| *kept == Kept::Durable), "{kept:?}");
+    let commits = service.commits();
+    for why in [Refused::NoRoom, Refused::Unreadable] {
+        let mut fact = message(subject, why.to_string().as_bytes());
+        fact.why = why;
+        assert_eq!(service.refuse(vec![fact]).await, [Kept::Not]);
+    }
+    assert_eq!(service.commits(), commits, "they are noted as refused");
+    // What was kept before is, and so it is told from what is not.
+    let kept = service.refuse(garbage(share - 1..share + 1)).await;
+    assert_eq!(kept, [Kept::Durable, Kept::Counted]);
 }
 
 #[tokio::test]

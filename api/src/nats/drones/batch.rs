@@ -17,7 +17,7 @@ use super::SENDING_MAX;
 use crate::http::Services;
 use crate::ingest::message::{Message, Unread};
 use crate::ingest::wire::{DroneEvent, Receipt};
-use crate::ingest::{Taken, no_room, number_taken};
+use crate::ingest::{Kept, Taken, no_room, number_taken};
 use crate::observability::drone_messages::{
     DRONE_BATCH_SECONDS, DRONE_MESSAGES, DRONE_MESSAGES_PENDING, DRONE_MESSAGES_REDELIVERED,
     Outcome,
@@ -35,7 +35,7 @@ const DOUBLINGS_MAX: u32 = 5;
 enum Answer {
     /// It is taken, and never comes again.
     Done(Outcome),
-    /// It is kept as a dead letter, and never comes again.
+    /// It is kept as a dead letter, or counted as garbage, and never comes again.
     Refused,
     /// It comes again, since there is no room for it, or no reading what it is about.
     PutOff(Duration),
@@ -190,7 +190,8 @@ impl Door {
                     refuse(number_taken());
                     continue;
                 }
-                // Put off for ever, one fleet's would keep all others' from being handed out.
+                // Put off for ever, one fleet's would keep all others' from being handed out. So it is
+                // kept elsewhere, if there is room.
                 Taken::BacklogFull if self.has_waited(delivered) => {
                     refuse(no_room());
                     continue;
@@ -209,9 +210,12 @@ impl Door {
                 *place = answer;
             }
         }
-        for place in self.refuse(refused).await {
+        for (place, kept) in self.refuse(refused).await {
             if let Some(place) = answers.get_mut(place) {
-                *place = Answer::Refused;
+                *place = match kept {
+                    Kept::Durable | Kept::Counted => Answer::Refused,
+                    Kept::Not => Answer::PutOff(self.ack_wait),
+                };
             }
         }
         answers
@@ -236,24 +240,25 @@ impl Door {
         self.ack_wait.saturating_mul(times) >= self.put_off_max
     }
 
-    /// Keeps what is refused as dead letters; gives the places of those that are.
-    async fn refuse(&self, refused: Vec<(usize, Timestamp, RefusedMessage)>) -> Vec<usize> {
+    /// Keeps what is refused as dead letters; gives by place what became of those that the machine
+    /// could take.
+    async fn refuse(&self, refused: Vec<(usize, Timestamp, RefusedMessage)>) -> Vec<(usize, Kept)> {
         let mut hours: BTreeMap<RefusalHour, (Vec<usize>, Vec<RefusedMessage>)> = BTreeMap::new();
         for (place, sent_at, message) in refused {
             let hour = hours.entry(RefusalHour::of(sent_at)).or_default();
             hour.0.push(place);
             hour.1.push(message);
         }
-        let mut kept = Vec::new();
+        let mut done = Vec::new();
         for (hour, (places, messages)) in hours {
             match self.services.ingest.refuse(hour, messages).await {
-                Ok(_) => kept.extend(places),
+                Ok(kept) => done.extend(places.into_iter().zip(kept)),
                 Err(error) => {
                     tracing::warn!(%error, "messages that cannot be read as drone events are put off");
                 }
             }
         }
-        kept
+        done
     }
 }
 
