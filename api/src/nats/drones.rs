@@ -117,12 +117,13 @@ pub(super) async fn run(
         if !trouble.is_of_messages() {
             continue;
         }
-        if !losses.is_again(environment.elapsed(), again_within(&wanted)) {
+        let now = environment.elapsed();
+        if !losses.is_again(now, again_within(&wanted)) {
             continue;
         }
         let taken = tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => return,
-            taken = looking.take_in(&door, &connection.jetstream, &wanted) => taken,
+            taken = looking.take_in(&door, &connection.jetstream, &wanted, now) => taken,
         };
         if let Err(error) = taken {
             tracing::debug!(%error, "it is not known what the connection was lost at");

@@ -10,7 +10,9 @@
 //! can be many where something else is put off for long. So many are looked at each time; the next
 //! time it goes on where it ended, and from the beginning once there was nothing more.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::datetime::DateTime;
@@ -44,11 +46,42 @@ const LOOKED_AT_MAX: u64 = 128 * LOOK;
 /// How many messages are asked for at once.
 const ASKED_AT_ONCE: usize = 64;
 
+/// Of how many messages that come again it is known since when: more than are handed out and not
+/// answered. A further one counts as new.
+const KNOWN_MAX: usize = 32_768;
+
 /// Where a message comes again if it is not answered: of which stream and consumer, and how many
 /// that had been handed.
 struct Handed<'a> {
     wanted: &'a Wanted,
     count: u64,
+}
+
+/// Since when messages come, by their places. They are asked for and not handed out, so that nobody
+/// else counts how often they did.
+#[derive(Debug, Default)]
+struct Waits(BTreeMap<u64, Duration>);
+
+impl Waits {
+    /// As how many times handed out one counts now, that comes again each time after so long.
+    fn times(&mut self, place: u64, now: Duration, ack_wait: Duration) -> u64 {
+        let is_full = self.0.len() >= KNOWN_MAX;
+        let since = match self.0.get(&place) {
+            Some(since) => *since,
+            None if is_full => now,
+            None => *self.0.entry(place).or_insert(now),
+        };
+        let waited = now.saturating_sub(since).as_millis();
+        let times = waited.checked_div(ack_wait.as_millis());
+        times.map_or(1, |times| {
+            u64::try_from(times).unwrap_or(u64::MAX).saturating_add(1)
+        })
+    }
+
+    /// Forgets those in some places, which come no more.
+    fn forget(&mut self, places: Range<u64>) {
+        self.0.retain(|place, _| !places.contains(place));
+    }
 }
 
 /// The server's answer; without a message if there is none in that place.
@@ -64,11 +97,14 @@ pub(super) struct Looking {
     created: Option<DateTime>,
     /// Up to here there is nothing that still has to be looked for.
     done: u64,
+    /// Of those found that may come again.
+    waits: Waits,
 }
 
 impl Looking {
     /// Takes in what was handed out, is not answered, and cannot be made a message of: as much of it
-    /// as is looked at in one go, from where it was gone to the last time. Gives how many there were.
+    /// as is looked at in one go, from where it was gone to the last time. `now` has passed since the
+    /// process began. Gives how many there were.
     ///
     /// # Errors
     /// Why they cannot be asked for. Doing it again is safe.
@@ -77,6 +113,7 @@ impl Looking {
         door: &Door,
         jetstream: &Context,
         wanted: &Wanted,
+        now: Duration,
     ) -> Result<usize, SourceError> {
         let stream = jetstream.get_stream_no_info(&wanted.stream).await;
         let stream = stream.map_err(SourceError::Stream)?;
@@ -84,12 +121,14 @@ impl Looking {
         let consumer = consumer.map_err(SourceError::pull)?;
         if self.created.replace(consumer.created) != Some(consumer.created) {
             self.done = 0;
+            self.waits = Waits::default();
         }
         let handed = Handed {
             wanted,
             count: consumer.delivered.consumer_sequence,
         };
         let answered = consumer.ack_floor.stream_sequence;
+        self.waits.forget(0..answered + 1);
         let places = unseen(self.done, answered, consumer.delivered.stream_sequence);
         let (mut begin, mut found, mut are_settled) = (places.start, 0, true);
         while begin < places.end {
@@ -97,11 +136,16 @@ impl Looking {
             let stored = stream::iter(begin..end).map(|place| stored(jetstream, wanted, place));
             let stored: Vec<_> = stored.buffered(ASKED_AT_ONCE).try_collect().await?;
             let odd = stored.into_iter().flatten();
-            let odd = odd.filter_map(|raw| handed.message(jetstream, raw));
+            let mut times = |place| self.waits.times(place, now, wanted.ack_wait);
+            let odd = odd.filter_map(|raw| handed.message(jetstream, raw, &mut times));
             let odd: Vec<_> = odd.collect();
             found += odd.len();
             if !odd.is_empty() {
-                are_settled &= door.take(odd).await == Went::Settled;
+                let is_settled = door.take(odd).await == Went::Settled;
+                if is_settled {
+                    self.waits.forget(begin..end);
+                }
+                are_settled &= is_settled;
             }
             // What comes again has to be found again.
             if are_settled {
@@ -136,8 +180,14 @@ async fn stored(
 }
 
 impl Handed<'_> {
-    /// The message that this would have been handed out as; `None` if it is one that can be.
-    fn message(&self, jetstream: &Context, raw: RawMessage) -> Option<jetstream::Message> {
+    /// The message that this would have been handed out as, so many times as one in its place was;
+    /// `None` if it is one that can be.
+    fn message(
+        &self,
+        jetstream: &Context,
+        raw: RawMessage,
+        times: impl FnOnce(u64) -> u64,
+    ) -> Option<jetstream::Message> {
         let bytes = |text: &str| STANDARD.decode(text).unwrap_or_default();
         let head = bytes(raw.headers.as_deref().unwrap_or_default());
         if !raw.subject.starts_with(SUBJECTS) || is_plain(&raw.subject, &head) {
@@ -150,9 +200,10 @@ impl Handed<'_> {
         );
         // What it is answered at says all that is known of it.
         let reply = format!(
-            "$JS.ACK.{}.{}.1.{}.{}.{}.0",
+            "$JS.ACK.{}.{}.{}.{}.{}.{}.0",
             self.wanted.stream,
             self.wanted.consumer,
+            times(raw.sequence),
             raw.sequence,
             self.count,
             raw.time.unix_timestamp_nanos()
@@ -254,6 +305,24 @@ mod tests {
         assert_eq!(first, 11..11 + LOOKED_AT_MAX);
         let second = unseen(first.end - 1, 10, 100_000);
         assert_eq!(second, first.end..100_001);
+    }
+
+    #[test]
+    fn one_that_comes_again_grows_older_until_it_is_done_with() {
+        let (mut waits, ack_wait) = (Waits::default(), Duration::from_secs(10));
+        let mut times = |place, now| waits.times(place, Duration::from_secs(now), ack_wait);
+        // Looked at more often than it comes again it is no older.
+        let of_one = [100, 101, 109, 110, 1_000].map(|now| times(7, now));
+        assert_eq!(of_one, [1, 1, 1, 2, 91]);
+        assert_eq!(times(8, 1_000), 1);
+        waits.forget(0..8);
+        let mut times = |place| waits.times(place, Duration::from_secs(1_010), ack_wait);
+        assert_eq!([times(7), times(8)], [1, 2]);
+        // No more are known than so many.
+        for place in 100..100 + 2 * KNOWN_MAX as u64 {
+            waits.times(place, Duration::ZERO, ack_wait);
+        }
+        assert_eq!(waits.0.len(), KNOWN_MAX);
     }
 
     #[test]
