@@ -118,7 +118,9 @@ async fn services_and_servers_that_are_killed_amid_flights_lose_and_double_nothi
     let orders = orders(&server.client(), &mut chance).await;
     let events = mixed(&orders, &mut chance);
     let parts = usize::try_from(kills + 1).expect("a small number");
-    for (number, part) in events.chunks(events.len().div_ceil(parts)).enumerate() {
+    for number in 0..parts {
+        let [begin, end] = [number, number + 1].map(|number| events.len() * number / parts);
+        let part = events.get(begin..end).unwrap_or_default();
         publish_all(&nats, part, &mut chance).await;
         if number + 1 == parts {
             break;
