@@ -8,6 +8,7 @@
 
 // Where it is, and what can be wrong with it.
 mod access;
+mod version;
 mod options;
 mod error;
 
@@ -49,6 +50,7 @@ pub use settings::create_stream;
 #[cfg(test)]
 pub(crate) use settings::{LogOfStream, create};
 pub use status::{ClusterCopy, ClusterStatus, FolderPlace, cluster_status};
+pub use version::NatsVersion;
 
 use crate::journal::{Journal, JournalOptions, log_id_in};
 use crate::layer::StoreLayer;

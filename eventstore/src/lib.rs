@@ -56,8 +56,8 @@ pub use import::{ImportPlace, ImportPlaceError, unfinished_beside};
 pub use jetstream::{
     AccessError, ClusterCopy, ClusterCounts, ClusterError, ClusterFigures, ClusterStatus,
     FolderPlace, JetStreamOptions, JetStreamStore, Leaver, LeftCluster, NatsAccess,
-    NatsCertificate, OnFetch, OnPublish, PublishedJournal, abandon_cluster, cluster_status,
-    create_stream, leave_cluster, move_diverged_aside, publish_journal,
+    NatsCertificate, NatsVersion, OnFetch, OnPublish, PublishedJournal, abandon_cluster,
+    cluster_status, create_stream, leave_cluster, move_diverged_aside, publish_journal,
 };
 pub use journal::{
     DataLock, Finding, Journal, JournalOptions, JournalReader, LockHolder, Loss, RecoverError,

@@ -29,6 +29,7 @@ mod publishing;
 // What drones say over NATS.
 mod drone_stream;
 mod nats_profile;
+mod old_server;
 // What is refused, and how.
 mod bad_input;
 mod mutations;

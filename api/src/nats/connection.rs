@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectErrorKind, Event};
-use eventstore::{AccessError, NatsAccess};
+use eventstore::{AccessError, NatsAccess, NatsVersion};
 use tokio::sync::watch;
 
 /// How long an answer of `JetStream` is waited for.
@@ -28,7 +28,8 @@ pub struct Connection {
 
 impl Connection {
     /// Connects to one of the servers, however long that takes; what is in the way is logged when
-    /// it changes. `None` if `shutdown` became true before.
+    /// it changes. One that is too old is left again, and nothing said to it: servers are
+    /// replaced one after the other. `None` if `shutdown` became true before.
     ///
     /// # Errors
     /// [`AccessError`]: with these settings there is nothing to try.
@@ -52,7 +53,10 @@ impl Connection {
                 _ = shutdown.wait_for(|stop| *stop) => return Ok(None),
                 connected = options.connect(access.addresses()?) => connected,
             };
-            let error = match connected {
+            let in_the_way = match connected {
+                Ok(client) if is_too_old(&client) => InTheWay::TooOld {
+                    version: client.server_info().version,
+                },
                 Ok(client) => {
                     tracing::info!(%servers, "connected to NATS");
                     let mut jetstream = jetstream::new(client.clone());
@@ -63,11 +67,16 @@ impl Connection {
                         losses,
                     }));
                 }
-                Err(error) => error,
+                Err(error) => {
+                    let (kind, words) = (error.kind(), error.to_string());
+                    InTheWay::NotReached { kind, words }
+                }
             };
-            if told.replace(error.kind()) != Some(error.kind()) {
-                let advice = advice(error.kind());
-                tracing::warn!(%servers, %error, advice, "NATS is not reached; trying again until it is");
+            if !told
+                .replace(in_the_way.clone())
+                .is_some_and(|told| told.is_as(&in_the_way))
+            {
+                in_the_way.tell(&servers);
             }
             tokio::select! {
                 _ = shutdown.wait_for(|stop| *stop) => return Ok(None),
@@ -75,6 +84,50 @@ impl Connection {
             }
         }
     }
+}
+
+/// Why a server is not spoken with.
+#[derive(Clone, Debug)]
+enum InTheWay {
+    /// There is no connection to one.
+    NotReached {
+        kind: ConnectErrorKind,
+        words: String,
+    },
+    /// There was one.
+    TooOld { version: String },
+}
+
+impl InTheWay {
+    /// Whether an operator who was told the one knows the other.
+    fn is_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::NotReached { kind, .. }, Self::NotReached { kind: other, .. }) => kind == other,
+            (Self::TooOld { version }, Self::TooOld { version: other }) => version == other,
+            (Self::NotReached { .. }, Self::TooOld { .. })
+            | (Self::TooOld { .. }, Self::NotReached { .. }) => false,
+        }
+    }
+
+    fn tell(&self, servers: &str) {
+        match self {
+            Self::NotReached { kind, words } => {
+                let advice = advice(*kind);
+                tracing::warn!(%servers, error = words, advice, "NATS is not reached; trying again until it is");
+            }
+            Self::TooOld { version } => {
+                let oldest = NatsVersion::OLDEST;
+                tracing::warn!(%servers, "the NATS server is of version {version} and is not used: run {oldest} or \
+                     later; trying again until it is");
+            }
+        }
+    }
+}
+
+/// Whether the server that is connected to is none that will do.
+pub(super) fn is_too_old(client: &Client) -> bool {
+    let oldest = NatsVersion::OLDEST;
+    !client.is_server_compatible(oldest.major, oldest.minor, oldest.patch)
 }
 
 /// What an operator can do about it.
@@ -97,9 +150,10 @@ fn note(event: &Event) {
     match event {
         Event::Connected => tracing::debug!("a server of NATS is connected to"),
         Event::Disconnected => tracing::warn!("the connection to NATS is lost; it is made again"),
+        // By this side alone.
+        Event::Closed => tracing::debug!("a connection to NATS is closed"),
         Event::LameDuckMode
         | Event::Draining
-        | Event::Closed
         | Event::SlowConsumer(_)
         | Event::ServerError(_)
         | Event::ClientError(_) => tracing::warn!(%event, "the client of NATS reports"),

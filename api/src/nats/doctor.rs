@@ -8,11 +8,11 @@ use std::time::Duration;
 use async_nats::jetstream::stream::Info;
 use async_nats::{Client, HeaderMap, Request, ServerAddr};
 use domain::time::Timestamp;
-use eventstore::{JetStreamOptions, NatsAccess};
+use eventstore::{JetStreamOptions, NatsAccess, NatsVersion};
 use futures_util::StreamExt as _;
 use serde_json::Value;
 
-use super::connection::advice;
+use super::connection::{advice, is_too_old};
 use super::{deliveries, drones};
 use crate::config::NatsOptions;
 use crate::environment::Environment;
@@ -139,8 +139,12 @@ async fn examine_server(
     let told = format!("{name}, version {version}, {secured}, round trip {took_ms} ms");
     let found = if !matches!(answered, Ok(Ok(()))) {
         Found::Wrong(format!("{told}: it does not answer"))
-    } else if !client.is_server_compatible(2, 14, 4) {
-        Found::Wrong(format!("{told}: run 2.14.4 or later"))
+    } else if is_too_old(&client) {
+        // What it says of streams would be of servers that are not to be.
+        let oldest = NatsVersion::OLDEST;
+        let why = format!("{told}: run {oldest} or later");
+        tell(Check::of(what, Found::Wrong(why)));
+        return None;
     } else if took_ms > ROUND_TRIP_MS_MAX {
         Found::Poor(format!(
             "{told}: every write waits for it, have the servers nearer"

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use uuid::Uuid;
 
 use super::access::AccessError;
+use super::version::NatsVersion;
 use crate::error::{OpenError, ReadError};
 use crate::position::Position;
 
@@ -36,7 +37,7 @@ pub enum ClusterError {
         /// Its version.
         version: String,
         /// The oldest that will do.
-        needed: &'static str,
+        needed: NatsVersion,
     },
     /// The servers did not do what was asked.
     #[error(

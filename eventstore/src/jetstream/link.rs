@@ -15,11 +15,8 @@ use tokio::runtime::{Builder, Runtime};
 use super::access::NatsAccess;
 use super::error::ClusterError;
 use super::options::JetStreamOptions;
+use super::version::NatsVersion;
 use crate::error::OpenError;
-
-/// The oldest server that keeps what it acknowledged under every fault tried.
-const SERVER_VERSION_MIN: (i64, i64, i64) = (2, 14, 4);
-const SERVER_VERSION_MIN_TEXT: &str = "2.14.4";
 
 /// How long one answer about the log is waited for. What came of a block is found
 /// out by reading its place, so a step that a server does not answer, since it
@@ -110,11 +107,11 @@ impl Link {
                 return Err(ClusterError::Unreachable { servers, why });
             }
         };
-        let (major, minor, patch) = SERVER_VERSION_MIN;
-        if !client.is_server_compatible(major, minor, patch) {
+        let needed = NatsVersion::OLDEST;
+        if !client.is_server_compatible(needed.major, needed.minor, needed.patch) {
             return Err(ClusterError::TooOld {
                 version: client.server_info().version,
-                needed: SERVER_VERSION_MIN_TEXT,
+                needed,
             });
         }
         let asking = client.clone();
