@@ -33,16 +33,11 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
     let environment = services.application.environment().clone();
     let since = environment.elapsed();
     let begun = deliveries::end_of(&*log);
-    let connecting = async {
-        // What comes in has one of its own: whoever may publish can send what a connection ends at.
-        let outgoing = connect(&access, shutdown.clone()).await?;
-        Some((outgoing, connect(&access, shutdown.clone()).await?))
-    };
     let connected = tokio::select! {
-        connected = connecting => connected,
+        connected = connect(&access, shutdown.clone()) => connected,
         never = deliveries::tell_of_outage(&*log, &environment, begun) => match never {},
     };
-    let Some((connection, incoming)) = connected else {
+    let Some(connection) = connected else {
         return;
     };
     let deliveries = Deliveries {
@@ -63,19 +58,27 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
             drones::positions::run(services, connection, options, shutdown.clone()).await;
         }
     };
-    let room = drones::room::watch(
-        incoming.jetstream.clone(),
-        options.nats_drone_stream.clone(),
-        shutdown.clone(),
-    );
-    let incoming = (incoming, since);
-    let drones = drones::run(
-        services.clone(),
-        incoming,
-        options.clone(),
-        shutdown.clone(),
-    );
-    tokio::join!(drones, positions, room, deliveries.run(shutdown.clone()));
+    let drones = async {
+        // Of its own: whoever may publish can send what a connection ends at. What goes out does not
+        // wait for it.
+        let Some(incoming) = connect(&access, shutdown.clone()).await else {
+            return;
+        };
+        let room = drones::room::watch(
+            incoming.jetstream.clone(),
+            options.nats_drone_stream.clone(),
+            shutdown.clone(),
+        );
+        let incoming = (incoming, since);
+        let drones = drones::run(
+            services.clone(),
+            incoming,
+            options.clone(),
+            shutdown.clone(),
+        );
+        tokio::join!(drones, room);
+    };
+    tokio::join!(drones, positions, deliveries.run(shutdown.clone()));
 }
 
 async fn connect(access: &NatsAccess, shutdown: watch::Receiver<bool>) -> Option<Connection> {

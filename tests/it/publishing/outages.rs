@@ -5,7 +5,10 @@ use std::time::Duration;
 use api::environment::Environment;
 use tests::{Client, NatsClient, NatsPlace, NatsServer, Recording, poll_until, tally};
 
-use super::{PATIENCE, STREAM, assert_all_is_out, deliver, last, make_forgetful, register, serve};
+use super::streams::until_said;
+use super::{
+    PATIENCE, STREAM, assert_all_is_out, deliver, feed, last, make_forgetful, register, serve,
+};
 use crate::scene::{
     FLIGHTS, Order, airpost, chance, metric, new_user, number_from, report, scratch_in_memory,
     settled,
@@ -85,7 +88,7 @@ async fn what_is_written_while_no_server_is_there_follows_in_order_and_without_a
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_lag_is_told_also_while_a_server_lets_only_one_connection_in() {
+async fn events_go_out_also_while_a_server_lets_only_one_connection_in() {
     let data = scratch_in_memory();
     let full = NatsServer::configured(|place| {
         let NatsPlace { folder, port, .. } = place;
@@ -98,11 +101,17 @@ async fn the_lag_is_told_also_while_a_server_lets_only_one_connection_in() {
     let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
     let client = server.client();
     deliver(&client, 1).await;
+    settled(&client).await;
+    let events = feed(&client).await.len();
+    let is = async |name: &str| metric(&client, name).await;
     let look = || async {
-        let lag = metric(&client, "airpost_delivery_events_lag_seconds").await?;
-        (lag.parse::<f64>().ok()? > 0.0).then_some(())
+        let out = is("airpost_delivery_events_published_total").await?;
+        (out.parse::<usize>().ok()? == events).then_some(())
     };
-    poll_until(PATIENCE, "the lag to be told", look).await;
+    poll_until(PATIENCE, "all events to be out", look).await;
+    until_said(&server, &["NATS is not reached"]).await;
+    let flowing = is("airpost_drone_messages_flowing").await;
+    assert_eq!(flowing.as_deref(), Some("0"));
     // An operator lets more in.
     broker.kill();
     let configuration = broker.folder().join("server.conf");
@@ -110,6 +119,11 @@ async fn the_lag_is_told_also_while_a_server_lets_only_one_connection_in() {
     let more = written.replace("max_connections: 1", "max_connections: 100");
     std::fs::write(&configuration, more).expect("a temporary folder can be written");
     broker.start().await;
+    let look = || async {
+        let flowing = is("airpost_drone_messages_flowing").await?;
+        (flowing == "1").then_some(())
+    };
+    poll_until(PATIENCE, "drone events to come in", look).await;
     let nats = NatsClient::connect(&broker.url()).await;
     assert_all_is_out(&client, &nats, &[]).await;
     server.stop().await;
@@ -145,7 +159,7 @@ async fn a_server_that_is_killed_or_stands_still_amid_the_events_gets_each_once(
     register(&server.client(), 3_000).await;
     deliver(&server.client(), 20).await;
     settled(&server.client()).await;
-    let events = super::feed(&server.client()).await.len() as u64;
+    let events = feed(&server.client()).await.len() as u64;
     server.stop().await;
     make_forgetful(&NatsClient::connect(&broker.url()).await).await;
 
