@@ -39,7 +39,7 @@ pub struct ClusterStatus {
     /// Where those are that have more than the stream, which was looked at again
     /// after they were heard: the cluster lost what they have.
     pub farther: Vec<Position>,
-    /// Where the folder's journal is, if one was named.
+    /// Where the folder's journal is, if one was named; nothing if the stream is wrong.
     pub folder: Option<FolderPlace>,
 }
 

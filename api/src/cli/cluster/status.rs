@@ -45,6 +45,10 @@ pub(super) fn status(options: &StatusOptions) -> anyhow::Result<ExitCode> {
         status = look()?;
     }
     let is_in_order = tell(&cluster, &status);
+    // A stream that may not hold the log is held against nothing.
+    if let (None, Some(journal)) = (status.head, &journal) {
+        tell_journal(journal);
+    }
     if let (Some(farthest), true) = (farthest, is_passed(&status)) {
         say(format_args!(
             "nodes: one has the log up to position {farthest}, and the stream, looked at again, has less: the cluster \
