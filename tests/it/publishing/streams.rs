@@ -314,6 +314,40 @@ async fn a_message_with_headers_that_cannot_be_read_is_named_like_any_other_of_s
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_else_said_in_place_of_how_far_it_was_is_named_and_then_all_is_told_anew() {
+    let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
+    let nats = NatsClient::connect(&broker.url()).await;
+    let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    deliver(&server.client(), 1).await;
+    let out = assert_all_is_out(&server.client(), &nats, &[]).await;
+    server.stop().await;
+    let foreign = nats
+        .store(&format!("airpost.cursor.{STREAM}"), &[], "{}")
+        .await;
+    let foreign = foreign.expect("nobody forbids it");
+    nats.purge(STREAM, 0).await;
+    let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    let named = format!("message {foreign} of the stream {STREAM}_CURSOR");
+    let remedy = format!("nats stream rmm {STREAM}_CURSOR {foreign}");
+    let words = [
+        named.as_str(),
+        "airpost.cursor.*",
+        &remedy,
+        "everything in the log is told anew",
+    ];
+    until_said(&server, &words).await;
+    // It does what the words say.
+    nats.remove(&format!("{STREAM}_CURSOR"), foreign).await;
+    settled(&server.client()).await;
+    let events = feed(&server.client()).await;
+    until_out(&nats, out.len() + events.len()).await;
+    let told = nats.messages(STREAM).await;
+    let told: Vec<_> = told.iter().map(Stored::json).collect();
+    assert_eq!(told, events);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_with_another_logs_events_is_refused() {
     let (data, other) = (scratch_in_memory(), scratch_in_memory());
     let broker = NatsServer::alone().await;

@@ -362,10 +362,9 @@ impl Outlet {
     }
 
     fn foreign_note(&self, sequence: u64) -> Trouble {
-        Trouble::Foreign {
-            stream: self.settings.note_stream(),
+        Trouble::ForeignNote {
+            stream: self.settings.stream.clone(),
             sequence,
-            why: "it does not say how far the log was told",
         }
     }
 

@@ -59,6 +59,19 @@ pub(super) enum Trouble {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// What is kept beside the stream is not what Airpost wrote. Nothing was written to either.
+    #[error(
+        "message {sequence} of the stream {stream}_CURSOR does not say how far the log was told: it is not of \
+         Airpost, and lies in the place of what was; forbid others to publish under airpost.cursor \
+         (airpost.cursor.*), and remove that message (nats stream rmm {stream}_CURSOR {sequence}): everything in \
+         the log is told anew then, since the stream {stream} has nothing left that says how far it was"
+    )]
+    ForeignNote {
+        /// The name of the stream of events.
+        stream: String,
+        /// The message.
+        sequence: u64,
+    },
     /// The stream tells of another log. Nothing was written to it.
     #[error(
         "the stream {stream} has the events of another log; give each log a NATS account of its own, \
