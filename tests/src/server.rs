@@ -345,6 +345,14 @@ impl Server {
     /// # Panics
     /// When it does not end within 30 seconds or its exit code is not 0.
     pub async fn stop_only(mut self) {
+        self.stop_in_place().await;
+    }
+
+    /// The same; what it said and logged can still be read.
+    ///
+    /// # Panics
+    /// As [`Server::stop_only`].
+    pub async fn stop_in_place(&mut self) {
         self.signal("TERM").await;
         self.ended("SIGTERM").await;
     }

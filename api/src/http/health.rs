@@ -41,12 +41,13 @@ async fn livez() -> Response {
 
 /// Everything can be answered: every view has reached the head that was found
 /// at the start, and the log takes appends. A full disk is told and does not
-/// count: reads go on, and appends resume by themselves.
+/// count: reads go on, and appends resume by themselves; but that of a node of
+/// several, which shows nothing any more of what the others write.
 async fn readyz(State(api): State<Api>) -> Result<Response, Problem> {
     let (health, log) = (api.views.health(), api.application.log_health());
     let mut members = shown(&health);
     members.insert("log".to_owned(), json!(word(&log)));
-    let Some(obstacle) = obstacle(&health, &log) else {
+    let Some(obstacle) = obstacle(&health, &log, api.cluster.is_some()) else {
         let mut body = Map::new();
         body.insert("status".to_owned(), json!("ready"));
         body.extend(members);
@@ -74,9 +75,35 @@ struct Obstacle {
     retry_after_s: u32,
 }
 
+/// What of the log stands in the way.
+fn obstacle_of_log(log: &Health, is_shared: bool) -> Option<Obstacle> {
+    match log {
+        Health::ReadOnly { .. } | Health::Closed => Some(Obstacle {
+            kind: ProblemKind::ReadOnly,
+            why: "the log takes no writes until the service is restarted; see its log for why",
+            retry_after_s: MENDED_BY_HAND_S,
+        }),
+        Health::Outage { .. } => Some(Obstacle {
+            kind: ProblemKind::ReadOnly,
+            why: "the cluster that keeps the log does not answer, or has less of it than this node: nothing can \
+                  be written for now, and what is there can be read; it is tried again all the time, see the \
+                  service's log for why",
+            retry_after_s: OUTAGE_RETRY_S,
+        }),
+        // By itself it shows all there is; as one of several it cannot follow the others.
+        Health::Full if is_shared => Some(Obstacle {
+            kind: ProblemKind::NotReady,
+            why: "the disk is full, so this node does not follow the log and shows what was; make room on it, and it \
+                  goes on by itself",
+            retry_after_s: MENDED_BY_HAND_S,
+        }),
+        Health::Writable | Health::Full => None,
+    }
+}
+
 /// What stands in the way, the worst first: what only an operator can mend
 /// before what passes.
-fn obstacle(health: &ViewsHealth, log: &Health) -> Option<Obstacle> {
+fn obstacle(health: &ViewsHealth, log: &Health, is_shared: bool) -> Option<Obstacle> {
     let not_ready = |why, retry_after_s| {
         Some(Obstacle {
             kind: ProblemKind::NotReady,
@@ -84,24 +111,8 @@ fn obstacle(health: &ViewsHealth, log: &Health) -> Option<Obstacle> {
             retry_after_s,
         })
     };
-    match log {
-        Health::ReadOnly { .. } | Health::Closed => {
-            return Some(Obstacle {
-                kind: ProblemKind::ReadOnly,
-                why: "the log takes no writes until the service is restarted; see its log for why",
-                retry_after_s: MENDED_BY_HAND_S,
-            });
-        }
-        Health::Outage { .. } => {
-            return Some(Obstacle {
-                kind: ProblemKind::ReadOnly,
-                why: "the cluster that keeps the log does not answer, or has less of it than this node: nothing can \
-                      be written for now, and what is there can be read; it is tried again all the time, see the \
-                      service's log for why",
-                retry_after_s: OUTAGE_RETRY_S,
-            });
-        }
-        Health::Writable | Health::Full => {}
+    if let Some(of_log) = obstacle_of_log(log, is_shared) {
+        return Some(of_log);
     }
     match &health.reader {
         ReaderState::Failed(_) => {
@@ -281,7 +292,7 @@ mod tests {
                 kind,
                 why,
                 retry_after_s,
-            } = obstacle(&views(reader, 4), &log).unwrap();
+            } = obstacle(&views(reader, 4), &log, false).unwrap();
             (kind, why.rsplit_once("; ").unwrap().1, retry_after_s)
         };
         let not_ready = ProblemKind::NotReady;
@@ -334,7 +345,9 @@ mod tests {
     #[test]
     fn who_follows_and_has_caught_up_once_is_ready_even_on_a_full_disk() {
         let health = views(ReaderState::Following, 5);
-        assert_eq!(obstacle(&health, &Health::Writable), None);
-        assert_eq!(obstacle(&health, &Health::Full), None);
+        assert_eq!(obstacle(&health, &Health::Writable, true), None);
+        assert_eq!(obstacle(&health, &Health::Full, false), None);
+        let of_a_node = obstacle(&health, &Health::Full, true).unwrap();
+        assert!(of_a_node.why.contains("does not follow"), "{of_a_node:?}");
     }
 }

@@ -76,6 +76,15 @@ pub(super) async fn place(
         return Err(Unplaced::Foreign { sequence: 1, why });
     }
     let end = end_of(remote, (last, last), &before).await?;
+    if last > 1 {
+        // Whatever else is in its middle, no node goes on over its end, which nodes find first.
+        let before_it = end_of(remote, (last - 1, last), &before).await?;
+        if end.first_position != before_it.head.position.next() {
+            let why = "it does not follow the block before it".to_owned();
+            let sequence = last;
+            return Err(Unplaced::Foreign { sequence, why });
+        }
+    }
     if journal.position == Position::START {
         return Ok(Standing::At(0));
     }

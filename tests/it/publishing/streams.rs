@@ -6,7 +6,9 @@ use std::net::TcpStream;
 use serde_json::{Value, json};
 use tests::{NatsClient, NatsServer, Server, Stored, poll_until};
 
-use super::{PATIENCE, STREAM, assert_all_is_out, deliver, feed, last, serve, until_out};
+use super::{
+    PATIENCE, STREAM, assert_all_is_out, deliver, feed, last, make_forgetful, serve, until_out,
+};
 use crate::scene::{airpost, copy_folder, metric, scratch_in_memory, settled};
 
 /// Waits until the service has said that, once.
@@ -41,9 +43,11 @@ async fn a_stream_whose_messages_were_removed_is_gone_on_with_behind_the_last_of
     for (keep, is_away) in [(0, false), (1, false), (0, true), (1, true), (0, true)] {
         deliver(&server.client(), 3).await;
         out = assert_all_is_out(&server.client(), &nats, &out).await;
-        if is_away {
-            // Without the time to say how far it was.
-            server.kill_in_place().await;
+        // Without the time to say how far it was, where the last message says so.
+        match (is_away, keep) {
+            (false, _) => {}
+            (true, 0) => server.stop_in_place().await,
+            (true, _) => server.kill_in_place().await,
         }
         nats.purge(STREAM, keep).await;
         if is_away {
@@ -52,6 +56,72 @@ async fn a_stream_whose_messages_were_removed_is_gone_on_with_behind_the_last_of
     }
     deliver(&server.client(), 3).await;
     assert_all_is_out(&server.client(), &nats, &out).await;
+    server.stop().await;
+}
+
+/// The events that went out behind a message, each once.
+async fn told_behind(nats: &NatsClient, before: u64) -> Vec<Value> {
+    let messages = nats.messages(STREAM).await;
+    let mut told: Vec<Value> = Vec::new();
+    for event in messages
+        .iter()
+        .filter(|it| it.sequence > before)
+        .map(Stored::json)
+    {
+        if !told.contains(&event) {
+            told.push(event);
+        }
+    }
+    told
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_of_somebody_else_that_are_gone_before_they_were_seen_leave_no_event_out() {
+    let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
+    let nats = NatsClient::connect(&broker.url()).await;
+    make_forgetful(&nats).await;
+    let mut server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    let mut known = 0;
+    // While it runs, after it was stopped, and after it was killed.
+    for is_killed in [None, Some(false), Some(true)] {
+        deliver(&server.client(), 3).await;
+        settled(&server.client()).await;
+        let events = feed(&server.client()).await;
+        let look = || async {
+            let told = nats.messages(STREAM).await.last().map(Stored::json);
+            (told.as_ref() == events.last()).then_some(())
+        };
+        poll_until(PATIENCE, "all events to be out", look).await;
+        match is_killed {
+            None => {}
+            Some(false) => server.stop_in_place().await,
+            Some(true) => server.kill_in_place().await,
+        }
+        for _ in 0..10 {
+            let stored = nats.store("airpost.v1.users.x.y", &[], *b"{}").await;
+            stored.expect("a stranger is not kept out");
+        }
+        nats.purge(STREAM, 0).await;
+        let before = last(&nats, STREAM).await;
+        if is_killed.is_some() {
+            server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+        }
+        known = known.max(events.len());
+        deliver(&server.client(), 3).await;
+        settled(&server.client()).await;
+        let events = feed(&server.client()).await;
+        let look = || async {
+            let told = told_behind(&nats, before).await;
+            let new = events.get(known..)?;
+            told.ends_with(new).then_some(told.len())
+        };
+        let told = poll_until(PATIENCE, "what is new to be out, all of it", look).await;
+        assert!(
+            is_killed == Some(true) || told == events.len() - known,
+            "told twice: {told}"
+        );
+        known = events.len();
+    }
     server.stop().await;
 }
 

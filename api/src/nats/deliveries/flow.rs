@@ -161,6 +161,7 @@ impl Flow<'_> {
         let sent = self.judge(answer, end.sequence, last)?;
         if let (Sent::Stored, Some(at)) = (&sent, ahead.next().get(events - 1)) {
             (end.sequence, end.place) = (last, at.place);
+            self.outlet.reached(end);
             ahead.drop_first(events);
             self.alone = self.alone.saturating_sub(events);
             let took = self.environment.elapsed().saturating_sub(sent_at);

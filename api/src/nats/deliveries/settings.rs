@@ -154,6 +154,11 @@ impl Settings {
             ),
             (!found.sealed, "it must not be sealed".to_owned()),
             (
+                found.subject_delete_marker_ttl.is_none(),
+                "it must keep no markers of what was removed (subject_delete_marker_ttl)"
+                    .to_owned(),
+            ),
+            (
                 found.duplicate_window <= DUPLICATE_WINDOW_MAX,
                 format!(
                     "its duplicate window must be {} s at most",
@@ -201,7 +206,7 @@ mod tests {
     #[test]
     fn every_setting_that_loses_or_mixes_events_is_named() {
         type Change = fn(&mut Config);
-        let changes: [(Change, &str); 10] = [
+        let changes: [(Change, &str); 11] = [
             (
                 |it| it.storage = StorageType::Memory,
                 "storage must be file",
@@ -214,6 +219,10 @@ mod tests {
             (|it| it.max_messages_per_subject = 1, "for a subject"),
             (|it| it.no_ack = true, "acknowledge"),
             (|it| it.sealed = true, "sealed"),
+            (
+                |it| it.subject_delete_marker_ttl = Some(Duration::from_mins(1)),
+                "markers of what was removed",
+            ),
             (
                 |it| it.duplicate_window = Duration::from_hours(1),
                 "duplicate window must be 120 s",

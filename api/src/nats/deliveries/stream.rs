@@ -4,14 +4,14 @@
 //! event lies. What is behind the last one follows from the log alone, so
 //! whoever publishes, and however often it is begun, publishes the same. Messages
 //! that were removed behind the last one there is are taken for somebody else's.
-//! Where all are gone (too old, or purged) a second small stream knows
-//! the place behind an earlier one, and as many public events lie between the
-//! two as messages. Where that is not known for certain, events are told again
-//! and none is left out: a double is known by its id, a gap by nothing.
+//! Where all are gone (too old, or purged) whoever published them knows, and a
+//! second small stream knows the place behind an earlier one. Whose the messages
+//! behind that were nobody knows, so what follows it is told again
+//! and nothing is left out: a double is known by its id, a gap by nothing.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_nats::HeaderValue;
 use async_nats::header::NATS_EXPECTED_STREAM;
@@ -83,6 +83,8 @@ pub(super) struct Outlet {
     settings: Settings,
     /// Up to where it was said last that the log had told more than it has; 0 before.
     given_up: Arc<AtomicU64>,
+    /// Behind which message of its own it came last.
+    reached: Arc<Mutex<Option<End>>>,
 }
 
 impl Outlet {
@@ -93,7 +95,13 @@ impl Outlet {
             log,
             settings,
             given_up: Arc::default(),
+            reached: Arc::default(),
         }
+    }
+
+    /// Its last message, which was just stored there, ends so.
+    pub(super) fn reached(&self, end: &End) {
+        *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = Some(end.clone());
     }
 
     /// Where it ends. It is made if it is missing.
@@ -239,8 +247,17 @@ impl Outlet {
             // be of what was lost.
             Some(noted) if noted.identity != self.log.identity() => noted.place,
             Some(Noted { note, place, .. }) => {
-                let told = sequence.saturating_sub(note.sequence);
-                self.behind(*place, told).await?
+                let own = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+                let own = own.as_ref().filter(|own| own.created == created);
+                let own = own.filter(|own| (note.sequence..=last).contains(&own.sequence));
+                let (known, place) =
+                    own.map_or((note.sequence, *place), |own| (own.sequence, own.place));
+                if known < sequence {
+                    let stream = &self.settings.stream;
+                    tracing::warn!(%stream, known, last, "messages were removed before it was seen whose they were; \
+                         what was told of them since the last that is known is told again");
+                }
+                place
             }
         };
         let is_kept = note.is_some_and(
