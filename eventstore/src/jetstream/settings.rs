@@ -310,11 +310,23 @@ fn of_keeping(options: &JetStreamOptions, info: &Info) -> Vec<Demand> {
         ),
         (
             is_whole,
-            "messages are missing from it: if the store of the server that leads it is damaged, stop that server, \
-             empty its store and start it, so that it takes its copy from the others"
-                .to_owned(),
+            format!("messages are missing from it: {}", of_missing(config)),
         ),
     ]
+}
+
+/// Where what a stream has lost is had from.
+fn of_missing(config: &Config) -> String {
+    if config.num_replicas > 1 {
+        return "if the store of the server that leads it is damaged, stop that server, empty its store and start it, \
+                so that it takes its copy from the others"
+            .to_owned();
+    }
+    let name = &config.name;
+    format!(
+        "there is no other copy of it, and the nodes' journals have them; stop all nodes, remove the stream (nats \
+         stream rm {name}), and have it made again from the longest journal (airpost cluster heal --new)"
+    )
 }
 
 /// What lets blocks in, and nothing else.

@@ -6,12 +6,11 @@ use tempfile::TempDir;
 
 use super::nodes::{Node, end};
 use super::raw;
-use crate::ClusterError;
-use crate::JetStreamOptions;
 use crate::position::Position;
-use crate::tests::clustered::{make_stream, options, try_open};
+use crate::tests::clustered::{make_stream, on_one, options, try_open};
 use crate::tests::given::{LOG_ID, append, commit, everything, part};
 use crate::tests::servers::{Cluster, Server, wait_until};
+use crate::{ClusterError, JetStreamOptions, create_stream, publish_journal};
 
 /// So large that a server's file, of 8 MB, has some thirty of them.
 const PAYLOAD_BYTES: usize = 250_000;
@@ -100,6 +99,42 @@ fn damaged() -> (Cluster, usize, JetStreamOptions, Node) {
         lost.then_some(()).ok_or("all servers have it")
     });
     (cluster, victim, options, node)
+}
+
+#[test]
+fn given_one_copy_that_misses_messages_amid_others_then_the_words_lead_to_a_stream_that_has_all() {
+    let mut server = Server::alone("");
+    let options = on_one(&server.url());
+    make_stream(&options, LOG_ID);
+    let node = Node::joining(&options);
+    append_all(&node, (1, 47));
+    let records = everything(node.store.as_ref());
+    let folder = node.leave();
+    server.kill();
+    server.damage_store(&options.stream);
+    server.start();
+    let (messages, last) = count_of(&options).unwrap();
+    assert!(messages < last && last == 47, "{messages} of {last}");
+
+    // Neither a node nor what puts a journal's end back can do without them.
+    let remedy = format!("nats stream rm {}", options.stream);
+    for refused in [
+        try_open(&folder, &options).err(),
+        create_stream(folder.path(), &options).err(),
+    ] {
+        let words = refused.unwrap().to_string();
+        assert!(words.contains(&remedy), "{words}");
+        assert!(words.contains("airpost cluster heal --new"), "{words}");
+    }
+
+    raw::delete(&options);
+    assert!(create_stream(folder.path(), &options).unwrap());
+    publish_journal(folder.path(), &options, &mut |_, _| ()).unwrap();
+    for folder in [folder, TempDir::new().unwrap()] {
+        let node = Node::on(folder, &options);
+        assert_eq!(everything(node.store.as_ref()), records);
+        node.leave();
+    }
 }
 
 fn same_as(node: &Node, other: &Node) {
