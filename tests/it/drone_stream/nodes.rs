@@ -182,6 +182,11 @@ async fn what_was_on_its_way_to_a_node_when_its_connection_was_lost_is_shown_all
     }
     until_handed_out(&nats, 2).await;
     line.cut();
+    let look = || async {
+        let flowing = metric(&here.client(), "airpost_drone_positions_flowing").await;
+        (flowing.as_deref() == Some("0")).then_some(())
+    };
+    poll_until(PATIENCE, "a node to know that it is not told", look).await;
     line.open();
     for client in &clients {
         for telemetry in &said {
