@@ -170,21 +170,33 @@ async fn a_stream_that_was_used_before_and_says_nothing_of_the_log_gets_all_of_i
 async fn how_far_it_was_is_kept_beside_the_stream_before_anything_goes_out() {
     let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
     let nats = NatsClient::connect(&broker.url()).await;
+    make_forgetful(&nats).await;
     let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
     deliver(&server.client(), 1).await;
     let out = assert_all_is_out(&server.client(), &nats, &[]).await;
+    let known = out.len();
     server.stop().await;
     nats.remove_stream(&format!("{STREAM}_CURSOR")).await;
     let mut server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
     deliver(&server.client(), 1).await;
-    let out = assert_all_is_out(&server.client(), &nats, &out).await;
+    assert_all_is_out(&server.client(), &nats, &out).await;
     let kept = last(&nats, &format!("{STREAM}_CURSOR")).await;
     assert!(kept > 0, "nothing says how far it was");
     server.kill_in_place().await;
     nats.purge(STREAM, 0).await;
+    let before = last(&nats, STREAM).await;
     let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
     deliver(&server.client(), 1).await;
-    assert_all_is_out(&server.client(), &nats, &out).await;
+    settled(&server.client()).await;
+    // What went out since it was kept is told again, and nothing before that.
+    let events = feed(&server.client()).await;
+    let since = events.get(known..).expect("there are more");
+    let look = || async {
+        let told = told_behind(&nats, before).await;
+        let is_all = told.last() == events.last() && since.ends_with(&told);
+        is_all.then_some(())
+    };
+    poll_until(PATIENCE, "all events since then to be out", look).await;
     server.stop().await;
 }
 
