@@ -148,7 +148,7 @@ fn a_block_that_does_not_follow_is_neither_shown_nor_built_on() {
     let joining = TempDir::new().unwrap();
     let refusal = try_open(&joining, &options).unwrap_err();
     assert!(
-        matches!(refusal, ClusterError::NotCaughtUp { .. }),
+        matches!(refusal, ClusterError::Foreign { sequence: 4, .. }),
         "{refusal}"
     );
 }
