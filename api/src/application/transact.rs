@@ -253,14 +253,16 @@ impl Application {
     ///
     /// `decide` may run several times, each time on newly loaded states. What
     /// it loads through the draft and records there is appended only if those
-    /// streams have not changed meanwhile.
+    /// streams have not changed meanwhile. What is refused while the log goes on
+    /// is decided a second time.
     pub(crate) async fn transact<T, R>(
         &self,
         request: &Request,
         mut decide: impl FnMut(&mut Draft<'_>) -> Result<T, TransactError<R>>,
     ) -> Result<Done<T>, TransactError<R>> {
-        let mut turn = None;
+        let (mut turn, mut was_refused) = (None, false);
         for _ in 0..TRIES_MAX {
+            let before = self.head();
             let mut draft = Draft {
                 loader: &self.loader,
                 now: self.now()?,
@@ -268,7 +270,17 @@ impl Application {
                 shown: None,
             };
             draft.refuse_taken(request.keyed)?;
-            let value = decide(&mut draft)?;
+            let value = match decide(&mut draft) {
+                Ok(value) => value,
+                // What was loaded one after the other need not belong together, as where the
+                // first attempt of this request came between. Only what is appended is held
+                // against it, so a refusal is decided once more.
+                Err(TransactError::Rejected(_)) if !was_refused && self.head() != before => {
+                    was_refused = true;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             draft.take(request.keyed)?;
             let Some(commit) = self.commit(request, draft.parts) else {
                 let position = self.head();

@@ -7,6 +7,7 @@ use domain::delivery::{Assignment, Delivery, DeliveryEvent, PackageFlag};
 use domain::id::{MissionId, OperationId, UserId};
 use domain::quantity::MassG;
 use domain::scheduling::{Operation, OperationEvent, OperationKind, Step};
+use futures_util::FutureExt as _;
 use uuid::Uuid;
 
 use super::*;
@@ -315,4 +316,28 @@ async fn given_a_package_that_is_not_there_to_be_kept_again_then_it_is_said_and_
     let why = ReservationRefusal::Unknown.to_string();
     assert_eq!(looked, Ok(Advanced::Refused(why)));
     assert_eq!(application.head(), head);
+}
+
+#[tokio::test]
+async fn what_is_refused_for_what_came_between_two_looks_is_decided_once_more() {
+    let (application, package) = (application(), described());
+    let now = application.now().unwrap();
+    let mut looks = 0;
+    let decide = |draft: &mut Draft<'_>| {
+        looks += 1;
+        let claim = StreamName::tag_claim(&package.tag);
+        let is_own = draft.load::<Option<DeliveryId>>(claim)?.state == Some(ONE);
+        if looks == 1 {
+            // The first attempt of this request, which was given up for lost.
+            let first = keep(&application, &package, ONE).now_or_never();
+            assert!(first.expect("memory is quick").is_ok());
+        }
+        if is_own {
+            return Ok(());
+        }
+        reserve(draft, &package, OTHER, now)
+    };
+    let done = application.transact(&request(&application), decide).await;
+    assert!(done.is_ok(), "{done:?}");
+    assert_eq!(looks, 2);
 }
