@@ -274,6 +274,8 @@ impl Opened {
         let (journal, log, cluster) = if let Some(cluster) = config.nats.log() {
             let shared = open_shared_log(&config.data, options, &cluster, Box::new(|_, _| ()))?;
             time_publishing(&shared.figures, environment.clone());
+            let clock = environment.clone();
+            shared.journal.time_outages(move || clock.elapsed());
             (shared.journal, shared.log, Some(shared.figures))
         } else {
             membership::refuse_of_a_cluster(&config.data)?;

@@ -28,6 +28,7 @@ mod keeper;
 mod writer;
 
 // Where other nodes write the same log: who decides which block follows.
+pub(crate) mod outage;
 pub(crate) mod quorum;
 mod agree;
 mod incoming;
@@ -43,6 +44,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
@@ -66,7 +68,8 @@ use group::GroupFailure;
 use health::HealthCell;
 use keeper::Keeper;
 use log::Log;
-use quorum::{OutageCell, Quorum};
+use outage::{Obstacle, OutageCell};
+use quorum::Quorum;
 use recovery::{Recovered as RecoveredState, find_segments_to_read, recover};
 use stage::Stage;
 use writer::{ANSWERS_WAITING_MAX, Writer, answer_all};
@@ -153,6 +156,13 @@ impl Journal {
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.health() == Health::Writable
+    }
+
+    /// Has outages of the cluster that the log is on timed by a clock, which gives
+    /// the time since some fixed moment: then one that lasts is told of each minute,
+    /// and the end of each says how long it was. The first clock stays.
+    pub fn time_outages(&self, elapsed: impl Fn() -> Duration + Send + Sync + 'static) {
+        self.outage.time_by(Box::new(elapsed));
     }
 
     /// The folder.
@@ -417,7 +427,9 @@ impl EventStore for Journal {
             };
         }
         match self.outage.get() {
-            Some(why) if health == Health::Writable => Health::Outage { why },
+            Some(Obstacle { kind, why }) if health == Health::Writable => {
+                Health::Outage { kind, why }
+            }
             Some(_) | None => health,
         }
     }

@@ -76,8 +76,8 @@ pub use snapshot::{
     SnapshotStore,
 };
 pub use store::{
-    Appended, AppendedPart, Appending, Budget, EventStore, Filter, Health, Outcome, Page,
-    StreamPage,
+    Appended, AppendedPart, Appending, Budget, EventStore, Filter, Health, OutageKind, Outcome,
+    Page, StreamPage,
 };
 pub use stream::{Category, Expected, StreamId};
 pub use subscription::Subscription;

@@ -103,15 +103,32 @@ pub enum Health {
         /// What happened.
         why: String,
     },
-    /// The log is on a cluster, and this does not answer or has less than the
-    /// store: appends wait, or are refused, and succeed again by themselves
-    /// when it does.
+    /// The log is on a cluster, which takes nothing at this moment: appends wait,
+    /// or are refused, and succeed again by themselves when it does.
     Outage {
+        /// What is in the way.
+        kind: OutageKind,
         /// What the cluster said, or that it said nothing.
         why: String,
     },
     /// It was closed.
     Closed,
+}
+
+/// What is in the way while a cluster takes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutageKind {
+    /// Its servers do not answer, or too few of them do for one to lead.
+    Unanswered,
+    /// They answer, and have no room for what is written.
+    Full,
+    /// They have less of the log than this node: what is missing has to be
+    /// published again from the longest journal, if it does not come back.
+    Behind,
+    /// They do not give a part of the log that they should have.
+    Unreadable,
+    /// They refuse what is written, by the stream's settings.
+    Refused,
 }
 
 /// What became of a commit.

@@ -10,8 +10,8 @@ use domain::stream::StreamName;
 use domain::time::Timestamp;
 use domain::translation::Thresholds;
 use eventstore::{
-    AppendError, Commit, CommitId, Event, EventStore, EventType, Expected, Health, Label, Outcome,
-    Part, Position, SchemaVersion, SnapshotStore, StreamVersion,
+    AppendError, Commit, CommitId, Event, EventStore, EventType, Expected, Health, Label,
+    OutageKind, Outcome, Part, Position, SchemaVersion, SnapshotStore, StreamVersion,
 };
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
@@ -133,9 +133,14 @@ pub enum Failure {
     /// Appending failed.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// Appending failed since the cluster that the log is on does not answer.
-    #[error(transparent)]
-    Outage(AppendError),
+    /// Appending failed since the cluster that the log is on takes nothing at this moment.
+    #[error("{error}")]
+    Outage {
+        /// What is in the way.
+        kind: OutageKind,
+        /// What became of it.
+        error: AppendError,
+    },
     /// Loading failed.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -287,8 +292,9 @@ impl Application {
                 return Ok(Done { value, position });
             };
             // It would wait for as long as a cluster is tried, and keep others waiting.
-            if let Health::Outage { why } = self.log_health() {
-                return Err(Failure::Outage(AppendError::Unavailable { why }).into());
+            if let Health::Outage { kind, why } = self.log_health() {
+                let error = AppendError::Unavailable { why };
+                return Err(Failure::Outage { kind, error }.into());
             }
             match self.store.append(commit).await {
                 // A twin of this request was quicker: what it wrote is decided on anew.
@@ -315,10 +321,13 @@ impl Application {
             error,
             AppendError::Indeterminate { .. } | AppendError::Unavailable { .. }
         );
-        if is_refused && matches!(self.log_health(), Health::Outage { .. }) {
-            Failure::Outage(error)
-        } else {
-            Failure::Append(error)
+        match self.log_health() {
+            Health::Outage { kind, .. } if is_refused => Failure::Outage { kind, error },
+            Health::Outage { .. }
+            | Health::Writable
+            | Health::Full
+            | Health::ReadOnly { .. }
+            | Health::Closed => Failure::Append(error),
         }
     }
 

@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, ETAG, HeaderName};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use eventstore::{AppendError, Position};
+use eventstore::{AppendError, OutageKind, Position};
 use projections::QueryError;
 use serde_json::Value;
 
@@ -76,7 +76,7 @@ pub(super) fn tagged(tag: EntityTag, mut response: Response) -> Response {
 pub(super) fn failed(failure: &Failure) -> Problem {
     match failure {
         Failure::Append(error) => append_failed(error),
-        Failure::Outage(error) => outage(error),
+        Failure::Outage { kind, error } => outage(*kind, error),
         Failure::Load(error) => {
             tracing::error!(%error, "a stream could not be read");
             Problem::internal()
@@ -99,18 +99,33 @@ pub(super) fn failed(failure: &Failure) -> Problem {
 /// its servers take to elect another leader.
 pub(super) const OUTAGE_RETRY_S: u32 = 5;
 
-/// The cluster that the log is on does not answer. That is logged where it
+/// The cluster that the log is on takes nothing. That is logged where it
 /// begins and where it ends, and not for every request.
-fn outage(error: &AppendError) -> Problem {
+fn outage(kind: OutageKind, error: &AppendError) -> Problem {
     tracing::debug!(%error, "cannot append");
-    let may_be_done = matches!(error, AppendError::Indeterminate { .. });
-    let detail = if may_be_done {
-        "the cluster that keeps the log does not answer, and whether the request took effect is not known: \
-         send the same request again, with the same Idempotency-Key if it had one"
+    let cause = in_the_way(kind);
+    let detail = if matches!(error, AppendError::Indeterminate { .. }) {
+        format!(
+            "the cluster that keeps the log {cause}, and whether the request took effect is not known: send the same \
+             request again, with the same Idempotency-Key if it had one"
+        )
     } else {
-        "the cluster that keeps the log does not answer: nothing can be written for now, and nothing was changed"
+        format!(
+            "the cluster that keeps the log {cause}: nothing can be written for now, and nothing was changed"
+        )
     };
     Problem::new(ProblemKind::ReadOnly, detail).with_retry_after_s(OUTAGE_RETRY_S)
+}
+
+/// What the cluster that keeps the log does or lacks, while it takes nothing.
+pub(super) const fn in_the_way(kind: OutageKind) -> &'static str {
+    match kind {
+        OutageKind::Unanswered => "does not answer, or too few of its servers do",
+        OutageKind::Full => "has no room left",
+        OutageKind::Behind => "has less of it than was acknowledged",
+        OutageKind::Unreadable => "does not give a part of it",
+        OutageKind::Refused => "refuses what is written to it",
+    }
 }
 
 fn append_failed(error: &AppendError) -> Problem {

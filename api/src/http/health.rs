@@ -6,12 +6,12 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use eventstore::{Health, Position};
+use eventstore::{Health, OutageKind, Position};
 use projections::{ReaderState, ViewsHealth};
 use serde_json::{Map, Value, json};
 
 use super::Api;
-use super::answer::{OUTAGE_RETRY_S, json as json_answer};
+use super::answer::{OUTAGE_RETRY_S, in_the_way, json as json_answer};
 use super::operations::under_way_at;
 use super::problem::{Problem, ProblemKind};
 use crate::observability::{
@@ -57,7 +57,7 @@ async fn readyz(State(api): State<Api>) -> Result<Response, Problem> {
         )
             .into_response());
     };
-    let problem = Problem::new(obstacle.kind, obstacle.why);
+    let problem = Problem::new(obstacle.kind, obstacle.detail());
     let problem = problem.with_retry_after_s(obstacle.retry_after_s);
     Err(members.into_iter().fold(problem, |problem, (name, value)| {
         problem.with_member(&name, value)
@@ -71,8 +71,20 @@ const MENDED_BY_HAND_S: u32 = 30;
 #[derive(Debug, PartialEq)]
 struct Obstacle {
     kind: ProblemKind,
+    /// What of the cluster, if it is that.
+    cluster: Option<OutageKind>,
     why: &'static str,
     retry_after_s: u32,
+}
+
+impl Obstacle {
+    fn detail(&self) -> String {
+        let why = self.why;
+        match self.cluster {
+            None => why.to_owned(),
+            Some(kind) => format!("the cluster that keeps the log {}: {why}", in_the_way(kind)),
+        }
+    }
 }
 
 /// What of the log stands in the way.
@@ -80,19 +92,21 @@ fn obstacle_of_log(log: &Health, is_shared: bool) -> Option<Obstacle> {
     match log {
         Health::ReadOnly { .. } | Health::Closed => Some(Obstacle {
             kind: ProblemKind::ReadOnly,
+            cluster: None,
             why: "the log takes no writes until the service is restarted; see its log for why",
             retry_after_s: MENDED_BY_HAND_S,
         }),
-        Health::Outage { .. } => Some(Obstacle {
+        Health::Outage { kind, .. } => Some(Obstacle {
             kind: ProblemKind::ReadOnly,
-            why: "the cluster that keeps the log does not answer, or has less of it than this node: nothing can \
-                  be written for now, and what is there can be read; it is tried again all the time, see the \
-                  service's log for why",
+            cluster: Some(*kind),
+            why: "nothing can be written for now, and what is there can be read; it is tried again all the time, \
+                  see the service's log for why",
             retry_after_s: OUTAGE_RETRY_S,
         }),
         // By itself it shows all there is; as one of several it cannot follow the others.
         Health::Full if is_shared => Some(Obstacle {
             kind: ProblemKind::NotReady,
+            cluster: None,
             why: "the disk is full, so this node does not follow the log and shows what was; make room on it, and it \
                   goes on by itself",
             retry_after_s: MENDED_BY_HAND_S,
@@ -107,6 +121,7 @@ fn obstacle(health: &ViewsHealth, log: &Health, is_shared: bool) -> Option<Obsta
     let not_ready = |why, retry_after_s| {
         Some(Obstacle {
             kind: ProblemKind::NotReady,
+            cluster: None,
             why,
             retry_after_s,
         })
@@ -292,6 +307,7 @@ mod tests {
                 kind,
                 why,
                 retry_after_s,
+                cluster: _,
             } = obstacle(&views(reader, 4), &log, false).unwrap();
             (kind, why.rsplit_once("; ").unwrap().1, retry_after_s)
         };
@@ -331,9 +347,9 @@ mod tests {
             told(failed, Health::Closed),
             (ProblemKind::ReadOnly, "see its log for why", 30)
         );
-        let why = "no server answered in time".to_owned();
+        let (kind, why) = (OutageKind::Unanswered, "nobody answers".to_owned());
         assert_eq!(
-            told(ReaderState::Following, Health::Outage { why }),
+            told(ReaderState::Following, Health::Outage { kind, why }),
             (
                 ProblemKind::ReadOnly,
                 "it is tried again all the time, see the service's log for why",
@@ -349,5 +365,13 @@ mod tests {
         assert_eq!(obstacle(&health, &Health::Full, false), None);
         let of_a_node = obstacle(&health, &Health::Full, true).unwrap();
         assert!(of_a_node.why.contains("does not follow"), "{of_a_node:?}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_cluster_is_said_first() {
+        let (kind, why) = (OutageKind::Behind, "the stream ends".to_owned());
+        let outage = obstacle_of_log(&Health::Outage { kind, why }, true).unwrap();
+        let said = "the cluster that keeps the log has less of it than was acknowledged: nothing can be written";
+        assert!(outage.detail().starts_with(said), "{}", outage.detail());
     }
 }

@@ -107,7 +107,7 @@ impl Ingest {
                 }
             };
             failed = Some(format!("{}: {error}", session.stream.key));
-            if let Failure::Outage(_)
+            if let Failure::Outage { .. }
             | Failure::Append(
                 AppendError::Unavailable { .. }
                 | AppendError::Full

@@ -83,7 +83,7 @@ impl<'a> Cluster<'a> {
     /// What the log said when it left, if it did.
     pub(super) fn farewell(&self) -> Result<Option<Farewell>, ClusterError> {
         let remote = self.remote.clone();
-        let looking = async move { remote.end().await };
+        let looking = async move { remote.end().await.map_err(|obstacle| obstacle.why) };
         let end = self.link.run(looking).and_then(|end| end);
         let (_, said) = end.map_err(|why| ClusterError::Unanswered { why })?;
         Ok(said)
@@ -202,7 +202,7 @@ impl<'a> Cluster<'a> {
                             Err(Unplaced::Left(said))
                         }
                         Ok((last, _)) => place(&remote, own, before, last).await,
-                        Err(why) => Err(Unplaced::Unanswered(why)),
+                        Err(obstacle) => Err(Unplaced::Unanswered(obstacle.why)),
                     };
                     let is_enough = match &last_seen {
                         Ok(standing) => is_settled(standing),

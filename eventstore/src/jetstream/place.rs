@@ -120,9 +120,9 @@ async fn end_of(
         why: why.to_owned(),
     };
     let read = remote.read_surely(sequence).await;
-    let bytes = read.map_err(Unplaced::Unanswered)?;
+    let bytes = read.map_err(|obstacle| Unplaced::Unanswered(obstacle.why))?;
     // It was counted by the leader; another one may lead since, and not have it yet.
-    let missing = || Unplaced::Unanswered(lost_by_a_server(sequence, last));
+    let missing = || Unplaced::Unanswered(lost_by_a_server(sequence, last).why);
     let bytes = bytes.ok_or_else(missing)?;
     let block = Block::parse(&bytes).map_err(foreign)?;
     if block.length != bytes.len() {

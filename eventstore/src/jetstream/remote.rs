@@ -16,6 +16,8 @@ use super::error::ClusterError;
 use super::farewell::Farewell;
 use super::link::{Link, connections};
 use super::options::JetStreamOptions;
+use crate::journal::outage::Obstacle;
+use crate::store::OutageKind;
 
 /// How long a server that has a copy of a message is given before the leader is
 /// asked, who has to answer within what is left of the time for one answer.
@@ -40,7 +42,7 @@ pub(super) enum Published {
     /// It is not stored by this: the servers said why, before they agreed on it.
     Refused(String),
     /// It may be stored, or not.
-    Unknown(String),
+    Unknown(Obstacle),
 }
 
 impl Remote {
@@ -110,7 +112,7 @@ impl Remote {
                 Published::WrongEnd
             }
             Err(error) if is_refusal(&error) => Published::Refused(error.to_string()),
-            Err(error) => Published::Unknown(error.to_string()),
+            Err(error) => Published::Unknown(Obstacle::new(in_the_way(&error), error.to_string())),
         }
     }
 
@@ -120,7 +122,7 @@ impl Remote {
     ///
     /// # Errors
     /// Nobody answers, or the leader has lost it, too.
-    pub(super) async fn read(&self, sequence: u64) -> Result<Option<Vec<u8>>, String> {
+    pub(super) async fn read(&self, sequence: u64) -> Result<Option<Vec<u8>>, Obstacle> {
         match self.read_of_any(sequence).await {
             Some(Ok(message)) => of_sequence(message, sequence).map(Some),
             Some(Err(error)) if error.kind() == DirectGetErrorKind::NotFound => {
@@ -131,7 +133,7 @@ impl Remote {
     }
 
     /// A message that a server does not have: whether it is the end.
-    async fn read_from(&self, sequence: u64) -> Result<Option<Vec<u8>>, String> {
+    async fn read_from(&self, sequence: u64) -> Result<Option<Vec<u8>>, Obstacle> {
         let subject = self.subject.as_str();
         let reading = self
             .stream
@@ -148,7 +150,7 @@ impl Remote {
     }
 
     /// A message, from any server, and else from the leader.
-    pub(super) async fn read_surely(&self, sequence: u64) -> Result<Option<Vec<u8>>, String> {
+    pub(super) async fn read_surely(&self, sequence: u64) -> Result<Option<Vec<u8>>, Obstacle> {
         match self.read_of_any(sequence).await {
             Some(Ok(message)) => of_sequence(message, sequence).map(Some),
             Some(Err(_)) | None => self.read_of_leader(sequence).await,
@@ -161,17 +163,17 @@ impl Remote {
         tokio::time::timeout(COPY_WAIT, reading).await.ok()
     }
 
-    async fn read_of_leader(&self, sequence: u64) -> Result<Option<Vec<u8>>, String> {
+    async fn read_of_leader(&self, sequence: u64) -> Result<Option<Vec<u8>>, Obstacle> {
         match self.stream.get_raw_message(sequence).await {
             Ok(message) => of_sequence(message, sequence).map(Some),
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(Obstacle::unanswered(error.to_string())),
         }
     }
 
     /// The log's last block, by the leader's count, and what the log said
     /// behind it if it left.
-    pub(super) async fn end(&self) -> Result<(u64, Option<Farewell>), String> {
+    pub(super) async fn end(&self) -> Result<(u64, Option<Farewell>), Obstacle> {
         let last = self.last_sequence().await?;
         if last == 0 {
             return Ok((0, None));
@@ -194,9 +196,9 @@ impl Remote {
     }
 
     /// The last message, by the leader's count.
-    pub(super) async fn last_sequence(&self) -> Result<u64, String> {
+    pub(super) async fn last_sequence(&self) -> Result<u64, Obstacle> {
         let info = self.stream.get_info().await;
-        let info = info.map_err(|error| error.to_string())?;
+        let info = info.map_err(|error| Obstacle::unanswered(error.to_string()))?;
         Ok(info.state.last_sequence)
     }
 }
@@ -206,29 +208,61 @@ impl Remote {
 /// What the servers' disks and limits say may be said by one of them alone,
 /// when others have stored it.
 fn is_refusal(error: &PublishError) -> bool {
-    let said = error
-        .source()
-        .and_then(|source| source.downcast_ref::<async_nats::jetstream::Error>())
-        .map(async_nats::jetstream::Error::error_code);
+    let said = said(error).map(async_nats::jetstream::Error::error_code);
     error.kind() == PublishErrorKind::MaxPayloadExceeded
         || said == Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)
         || said == Some(ErrorCode::STREAM_SEALED)
 }
 
+/// What the servers say of a publish that they do not take, if they do.
+fn said(error: &PublishError) -> Option<&async_nats::jetstream::Error> {
+    error.source()?.downcast_ref()
+}
+
+/// What servers say whose storage is used up, or that of the account.
+const NO_STORAGE: [ErrorCode; 5] = [
+    ErrorCode::STORAGE_RESOURCES_EXCEEDED,
+    ErrorCode::INSUFFICIENT_RESOURCES,
+    ErrorCode::MEMORY_RESOURCES_EXCEEDED,
+    ErrorCode::ACCOUNT_RESOURCES_EXCEEDED,
+    ErrorCode::STREAM_MAX_STREAM_BYTES_EXCEEDED,
+];
+
+/// How a server's store says that a stream has reached one of its limits: what it
+/// fails of has one code for all.
+const LIMIT_REACHED: [&str; 2] = ["maximum bytes exceeded", "maximum messages exceeded"];
+
+/// What keeps a block from being stored, of which it is not known whether it is.
+fn in_the_way(error: &PublishError) -> OutageKind {
+    let is_full = said(error).is_some_and(|said| {
+        let words = said.to_string();
+        NO_STORAGE.contains(&said.error_code())
+            || said.error_code() == ErrorCode::STREAM_STORE_FAILED
+                && LIMIT_REACHED.iter().any(|limit| words.contains(limit))
+    });
+    if is_full {
+        OutageKind::Full
+    } else {
+        OutageKind::Unanswered
+    }
+}
+
 /// What is said while a message cannot be read though the stream goes on to `last`.
-pub(super) fn lost_by_a_server(sequence: u64, last: u64) -> String {
-    format!(
+pub(super) fn lost_by_a_server(sequence: u64, last: u64) -> Obstacle {
+    let why = format!(
         "message {sequence} of the stream cannot be read, and the stream goes on to message {last}: if that stays so, \
          the store of a server is damaged; stop that one, empty its store and start it, so that it takes its copy \
          from the others (airpost cluster status names it while it leads)"
-    )
+    );
+    Obstacle::new(OutageKind::Unreadable, why)
 }
 
-fn of_sequence(message: StreamMessage, sequence: u64) -> Result<Vec<u8>, String> {
+fn of_sequence(message: StreamMessage, sequence: u64) -> Result<Vec<u8>, Obstacle> {
     let given = message.sequence;
     if given == sequence {
         Ok(message.payload.into())
     } else {
-        Err(format!("message {given} was given for message {sequence}"))
+        let why = format!("message {given} was given for message {sequence}");
+        Err(Obstacle::new(OutageKind::Unreadable, why))
     }
 }

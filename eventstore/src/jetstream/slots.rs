@@ -15,8 +15,10 @@ use super::heads::{Head, Heads};
 use super::link::Link;
 use super::remote::{Published, Remote, lost_by_a_server};
 use crate::journal::block::{Block, Chain};
+use crate::journal::outage::Obstacle;
 use crate::journal::quorum::{Outage, Proposed, Quorum};
 use crate::position::Position;
+use crate::store::OutageKind;
 
 /// Most slots read at once while catching up.
 const SLOTS_AT_ONCE_MAX: usize = 32;
@@ -29,6 +31,9 @@ const PAUSE_LAST: Duration = Duration::from_millis(320);
 /// How many looks at what others wrote, two a second where they write nothing,
 /// after a refusal nothing is published.
 const LOOKS_AFTER_REFUSAL: u32 = 6;
+
+/// What is said where nothing was.
+const NO_ANSWER: &str = "no server answered in time";
 
 /// A journal's end, as it was seen in the stream.
 #[derive(Clone, Copy, Debug)]
@@ -53,12 +58,12 @@ enum Writing {
     Unanswered {
         after: u64,
         block: Vec<u8>,
-        why: String,
+        obstacle: Obstacle,
     },
     /// It refused a block. That many looks more it is taken to refuse others.
     Refused {
         looks: u32,
-        why: String,
+        obstacle: Obstacle,
     },
 }
 
@@ -133,7 +138,7 @@ impl Slots {
         }
         let seeing = see_end(self.remote.clone(), self.sequence, self.chain);
         self.wait_for(seeing)
-            .unwrap_or_else(|why| Err(Outage::Passing(why)))?;
+            .unwrap_or_else(|obstacle| Err(Outage::Passing(obstacle)))?;
         self.connection = Some(connection);
         Ok(())
     }
@@ -154,12 +159,19 @@ impl Slots {
         };
         let (remote, again) = (self.remote.clone(), block.clone());
         let publishing = async move { remote.publish(after, again).await };
-        self.writing = match self.wait_for(publishing) {
+        let obstacle = match self.wait_for(publishing) {
             // It is read as anybody's block is, or another one has its place.
-            Ok(Published::At(_) | Published::WrongEnd) => Writing::Works,
-            Ok(Published::Refused(why) | Published::Unknown(why)) | Err(why) => {
-                Writing::Unanswered { after, block, why }
+            Ok(Published::At(_) | Published::WrongEnd) => {
+                self.writing = Writing::Works;
+                return;
             }
+            Ok(Published::Refused(why)) => Obstacle::new(OutageKind::Refused, why),
+            Ok(Published::Unknown(obstacle)) | Err(obstacle) => obstacle,
+        };
+        self.writing = Writing::Unanswered {
+            after,
+            block,
+            obstacle,
         };
     }
 
@@ -176,7 +188,7 @@ impl Slots {
     fn wait_for<T: Send + 'static>(
         &self,
         something: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, String> {
+    ) -> Result<T, Obstacle> {
         let mut closing = self.closing.clone();
         let waiting = async move {
             let given_up = async {
@@ -190,7 +202,8 @@ impl Slots {
                 () = given_up => Err("the node is stopped, and the cluster did not answer".to_owned()),
             }
         };
-        self.link.run(waiting).and_then(|done| done)
+        let done = self.link.run(waiting).and_then(|done| done);
+        done.map_err(Obstacle::unanswered)
     }
 }
 
@@ -237,7 +250,7 @@ impl Quorum for Slots {
         let told = self.figures.publishing();
         let proposed = self
             .wait_for(async move { propose(&remote, end, sent, (patience, &figures)).await })
-            .unwrap_or_else(|why| Proposed::Unknown(Outage::Passing(why)));
+            .unwrap_or_else(|obstacle| Proposed::Unknown(Outage::Passing(obstacle)));
         match &proposed {
             Proposed::Accepted => self.figures.published(told),
             Proposed::Overtaken(_) => self.figures.overtaken(),
@@ -250,11 +263,11 @@ impl Quorum for Slots {
             Proposed::Unknown(outage) => Writing::Unanswered {
                 after: self.sequence,
                 block: block.to_vec(),
-                why: outage.why().to_owned(),
+                obstacle: outage.obstacle(),
             },
             Proposed::Refused(outage) => Writing::Refused {
                 looks: LOOKS_AFTER_REFUSAL,
-                why: outage.why().to_owned(),
+                obstacle: outage.obstacle(),
             },
         };
         if let Proposed::Overtaken(found) = &proposed
@@ -269,8 +282,8 @@ impl Quorum for Slots {
     fn accepts_nothing(&self) -> Option<Outage> {
         match &self.writing {
             Writing::Works => None,
-            Writing::Unanswered { why, .. } | Writing::Refused { why, .. } => {
-                Some(Outage::Passing(why.clone()))
+            Writing::Unanswered { obstacle, .. } | Writing::Refused { obstacle, .. } => {
+                Some(Outage::Passing(obstacle.clone()))
             }
         }
     }
@@ -301,23 +314,23 @@ async fn read_with_patience(
     remote: &Remote,
     after: u64,
     at_once: usize,
-) -> Result<Vec<Vec<u8>>, String> {
-    let mut why = "no server answered in time".to_owned();
+) -> Result<Vec<Vec<u8>>, Obstacle> {
+    let mut obstacle = Obstacle::unanswered(NO_ANSWER);
     let trying = async {
         loop {
             match read_slots(remote, after, at_once).await {
                 Ok(blocks) => return blocks,
-                Err(error) => why = error,
+                Err(met) => obstacle = met,
             }
             tokio::time::sleep(PAUSE_LAST).await;
         }
     };
     let read = tokio::time::timeout(ANSWER_WAIT, trying).await;
-    read.map_err(|_| why)
+    read.map_err(|_| obstacle)
 }
 
 /// The blocks behind a message, in order, up to the first slot without one.
-async fn read_slots(remote: &Remote, after: u64, at_once: usize) -> Result<Vec<Vec<u8>>, String> {
+async fn read_slots(remote: &Remote, after: u64, at_once: usize) -> Result<Vec<Vec<u8>>, Obstacle> {
     let slots = (after + 1..).take(at_once);
     let reads: Vec<_> = slots
         .map(|sequence| {
@@ -327,12 +340,13 @@ async fn read_slots(remote: &Remote, after: u64, at_once: usize) -> Result<Vec<V
         .collect();
     let mut blocks = Vec::with_capacity(at_once);
     for read in reads {
-        match read.await.map_err(|error| error.to_string())? {
+        let read = read.await;
+        match read.map_err(|error| Obstacle::unanswered(error.to_string()))? {
             Ok(Some(block)) => blocks.push(block),
             // What lies behind waits for another call: it is in order only.
             Ok(None) => break,
             Err(_) if !blocks.is_empty() => break,
-            Err(why) => return Err(why),
+            Err(obstacle) => return Err(obstacle),
         }
     }
     Ok(blocks)
@@ -347,12 +361,12 @@ pub(super) async fn propose(
     block: Vec<u8>,
     (patience, figures): (Duration, &ClusterFigures),
 ) -> Proposed {
-    let why = Arc::new(Mutex::new("no server answered in time".to_owned()));
-    let deciding = decide(remote, after, block, (Arc::clone(&why), figures));
+    let last_met = Arc::new(Mutex::new(Obstacle::unanswered(NO_ANSWER)));
+    let deciding = decide(remote, after, block, (Arc::clone(&last_met), figures));
     let proposed = tokio::time::timeout(patience, deciding).await;
     proposed.unwrap_or_else(|_| {
-        let why = why.lock().unwrap_or_else(PoisonError::into_inner);
-        Proposed::Unknown(Outage::Passing(why.clone()))
+        let last_met = last_met.lock().unwrap_or_else(PoisonError::into_inner);
+        Proposed::Unknown(Outage::Passing(last_met.clone()))
     })
 }
 
@@ -360,11 +374,11 @@ async fn decide(
     remote: &Remote,
     mut seen: SeenEnd,
     block: Vec<u8>,
-    (last_why, figures): (Arc<Mutex<String>>, &ClusterFigures),
+    (last_met, figures): (Arc<Mutex<Obstacle>>, &ClusterFigures),
 ) -> Proposed {
     let after = seen.sequence;
-    let note = |why: String| {
-        *last_why.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    let note = |met: Obstacle| {
+        *last_met.lock().unwrap_or_else(PoisonError::into_inner) = met;
     };
     let (mut pause, mut is_on_its_way) = (PAUSE_FIRST, false);
     loop {
@@ -377,7 +391,7 @@ async fn decide(
                 Some(proposed) => return proposed,
                 None => {}
             },
-            Err(Outage::Passing(why)) => note(why),
+            Err(Outage::Passing(obstacle)) => note(obstacle),
             Err(Outage::Lasting(why)) => return Proposed::Unknown(Outage::Lasting(why)),
         }
         tokio::time::sleep(pause).await;
@@ -392,7 +406,7 @@ async fn try_once(
     remote: &Remote,
     after: u64,
     block: &[u8],
-    (note, is_on_its_way): (&impl Fn(String), &mut bool),
+    (note, is_on_its_way): (&impl Fn(Obstacle), &mut bool),
 ) -> Option<Proposed> {
     let mut refused = None;
     let is_wrong_end = match remote.publish(after, block.to_vec()).await {
@@ -407,12 +421,13 @@ async fn try_once(
         }
         Published::WrongEnd => true,
         Published::Refused(why) => {
-            note(why.clone());
-            refused = Some(why);
+            let obstacle = Obstacle::new(OutageKind::Refused, why);
+            note(obstacle.clone());
+            refused = Some(obstacle);
             false
         }
-        Published::Unknown(why) => {
-            note(why);
+        Published::Unknown(obstacle) => {
+            note(obstacle);
             *is_on_its_way = true;
             false
         }
@@ -423,16 +438,16 @@ async fn try_once(
         Ok(None) if is_wrong_end => match remote.last_sequence().await {
             Ok(last) if last < after => note(lost(after, last)),
             Ok(last) => note(lost_by_a_server(after + 1, last)),
-            Err(why) => note(why),
+            Err(obstacle) => note(obstacle),
         },
         Ok(None) => {
-            if let Some(why) = refused.filter(|_| !*is_on_its_way)
+            if let Some(obstacle) = refused.filter(|_| !*is_on_its_way)
                 && remote.last_sequence().await == Ok(after)
             {
-                return Some(Proposed::Refused(Outage::Passing(why)));
+                return Some(Proposed::Refused(Outage::Passing(obstacle)));
             }
         }
-        Err(why) => note(why),
+        Err(obstacle) => note(obstacle),
     }
     None
 }
@@ -468,10 +483,11 @@ async fn see_end(remote: Remote, sequence: u64, chain: Chain) -> Result<(), Outa
 }
 
 /// What is said while the stream is shorter than this journal.
-fn lost(sequence: u64, last: u64) -> String {
-    format!(
+fn lost(sequence: u64, last: u64) -> Obstacle {
+    let why = format!(
         "the stream ends at message {last}, and message {sequence} was acknowledged: appends stop; \
          if all servers are up, have what is missing published from the longest journal (airpost \
          cluster heal)"
-    )
+    );
+    Obstacle::new(OutageKind::Behind, why)
 }

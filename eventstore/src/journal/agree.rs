@@ -5,10 +5,12 @@
 use super::block::Chain;
 use super::group::{GroupFailure, Waiting};
 use super::incoming::{Incoming, NotTaken};
+use super::outage::{News, Obstacle, Over};
 use super::quorum::{Outage, Proposed};
 use super::stage::TakenGroup;
 use super::writer::Writer;
 use crate::position::Position;
+use crate::store::OutageKind;
 
 /// Why the journal did not come to the end of what the others have.
 #[derive(Debug)]
@@ -170,7 +172,9 @@ impl Writer {
                      abandon --help; else have this journal and the views moved away, and \
                      fetched anew (airpost cluster resync)"
                 )),
-                NotTaken::Unread(error) => Outage::Passing(error.to_string()),
+                NotTaken::Unread(error) => {
+                    Outage::Passing(Obstacle::new(OutageKind::Unreadable, error.to_string()))
+                }
             })
         })?;
         self.make_room().map_err(NotCaughtUp::Disk)?;
@@ -189,16 +193,36 @@ impl Writer {
     }
 
     fn agrees(&self) {
-        if self.outage.set(None) {
-            tracing::info!("the other nodes agree again, the log goes on");
+        match self.outage.over() {
+            Some(Over {
+                lasted: Some(lasted),
+            }) => {
+                let lasted_s = lasted.as_secs();
+                tracing::info!(lasted_s, "the other nodes agree again, the log goes on");
+            }
+            Some(Over { lasted: None }) => {
+                tracing::info!("the other nodes agree again, the log goes on");
+            }
+            None => {}
         }
     }
 
     fn suffers(&self, outage: &Outage) {
         match outage {
-            Outage::Passing(why) => {
-                if self.outage.set(Some(why)) {
-                    tracing::error!(why, "the log does not go on, and is tried again");
+            Outage::Passing(obstacle) => {
+                let why = &obstacle.why;
+                match self.outage.met(obstacle.clone()) {
+                    Some(News::Begins) => {
+                        tracing::error!(why, "the log does not go on, and is tried again");
+                    }
+                    Some(News::Another) => {
+                        tracing::error!(why, "something else keeps the log from going on");
+                    }
+                    Some(News::Lasts(lasts)) => {
+                        let lasts_s = lasts.as_secs();
+                        tracing::warn!(why, lasts_s, "the log still does not go on");
+                    }
+                    None => {}
                 }
             }
             Outage::Lasting(why) => self.read_only(why),

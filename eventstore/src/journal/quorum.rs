@@ -2,12 +2,13 @@
 //! disk alone: several nodes write one log then, and each has a journal of it.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
 use super::block::Chain;
+use super::outage::Obstacle;
 use crate::position::Position;
+use crate::store::OutageKind;
 
 /// Keeps the log's blocks in one order for all nodes.
 ///
@@ -57,38 +58,24 @@ pub(crate) enum Proposed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outage {
     /// It may pass by itself.
-    Passing(String),
+    Passing(Obstacle),
     /// It will not: this journal takes no part in it any more until it is opened again.
     Lasting(String),
 }
 
 impl Outage {
+    /// What is in the way. What lasts is refused for good.
+    pub(crate) fn obstacle(&self) -> Obstacle {
+        match self {
+            Self::Passing(obstacle) => obstacle.clone(),
+            Self::Lasting(why) => Obstacle::new(OutageKind::Refused, why.clone()),
+        }
+    }
+
     /// What happened, in words for the operator.
     pub(crate) fn why(&self) -> &str {
         match self {
-            Self::Passing(why) | Self::Lasting(why) => why,
+            Self::Passing(Obstacle { why, .. }) | Self::Lasting(why) => why,
         }
-    }
-}
-
-/// Why the log does not go on at this moment, if it does not.
-#[derive(Debug, Default)]
-pub(crate) struct OutageCell(Mutex<Option<String>>);
-
-impl OutageCell {
-    fn lock(&self) -> MutexGuard<'_, Option<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn get(&self) -> Option<String> {
-        self.lock().clone()
-    }
-
-    /// Whether this is another state than before, so that it is logged once.
-    pub(crate) fn set(&self, why: Option<&str>) -> bool {
-        let mut cell = self.lock();
-        let is_other = cell.is_some() != why.is_some();
-        *cell = why.map(str::to_owned);
-        is_other
     }
 }

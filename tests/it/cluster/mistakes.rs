@@ -7,7 +7,7 @@ use tests::{NatsServer, Output, poll_until};
 
 use super::commands::{embedded, says};
 use super::{FOLLOW_TIME_MAX, Log, first_node, level, node};
-use crate::scene::{airpost, chance, new_user, scratch};
+use crate::scene::{airpost, chance, new_user, scratch, text};
 
 async fn served_alone(data: &Path) -> Output {
     let data = data.to_str().expect("a temporary folder has a plain name");
@@ -183,6 +183,17 @@ async fn given_a_node_that_is_farther_than_the_stream_then_status_says_that_the_
     };
     let said = poll_until(FOLLOW_TIME_MAX, "the node to answer again", lost).await;
     says(&said, 3, "the cluster lost the end of the log");
+    // At first nobody answered; what was found then is told, too.
+    let told = || async { here.log().contains("airpost cluster heal").then_some(()) };
+    poll_until(FOLLOW_TIME_MAX, "the node to log what is in the way", told).await;
+    let ready = here
+        .client()
+        .get("/readyz")
+        .send()
+        .await
+        .expect_problem(503);
+    let has_less = "has less of it than was acknowledged";
+    assert!(text(&ready, "/detail").contains(has_less), "{ready}");
     here.kill().await;
 
     // Without a stream that is as it must be each folder says at least how far it goes.

@@ -47,7 +47,7 @@ pub(super) enum Missed {
 impl From<Failure> for Missed {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Outage(_) => Self::Outage,
+            Failure::Outage { .. } => Self::Outage,
             Failure::Append(_)
             | Failure::Load(_)
             | Failure::Contended

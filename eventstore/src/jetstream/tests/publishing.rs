@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::nodes::{Node, end};
 use super::raw;
 use crate::position::Position;
-use crate::store::{EventStore, Health};
+use crate::store::{EventStore, Health, OutageKind};
 use crate::tests::clustered::{make_stream, on_one, try_open};
 use crate::tests::given::{self, LOG_ID, append, everything, fill, single};
 use crate::tests::servers::{Server, shared_server, wait_until};
@@ -48,7 +48,10 @@ fn publish(folder: &TempDir, options: &JetStreamOptions) -> Result<(u64, u64, u6
 fn a_cluster_behind_a_journal_takes_nothing_until_what_is_missing_is_published() {
     let (_server, options, knowing, away) = lost();
     wait_until("the node has seen it", || match knowing.store.health() {
-        Health::Outage { why } if why.contains("appends stop") => Ok(()),
+        Health::Outage {
+            kind: OutageKind::Behind,
+            why,
+        } if why.contains("appends stop") => Ok(()),
         health @ (Health::Writable
         | Health::ReadOnly { .. }
         | Health::Outage { .. }

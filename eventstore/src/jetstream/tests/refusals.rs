@@ -253,7 +253,7 @@ fn a_stream_that_is_gone_stops_appends_and_is_not_made_anew() {
     make_stream(&options, LOG_ID);
     let again = append(node.store.as_ref(), single(2, 1, 1));
     assert!(again.is_err(), "{again:?}");
-    let Health::Outage { why } = node.store.health() else {
+    let Health::Outage { why, .. } = node.store.health() else {
         panic!("{:?}", node.store.health());
     };
     assert!(why.contains("the stream ends at message 0"), "{why}");

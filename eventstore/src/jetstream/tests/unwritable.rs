@@ -7,14 +7,14 @@ use super::raw;
 use crate::JetStreamOptions;
 use crate::error::AppendError;
 use crate::position::Position;
-use crate::store::{EventStore, Health};
+use crate::store::{EventStore, Health, OutageKind};
 use crate::tests::clustered::{make_stream, on_one};
 use crate::tests::given::{LOG_ID, append, everything, single};
 use crate::tests::servers::{shared_server, wait_until};
 
-fn outage(node: &Node) -> String {
+fn outage(node: &Node) -> (OutageKind, String) {
     match node.store.health() {
-        Health::Outage { why } => why,
+        Health::Outage { kind, why } => (kind, why),
         health @ (Health::Writable | Health::ReadOnly { .. } | Health::Full | Health::Closed) => {
             panic!("{health:?}")
         }
@@ -47,8 +47,9 @@ fn a_full_stream_is_an_outage_until_it_takes_something_again_however_well_it_is_
         "{unknown:?}"
     );
     raw::wait_for_reads(&options, 8);
-    let why = outage(&node);
+    let (kind, why) = outage(&node);
     assert!(why.contains("maximum bytes exceeded"), "{why}");
+    assert_eq!(kind, OutageKind::Full);
 
     // Nobody sends anything: what was not answered is what is tried.
     raw::change(&options, |config| config.max_bytes = -1);
@@ -71,7 +72,7 @@ fn what_the_servers_refuse_for_good_is_said_not_to_be_written_with_their_words()
         panic!("{refused:?}");
     };
     assert!(why.contains("message size exceeds maximum"), "{why}");
-    assert_eq!(outage(&node), why);
+    assert_eq!(outage(&node), (OutageKind::Refused, why));
     raw::change(&options, |config| config.max_message_size = -1);
     wait_for_health(&node);
     assert_eq!(

@@ -8,7 +8,8 @@ use domain::codec::StoredEvent as _;
 use domain::scheduling::OperationEvent;
 use eventstore::{
     Appending, Budget, Commit, EventStore, Filter, Health, LogHistory, LogIdentity,
-    MemoryEventStore, Page, Position, ReadError, StoreLayer, StreamId, StreamPage, StreamVersion,
+    MemoryEventStore, OutageKind, Page, Position, ReadError, StoreLayer, StreamId, StreamPage,
+    StreamVersion,
 };
 use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
@@ -199,7 +200,8 @@ impl EventStore for Away {
         if self.is_out.load(Ordering::Relaxed) {
             self.asked.send_modify(|asked| *asked += 1);
             let why = "a test wants it so".to_owned();
-            return Health::Outage { why };
+            let kind = OutageKind::Unanswered;
+            return Health::Outage { kind, why };
         }
         self.log.health()
     }
