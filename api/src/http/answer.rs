@@ -99,12 +99,21 @@ pub(super) fn failed(failure: &Failure) -> Problem {
 /// its servers take to elect another leader.
 pub(super) const OUTAGE_RETRY_S: u32 = 5;
 
+/// How soon to ask again whether somebody made room, seconds.
+const FULL_RETRY_S: u32 = 10;
+
 /// The cluster that the log is on takes nothing. That is logged where it
 /// begins and where it ends, and not for every request.
 fn outage(kind: OutageKind, error: &AppendError) -> Problem {
     tracing::debug!(%error, "cannot append");
     let cause = in_the_way(kind);
-    let detail = if matches!(error, AppendError::Indeterminate { .. }) {
+    let may_be_done = matches!(error, AppendError::Indeterminate { .. });
+    // As on a machine of one's own whose disk is full. It is seen by who makes room, and takes longer.
+    if kind == OutageKind::Full && !may_be_done {
+        let detail = format!("the cluster that keeps the log {cause}; nothing was changed");
+        return Problem::new(ProblemKind::StorageFull, detail).with_retry_after_s(FULL_RETRY_S);
+    }
+    let detail = if may_be_done {
         format!(
             "the cluster that keeps the log {cause}, and whether the request took effect is not known: send the same \
              request again, with the same Idempotency-Key if it had one"
@@ -140,7 +149,7 @@ fn append_failed(error: &AppendError) -> Problem {
                 ProblemKind::StorageFull,
                 "there is no space left on the disk; nothing was changed",
             )
-            .with_retry_after_s(10)
+            .with_retry_after_s(FULL_RETRY_S)
         }
         AppendError::Indeterminate { .. } => {
             tracing::error!(%error, "cannot append");
@@ -150,11 +159,12 @@ fn append_failed(error: &AppendError) -> Problem {
             )
             .with_retry_after_s(30)
         }
+        // Why is logged where it came to be so.
         AppendError::Unavailable { .. } => {
-            tracing::error!(%error, "cannot append");
+            tracing::debug!(%error, "cannot append");
             Problem::new(
                 ProblemKind::ReadOnly,
-                "nothing can be written for now; nothing was changed",
+                "this node takes no writes until an operator has seen to it, and its log says why; nothing was changed",
             )
             .with_retry_after_s(30)
         }

@@ -187,7 +187,11 @@ fn reader_word(reader: &ReaderState) -> &'static str {
 fn word(health: &Health) -> &'static str {
     match health {
         Health::Writable => "writable",
-        Health::Full => "full",
+        Health::Full
+        | Health::Outage {
+            kind: OutageKind::Full,
+            ..
+        } => "full",
         Health::ReadOnly { .. } => "read_only",
         Health::Outage { .. } => "outage",
         Health::Closed => "closed",

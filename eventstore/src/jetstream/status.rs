@@ -30,6 +30,8 @@ pub struct ClusterStatus {
     pub messages: u64,
     /// Its size on each server, bytes.
     pub bytes: u64,
+    /// How large it may become, bytes; nothing if it has no limit of its own.
+    pub bytes_max: Option<u64>,
     /// The servers that have a copy, the leader first. A server by itself says nothing of it.
     pub copies: Vec<ClusterCopy>,
     /// Where the log ends, as it was looked at last; nothing if the stream is wrong.
@@ -88,6 +90,9 @@ pub fn cluster_status(
         wrong: Vec::new(),
         messages: info.state.messages,
         bytes: info.state.bytes,
+        bytes_max: u64::try_from(info.config.max_bytes)
+            .ok()
+            .filter(|max| *max > 0),
         copies: copies(&info),
         head: None,
         nodes: Vec::new(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api::environment::Environment;
 use serde_json::Value;
-use tests::{Client, NatsServer, Proxy, Recording, poll_until};
+use tests::{Client, NatsClient, NatsServer, Proxy, Recording, poll_until};
 
 use super::{FOLLOW_TIME_MAX, Log, first_node, level, node};
 use crate::scene::{Order, chance, metric, new_user, scratch, text};
@@ -70,6 +70,53 @@ async fn given_a_cluster_that_does_not_answer_then_reads_go_on_writes_are_refuse
             .await
             .is_some()
     );
+    server.stop().await;
+}
+
+/// How large the log's stream may become, bytes.
+async fn limit(nats: &NatsServer, bytes_max: i64) {
+    let client = NatsClient::connect(&nats.url()).await;
+    let found = client.stream("LOG").await.expect("it is there");
+    let config = found.get("config").and_then(Value::as_object);
+    let mut config = config.expect("a stream has settings").clone();
+    config.insert("max_bytes".to_owned(), bytes_max.into());
+    let config = Value::Object(config);
+    let changed = client.ask("$JS.API.STREAM.UPDATE.LOG", &config).await;
+    changed.expect("a limit can be changed");
+}
+
+#[tokio::test]
+async fn given_a_stream_that_is_full_then_that_is_what_is_said_until_there_is_room() {
+    let nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let folder = first_node(&log).await;
+    let server = log.serve(folder.path()).await;
+    let client = server.client();
+    new_user(&client, &mut chance()).await;
+    limit(&nats, 1).await;
+    let full = || async { (registration(&client, "late").await == 507).then_some(()) };
+    poll_until(PATIENCE, "a write to be refused for want of room", full).await;
+    let body = serde_json::json!({"name": "later", "email": "later@example.org"});
+    let refused = client.post("/v1/users").json(&body).send().await;
+    let problem = refused.expect_problem(507);
+    assert!(
+        text(&problem, "/type").ends_with("storage-full"),
+        "{problem}"
+    );
+    assert!(
+        text(&problem, "/detail").contains("no room left"),
+        "{problem}"
+    );
+    let ready = client.get("/readyz").send().await.expect_problem(503);
+    assert_eq!(text(&ready, "/log"), "full");
+    let said = log.command("status", folder.path()).await;
+    assert_eq!(said.code, Some(3), "{said:?}");
+    assert!(said.stdout.contains("it is full"), "{said:?}");
+
+    limit(&nats, -1).await;
+    server.ready().await;
+    let taken = || async { (registration(&client, "after").await == 201).then_some(()) };
+    poll_until(FOLLOW_TIME_MAX, "a write to be taken", taken).await;
     server.stop().await;
 }
 

@@ -10,6 +10,9 @@ use crate::cli::FINDINGS;
 use crate::cli::terminal::say;
 use crate::service::{Folders, holds_segments};
 
+/// How much room a stream must have left, bytes: for the largest block, which is 512 KiB, and some more.
+const ROOM_BYTES_MIN: u64 = 1024 * 1024;
+
 /// Which log, and which folder.
 #[derive(Debug, clap::Args)]
 pub(super) struct StatusOptions {
@@ -90,6 +93,7 @@ pub(in crate::cli) fn tell(cluster: &JetStreamOptions, status: &ClusterStatus) -
         "stream {stream}: {messages} blocks, {bytes} bytes{}",
         copies(status)
     ));
+    let has_room = tell_room(stream, status);
     for wrong in &status.wrong {
         say(format_args!("stream {stream}: wrong: {wrong}"));
     }
@@ -103,7 +107,23 @@ pub(in crate::cli) fn tell(cluster: &JetStreamOptions, status: &ClusterStatus) -
     }
     let nodes = tell_nodes(&status.nodes, head);
     let folder = status.folder.is_none_or(|place| tell_folder(place, head));
-    nodes && folder
+    has_room && nodes && folder
+}
+
+/// Says when the stream is full, or nearly so; whether it is not.
+fn tell_room(stream: &str, status: &ClusterStatus) -> bool {
+    let Some(max) = status.bytes_max else {
+        return true;
+    };
+    let has_room = status.bytes.saturating_add(ROOM_BYTES_MIN) <= max;
+    if !has_room {
+        say(format_args!(
+            "stream {stream}: it is full, with {} of {max} bytes, and takes no block any more, or soon: have it take \
+             more (nats stream edit {stream} --max-bytes -1)",
+            status.bytes
+        ));
+    }
+    has_room
 }
 
 /// Such as `, copies on n0 (leader), n1, n2 (behind)`.

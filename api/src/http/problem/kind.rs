@@ -170,9 +170,10 @@ kinds! {
          again, or send it with the Idempotency-Key or the external_id it had.";
     /// Nothing can be written for now.
     ReadOnly SERVICE_UNAVAILABLE "read-only" "Read only" retryable: true
-        "The log cannot be written to any more since the disk reported an error, so nothing that changes anything is \
-         taken until an operator has looked at the disk and restarted the service. Reading goes on. Whether the very \
-         request that met the error had an effect shows after the restart.";
+        "The log cannot be written to, so nothing that changes anything is taken; reading goes on. Where the detail \
+         names the cluster that keeps the log, that goes on by itself once the cluster is well: send the request again \
+         after the time that Retry-After names, with the Idempotency-Key it had. Else an operator must look, as after \
+         an error of the disk, and whether the very request that met it had an effect shows after a restart.";
     /// The disk is full.
     StorageFull INSUFFICIENT_STORAGE "storage-full" "Storage full" retryable: true
         "There is no space left to keep what the request would change, so nothing was changed. An operator must make \
