@@ -11,6 +11,7 @@ mod access;
 mod version;
 mod options;
 mod error;
+mod saying;
 
 // The connection, the stream, and what it must be like.
 mod link;
@@ -46,10 +47,11 @@ pub use leave::{Leaver, LeftCluster, abandon_cluster, leave_cluster};
 pub use options::JetStreamOptions;
 pub use publish::{PublishedJournal, publish_journal};
 pub use resync::move_diverged_aside;
+pub use saying::NatsTrouble;
 pub use settings::create_stream;
 #[cfg(test)]
 pub(crate) use settings::{LogOfStream, create};
-pub use status::{ClusterCopy, ClusterStatus, FolderPlace, cluster_status};
+pub use status::{ClusterCopy, ClusterServer, ClusterStatus, FolderPlace, cluster_status};
 pub use version::NatsVersion;
 
 use crate::journal::{Journal, JournalOptions, log_id_in};

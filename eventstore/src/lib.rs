@@ -54,10 +54,11 @@ pub use event::{
 pub use history::{EpochStart, LogHistory, Standing};
 pub use import::{ImportPlace, ImportPlaceError, unfinished_beside};
 pub use jetstream::{
-    AccessError, ClusterCopy, ClusterCounts, ClusterError, ClusterFigures, ClusterStatus,
-    FolderPlace, JetStreamOptions, JetStreamStore, Leaver, LeftCluster, NatsAccess,
-    NatsCertificate, NatsVersion, OnFetch, OnPublish, PublishedJournal, abandon_cluster,
-    cluster_status, create_stream, leave_cluster, move_diverged_aside, publish_journal,
+    AccessError, ClusterCopy, ClusterCounts, ClusterError, ClusterFigures, ClusterServer,
+    ClusterStatus, FolderPlace, JetStreamOptions, JetStreamStore, Leaver, LeftCluster, NatsAccess,
+    NatsCertificate, NatsTrouble, NatsVersion, OnFetch, OnPublish, PublishedJournal,
+    abandon_cluster, cluster_status, create_stream, leave_cluster, move_diverged_aside,
+    publish_journal,
 };
 pub use journal::{
     DataLock, Finding, Journal, JournalOptions, JournalReader, LockHolder, Loss, RecoverError,

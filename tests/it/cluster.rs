@@ -15,6 +15,7 @@ mod doctor;
 mod damage;
 mod effects;
 mod faults;
+mod majority;
 mod mistakes;
 mod outage;
 

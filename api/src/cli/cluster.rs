@@ -68,8 +68,8 @@ Afterwards: airpost serve --data DIR --nats URLS --cluster STREAM
 Exit codes: 0 it is a node's, 1 it failed.";
 
 const STATUS_HELP: &str = "\
-Exit codes: 0 all is well, 1 it failed, 3 the stream is not as it must be, the folder's journal is no \
-copy of it, or the stream has less of the log than a node.";
+Exit codes: 0 all is well, 1 it failed, 3 the stream is not as it must be, has no majority of its servers or no \
+room, the folder's journal is no copy of it, or the stream has less of the log than a node.";
 
 const HEAL_HELP: &str = "\
 When: a node says that the stream ends before what was acknowledged (after a power cut of all servers \

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use uuid::Uuid;
 
 use super::access::AccessError;
+use super::saying::NatsTrouble;
 use super::version::NatsVersion;
 use crate::error::{OpenError, ReadError};
 use crate::position::Position;
@@ -41,10 +42,22 @@ pub enum ClusterError {
     },
     /// The servers did not do what was asked.
     #[error(
-        "the cluster did not answer as it should ({why}): see that JetStream is enabled and has a leader"
+        "the cluster did not answer as it should ({why}): see that its servers are up and reach each other (airpost doctor looks at each), and try again in some seconds"
     )]
     Unanswered {
         /// Their words.
+        why: String,
+    },
+    /// The servers cannot decide anything at this moment.
+    #[error("the cluster decides nothing at this moment ({why}): {}", NatsTrouble::Leaderless.advice())]
+    Leaderless {
+        /// Their words.
+        why: String,
+    },
+    /// Nobody there keeps streams.
+    #[error("the NATS servers keep no streams ({why}): {}", NatsTrouble::NotEnabled.advice())]
+    NotEnabled {
+        /// Their words, or the client's.
         why: String,
     },
     /// The servers do not let this node do what it has to.

@@ -15,6 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::access::NatsAccess;
 use super::error::ClusterError;
 use super::options::JetStreamOptions;
+use super::saying::NatsTrouble;
 use super::version::NatsVersion;
 use crate::error::OpenError;
 
@@ -143,6 +144,17 @@ impl Link {
     pub(super) fn unanswered(&self, why: String) -> ClusterError {
         let denied = self.denied();
         denied.unwrap_or(ClusterError::Unanswered { why })
+    }
+
+    /// Why `JetStream` refused something, by the number of its error and its words.
+    pub(super) fn refused(&self, code: u64, why: String) -> ClusterError {
+        match NatsTrouble::of_code(code) {
+            Some(NatsTrouble::Leaderless) => ClusterError::Leaderless { why },
+            Some(NatsTrouble::NotEnabled) => ClusterError::NotEnabled { why },
+            Some(NatsTrouble::NoStorage | NatsTrouble::TooFewServers) | None => {
+                self.unanswered(why)
+            }
+        }
     }
 
     /// How often a server was connected to: another number than before means

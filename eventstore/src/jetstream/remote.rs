@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::{GetStreamErrorKind, PublishError, PublishErrorKind};
+use async_nats::jetstream::context::{
+    GetStreamError, GetStreamErrorKind, PublishError, PublishErrorKind, RequestError,
+    RequestErrorKind,
+};
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{
     DirectGetError, DirectGetErrorKind, Info, RawMessageErrorKind, Stream,
@@ -16,6 +19,7 @@ use super::error::ClusterError;
 use super::farewell::Farewell;
 use super::link::{Link, connections};
 use super::options::JetStreamOptions;
+use super::saying::NatsTrouble;
 use crate::journal::outage::Obstacle;
 use crate::store::OutageKind;
 
@@ -63,10 +67,7 @@ impl Remote {
             async move {
                 let stream = context.get_stream_no_info(&name).await?;
                 let info = context.get_stream(&name).await?;
-                Ok::<_, async_nats::jetstream::context::GetStreamError>((
-                    stream,
-                    info.cached_info().clone(),
-                ))
+                Ok::<_, GetStreamError>((stream, info.cached_info().clone()))
             }
         };
         let found = link.run(asking).map_err(|why| link.unanswered(why))?;
@@ -78,8 +79,13 @@ impl Remote {
                     stream: name.clone(),
                 }
             }
-            GetStreamErrorKind::JetStream(_)
-            | GetStreamErrorKind::EmptyName
+            GetStreamErrorKind::JetStream(refused) => {
+                link.refused(refused.error_code().0, error.to_string())
+            }
+            GetStreamErrorKind::Request if is_unheard(&error) => ClusterError::NotEnabled {
+                why: error.to_string(),
+            },
+            GetStreamErrorKind::EmptyName
             | GetStreamErrorKind::Request
             | GetStreamErrorKind::InvalidStreamName => link.unanswered(error.to_string()),
         })?;
@@ -203,6 +209,14 @@ impl Remote {
     }
 }
 
+/// Whether nobody listens to who asks for streams.
+fn is_unheard(error: &GetStreamError) -> bool {
+    let asked = error
+        .source()
+        .and_then(<dyn std::error::Error>::downcast_ref);
+    asked.is_some_and(|asked: &RequestError| asked.kind() == RequestErrorKind::NoResponders)
+}
+
 /// Whether what was published is refused for good: for what the stream's settings
 /// say, which the leader looks at before it has anything stored, on any server.
 /// What the servers' disks and limits say may be said by one of them alone,
@@ -219,15 +233,6 @@ fn said(error: &PublishError) -> Option<&async_nats::jetstream::Error> {
     error.source()?.downcast_ref()
 }
 
-/// What servers say whose storage is used up, or that of the account.
-const NO_STORAGE: [ErrorCode; 5] = [
-    ErrorCode::STORAGE_RESOURCES_EXCEEDED,
-    ErrorCode::INSUFFICIENT_RESOURCES,
-    ErrorCode::MEMORY_RESOURCES_EXCEEDED,
-    ErrorCode::ACCOUNT_RESOURCES_EXCEEDED,
-    ErrorCode::STREAM_MAX_STREAM_BYTES_EXCEEDED,
-];
-
 /// How a server's store says that a stream has reached one of its limits: what it
 /// fails of has one code for all.
 const LIMIT_REACHED: [&str; 2] = ["maximum bytes exceeded", "maximum messages exceeded"];
@@ -236,7 +241,7 @@ const LIMIT_REACHED: [&str; 2] = ["maximum bytes exceeded", "maximum messages ex
 fn in_the_way(error: &PublishError) -> OutageKind {
     let is_full = said(error).is_some_and(|said| {
         let words = said.to_string();
-        NO_STORAGE.contains(&said.error_code())
+        NatsTrouble::of_code(said.error_code().0) == Some(NatsTrouble::NoStorage)
             || said.error_code() == ErrorCode::STREAM_STORE_FAILED
                 && LIMIT_REACHED.iter().any(|limit| words.contains(limit))
     });

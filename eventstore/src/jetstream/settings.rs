@@ -198,7 +198,10 @@ fn not_made(
         let stream = options.stream.clone();
         Some(ClusterError::NoRoom { stream, why })
     } else {
-        Some(link.unanswered(why))
+        Some(match code {
+            Some(code) => link.refused(code.0, why),
+            None => link.unanswered(why),
+        })
     }
 }
 

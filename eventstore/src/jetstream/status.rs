@@ -1,6 +1,7 @@
 //! How a log on a cluster is, as one look shows it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use async_nats::jetstream::stream::Info;
 use uuid::Uuid;
@@ -22,6 +23,8 @@ use crate::position::{LogIdentity, Position};
 pub struct ClusterStatus {
     /// The version of the server that answered.
     pub version: String,
+    /// The servers that were named, and those that these told of.
+    pub servers: Vec<ClusterServer>,
     /// Which log the stream says that it is.
     pub log_id: Option<Uuid>,
     /// What is wrong with the stream's settings, and what each has to be.
@@ -43,6 +46,30 @@ pub struct ClusterStatus {
     pub farther: Vec<Position>,
     /// Where the folder's journal is, if one was named; nothing if the stream is wrong.
     pub folder: Option<FolderPlace>,
+}
+
+/// A server, as the connection knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterServer {
+    /// Its host and port.
+    pub address: String,
+    /// Whether it is the one that was spoken to.
+    pub is_connected: bool,
+    /// Whether it was not named, and another one told of it.
+    pub is_told_of: bool,
+    /// Why it was not reached, if that was tried.
+    pub trouble: Option<String>,
+}
+
+impl ClusterStatus {
+    /// Whether a majority of the servers that have a copy is there, and one of
+    /// them leads: else nothing is written. One by itself does not say.
+    #[must_use]
+    pub fn has_majority(&self) -> bool {
+        let there = self.copies.iter().filter(|copy| copy.is_current).count();
+        let is_led = self.copies.iter().any(|copy| copy.is_leader);
+        self.copies.is_empty() || (is_led && there * 2 > self.copies.len())
+    }
 }
 
 /// A server that has a copy of the log.
@@ -86,6 +113,7 @@ pub fn cluster_status(
     let checked = settings::check(options, &info, link.client.max_payload());
     let mut status = ClusterStatus {
         version: link.client.server_info().version,
+        servers: servers(&link)?,
         log_id: None,
         wrong: Vec::new(),
         messages: info.state.messages,
@@ -107,6 +135,22 @@ pub fn cluster_status(
         }
         Err(error) => return Err(error),
     }
+    match look_at_log(options, folder, &mut status) {
+        // What is to be told is that nobody decides; with as much as was answered.
+        Err(ClusterError::Unanswered { .. } | ClusterError::Leaderless { .. })
+            if !status.has_majority() =>
+        {
+            Ok(status)
+        }
+        looked => looked.map(|()| status),
+    }
+}
+
+fn look_at_log(
+    options: &JetStreamOptions,
+    folder: Option<&Path>,
+    status: &mut ClusterStatus,
+) -> Result<(), ClusterError> {
     let cluster = Cluster::connect(options, Purpose::Join)?;
     // What a running node has was in the stream before: looked at afterwards, the
     // stream has it, unless it is lost.
@@ -121,8 +165,27 @@ pub fn cluster_status(
         let place = journal.map(|journal| folder_place(&cluster, options, &journal, end));
         status.folder = Some(place.unwrap_or(Ok(FolderPlace::Empty))?);
     }
-    Ok(status)
+    Ok(())
 }
+
+fn servers(link: &Link) -> Result<Vec<ClusterServer>, ClusterError> {
+    let client = link.client.clone();
+    let asked = link.run(async move { client.server_pool().await });
+    let pool = asked.and_then(|pool| pool.map_err(|error| error.to_string()));
+    let pool = pool.map_err(|why| ClusterError::Unanswered { why })?;
+    let servers = pool.into_iter().map(|server| ClusterServer {
+        address: format!("{}:{}", server.addr.host(), server.addr.port()),
+        is_connected: server.did_connect,
+        is_told_of: server.is_discovered,
+        trouble: server.last_error,
+    });
+    Ok(servers.collect())
+}
+
+/// How long a leader may hear nothing of another server before that counts as
+/// away: each says that it is there once a second, and the leader itself says
+/// for ten that all is well.
+const SILENT_MAX: Duration = Duration::from_secs(5);
 
 fn copies(info: &Info) -> Vec<ClusterCopy> {
     let Some(cluster) = &info.cluster else {
@@ -136,7 +199,7 @@ fn copies(info: &Info) -> Vec<ClusterCopy> {
     let others = cluster.replicas.iter().map(|copy| ClusterCopy {
         server: copy.name.clone(),
         is_leader: false,
-        is_current: copy.current && !copy.offline,
+        is_current: copy.current && !copy.offline && copy.active < SILENT_MAX,
     });
     leader.chain(others).collect()
 }

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use eventstore::{ClusterStatus, FolderPlace, JetStreamOptions, JournalReader, Position};
+use eventstore::{
+    ClusterError, ClusterStatus, FolderPlace, JetStreamOptions, JournalReader, Position,
+};
 
 use super::LogOptions;
 use crate::cli::FINDINGS;
@@ -37,6 +39,10 @@ pub(super) fn status(options: &StatusOptions) -> anyhow::Result<ExitCode> {
         Err(error) => {
             if let Some(journal) = &journal {
                 tell_journal(journal);
+            }
+            if let ClusterError::Leaderless { .. } = error {
+                say(format_args!("stream {}: {error}", cluster.stream));
+                return Ok(ExitCode::from(FINDINGS));
             }
             return Err(error.into());
         }
@@ -83,9 +89,10 @@ fn tell_journal(journal: &Path) {
 
 /// Says all of it; whether it is in order.
 pub(in crate::cli) fn tell(cluster: &JetStreamOptions, status: &ClusterStatus) -> bool {
-    let (stream, servers) = (&cluster.stream, cluster.access.shown());
+    let stream = &cluster.stream;
     say(format_args!(
-        "servers: {servers}, version {}",
+        "servers: {}; version {}",
+        servers(status),
         status.version
     ));
     let (messages, bytes) = (status.messages, status.bytes);
@@ -93,6 +100,7 @@ pub(in crate::cli) fn tell(cluster: &JetStreamOptions, status: &ClusterStatus) -
         "stream {stream}: {messages} blocks, {bytes} bytes{}",
         copies(status)
     ));
+    let has_majority = tell_majority(stream, status);
     let has_room = tell_room(stream, status);
     for wrong in &status.wrong {
         say(format_args!("stream {stream}: wrong: {wrong}"));
@@ -107,7 +115,41 @@ pub(in crate::cli) fn tell(cluster: &JetStreamOptions, status: &ClusterStatus) -
     }
     let nodes = tell_nodes(&status.nodes, head);
     let folder = status.folder.is_none_or(|place| tell_folder(place, head));
-    has_room && nodes && folder
+    has_majority && has_room && nodes && folder
+}
+
+/// Such as `127.0.0.1:4222 (connected), 127.0.0.1:4223, 127.0.0.1:4224 (told of by the others)`.
+fn servers(status: &ClusterStatus) -> String {
+    let servers = status.servers.iter().map(|server| {
+        let how = match (server.is_connected, &server.trouble, server.is_told_of) {
+            (true, _, _) => " (connected)".to_owned(),
+            (false, Some(trouble), _) => format!(" (not reached: {trouble})"),
+            (false, None, true) => " (told of by the others)".to_owned(),
+            (false, None, false) => String::new(),
+        };
+        format!("{}{how}", server.address)
+    });
+    let servers: Vec<_> = servers.collect();
+    servers.join(", ")
+}
+
+/// Says when nobody decides what is in the log; whether somebody does.
+fn tell_majority(stream: &str, status: &ClusterStatus) -> bool {
+    if status.has_majority() {
+        return true;
+    }
+    let away = status.copies.iter().filter(|copy| !copy.is_current);
+    let away: Vec<_> = away.map(|copy| copy.server.as_str()).collect();
+    let there = status.copies.len() - away.len();
+    let is_led = status.copies.iter().any(|copy| copy.is_leader);
+    let led = if is_led { "" } else { ", and none leads" };
+    say(format_args!(
+        "stream {stream}: {there} of its {} copies are there{led}: nothing is written until a majority is; start the \
+         servers that are down ({}), or wait some seconds where they are just up",
+        status.copies.len(),
+        away.join(", ")
+    ));
+    false
 }
 
 /// Says when the stream is full, or nearly so; whether it is not.

@@ -225,10 +225,10 @@ fn servers_that_do_not_answer_or_refuse_or_have_no_jetstream_are_named() {
     let plain = Server::without_jetstream();
     let (refused, words) = refusal(&on_one(&plain.url()));
     assert!(
-        matches!(refused, ClusterError::Unanswered { .. }),
+        matches!(refused, ClusterError::NotEnabled { .. }),
         "{words}"
     );
-    assert!(words.contains("JetStream is enabled"), "{words}");
+    assert!(words.contains("enable JetStream"), "{words}");
 }
 
 #[test]
