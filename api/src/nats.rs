@@ -3,8 +3,9 @@
 //! Nothing here is needed to serve: while no server answers, everything else
 //! goes on, and this is gone on with when one does.
 
-// Who is spoken to.
+// Who is spoken to, and what it means by what it says.
 mod connection;
+mod said;
 // What comes in.
 mod drones;
 // What goes out.

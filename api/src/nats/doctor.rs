@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::consumer;
 use async_nats::jetstream::stream::Info;
-use async_nats::{Client, HeaderMap, Request, ServerAddr};
+use async_nats::{Client, HeaderMap, Request, RequestErrorKind, ServerAddr};
 use domain::time::Timestamp;
-use eventstore::{JetStreamOptions, NatsAccess, NatsVersion};
+use eventstore::{JetStreamOptions, NatsAccess, NatsTrouble, NatsVersion};
 use futures_util::StreamExt as _;
 use serde_json::Value;
 
@@ -163,16 +164,38 @@ async fn ask(client: &Client, subject: &str, payload: &'static str) -> Result<Va
         .timeout(Some(ANSWER_WAIT));
     let answer = client.send_request(subject.to_owned(), request).await;
     let answer = answer.map_err(|error| {
-        format!("{subject} is not answered ({error}): enable JetStream, and allow the user to publish there and to subscribe to _INBOX.>")
+        let advice = match error.kind() {
+            RequestErrorKind::NoResponders => "enable JetStream for the server and the account",
+            RequestErrorKind::TimedOut
+            | RequestErrorKind::InvalidSubject
+            | RequestErrorKind::MaxPayloadExceeded
+            | RequestErrorKind::Other => UNANSWERED,
+        };
+        format!("{subject} is not answered ({error}): {advice}")
     })?;
     serde_json::from_slice(&answer.payload).map_err(|error| format!("{subject}: {error}"))
 }
 
-/// The error in an answer, in the server's words.
-fn refused(answer: &Value) -> Option<String> {
+/// What may be the matter where nothing comes back.
+const UNANSWERED: &str = "see which of the servers are up, as without a majority of them some answer nothing; and allow \
+                          the user to publish there and to subscribe to _INBOX.>";
+
+/// The number of the error that something that is not there is answered with.
+const STREAM_NOT_FOUND: u64 = 10_059;
+const CONSUMER_NOT_FOUND: u64 = 10_014;
+
+/// The error in an answer: its number, and the server's words with what helps.
+fn refused(answer: &Value) -> Option<(u64, String)> {
     let error = answer.get("error")?;
     let words = error.get("description").and_then(Value::as_str);
-    Some(words.unwrap_or("refused").to_owned())
+    let words = words.unwrap_or("refused");
+    let code = error.get("err_code").and_then(Value::as_u64);
+    let code = code.unwrap_or_default();
+    let words = match NatsTrouble::of_code(code) {
+        Some(trouble) => format!("{words} (error {code}): {}", trouble.advice()),
+        None => format!("{words} (error {code})"),
+    };
+    Some((code, words))
 }
 
 async fn examine_jetstream(client: &Client) -> Check {
@@ -181,8 +204,7 @@ async fn examine_jetstream(client: &Client) -> Check {
         Ok(account) => account,
         Err(why) => return Check::of(what, Found::Wrong(why)),
     };
-    if let Some(why) = refused(&account) {
-        let why = format!("{why}: enable JetStream for the server and the account");
+    if let Some((_, why)) = refused(&account) {
         return Check::of(what, Found::Wrong(why));
     }
     let number = |pointer: &str| account.pointer(pointer).and_then(Value::as_i64);
@@ -256,24 +278,37 @@ async fn examine_note(client: &Client, options: &NatsOptions) -> Check {
 /// and nobody else's.
 async fn examine_consumer(client: &Client, stream: &str, consumer: &str) -> Check {
     let what = format!("consumer {consumer}");
-    let context = async_nats::jetstream::new(client.clone());
-    let found = match context.get_stream_no_info(stream).await {
-        Ok(stream) => stream.consumer_info(consumer).await.ok(),
-        Err(_) => None,
+    let subject = format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}");
+    let answer = match ask(client, &subject, "").await {
+        Ok(answer) => answer,
+        Err(why) => return Check::of(what, Found::Wrong(why)),
     };
-    let found = match found {
-        None => Found::Poor("it is not there yet: airpost serve makes it".to_owned()),
-        Some(info) if drones::is_our_consumer(&info.config) => Found::Fine(format!(
+    if let Some((code, why)) = refused(&answer) {
+        let is_missing = code == CONSUMER_NOT_FOUND || code == STREAM_NOT_FOUND;
+        return Check::of(what, not_told(is_missing, why));
+    }
+    let found = match serde_json::from_value::<consumer::Info>(answer) {
+        Err(error) => Found::Wrong(format!("what the server says of it is not understood: {error}")),
+        Ok(info) if drones::is_our_consumer(&info.config) => Found::Fine(format!(
             "{} messages wait to be handed out, {} to be acknowledged",
             info.num_pending, info.num_ack_pending
         )),
-        Some(_) => Found::Wrong(
+        Ok(_) => Found::Wrong(
             "it is another's, and does not hand out drone events to who asks and acknowledges: name another one \
              (--nats-drone-consumer), or delete it"
                 .to_owned(),
         ),
     };
     Check::of(what, found)
+}
+
+/// Of something that the servers do not tell of: that it is missing, or why they do not.
+fn not_told(is_missing: bool, why: String) -> Found {
+    if is_missing {
+        Found::Poor("it is not there yet: airpost serve makes it".to_owned())
+    } else {
+        Found::Wrong(why)
+    }
 }
 
 /// What is to be said of a stream that is there.
@@ -292,8 +327,10 @@ async fn examine_stream(client: &Client, stream: &str, judge: impl Fn(&Info) -> 
     let found = context.get_stream(stream).await;
     let Ok(found) = found else {
         let answer = ask(client, &format!("$JS.API.STREAM.INFO.{stream}"), "").await;
-        let found = match answer {
-            Ok(_) => Found::Poor("it is not there yet: airpost serve makes it".to_owned()),
+        let found = match answer.map(|answer| refused(&answer)) {
+            Ok(Some((code, why))) => not_told(code == STREAM_NOT_FOUND, why),
+            // It was made, or had a leader again, between the two questions.
+            Ok(None) => Found::Unseen("it was not told of at once: look again".to_owned()),
             Err(why) => Found::Wrong(why),
         };
         return Check::of(what, found);
@@ -356,13 +393,14 @@ async fn may_write(client: &Client, log: &JetStreamOptions) -> Check {
     let refusal = answer
         .ok()
         .and_then(|answer| serde_json::from_slice::<Value>(&answer.payload).ok())
-        .and_then(|answer| answer.pointer("/error/err_code").and_then(Value::as_u64));
+        .and_then(|answer| refused(&answer));
     let found = match refusal {
         // The wrong last sequence: it came to the stream, and is not in it.
-        Some(10_071) => Found::Fine("blocks can be published".to_owned()),
-        Some(code) => Found::Wrong(format!("the stream answers with error {code}")),
+        Some((10_071, _)) => Found::Fine("blocks can be published".to_owned()),
+        Some((_, why)) => Found::Wrong(why),
         None => Found::Wrong(format!(
-            "nobody answers: have the stream made (airpost cluster join), and allow the user to publish to {subject}"
+            "nobody answers: if there is a stream (see below), see that a majority of its servers is up, and allow the \
+             user to publish to {subject}; if there is none, have it made (airpost cluster join)"
         )),
     };
     Check::of(what, found)

@@ -29,6 +29,7 @@ use super::message::{CURSOR, SEQUENCE};
 use super::settings::{Settings, is_of_another_log};
 use super::trouble::Trouble;
 use crate::cursor::Issued;
+use crate::nats::said::trouble;
 use crate::public_events::place::Place;
 
 /// Behind how many foreign and removed messages the last one of Airpost is looked for.
@@ -353,6 +354,9 @@ impl Outlet {
                 {
                     Trouble::Overlaps { stream: name }
                 }
+                CreateStreamErrorKind::JetStream(_) if trouble(&error).is_some() => {
+                    unanswered("make a stream", &error)
+                }
                 CreateStreamErrorKind::JetStream(said) => Trouble::Refused {
                     stream: name,
                     why: said.to_string(),
@@ -454,9 +458,10 @@ fn said(message: &StreamMessage, stream: &str) -> Said {
 }
 
 /// The trouble of an answer that did not come, or was no.
-pub(super) fn unanswered(what: &'static str, why: &dyn std::error::Error) -> Trouble {
+pub(super) fn unanswered(what: &'static str, why: &(dyn std::error::Error + 'static)) -> Trouble {
     Trouble::Unanswered {
         what,
         why: why.to_string(),
+        behind: trouble(why),
     }
 }

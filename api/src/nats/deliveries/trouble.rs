@@ -1,6 +1,6 @@
 //! Why nothing goes out at this moment, in words for an operator.
 
-use eventstore::Position;
+use eventstore::{NatsTrouble, Position};
 
 use super::ahead::Halted;
 
@@ -9,13 +9,19 @@ use super::ahead::Halted;
 pub(super) enum Trouble {
     /// NATS said nothing, or no.
     #[error(
-        "NATS does not {what}: {why}; see that it runs with JetStream, and what its user is permitted"
+        "NATS does not {what}: {why}; {}",
+        behind.map_or(
+            "see which servers are up, that they run with JetStream, and what their user is permitted",
+            NatsTrouble::advice
+        )
     )]
     Unanswered {
         /// What was asked of it.
         what: &'static str,
         /// How it went.
         why: String,
+        /// What is behind it, if that was said.
+        behind: Option<NatsTrouble>,
     },
     /// The stream could not be made.
     #[error(

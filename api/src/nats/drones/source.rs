@@ -14,9 +14,10 @@ use async_nats::jetstream::stream::{
     Config, ConsumerError, DiscardPolicy, RetentionPolicy, StorageType, Stream,
 };
 use async_nats::jetstream::{Context, ErrorCode};
-use eventstore::LogIdentity;
+use eventstore::{LogIdentity, NatsTrouble};
 use uuid::Uuid;
 
+use super::super::said::{advice_on, trouble};
 use crate::config::NatsOptions;
 
 /// What drone events are published on.
@@ -244,6 +245,13 @@ pub(super) fn advice(found: &Config) -> Vec<&'static str> {
     advice.map(|(_, words)| words).collect()
 }
 
+/// What helps where the stream cannot be made, and the servers say that they could.
+const MAKE_IT: &str = "make it, permit this user to, or give it less room (--nats-drone-bytes-max)";
+
+/// What helps where it cannot be made for want of room.
+const LESS_ROOM: &str =
+    "have the servers and the account store more, or give it less room (--nats-drone-bytes-max)";
+
 /// Why drone events do not come in.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SourceError {
@@ -257,13 +265,16 @@ pub(super) enum SourceError {
     },
     /// It cannot be asked for.
     #[error(
-        "the stream cannot be read: {0}; see that the servers run with JetStream, and that this user may ask for it"
+        "the stream cannot be read: {error}; {}",
+        advice_on(.0, "see which servers are up, that they run with JetStream, and that this user may ask for it"),
+        error = .0
     )]
     Stream(GetStreamError),
     /// It was missing, and cannot be made.
     #[error(
-        "the stream is missing and cannot be made: {0}; make it, permit this user to, or give it less room \
-         (--nats-drone-bytes-max)"
+        "the stream is missing and cannot be made: {error}; {}",
+        if trouble(.0) == Some(NatsTrouble::NoStorage) { LESS_ROOM } else { advice_on(.0, MAKE_IT) },
+        error = .0
     )]
     Made(CreateStreamError),
     /// There is a consumer of the name that hands out something else. It was left as it is.
@@ -273,11 +284,20 @@ pub(super) enum SourceError {
     )]
     Foreign(String),
     /// Its consumer cannot be asked for.
-    #[error("the consumer cannot be asked for: {0}; see what this user may")]
+    #[error(
+        "the consumer cannot be asked for: {error}; {}",
+        advice_on(.0, "see which servers are up, and what this user may"),
+        error = .0
+    )]
     Asked(ConsumerInfoError),
     /// Its consumer cannot be made.
     #[error(
-        "the consumer cannot be made: {0}; delete one of that name which is of another kind, or see what this user may"
+        "the consumer cannot be made: {error}; {}",
+        advice_on(
+            .0,
+            "see which servers are up, what this user may, and whether one of that name is there which is of another kind"
+        ),
+        error = .0
     )]
     Consumer(ConsumerError),
     /// The messages cannot be asked for, or do not come.
