@@ -6,6 +6,8 @@
 // Who is spoken to, and what it means by what it says.
 mod connection;
 mod said;
+// What is told of what does not work.
+mod telling;
 // What comes in.
 mod drones;
 // What goes out.
@@ -13,7 +15,7 @@ mod deliveries;
 // What is wrong with them.
 pub mod doctor;
 
-pub use connection::Connection;
+pub use connection::{Connection, Teller};
 
 use std::sync::Arc;
 
@@ -35,7 +37,7 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
     let since = environment.elapsed();
     let begun = deliveries::end_of(&*log);
     let connected = tokio::select! {
-        connected = connect(&access, shutdown.clone()) => connected,
+        connected = connect(&access, Teller::Connection, shutdown.clone()) => connected,
         never = deliveries::tell_of_outage(&*log, &environment, begun) => match never {},
     };
     let Some(connection) = connected else {
@@ -53,7 +55,7 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
         if options.cluster.is_none() {
             return;
         }
-        let connection = connect(&access, shutdown.clone()).await;
+        let connection = connect(&access, Teller::User, shutdown.clone()).await;
         let (services, options) = (services.clone(), options.clone());
         if let Some(connection) = connection {
             drones::positions::run(services, connection, options, shutdown.clone()).await;
@@ -62,7 +64,7 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
     let drones = async {
         // Of its own: whoever may publish can send what a connection ends at. What goes out does not
         // wait for it.
-        let Some(incoming) = connect(&access, shutdown.clone()).await else {
+        let Some(incoming) = connect(&access, Teller::User, shutdown.clone()).await else {
             return;
         };
         let room = drones::room::watch(
@@ -82,8 +84,12 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
     tokio::join!(drones, positions, deliveries.run(shutdown.clone()));
 }
 
-async fn connect(access: &NatsAccess, shutdown: watch::Receiver<bool>) -> Option<Connection> {
-    match Connection::open(access, shutdown).await {
+async fn connect(
+    access: &NatsAccess,
+    teller: Teller,
+    shutdown: watch::Receiver<bool>,
+) -> Option<Connection> {
+    match Connection::open(access, teller, shutdown).await {
         Ok(connection) => connection,
         Err(error) => {
             tracing::error!(%error, "nothing is spoken over NATS until the service is started again");

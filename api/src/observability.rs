@@ -48,6 +48,19 @@ pub enum LogError {
     Installed(#[from] TryInitError),
 }
 
+/// The filter without the lines of the client of NATS, unless it names that: it has several for each
+/// try to connect, and what they say is told by whoever uses it, once.
+fn in_our_words(filter: &str) -> String {
+    if filter.contains(NATS_CLIENT) {
+        filter.to_owned()
+    } else {
+        format!("{NATS_CLIENT}=off,{filter}")
+    }
+}
+
+/// Where the lines of the client of NATS come from.
+const NATS_CLIENT: &str = "async_nats";
+
 /// Sends log lines to standard error from now on, filtered by `filter`, or by
 /// [`LOG_DEFAULT`] if there is none.
 ///
@@ -55,7 +68,7 @@ pub enum LogError {
 /// [`LogError`] for a filter that cannot be read and for a second call in one process.
 pub fn start_logging(format: LogFormat, filter: Option<&str>) -> Result<(), LogError> {
     use tracing_subscriber::util::SubscriberInitExt as _;
-    let filter = EnvFilter::builder().parse(filter.unwrap_or(LOG_DEFAULT))?;
+    let filter = EnvFilter::builder().parse(in_our_words(filter.unwrap_or(LOG_DEFAULT)))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -483,6 +496,16 @@ mod tests {
     fn a_filter_that_cannot_be_read_names_the_variable() {
         let error = start_logging(LogFormat::Text, Some("info,=,[")).unwrap_err();
         assert!(error.to_string().contains(LOG_VARIABLE), "{error}");
+    }
+
+    #[test]
+    fn the_client_of_nats_logs_nothing_unless_it_is_named() {
+        assert_eq!(
+            in_our_words("info,api=debug"),
+            "async_nats=off,info,api=debug"
+        );
+        let named = "info,async_nats=debug";
+        assert_eq!(in_our_words(named), named);
     }
 
     #[test]

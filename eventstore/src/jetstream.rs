@@ -12,6 +12,7 @@ mod version;
 mod options;
 mod error;
 mod saying;
+mod events;
 
 // The connection, the stream, and what it must be like.
 mod link;
@@ -41,6 +42,7 @@ use std::sync::Arc;
 
 pub use access::{AccessError, NatsAccess, NatsCertificate};
 pub use error::ClusterError;
+pub use events::ConnectionTelling;
 pub use fetching::OnFetch;
 pub use figures::{ClusterCounts, ClusterFigures, OnPublish};
 pub use leave::{Leaver, LeftCluster, abandon_cluster, leave_cluster};

@@ -55,10 +55,10 @@ pub use history::{EpochStart, LogHistory, Standing};
 pub use import::{ImportPlace, ImportPlaceError, unfinished_beside};
 pub use jetstream::{
     AccessError, ClusterCopy, ClusterCounts, ClusterError, ClusterFigures, ClusterServer,
-    ClusterStatus, FolderPlace, JetStreamOptions, JetStreamStore, Leaver, LeftCluster, NatsAccess,
-    NatsCertificate, NatsTrouble, NatsVersion, OnFetch, OnPublish, PublishedJournal,
-    abandon_cluster, cluster_status, create_stream, leave_cluster, move_diverged_aside,
-    publish_journal,
+    ClusterStatus, ConnectionTelling, FolderPlace, JetStreamOptions, JetStreamStore, Leaver,
+    LeftCluster, NatsAccess, NatsCertificate, NatsTrouble, NatsVersion, OnFetch, OnPublish,
+    PublishedJournal, abandon_cluster, cluster_status, create_stream, leave_cluster,
+    move_diverged_aside, publish_journal,
 };
 pub use journal::{
     DataLock, Finding, Journal, JournalOptions, JournalReader, LockHolder, Loss, RecoverError,

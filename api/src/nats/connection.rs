@@ -1,10 +1,11 @@
 //! The connection to the NATS servers, which mends itself.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectErrorKind, Event};
-use eventstore::{AccessError, NatsAccess, NatsVersion};
+use eventstore::{AccessError, ConnectionTelling, NatsAccess, NatsVersion};
 use tokio::sync::watch;
 
 /// How long an answer of `JetStream` is waited for.
@@ -28,13 +29,14 @@ pub struct Connection {
 
 impl Connection {
     /// Connects to one of the servers, however long that takes; what is in the way is logged when
-    /// it changes. One that is too old is left again, and nothing said to it: servers are
+    /// it changes, and what becomes of the connection by whoever tells that. One that is too old is left again, and nothing said to it: servers are
     /// replaced one after the other. `None` if `shutdown` became true before.
     ///
     /// # Errors
     /// [`AccessError`]: with these settings there is nothing to try.
     pub async fn open(
         access: &NatsAccess,
+        teller: Teller,
         mut shutdown: watch::Receiver<bool>,
     ) -> Result<Option<Self>, AccessError> {
         let servers = access.shown();
@@ -42,8 +44,13 @@ impl Connection {
         loop {
             let options = access.client_options()?.name("airpost");
             let (losing, losses) = watch::channel(0);
+            let telling = Mutex::new(ConnectionTelling::default());
             let options = options.event_callback(move |event| {
-                note(&event);
+                let mut telling = telling.lock().unwrap_or_else(PoisonError::into_inner);
+                match teller {
+                    Teller::Connection => note(&event, &mut telling),
+                    Teller::User => tracing::debug!(%event, "the client of NATS reports"),
+                }
                 if event == Event::Disconnected {
                     losing.send_modify(|losses| *losses += 1);
                 }
@@ -58,7 +65,10 @@ impl Connection {
                     version: client.server_info().version,
                 },
                 Ok(client) => {
-                    tracing::info!(%servers, "connected to NATS");
+                    match teller {
+                        Teller::Connection => tracing::info!(%servers, "connected to NATS"),
+                        Teller::User => tracing::debug!(%servers, "connected to NATS once more"),
+                    }
                     let mut jetstream = jetstream::new(client.clone());
                     jetstream.set_timeout(ANSWER_WAIT);
                     return Ok(Some(Self {
@@ -84,6 +94,15 @@ impl Connection {
             }
         }
     }
+}
+
+/// Who tells how a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Teller {
+    /// It itself.
+    Connection,
+    /// Whoever uses it, who tells what does not go on without it.
+    User,
 }
 
 /// Why a server is not spoken with.
@@ -146,16 +165,28 @@ pub(super) const fn advice(kind: ConnectErrorKind) -> &'static str {
     }
 }
 
-fn note(event: &Event) {
+fn note(event: &Event, telling: &mut ConnectionTelling) {
     match event {
-        Event::Connected => tracing::debug!("a server of NATS is connected to"),
-        Event::Disconnected => tracing::warn!("the connection to NATS is lost; it is made again"),
+        Event::Connected => {
+            if telling.connected() {
+                tracing::info!("the connection to NATS is there again");
+            }
+        }
+        Event::Disconnected => {
+            if telling.lost() {
+                tracing::warn!("the connection to NATS is lost; it is made again");
+            }
+        }
         // By this side alone.
         Event::Closed => tracing::debug!("a connection to NATS is closed"),
         Event::LameDuckMode
         | Event::Draining
         | Event::SlowConsumer(_)
         | Event::ServerError(_)
-        | Event::ClientError(_) => tracing::warn!(%event, "the client of NATS reports"),
+        | Event::ClientError(_) => {
+            if telling.reports(&event.to_string()) {
+                tracing::warn!(%event, "the client of NATS reports");
+            }
+        }
     }
 }

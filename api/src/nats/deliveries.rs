@@ -21,7 +21,7 @@ use flow::{Flow, Left};
 use sending::Sender;
 pub(super) use settings::Settings;
 use stream::Outlet;
-use telling::{Telling, lag, nothing_goes_out};
+use telling::{Told, lag, nothing_goes_out};
 use trouble::Trouble;
 
 // What goes out, and where.
@@ -107,14 +107,14 @@ impl Deliveries {
     pub(super) async fn run(self, mut shutdown: watch::Receiver<bool>) {
         let jetstream = self.connection.jetstream.clone();
         let outlet = Outlet::new(jetstream, Arc::clone(&self.log), self.settings.clone());
-        let (mut telling, mut known) = (Telling::default(), self.begun);
+        let (mut telling, mut known) = (Told::default(), self.begun);
         loop {
             let stop = shutdown.clone();
             let ended = self.publish(&outlet, &mut known, &mut telling, stop);
             let Err(trouble) = ended.await else {
                 return;
             };
-            telling.trouble(&self.settings.stream, trouble);
+            telling.trouble(&self.settings.stream, trouble, self.environment.elapsed());
             self.lag(known).await;
             if stops_within(TRY_AGAIN, &mut shutdown).await {
                 return;
@@ -127,7 +127,7 @@ impl Deliveries {
         &self,
         outlet: &Outlet,
         known: &mut Place,
-        telling: &mut Telling,
+        telling: &mut Told,
         mut shutdown: watch::Receiver<bool>,
     ) -> Result<(), Trouble> {
         let Some(end) = unless_stopped(outlet.end(), &mut shutdown).await else {
@@ -158,7 +158,7 @@ impl Deliveries {
             if left? == Left::Stopped {
                 return Ok(());
             }
-            telling.all_is_well();
+            telling.all_is_well(self.environment.elapsed());
             // Whoever was quicker goes on as long as the stream does.
             loop {
                 if stops_within(STAND_ASIDE, &mut shutdown).await {

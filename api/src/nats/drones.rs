@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::task::unconstrained;
 
 use super::Connection;
+use super::telling::Telling;
 use crate::config::NatsOptions;
 use crate::http::Services;
 use crate::observability::drone_messages::DRONE_MESSAGES_FLOWING;
@@ -45,9 +46,6 @@ const BATCH_MESSAGES_MAX: usize = 512;
 
 /// How long it is waited before it is begun anew.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// How often the same trouble is told, at the most.
-const TELL_EVERY: Duration = Duration::from_mins(1);
 
 /// How long a server that has nothing to send may be silent: then it is asked anew.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -99,16 +97,27 @@ pub(super) async fn run(
     let mut losses = Losses::default();
     let mut looking = Looking::default();
     let mut shut_since = Some(began);
+    let mut has_begun = false;
     loop {
         let stopping = shutdown.clone();
-        let Err(trouble) = follow(&door, &connection, &wanted, &mut shut_since, stopping).await
-        else {
+        let on_open = || {
+            let lasted = telling.over(environment.elapsed());
+            if let Some(lasted_s) = lasted.map(|lasted| lasted.as_secs()) {
+                tracing::info!(stream = %wanted.stream, lasted_s, "drone events come in over NATS again");
+            } else if !has_begun {
+                tracing::info!(stream = %wanted.stream, consumer = %wanted.consumer, "drone events come in over NATS");
+            }
+            has_begun = true;
+        };
+        let ways = (&door, &connection, &wanted);
+        let Err(trouble) = follow(ways, on_open, &mut shut_since, stopping).await else {
             return;
         };
         nothing_comes_in();
         shut_since.get_or_insert(environment.elapsed());
-        if telling.is_news(&trouble, environment.elapsed()) {
-            tracing::warn!(stream = %wanted.stream, "drone events do not come in over NATS: {trouble}; trying again");
+        if let Some(lasts) = telling.trouble(&trouble.to_string(), environment.elapsed()) {
+            let lasts_s = lasts.as_secs();
+            tracing::warn!(stream = %wanted.stream, lasts_s, "drone events do not come in over NATS: {trouble}; trying again");
         }
         tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => return,
@@ -134,24 +143,6 @@ pub(super) async fn run(
 /// Shows that it does not.
 pub(super) fn nothing_comes_in() {
     gauge!(DRONE_MESSAGES_FLOWING).set(0.0);
-}
-
-/// What was told last of what is in the way, and when.
-#[derive(Debug, Default)]
-struct Telling(Option<(String, Duration)>);
-
-impl Telling {
-    /// Whether this is to be told now.
-    fn is_news(&mut self, trouble: &SourceError, now: Duration) -> bool {
-        let words = trouble.to_string();
-        let told = self.0.as_ref();
-        let is_news =
-            told.is_none_or(|(known, at)| *known != words || now.saturating_sub(*at) >= TELL_EVERY);
-        if is_news {
-            self.0 = Some((words, now));
-        }
-        is_news
-    }
 }
 
 /// When a connection was lost last.
@@ -181,9 +172,8 @@ fn ack_wait(gap_wait: DurationMs) -> Duration {
 
 /// Takes in what comes until there is trouble; until `shutdown` becomes true, if there is none.
 async fn follow(
-    door: &Door,
-    connection: &Connection,
-    wanted: &Wanted,
+    (door, connection, wanted): (&Door, &Connection, &Wanted),
+    on_open: impl FnOnce(),
     shut_since: &mut Option<Duration>,
     mut shutdown: watch::Receiver<bool>,
 ) -> Result<(), SourceError> {
@@ -197,7 +187,7 @@ async fn follow(
         _ = shutdown.wait_for(|stop| *stop) => return Ok(()),
         opened = opening => opened?,
     };
-    tracing::info!(stream = %wanted.stream, consumer = %wanted.consumer, "drone events come in over NATS");
+    on_open();
     for words in advice {
         tracing::warn!(stream = %wanted.stream, "the stream of drone events is used as it is, but {words}");
     }

@@ -14,6 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::access::NatsAccess;
 use super::error::ClusterError;
+use super::events::ConnectionTelling;
 use super::options::JetStreamOptions;
 use super::saying::NatsTrouble;
 use super::version::NatsVersion;
@@ -195,8 +196,10 @@ fn connect_options(
         .request_timeout(Some(STEP_WAIT))
         .ping_interval(PING_EVERY);
     let denied = Arc::clone(denied);
+    let telling = Mutex::new(ConnectionTelling::default());
     Ok(options.event_callback(move |event| {
-        note(&event);
+        let mut telling = telling.lock().unwrap_or_else(PoisonError::into_inner);
+        note(&event, &mut telling);
         if let Event::ServerError(ServerError::Other(words)) = event
             && words.to_lowercase().starts_with(DENIED)
         {
@@ -211,15 +214,27 @@ fn is_refusal(kind: ConnectErrorKind) -> bool {
     kind == ConnectErrorKind::AuthorizationViolation || kind == ConnectErrorKind::Authentication
 }
 
-fn note(event: &Event) {
+fn note(event: &Event, telling: &mut ConnectionTelling) {
     match event {
-        Event::Connected => {}
-        Event::Disconnected => tracing::warn!("the connection to the cluster is lost"),
+        Event::Connected => {
+            if telling.connected() {
+                tracing::info!("the connection to the cluster is there again");
+            }
+        }
+        Event::Disconnected => {
+            if telling.lost() {
+                tracing::warn!("the connection to the cluster is lost; it is made again");
+            }
+        }
         Event::LameDuckMode
         | Event::Draining
         | Event::Closed
         | Event::SlowConsumer(_)
         | Event::ServerError(_)
-        | Event::ClientError(_) => tracing::warn!(%event, "the cluster's client reports"),
+        | Event::ClientError(_) => {
+            if telling.reports(&event.to_string()) {
+                tracing::warn!(%event, "the cluster's client reports");
+            }
+        }
     }
 }

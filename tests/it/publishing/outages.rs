@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use api::environment::Environment;
 use tests::{Client, NatsClient, NatsPlace, NatsServer, Recording, poll_until, tally};
+use tokio::net::TcpListener;
 
 use super::streams::until_said;
 use super::{
@@ -45,6 +46,36 @@ async fn write_for(client: &Client, time: Duration, deliveries: u64) -> (u64, Du
         }
     }
     (made, longest)
+}
+
+/// How often servers that are away are tried before it is looked what was logged of it.
+const TRIES: usize = 60;
+/// How many lines that may be: the connection lost, and what does not go on without it, for each the
+/// reasons that follow each other.
+const LINES_MAX: usize = 12;
+
+#[tokio::test]
+async fn while_no_server_is_there_the_log_tells_of_it_and_not_of_every_try() {
+    let (data, mut broker) = (scratch_in_memory(), NatsServer::alone().await);
+    let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    until_said(&server, &["connected to NATS"]).await;
+    deliver(&server.client(), 1).await;
+    broker.kill();
+    let before = server.log().lines().count();
+    let listener = TcpListener::bind(("127.0.0.1", broker.port())).await;
+    let listener = listener.expect("the server has left its port");
+    for _ in 0..TRIES {
+        // Whoever tries is let in, and hung up on.
+        drop(listener.accept().await.expect("it is tried again"));
+    }
+    drop(listener);
+    let log = server.log();
+    let lines: Vec<_> = log.lines().skip(before).collect();
+    assert!((1..=LINES_MAX).contains(&lines.len()), "{lines:#?}");
+    broker.start().await;
+    until_said(&server, &["the connection to NATS is there again"]).await;
+    until_said(&server, &["drone events come in over NATS again"]).await;
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,7 +16,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use super::ahead::Ahead;
 use super::sending::{BATCH_EVENTS_MAX, BATCH_EVENTS_MIN, Sender, batch_of};
 use super::stream::{End, Outlet, unanswered};
-use super::telling::{Telling, lag};
+use super::telling::{Told, lag};
 use super::trouble::Trouble;
 use super::unless_stopped;
 use crate::environment::Environment;
@@ -73,11 +73,7 @@ impl Flow<'_> {
     ///
     /// # Errors
     /// [`Trouble`].
-    pub(super) async fn run(
-        mut self,
-        end: &mut End,
-        telling: &mut Telling,
-    ) -> Result<Left, Trouble> {
+    pub(super) async fn run(mut self, end: &mut End, telling: &mut Told) -> Result<Left, Trouble> {
         let mut ahead = Ahead::of(self.log, end.place);
         let (mut head, mut noted) = (self.log.head(), end.sequence);
         let (mut beat, mut shutdown) = (beat(), self.shutdown.clone());
@@ -90,7 +86,7 @@ impl Flow<'_> {
             if is_done {
                 // Nothing of what was read since is for others.
                 end.place = ahead.at();
-                telling.all_is_well();
+                telling.all_is_well(self.environment.elapsed());
             }
             let woken = tokio::select! {
                 biased;
@@ -119,7 +115,7 @@ impl Flow<'_> {
                 }
                 Woken::Send => match self.publish(&mut ahead, end).await? {
                     None => return Ok(self.stop(end).await),
-                    Some(Sent::Stored) => telling.all_is_well(),
+                    Some(Sent::Stored) => telling.all_is_well(self.environment.elapsed()),
                     Some(Sent::Refused) => self.alone = BATCH_EVENTS_MIN,
                     Some(Sent::Overtaken) => {
                         metrics::counter!(OVERTAKEN).increment(1);

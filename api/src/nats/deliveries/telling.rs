@@ -1,10 +1,13 @@
 //! What an operator is told: a line when it changes how it goes, and gauges.
 
+use std::time::Duration;
+
 use eventstore::EventStore;
 
 use super::ahead::behind;
 use super::trouble::Trouble;
 use crate::environment::Environment;
+use crate::nats::telling::Telling;
 use crate::observability::publishing::{LAG_POSITIONS, LAG_SECONDS, PUBLISHING};
 use crate::public_events::place::Place;
 
@@ -14,33 +17,33 @@ const MEETINGS_MAX: u32 = 10;
 
 /// What was told last.
 #[derive(Debug, Default)]
-pub(super) struct Telling {
+pub(super) struct Told {
     met: Option<(Trouble, u32)>,
-    is_told: bool,
+    telling: Telling,
 }
 
-impl Telling {
+impl Told {
     /// Nothing can go out now.
-    pub(super) fn trouble(&mut self, stream: &str, trouble: Trouble) {
+    pub(super) fn trouble(&mut self, stream: &str, trouble: Trouble, now: Duration) {
         nothing_goes_out();
         let times = match self.met.take() {
             Some((before, times)) if before == trouble => times.saturating_add(1),
             Some(_) | None => 1,
         };
         let due = if trouble.may_pass() { MEETINGS_MAX } else { 1 };
-        if times == due {
-            tracing::error!(%stream, %trouble, "no delivery events go out over NATS; trying again until they do");
-            self.is_told = true;
+        let lasts = (times >= due).then(|| self.telling.trouble(&trouble.to_string(), now));
+        if let Some(lasts_s) = lasts.flatten().map(|lasts| lasts.as_secs()) {
+            tracing::error!(%stream, %trouble, lasts_s, "no delivery events go out over NATS; trying again until they do");
         }
         self.met = Some((trouble, times));
     }
 
     /// What there is goes out, or somebody else sees to it.
-    pub(super) fn all_is_well(&mut self) {
+    pub(super) fn all_is_well(&mut self, now: Duration) {
         self.met = None;
         metrics::gauge!(PUBLISHING).set(1.0);
-        if std::mem::take(&mut self.is_told) {
-            tracing::info!("delivery events go out over NATS again");
+        if let Some(lasted_s) = self.telling.over(now).map(|lasted| lasted.as_secs()) {
+            tracing::info!(lasted_s, "delivery events go out over NATS again");
         }
     }
 }

@@ -11,11 +11,12 @@ use metrics::gauge;
 use tokio::sync::watch;
 
 use super::source::{self, SourceError, Wanted};
-use super::{Losses, PAUSE, Telling, ack_wait, again_within, batch, now, requests, rest_of_batch};
+use super::{Losses, PAUSE, ack_wait, again_within, batch, now, requests, rest_of_batch};
 use crate::config::NatsOptions;
 use crate::http::Services;
 use crate::ingest::wire::DroneEvent;
 use crate::nats::Connection;
+use crate::nats::telling::Telling;
 use crate::observability::drone_messages::{DRONE_POSITIONS_FLOWING, DRONE_POSITIONS_PENDING};
 
 /// Shows where drones are until `shutdown` becomes true. The connection is used for nothing else,
@@ -36,7 +37,14 @@ pub(in crate::nats) async fn run(
     let mut consumer = None;
     loop {
         let stopping = shutdown.clone();
-        let followed = follow(&services, &connection, &wanted, &mut consumer, stopping).await;
+        let on_open = || {
+            let lasted = telling.over(environment.elapsed());
+            if let Some(lasted_s) = lasted.map(|lasted| lasted.as_secs()) {
+                tracing::info!(stream = %wanted.stream, lasted_s, "where drones are that speak to other nodes is shown again");
+            }
+        };
+        let ways = (&services, &connection, &wanted);
+        let followed = follow(ways, on_open, &mut consumer, stopping).await;
         gauge!(DRONE_POSITIONS_FLOWING).set(0.0);
         let Err(trouble) = followed else {
             return;
@@ -48,8 +56,9 @@ pub(in crate::nats) async fn run(
         if !is_lost || !losses.is_again(environment.elapsed(), again_within(&wanted)) {
             consumer = None;
         }
-        if telling.is_news(&trouble, environment.elapsed()) {
-            tracing::warn!(stream = %wanted.stream, "where drones are that speak to other nodes is not shown: {trouble}; trying again");
+        if let Some(lasts) = telling.trouble(&trouble.to_string(), environment.elapsed()) {
+            let lasts_s = lasts.as_secs();
+            tracing::warn!(stream = %wanted.stream, lasts_s, "where drones are that speak to other nodes is not shown: {trouble}; trying again");
         }
         tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => return,
@@ -60,9 +69,8 @@ pub(in crate::nats) async fn run(
 
 /// Shows what comes until there is trouble; until `shutdown` becomes true, if there is none.
 async fn follow(
-    services: &Services,
-    connection: &Connection,
-    wanted: &Wanted,
+    (services, connection, wanted): (&Services, &Connection, &Wanted),
+    on_open: impl FnOnce(),
     consumer: &mut Option<Consumer<pull::Config>>,
     mut shutdown: watch::Receiver<bool>,
 ) -> Result<(), SourceError> {
@@ -82,6 +90,7 @@ async fn follow(
         messages = opening => messages?,
     };
     gauge!(DRONE_POSITIONS_FLOWING).set(1.0);
+    on_open();
     loop {
         let first = tokio::select! {
             biased;
