@@ -18,6 +18,7 @@ mod faults;
 mod majority;
 mod mistakes;
 mod outage;
+mod signals;
 
 /// How long a node may take to have what another one wrote.
 const FOLLOW_TIME_MAX: Duration = Duration::from_secs(20);

@@ -12,6 +12,7 @@ use eventstore::{
 };
 
 use super::FINDINGS;
+use super::serve::interruptible;
 use super::terminal::{Progress, Unit, complain, say};
 use crate::config::NatsAccessOptions;
 use crate::environment::Environment;
@@ -58,6 +59,35 @@ enum ClusterCommand {
     #[command(after_help = abandon::AFTER_HELP)]
     Abandon(abandon::AbandonOptions),
 }
+
+impl ClusterCommand {
+    /// What is left where it is stopped by a signal.
+    const fn left_by_a_signal(&self) -> &'static str {
+        match self {
+            Self::Join(_) => {
+                "stopped by a signal: what was published or fetched stays; run it again, and until then start nothing on \
+                 the folder"
+            }
+            Self::Status(_) => "stopped by a signal: nothing was changed",
+            Self::Heal(_) => {
+                "stopped by a signal: what was published stays; run it again before the nodes are started"
+            }
+            Self::Resync(_) => {
+                "stopped by a signal: what was moved away and fetched stays; run it again, or start the node, which \
+                 fetches the rest"
+            }
+            Self::Leave(_) => {
+                "stopped by a signal: run it again for the same folder; until then the log may be on neither side"
+            }
+            Self::Abandon(_) => {
+                "stopped by a signal: run it again for the same folder, and until then start nothing on it"
+            }
+        }
+    }
+}
+
+/// The exit code of what was stopped: it failed.
+const INTERRUPTED: i32 = 1;
 
 const JOIN_HELP: &str = "\
 An embedded log is put on the cluster once, from its own folder: its positions, cursors and entity tags \
@@ -186,6 +216,17 @@ impl LogOptions {
 
 /// Does one of them.
 pub(super) fn cluster(options: &ClusterOptions) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let left = (options.command.left_by_a_signal(), INTERRUPTED);
+    let done = interruptible(&runtime, left, || carry_out(options));
+    runtime.shutdown_background();
+    done?
+}
+
+fn carry_out(options: &ClusterOptions) -> anyhow::Result<ExitCode> {
     match &options.command {
         ClusterCommand::Join(options) => join::join(options),
         ClusterCommand::Status(options) => status::status(options),

@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::terminal::say;
+use super::terminal::{complain, say};
 use super::unknown;
 use crate::config::Config;
 use crate::environment::Environment;
@@ -25,10 +26,14 @@ pub(super) fn serve(config: &Config) -> anyhow::Result<ExitCode> {
         .build()?;
     // Before anything is made on disk: an address in use is the commonest mistake.
     let listener = runtime.block_on(listen(config))?;
-    let opened = Opened::open(config, &Environment::system(), Metrics::install()?)?;
+    let (stop, shutdown) = watch::channel(false);
+    // It listens from here on: what comes when all is open, and nobody waited for it yet, is heard.
+    let stopped = runtime.block_on(async { wait_for_signal(stop) })?;
+    let opened = interruptible(&runtime, (NOT_SERVED, 0), || {
+        Opened::open(config, &Environment::system(), Metrics::install()?)
+    })??;
     let served = runtime.block_on(async {
-        let (stop, shutdown) = watch::channel(false);
-        let signals = tokio::spawn(wait_for_signal(stop)?);
+        let signals = tokio::spawn(stopped);
         say(format_args!(
             "listening on http://{}",
             listener.local_addr()?
@@ -57,6 +62,27 @@ pub(super) fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     served.map(|()| ExitCode::SUCCESS)
 }
 
+/// What a signal finds that comes before anything is served.
+const NOT_SERVED: &str = "stopped while starting: nothing was served, and what is on disk is gone on with at the next start";
+
+/// Does what may take long, and blocks the thread: a signal meanwhile ends the process at once with
+/// this word and code. So only what can be broken off anywhere may be done, as by a kill.
+pub(super) fn interruptible<T>(
+    runtime: &Runtime,
+    (word, code): (&'static str, i32),
+    doing: impl FnOnce() -> T,
+) -> anyhow::Result<T> {
+    let mut signals = runtime.block_on(async { Signals::listen() })?;
+    let ending = runtime.spawn(async move {
+        signals.any().await;
+        complain(word);
+        std::process::exit(code);
+    });
+    let done = doing();
+    ending.abort();
+    Ok(done)
+}
+
 /// Binds the address that is asked for.
 pub(super) async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     TcpListener::bind(config.listen).await.with_context(|| {
@@ -73,34 +99,49 @@ pub(super) async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
 pub(super) fn wait_for_signal(
     stop: watch::Sender<bool>,
 ) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = if is_hangup_ignored() {
-        None
-    } else {
-        Some(signal(SignalKind::hangup())?)
-    };
+    let mut signals = Signals::listen()?;
     Ok(async move {
-        let mut any = async || {
-            let hung_up = async {
-                match &mut hangup {
-                    Some(hangup) => hangup.recv().await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-                _ = hung_up => {}
-            }
-        };
-        any().await;
+        signals.any().await;
         tracing::info!("stopping: what is under way is ended first");
         stop.send_replace(true);
-        any().await;
+        signals.any().await;
         tracing::warn!("stopping at once; what was acknowledged is on disk");
         std::process::exit(1);
     })
+}
+
+/// What a process is asked to stop by.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Option<Signal>,
+}
+
+impl Signals {
+    /// Those that come from now on. Within a runtime.
+    fn listen() -> std::io::Result<Self> {
+        let hangup = (!is_hangup_ignored()).then(|| signal(SignalKind::hangup()));
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: hangup.transpose()?,
+        })
+    }
+
+    /// Waits for one of them.
+    async fn any(&mut self) {
+        let hung_up = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = hung_up => {}
+        }
+    }
 }
 
 /// Whether the process was started so that SIGHUP does nothing to it, as far as the system says.
