@@ -131,7 +131,7 @@ pub(super) const fn in_the_way(kind: OutageKind) -> &'static str {
     match kind {
         OutageKind::Unanswered => "does not answer, or too few of its servers do",
         OutageKind::Full => "has no room left",
-        OutageKind::Behind => "has less of it than was acknowledged",
+        OutageKind::Behind => "has less of it than this node",
         OutageKind::Unreadable => "does not give a part of it",
         OutageKind::Refused => "refuses what is written to it",
     }

@@ -375,7 +375,8 @@ mod tests {
     fn what_is_wrong_with_the_cluster_is_said_first() {
         let (kind, why) = (OutageKind::Behind, "the stream ends".to_owned());
         let outage = obstacle_of_log(&Health::Outage { kind, why }, true).unwrap();
-        let said = "the cluster that keeps the log has less of it than was acknowledged: nothing can be written";
+        let said =
+            "the cluster that keeps the log has less of it than this node: nothing can be written";
         assert!(outage.detail().starts_with(said), "{}", outage.detail());
     }
 }

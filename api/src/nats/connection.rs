@@ -131,7 +131,7 @@ impl InTheWay {
     fn tell(&self, servers: &str) {
         match self {
             Self::NotReached { kind, words } => {
-                let advice = advice(*kind);
+                let advice = advice(*kind, words);
                 tracing::warn!(%servers, error = words, advice, "NATS is not reached; trying again until it is");
             }
             Self::TooOld { version } => {
@@ -149,16 +149,20 @@ pub(super) fn is_too_old(client: &Client) -> bool {
     !client.is_server_compatible(oldest.major, oldest.minor, oldest.patch)
 }
 
+/// What an operator can do where one side does not believe the other's certificate.
+const CERTIFICATES: &str = "name the authority that vouches for the servers' certificate (--nats-ca, a PEM file), and see \
+                            that it is for the address in --nats; where they ask for one, give --nats-cert and --nats-key";
+
 /// What an operator can do about it.
-pub(super) const fn advice(kind: ConnectErrorKind) -> &'static str {
+pub(super) fn advice(kind: ConnectErrorKind, words: &str) -> &'static str {
     match kind {
+        // Most of what is wrong with certificates the client tells as an error of the connection.
+        ConnectErrorKind::Io if words.contains("certificate") => CERTIFICATES,
         ConnectErrorKind::ServerParse | ConnectErrorKind::Dns => "see the addresses in --nats",
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
             "see the user and its password, its nkey (--nats-nkey) or its credentials (--nats-creds)"
         }
-        ConnectErrorKind::Tls => {
-            "see the servers' certificates, --nats-ca, and --nats-cert with --nats-key"
-        }
+        ConnectErrorKind::Tls => CERTIFICATES,
         ConnectErrorKind::TimedOut | ConnectErrorKind::Io | ConnectErrorKind::MaxReconnects => {
             "see that the servers run and can be reached from here"
         }
@@ -188,5 +192,18 @@ fn note(event: &Event, telling: &mut ConnectionTelling) {
                 tracing::warn!(%event, "the client of NATS reports");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_is_not_believed_is_no_server_that_is_down() {
+        let words = "IO error: invalid peer certificate: UnknownIssuer";
+        assert!(advice(ConnectErrorKind::Io, words).contains("--nats-ca"));
+        let refused = "IO error: Connection refused (os error 111)";
+        assert!(advice(ConnectErrorKind::Io, refused).contains("servers run"));
     }
 }

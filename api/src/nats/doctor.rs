@@ -126,7 +126,10 @@ async fn examine_server(
     let client = match options.connect(address.clone()).await {
         Ok(client) => client,
         Err(error) => {
-            let why = format!("not reached ({error}): {}", advice(error.kind()));
+            let why = format!(
+                "not reached ({error}): {}",
+                advice(error.kind(), &error.to_string())
+            );
             tell(Check::of(what, Found::Wrong(why)));
             return None;
         }

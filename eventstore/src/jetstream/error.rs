@@ -24,6 +24,16 @@ pub enum ClusterError {
         /// The client's words.
         why: String,
     },
+    /// The servers' certificate, or this node's, is not believed.
+    #[error(
+        "the NATS servers at {servers} are not spoken to ({why}): name the authority that vouches for their certificate (--nats-ca, a PEM file), and see that it is for the address in --nats; where they ask for one, give --nats-cert and --nats-key"
+    )]
+    Untrusted {
+        /// Where, without passwords.
+        servers: String,
+        /// The client's words.
+        why: String,
+    },
     /// The servers do not let this node in.
     #[error(
         "the NATS servers at {servers} refuse the credentials: see the user and its password, its nkey or its credentials file"
@@ -62,7 +72,7 @@ pub enum ClusterError {
     },
     /// The servers do not let this node do what it has to.
     #[error(
-        "the NATS servers do not allow what is needed ({words}): let the user publish and subscribe to airpost.log.>, airpost.heads.>, $JS.API.> and _INBOX.>"
+        "the NATS servers do not allow what is needed ({words}): permit the nodes' user that subject, as api/nats/airpost.conf does with all that a node needs, and no more"
     )]
     Denied {
         /// Their words.

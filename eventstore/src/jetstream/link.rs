@@ -102,7 +102,11 @@ impl Link {
             }
             Some(Err(error)) => {
                 let why = error.to_string();
-                return Err(ClusterError::Unreachable { servers, why });
+                return Err(if is_of_trust(error.kind(), &why) {
+                    ClusterError::Untrusted { servers, why }
+                } else {
+                    ClusterError::Unreachable { servers, why }
+                });
             }
             None => {
                 let why = "the client failed".to_owned();
@@ -212,6 +216,12 @@ fn connect_options(
 /// Whether the servers, or the client for them, did not accept who this is.
 fn is_refusal(kind: ConnectErrorKind) -> bool {
     kind == ConnectErrorKind::AuthorizationViolation || kind == ConnectErrorKind::Authentication
+}
+
+/// Whether there is a server whose certificate is not believed, or that believes
+/// none of ours: the client tells most of that as an error of the connection.
+fn is_of_trust(kind: ConnectErrorKind, words: &str) -> bool {
+    kind == ConnectErrorKind::Tls || words.contains("certificate")
 }
 
 fn note(event: &Event, telling: &mut ConnectionTelling) {

@@ -50,8 +50,8 @@ impl NatsTrouble {
                 "the storage is used up that the servers, the account or the stream may have: make room, or allow more"
             }
             Self::TooFewServers => {
-                "fewer servers with room are up than it is to have copies: start those that are down, or ask for fewer \
-                 copies"
+                "fewer servers are up, or have the storage left, than it is to have copies: start those that are down, \
+                 make room on them, or ask for fewer copies"
             }
         }
     }

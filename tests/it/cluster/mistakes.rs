@@ -192,7 +192,7 @@ async fn given_a_node_that_is_farther_than_the_stream_then_status_says_that_the_
         .send()
         .await
         .expect_problem(503);
-    let has_less = "has less of it than was acknowledged";
+    let has_less = "has less of it than this node";
     assert!(text(&ready, "/detail").contains(has_less), "{ready}");
     here.kill().await;
 

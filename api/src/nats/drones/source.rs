@@ -248,9 +248,17 @@ pub(super) fn advice(found: &Config) -> Vec<&'static str> {
 /// What helps where the stream cannot be made, and the servers say that they could.
 const MAKE_IT: &str = "make it, permit this user to, or give it less room (--nats-drone-bytes-max)";
 
-/// What helps where it cannot be made for want of room.
-const LESS_ROOM: &str =
-    "have the servers and the account store more, or give it less room (--nats-drone-bytes-max)";
+/// What helps where the room that it is to have is not there, on as many servers.
+const LESS_ROOM: &str = "see that as many servers are up as it is to have copies (--nats-copies), with storage left \
+                         for it, or give it less room (--nats-drone-bytes-max)";
+
+fn of_making(trouble: Option<NatsTrouble>) -> &'static str {
+    match trouble {
+        Some(NatsTrouble::NoStorage | NatsTrouble::TooFewServers) => LESS_ROOM,
+        Some(trouble @ (NatsTrouble::Leaderless | NatsTrouble::NotEnabled)) => trouble.advice(),
+        None => MAKE_IT,
+    }
+}
 
 /// Why drone events do not come in.
 #[derive(Debug, thiserror::Error)]
@@ -273,7 +281,7 @@ pub(super) enum SourceError {
     /// It was missing, and cannot be made.
     #[error(
         "the stream is missing and cannot be made: {error}; {}",
-        if trouble(.0) == Some(NatsTrouble::NoStorage) { LESS_ROOM } else { advice_on(.0, MAKE_IT) },
+        of_making(trouble(.0)),
         error = .0
     )]
     Made(CreateStreamError),
