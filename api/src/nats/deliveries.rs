@@ -26,6 +26,7 @@ use trouble::Trouble;
 
 // What goes out, and where.
 mod message;
+mod mark;
 mod ahead;
 // By which stream, and how far that is.
 mod settings;

@@ -121,6 +121,11 @@ impl Happening<'_> {
         event_id(self.record.stream, self.version)
     }
 
+    /// The record that it is of.
+    pub(crate) const fn record(&self) -> &Record {
+        self.record
+    }
+
     /// Whose stream it is of.
     pub(crate) fn stream(&self) -> StreamId {
         self.record.stream

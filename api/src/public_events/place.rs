@@ -49,13 +49,17 @@ impl Place {
         self.after
     }
 
+    /// The last record of which something lies before it: the log must still hold it.
+    pub(crate) const fn position(self) -> Position {
+        match self.events {
+            0 => self.after,
+            _ => self.after.next(),
+        }
+    }
+
     /// Its text, for a client.
     pub(crate) fn cursor(self, identity: LogIdentity) -> String {
-        let position = match self.events {
-            0 => self.after,
-            // Part of this one has been seen, so the log must still hold it.
-            _ => self.after.next(),
-        };
+        let position = self.position();
         let issued = Issued { identity, position };
         cursor::encode(LIST, issued, &self.events.to_be_bytes())
     }

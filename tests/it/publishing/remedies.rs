@@ -55,6 +55,38 @@ async fn an_older_copy_of_a_log_tells_nothing_until_the_newest_is_put_back_or_th
     server.stop().await;
 }
 
+/// As a node does that joined what was left of a cluster's log: in the same epoch.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_lost_its_end_and_was_written_on_past_it_tells_nothing_until_the_streams_are_removed()
+ {
+    let (folders, broker) = (scratch_in_memory(), NatsServer::alone().await);
+    let (data, older) = (folders.path().join("data"), folders.path().join("older"));
+    let told = told_farther(&data, &older, &broker).await;
+    let nats = NatsClient::connect(&broker.url()).await;
+    let server = airpost().serve(&older).await;
+    deliver(&server.client(), 3).await;
+    settled(&server.client()).await;
+    assert!(feed(&server.client()).await.len() > told.len());
+    server.stop().await;
+
+    let another = ["no delivery events go out", "another record at position"];
+    let server = serve(&airpost(), &older, &broker.url(), &[]).await;
+    until_said(&server, &another).await;
+    assert_eq!(last(&nats, STREAM).await, told.len() as u64);
+    server.stop().await;
+    // Also where only the place beside the stream is left to tell.
+    nats.purge(STREAM, 0).await;
+    let server = serve(&airpost(), &older, &broker.url(), &[]).await;
+    until_said(&server, &another).await;
+    assert_eq!(last(&nats, STREAM).await, told.len() as u64);
+    nats.remove_stream(STREAM).await;
+    nats.remove_stream(&format!("{STREAM}_CURSOR")).await;
+    deliver(&server.client(), 1).await;
+    assert_all_is_out(&server.client(), &nats, &[]).await;
+    until_said(&server, &["delivery events go out over NATS again"]).await;
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_older_copy_of_a_log_goes_on_in_a_new_epoch_behind_what_was_told() {
     let (folders, broker) = (scratch_in_memory(), NatsServer::alone().await);

@@ -7,6 +7,7 @@ use domain::id::{DeliveryId, MissionId, UserId};
 use eventstore::{LogIdentity, StreamId};
 use uuid::Uuid;
 
+use super::mark::mark;
 use crate::public_events::item::{Happening, Unreadable};
 use crate::public_events::place::Place;
 use crate::public_events::shown::{DELIVERY, DISPATCH};
@@ -29,6 +30,9 @@ pub(super) const CURSOR: &str = "Airpost-Cursor";
 /// Which message of the stream it was made to be: a copy of it lies elsewhere.
 pub(super) const SEQUENCE: &str = "Airpost-Sequence";
 
+/// The mark of the record that it is of: what shows that the log still has that one.
+pub(super) const RECORD: &str = "Airpost-Record";
+
 /// An event on its way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Outgoing {
@@ -38,6 +42,7 @@ pub(super) struct Outgoing {
     pub(super) subject: String,
     id: Uuid,
     cursor: String,
+    record: String,
     /// What it says.
     pub(super) payload: Bytes,
 }
@@ -54,6 +59,7 @@ impl Outgoing {
             subject: subject(happening.stream(), name),
             id: happening.id(),
             cursor: happening.place.cursor(identity),
+            record: mark(happening.record()),
             payload: event.to_string().into(),
         })
     }
@@ -63,6 +69,7 @@ impl Outgoing {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE.0, CONTENT_TYPE.1);
         headers.insert(CURSOR, self.cursor.as_str());
+        headers.insert(RECORD, self.record.as_str());
         headers.insert(SEQUENCE, sequence.to_string());
         headers.insert(NATS_MESSAGE_ID, self.id.to_string());
         headers.insert(NATS_EXPECTED_STREAM, stream);

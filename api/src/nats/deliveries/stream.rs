@@ -21,11 +21,12 @@ use async_nats::jetstream::context::{
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{Config, Info, RawMessageErrorKind, Stream};
 use async_nats::jetstream::{Context, ErrorCode};
-use eventstore::{EventStore, LogIdentity, Standing};
+use eventstore::{EventStore, LogIdentity, Position, Standing};
 use serde::{Deserialize, Serialize};
 
 use super::ahead::{Halted, count, skip};
-use super::message::{CURSOR, SEQUENCE};
+use super::mark::mark_at;
+use super::message::{CURSOR, RECORD, SEQUENCE};
 use super::settings::{Settings, is_of_another_log};
 use super::trouble::Trouble;
 use crate::cursor::Issued;
@@ -56,6 +57,9 @@ struct Note {
     cursor: String,
     sequence: u64,
     created: String,
+    /// The mark of the record at the cursor; none at the beginning of the log.
+    #[serde(default)]
+    record: Option<String>,
 }
 
 /// That, as the log is now.
@@ -68,10 +72,18 @@ struct Noted {
     place: Place,
 }
 
+/// How far the log was told, as it was then.
+struct Told {
+    issued: Issued,
+    place: Place,
+    /// The mark of the record there, where that was kept.
+    record: Option<String>,
+}
+
 /// What a message says of the log.
 enum Said {
-    /// The place behind its event, and when that was told.
-    Place(Issued, Place),
+    /// How far the log was told with it.
+    Place(Told),
     /// Nothing.
     Nothing(&'static str),
 }
@@ -153,6 +165,7 @@ impl Outlet {
             cursor: place.cursor(self.log.identity()),
             sequence,
             created: created.to_owned(),
+            record: self.mark_at(place.position())?,
         };
         let payload = serde_json::to_vec(&note).expect("texts and numbers are JSON");
         let message = PublishMessage::build()
@@ -199,7 +212,7 @@ impl Outlet {
                 Found::Unreadable => Some(Said::Nothing("its headers cannot be read")),
             };
             match said {
-                Some(Said::Place(issued, place)) => break self.judge(issued, place)?,
+                Some(Said::Place(told)) => break self.judge(&told)?,
                 Some(Said::Nothing(why)) => {
                     let (first, why) = *foreign.get_or_insert((sequence, why));
                     if is_far {
@@ -277,11 +290,7 @@ impl Outlet {
         let skipped = skip(&*self.log, place, told).await;
         skipped.map_err(Halted::from)?.ok_or_else(|| {
             let head = *self.log.head().borrow();
-            Trouble::Farther {
-                stream: self.settings.stream.clone(),
-                position: head.next(),
-                epoch: self.log.identity().epoch,
-            }
+            self.farther(head.next(), self.log.identity().epoch)
         })
     }
 
@@ -304,19 +313,34 @@ impl Outlet {
         let Some(((issued, place), note)) = noted else {
             return Err(self.foreign_note(kept.sequence));
         };
+        let told = Told {
+            issued,
+            place,
+            record: note.record.clone(),
+        };
         Ok(Noted {
             note,
             identity: issued.identity,
-            place: self.judge(issued, place)?,
+            place: self.judge(&told)?,
         })
     }
 
     /// Where to go on behind a place that was told of, in the log as it is now.
-    fn judge(&self, issued: Issued, place: Place) -> Result<Place, Trouble> {
-        let Issued { identity, position } = issued;
+    fn judge(&self, told: &Told) -> Result<Place, Trouble> {
+        let Issued { identity, position } = told.issued;
         let (history, head) = (self.log.history(), *self.log.head().borrow());
         match history.judge(identity, position, head) {
-            Standing::Valid => Ok(place),
+            // A log that lost its end and was written on has others there.
+            Standing::Valid
+                if told.record.is_some() && told.record != self.mark_at(position)? =>
+            {
+                Err(Trouble::OtherWay {
+                    stream: self.settings.stream.clone(),
+                    position,
+                    epoch: identity.epoch,
+                })
+            }
+            Standing::Valid => Ok(told.place),
             Standing::OtherLog => Err(self.other_log()),
             Standing::Beyond { kept_to } => {
                 let stream = &self.settings.stream;
@@ -325,14 +349,14 @@ impl Outlet {
                     tracing::warn!(%stream, told_to = %position, %kept_to, "events were told that the log has given \
                          up since; they cannot be taken back, and what the log has in their place follows");
                 }
-                Ok(place.min(Place::behind(kept_to)))
+                Ok(told.place.min(Place::behind(kept_to)))
             }
-            Standing::Ahead => Err(Trouble::Farther {
-                stream: self.settings.stream.clone(),
-                position,
-                epoch: identity.epoch,
-            }),
+            Standing::Ahead => Err(self.farther(position, identity.epoch)),
         }
+    }
+
+    fn mark_at(&self, position: Position) -> Result<Option<String>, Trouble> {
+        Ok(mark_at(&*self.log, position).map_err(Halted::from)?)
     }
 
     async fn get_or_make(&self, wanted: Config) -> Result<Stream<Info>, Trouble> {
@@ -379,6 +403,15 @@ impl Outlet {
     fn other_log(&self) -> Trouble {
         Trouble::OtherLog {
             stream: self.settings.stream.clone(),
+        }
+    }
+
+    fn farther(&self, position: Position, epoch: u32) -> Trouble {
+        Trouble::Farther {
+            stream: self.settings.stream.clone(),
+            position,
+            epoch,
+            is_shared: self.log.is_shared(),
         }
     }
 
@@ -445,13 +478,19 @@ fn said(message: &StreamMessage, stream: &str) -> Said {
     let Some((issued, place)) = Place::noted(cursor.as_str()) else {
         return Said::Nothing("its header Airpost-Cursor is not a cursor");
     };
+    let record = message.headers.get(RECORD);
+    let record = record.map(|mark| mark.as_str().to_owned());
     // A copy of another message would lead back to where that one was.
     let made_to_be = message.headers.get(SEQUENCE).map(HeaderValue::as_str);
     let made_for = message.headers.get(NATS_EXPECTED_STREAM);
     let is_in_place = made_to_be == Some(&message.sequence.to_string())
         && made_for.map(HeaderValue::as_str) == Some(stream);
     if is_in_place {
-        Said::Place(issued, place)
+        Said::Place(Told {
+            issued,
+            place,
+            record,
+        })
     } else {
         Said::Nothing("it was not made for this place in this stream")
     }

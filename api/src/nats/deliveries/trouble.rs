@@ -90,11 +90,28 @@ pub(super) enum Trouble {
     /// The stream tells of more than the log holds.
     #[error(
         "the stream {stream} tells of the log up to position {position} of epoch {epoch}, which this log \
-         does not have; if an older copy of its data folder was put back, put back the newest one, or have \
-         the log go on in a new epoch (airpost backup, then airpost restore into a new folder), or remove the \
-         streams {stream} and {stream}_CURSOR to tell everything anew"
+         does not have; {}, or remove the streams {stream} and {stream}_CURSOR to tell everything anew",
+        help_for_shorter(*is_shared)
     )]
     Farther {
+        /// Its name.
+        stream: String,
+        /// How far it tells of.
+        position: Position,
+        /// In which epoch of the log.
+        epoch: u32,
+        /// Whether the log is on a cluster.
+        is_shared: bool,
+    },
+    /// The stream tells of a log that went another way.
+    #[error(
+        "the stream {stream} tells of another record at position {position} of epoch {epoch} than this log has \
+         there: the log lost its end and was written on, and what it has in place of that would be left out \
+         unseen; if a journal or a backup has the log as it was told, go on with that one (on a cluster: stop all \
+         nodes, remove the log's stream, airpost cluster heal --new with that journal, airpost cluster resync on \
+         the others), else remove the streams {stream} and {stream}_CURSOR to tell everything anew"
+    )]
+    OtherWay {
         /// Its name.
         stream: String,
         /// How far it tells of.
@@ -115,6 +132,17 @@ pub(super) enum Trouble {
     /// The log does not say what comes next.
     #[error("{0}")]
     Halted(#[from] Halted),
+}
+
+/// What helps a log that does not have all that was told of it.
+const fn help_for_shorter(is_shared: bool) -> &'static str {
+    if is_shared {
+        "if the log's stream lost its end, stop all nodes and have it made good from the longest journal (airpost \
+         cluster heal, after another node wrote on heal --new)"
+    } else {
+        "if an older copy of its data folder was put back, put back the newest one, or have the log go on in a new \
+         epoch (airpost backup, then airpost restore into a new folder)"
+    }
 }
 
 impl Trouble {
