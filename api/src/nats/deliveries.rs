@@ -136,7 +136,11 @@ impl Deliveries {
         };
         let mut end = end?;
         // Whoever is stopped at any moment, there is always a place to count from.
-        let Some(noted) = unless_stopped(outlet.note(&end), &mut shutdown).await else {
+        let noting = async {
+            outlet.open_note().await?;
+            outlet.note(&end).await
+        };
+        let Some(noted) = unless_stopped(noting, &mut shutdown).await else {
             return Ok(());
         };
         noted?;

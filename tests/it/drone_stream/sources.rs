@@ -1,10 +1,10 @@
 //! Streams and consumers that are missing, are not as they have to be, or go away.
 
 use serde_json::json;
-use tests::{Client, NatsClient, NatsServer, Recording, poll_until};
+use tests::{Client, NatsClient, NatsCluster, NatsServer, Recording, poll_until};
 
 use super::{PATIENCE, STREAM, consumer, publish, send, serve, until_said, until_taken};
-use crate::scene::{FLIGHTS, Order, airpost, chance, metric, scratch_in_memory, text};
+use crate::scene::{FLIGHTS, Order, airpost, at, chance, metric, scratch_in_memory, text, with};
 
 /// What an operator is told about whether drone events come in.
 async fn flowing(client: &Client) -> String {
@@ -52,6 +52,76 @@ async fn a_stream_that_cannot_be_used_is_named_with_what_to_change_and_left_alon
     }
     let bytes_max = made["config"]["max_bytes"].as_i64();
     assert_eq!(bytes_max, Some(8 * 1024 * 1024 * 1024), "the log's room");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_name_of_the_stream_is_mistyped_the_one_that_is_there_is_named() {
+    let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
+    let nats = NatsClient::connect(&broker.url()).await;
+    let theirs = json!({
+        "name": "DRONES", "subjects": ["drone.>"], "storage": "file", "num_replicas": 1,
+    });
+    nats.make_stream(&theirs).await;
+    let told = json!({
+        "name": "TOLD", "subjects": ["airpost.v1.deliveries.>"], "storage": "file", "num_replicas": 1,
+    });
+    nats.make_stream(&told).await;
+    let server = serve(data.path(), &broker.url()).await;
+    let words = [
+        "DRONE_EVENTS",
+        "the stream DRONES has",
+        "--nats-drone-stream",
+    ];
+    until_said(&server, &words).await;
+    let words = [
+        "DELIVERY_EVENTS",
+        "another one (TOLD)",
+        "--nats-delivery-stream",
+    ];
+    until_said(&server, &words).await;
+    server.stop().await;
+}
+
+/// Has as many copies kept of a stream.
+async fn keep_copies(nats: &NatsClient, stream: &str, copies: u32) {
+    let found = nats.stream(stream).await.expect("it is there");
+    let mut config = at(&found, "/config").clone();
+    with(&mut config, &json!({ "num_replicas": copies }));
+    let update = format!("$JS.API.STREAM.UPDATE.{stream}");
+    nats.ask(&update, &config).await.expect("it can be changed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_of_one_machine_are_named_with_what_gives_them_the_copies_of_a_cluster() {
+    let (data, cluster) = (scratch_in_memory(), NatsCluster::of_three().await);
+    let nats = NatsClient::connect(&cluster.urls()).await;
+    let server = serve(data.path(), &cluster.urls()).await;
+    consumer(&nats).await;
+    let look = || async { nats.stream("DELIVERY_EVENTS_CURSOR").await };
+    poll_until(PATIENCE, "the other streams to be made", look).await;
+    server.stop().await;
+
+    let urls = cluster.urls();
+    let options = ["--nats", &urls, "--nats-copies", "3"];
+    let server = airpost().serve_with(data.path(), &options).await;
+    let edit = |stream: &str| format!("nats stream edit {stream} --replicas 3");
+    until_said(&server, &["it has 1 copies", &edit(STREAM)]).await;
+    let out = [
+        "no delivery events go out",
+        &edit("DELIVERY_EVENTS"),
+        "DELIVERY_EVENTS_CURSOR if",
+    ];
+    until_said(&server, &out).await;
+    assert_eq!(flowing(&server.client()).await, "0");
+    keep_copies(&nats, STREAM, 3).await;
+    keep_copies(&nats, "DELIVERY_EVENTS", 3).await;
+    // One that was forgotten is no safer than the others.
+    let beside = edit("DELIVERY_EVENTS_CURSOR");
+    until_said(&server, &["no delivery events go out", &beside]).await;
+    keep_copies(&nats, "DELIVERY_EVENTS_CURSOR", 3).await;
+    until_said(&server, &["delivery events go out over NATS again"]).await;
+    until_said(&server, &["drone events come in over NATS"]).await;
     server.stop().await;
 }
 

@@ -120,6 +120,15 @@ impl Settings {
         of_those_that_fail(demands)
     }
 
+    /// The stream beside one of the two.
+    fn other(&self, stream: &str) -> String {
+        if stream == self.stream {
+            self.note_stream()
+        } else {
+            self.stream.clone()
+        }
+    }
+
     fn wrong_in_common(&self, found: &Config) -> Vec<(bool, String)> {
         let is_own = found.mirror.is_none()
             && found.sources.as_ref().is_none_or(Vec::is_empty)
@@ -140,8 +149,13 @@ impl Settings {
             (
                 found.num_replicas >= self.copies,
                 format!(
-                    "it has {} copies, and {} are asked for (--nats-copies)",
-                    found.num_replicas, self.copies
+                    "it has {} copies, and {} are asked for (--nats-copies; 3 with --cluster): nats stream edit {} \
+                     --replicas {}, and the same of {} if that has fewer",
+                    found.num_replicas,
+                    self.copies,
+                    found.name,
+                    self.copies,
+                    self.other(&found.name)
                 ),
             ),
             (

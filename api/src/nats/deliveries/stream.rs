@@ -159,6 +159,25 @@ impl Outlet {
         self.note_at(end.sequence, end.place, &end.created).await
     }
 
+    /// Sees that what is kept there can be kept, and will be there.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub(super) async fn open_note(&self) -> Result<(), Trouble> {
+        self.beside().await.map(drop)
+    }
+
+    /// The stream that the place is kept in.
+    async fn beside(&self) -> Result<Stream<Info>, Trouble> {
+        let mut beside = self.get_or_make(self.settings.note_config()).await?;
+        let info = beside
+            .info()
+            .await
+            .map_err(|error| unanswered(LOOK, &error))?;
+        refuse(&info.config, self.settings.wrong_note(&info.config))?;
+        Ok(beside)
+    }
+
     /// That its message `sequence` is the last one before a place.
     async fn note_at(&self, sequence: u64, place: Place, created: &str) -> Result<(), Trouble> {
         let note = Note {
@@ -235,13 +254,8 @@ impl Outlet {
     /// The place behind message `sequence`, which is gone, of a stream that has
     /// come to message `last`.
     async fn noted_place(&self, sequence: u64, last: u64, created: &str) -> Result<Place, Trouble> {
-        let mut beside = self.get_or_make(self.settings.note_config()).await?;
-        let info = beside
-            .info()
-            .await
-            .map_err(|error| unanswered(LOOK, &error))?
-            .clone();
-        refuse(&info.config, self.settings.wrong_note(&info.config))?;
+        let beside = self.beside().await?;
+        let info = beside.cached_info();
         let kept = match info.state.last_sequence {
             0 => Found::Gone,
             kept => message(&beside, kept).await?,
@@ -376,7 +390,11 @@ impl Outlet {
                 CreateStreamErrorKind::JetStream(said)
                     if said.error_code() == ErrorCode::STREAM_SUBJECT_OVERLAP =>
                 {
-                    Trouble::Overlaps { stream: name }
+                    let other = self.jetstream.stream_by_subject(TOLD).await.ok();
+                    Trouble::Overlaps {
+                        stream: name,
+                        other,
+                    }
                 }
                 CreateStreamErrorKind::JetStream(_) if trouble(&error).is_some() => {
                     unanswered("make a stream", &error)
@@ -430,6 +448,9 @@ impl Outlet {
         }
     }
 }
+
+/// What all subjects that events go out by are among.
+const TOLD: &str = "airpost.v1.>";
 
 /// What is asked for when a stream is looked at.
 const LOOK: &str = "tell of its streams";

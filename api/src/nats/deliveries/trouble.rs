@@ -36,13 +36,16 @@ pub(super) enum Trouble {
     },
     /// Another stream takes what goes out.
     #[error(
-        "the stream {stream} cannot be made, since another one has subjects under airpost.v1; if that one is \
-         meant, name it by --nats-delivery-stream, else take those subjects from it (nats stream find \
-         --subject airpost.v1.deliveries.x.y names it)"
+        "the stream {stream} (--nats-delivery-stream) is missing and cannot be made, since another one ({}) has \
+         subjects under airpost.v1; if that one is meant, name it by --nats-delivery-stream, else take those \
+         subjects from it",
+        other.as_deref().unwrap_or("nats stream find --subject airpost.v1.deliveries.x.y names it")
     )]
     Overlaps {
         /// The name of the one that is to be made.
         stream: String,
+        /// The other's, where that is told.
+        other: Option<String>,
     },
     /// The stream is not as it has to be. Nothing was written to it.
     #[error("the stream {stream} cannot be used: {}; change that, or remove it and it is made", wrong.join("; "))]

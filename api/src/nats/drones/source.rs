@@ -183,8 +183,9 @@ impl Wanted {
         must(
             found.num_replicas >= copies,
             format!(
-                "{} servers keep a copy of it, and --nats-copies asks for {} (nats stream edit --replicas)",
-                found.num_replicas, copies
+                "it has {} copies, and {copies} are asked for (--nats-copies; 3 with --cluster): nats stream edit {} \
+                 --replicas {copies}",
+                found.num_replicas, found.name
             ),
         );
         must(
@@ -193,10 +194,6 @@ impl Wanted {
                 "it forgets after {:?}, and a start may take an hour (nats stream edit --max-age 4d)",
                 found.max_age
             ),
-        );
-        must(
-            !found.no_ack,
-            "it acknowledges nothing to who publishes: make it anew without no_ack".to_owned(),
         );
         must(
             !found.sealed,
@@ -210,6 +207,10 @@ impl Wanted {
     fn untrue(found: &Config) -> Vec<String> {
         let has_sources = found.sources.as_ref().is_some_and(|it| !it.is_empty());
         let complaints = [
+            (
+                found.no_ack,
+                "it acknowledges nothing to who publishes: make it anew without no_ack",
+            ),
             (
                 found.allow_rollup,
                 "whoever may publish may have it forget what others sent, by a header: make it anew without allow_rollup_hdrs",
@@ -285,6 +286,17 @@ pub(super) enum SourceError {
         error = .0
     )]
     Made(CreateStreamError),
+    /// It was missing, and another one takes what it would.
+    #[error(
+        "the stream {stream} (--nats-drone-stream) is missing, and cannot be made since {} subjects among {SUBJECTS}: \
+         if that one is meant, name it by --nats-drone-stream, else take those subjects from it", has(other.as_deref())
+    )]
+    Overlaps {
+        /// Its name.
+        stream: String,
+        /// The other's, where that is told.
+        other: Option<String>,
+    },
     /// There is a consumer of the name that hands out something else. It was left as it is.
     #[error(
         "the consumer {0} is another's, since it does not hand out {SUBJECTS} to who asks and acknowledges, and was \
@@ -331,6 +343,7 @@ impl SourceError {
             Self::Unfit { .. }
             | Self::Stream(_)
             | Self::Made(_)
+            | Self::Overlaps { .. }
             | Self::Foreign(_)
             | Self::Asked(_)
             | Self::Consumer(_)
@@ -410,17 +423,30 @@ async fn stream(jetstream: &Context, wanted: &Wanted) -> Result<Stream, SourceEr
             Ok(stream)
         }
         // Another node was quicker, and made it of other settings.
-        Err(error) if is_taken(&error) => jetstream
+        Err(error) if is(&error, ErrorCode::STREAM_NAME_EXIST) => jetstream
             .get_stream(name)
             .await
             .map_err(SourceError::Stream),
+        Err(error) if is(&error, ErrorCode::STREAM_SUBJECT_OVERLAP) => {
+            let other = jetstream.stream_by_subject(SUBJECTS).await.ok();
+            let stream = name.clone();
+            Err(SourceError::Overlaps { stream, other })
+        }
         Err(error) => Err(SourceError::Made(error)),
     }
 }
 
-fn is_taken(error: &CreateStreamError) -> bool {
+/// Who has them, for an operator.
+fn has(other: Option<&str>) -> String {
+    other.map_or_else(
+        || "another one has".to_owned(),
+        |other| format!("the stream {other} has"),
+    )
+}
+
+fn is(error: &CreateStreamError, code: ErrorCode) -> bool {
     match error.kind() {
-        CreateStreamErrorKind::JetStream(why) => why.error_code() == ErrorCode::STREAM_NAME_EXIST,
+        CreateStreamErrorKind::JetStream(why) => why.error_code() == code,
         CreateStreamErrorKind::EmptyStreamName
         | CreateStreamErrorKind::InvalidStreamName
         | CreateStreamErrorKind::DomainAndExternalSet
