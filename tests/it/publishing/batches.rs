@@ -9,7 +9,7 @@ use super::{
     PATIENCE, STREAM, assert_all_is_out, deliver, feed, last, make_forgetful, register, serve,
     until_out,
 };
-use crate::scene::{airpost, chance, scratch_in_memory, settled};
+use crate::scene::{airpost, chance, scratch_in_memory, settled, text};
 
 /// The least and the most events of a batch.
 const BATCH: std::ops::RangeInclusive<u64> = 64..=256;
@@ -195,31 +195,44 @@ async fn batches_that_are_lost_or_whose_answers_are_lost_leave_no_gap_and_no_dou
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn several_servers_that_keep_copies_get_a_backlog_in_batches_while_one_of_them_is_killed() {
+async fn several_servers_that_keep_copies_get_a_backlog_in_batches_while_their_leader_is_killed() {
     let data = scratch_in_memory();
-    let events = backlog(data.path(), 2_000).await;
+    let events = backlog(data.path(), 6_000).await;
     let mut cluster = tests::NatsCluster::of_three().await;
-    let server = serve(
-        &airpost(),
-        data.path(),
-        &cluster.urls(),
-        &["--nats-copies", "3"],
-    )
-    .await;
-    let nats = NatsClient::connect(&cluster.urls()).await;
-    for number in 0..3 {
-        let before = last(&nats, STREAM).await;
-        let look = || async {
-            let now = last(&nats, STREAM).await;
-            (now > before || now >= events as u64).then_some(())
-        };
-        poll_until(PATIENCE, "some events to be out", look).await;
-        if let Some(one) = cluster.servers.get_mut(number) {
-            one.kill();
-            one.start().await;
-        }
+    let mut lines = Vec::new();
+    for broker in &cluster.servers {
+        lines.push(Proxy::to(broker.port()).await);
+        lines.iter().for_each(Proxy::hold);
+    }
+    let urls: Vec<_> = lines
+        .iter()
+        .map(|line| format!("nats://{}", line.address()))
+        .collect();
+    let copies = ["--nats-copies", "3"];
+    let server = serve(&airpost(), data.path(), &urls.join(","), &copies).await;
+    for _ in 0..3 {
+        let nats = NatsClient::connect(&cluster.urls()).await;
+        let mut told = nats.subscribe("airpost.v1.>").await;
+        // Answered behind that, so that the server knows who listens.
+        let answer = nats.ask("$JS.API.INFO", &json!({})).await;
+        answer.expect("the servers keep streams");
+        lines.iter().for_each(Proxy::open);
+        told.next().await;
+        lines.iter().for_each(Proxy::hold);
+        let found = nats.stream(STREAM).await.expect("it is there");
+        let leader = text(&found, "/cluster/leader").strip_prefix('n');
+        let leader = leader.and_then(|number| number.parse::<usize>().ok());
+        let leader = leader.and_then(|number| cluster.servers.get_mut(number));
+        let leader = leader.expect("one of them leads");
+        assert!(
+            last(&nats, STREAM).await < events as u64,
+            "all is out before it is killed"
+        );
+        leader.kill();
+        leader.start().await;
         cluster.ready().await;
     }
+    lines.iter().for_each(Proxy::open);
     let nats = NatsClient::connect(&cluster.urls()).await;
     until_out(&nats, events).await;
     let out = assert_all_is_out(&server.client(), &nats, &[]).await;
