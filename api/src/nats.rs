@@ -24,6 +24,7 @@ use tokio::sync::watch;
 
 use crate::config::NatsOptions;
 use crate::http::Services;
+use crate::observability::{drone_messages, publishing};
 use deliveries::{Deliveries, Settings};
 
 /// Speaks over NATS, as the options say and if they name servers, until `shutdown` becomes true.
@@ -31,7 +32,8 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
     let Some(access) = options.access.access() else {
         return;
     };
-    drones::nothing_comes_in();
+    drone_messages::begin(options.cluster.is_some());
+    publishing::begin();
     let log = Arc::clone(services.application.log());
     let environment = services.application.environment().clone();
     let since = environment.elapsed();

@@ -544,6 +544,7 @@ mod tests {
         });
         let sources = [
             include_str!("observability.rs"),
+            include_str!("observability/drone_messages.rs"),
             include_str!("observability/processes.rs"),
             include_str!("observability/publishing.rs"),
         ];
@@ -560,6 +561,33 @@ mod tests {
                 .next()
                 .unwrap_or_else(|| panic!("no {name} in {text}"));
             assert!(first.ends_with(" 0"), "{first}");
+        }
+    }
+
+    #[test]
+    fn what_a_service_measures_of_nats_is_there_from_the_start() {
+        let recorder = builder().unwrap().build_recorder();
+        let metrics = Metrics {
+            handle: recorder.handle(),
+        };
+        let text = metrics::with_local_recorder(&recorder, || {
+            describe();
+            drone_messages::begin(true);
+            publishing::begin();
+            metrics.render()
+        });
+        for series in [
+            drone_messages::DRONE_MESSAGES_FLOWING,
+            drone_messages::DRONE_POSITIONS_FLOWING,
+            drone_messages::DRONE_POSITIONS_PENDING,
+            "airpost_drone_messages_batch_seconds_count",
+            publishing::PUBLISHING,
+            publishing::LAG_POSITIONS,
+            publishing::LAG_SECONDS,
+            "airpost_delivery_events_publish_seconds_count",
+        ] {
+            let line = format!("{series} 0\n");
+            assert!(text.contains(&line), "no {series} in {text}");
         }
     }
 

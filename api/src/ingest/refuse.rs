@@ -144,7 +144,11 @@ impl Ingest {
             let words = "only its beginning was kept, so it cannot be read";
             return Ok(Err(Unread::new(message.why, words)));
         }
-        let receipt = self.receipt(message.received_at);
+        // It was counted when it was refused.
+        let receipt = Receipt {
+            counts_skew: false,
+            ..self.receipt(message.received_at)
+        };
         let event = match Message::of_refused(message).read(receipt) {
             Ok(event) => event,
             Err(unread) => return Ok(Err(unread)),
@@ -165,6 +169,7 @@ impl Ingest {
         Receipt {
             at,
             skew_max: self.limits().skew_max,
+            counts_skew: true,
         }
     }
 }

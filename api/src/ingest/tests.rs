@@ -190,6 +190,7 @@ fn receipt() -> Receipt {
     // Ten seconds before the application's clock, so that what is held has waited long enough.
     let at = Timestamp::from_micros(1_800_000_000_000_000 - 10_000_000).unwrap();
     Receipt {
+        counts_skew: true,
         at,
         skew_max: DurationMs::from_seconds(5),
     }

@@ -51,13 +51,17 @@ pub struct Receipt {
     pub at: Timestamp,
     /// What lies further ahead is clock skew.
     pub skew_max: DurationMs,
+    /// Whether that is counted: once for each event, by who takes it in.
+    pub counts_skew: bool,
 }
 
 impl Receipt {
     /// The time to go by, and the sender's where it is not that.
     fn judge(self, reported: Timestamp) -> (Timestamp, Option<Timestamp>) {
         if reported > self.at.plus(self.skew_max) {
-            metrics::counter!(DRONE_EVENTS_SKEWED).increment(1);
+            if self.counts_skew {
+                metrics::counter!(DRONE_EVENTS_SKEWED).increment(1);
+            }
             (self.at, Some(reported))
         } else {
             (reported, None)

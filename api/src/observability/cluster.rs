@@ -46,6 +46,7 @@ pub(super) fn describe() {
 
 /// Has the time taken of every block that is published from now on.
 pub fn time_publishing(figures: &ClusterFigures, environment: Environment) {
+    drop(metrics::histogram!(PUBLISH_SECONDS));
     figures.on_publish(Box::new(move || {
         let (environment, begun) = (environment.clone(), environment.elapsed());
         Box::new(move || {

@@ -91,6 +91,16 @@ pub(super) fn describe() {
     );
 }
 
+/// Has all be there from the start of a service that speaks over NATS, on a cluster or not.
+pub fn begin(is_on_cluster: bool) {
+    drop(metrics::histogram!(DRONE_BATCH_SECONDS));
+    metrics::gauge!(DRONE_MESSAGES_FLOWING).set(0.0);
+    if is_on_cluster {
+        metrics::gauge!(DRONE_POSITIONS_FLOWING).set(0.0);
+        metrics::gauge!(DRONE_POSITIONS_PENDING).set(0.0);
+    }
+}
+
 pub(super) fn begin_at_zero() {
     for outcome in Outcome::ALL {
         metrics::counter!(DRONE_MESSAGES, "outcome" => outcome.word()).absolute(0);

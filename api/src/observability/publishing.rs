@@ -44,6 +44,14 @@ pub(super) fn describe() {
     );
 }
 
+/// Has all be there from the start of a service that speaks over NATS.
+pub fn begin() {
+    drop(metrics::histogram!(PUBLISH_SECONDS));
+    for name in [PUBLISHING, LAG_POSITIONS, LAG_SECONDS] {
+        metrics::gauge!(name).set(0.0);
+    }
+}
+
 pub(super) fn begin_at_zero() {
     for name in [PUBLISHED, OVERTAKEN] {
         metrics::counter!(name).absolute(0);

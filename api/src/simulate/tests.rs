@@ -25,6 +25,7 @@ fn events() -> Vec<recording::Said> {
 #[test]
 fn every_event_of_a_recording_is_one_that_the_service_takes() {
     let receipt = crate::ingest::wire::Receipt {
+        counts_skew: true,
         at: "2027-01-15T08:00:00Z".parse().unwrap(),
         skew_max: domain::time::DurationMs::from_seconds(5),
     };

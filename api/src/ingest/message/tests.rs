@@ -9,6 +9,7 @@ const SUBJECT: &str = "drone.v1.pgh.M100-07.departed";
 
 fn receipt() -> Receipt {
     Receipt {
+        counts_skew: true,
         at: "2026-10-24T15:04:06Z".parse().unwrap(),
         skew_max: DurationMs::from_seconds(5),
     }

@@ -14,7 +14,7 @@ use super::source::{self, SourceError, Wanted};
 use super::{Losses, PAUSE, ack_wait, again_within, batch, now, requests, rest_of_batch};
 use crate::config::NatsOptions;
 use crate::http::Services;
-use crate::ingest::wire::DroneEvent;
+use crate::ingest::wire::{DroneEvent, Receipt};
 use crate::nats::Connection;
 use crate::nats::telling::Telling;
 use crate::observability::drone_messages::{DRONE_POSITIONS_FLOWING, DRONE_POSITIONS_PENDING};
@@ -120,7 +120,11 @@ async fn show(services: &Services, messages: Vec<async_nats::jetstream::Message>
     let Ok(now) = services.application.now() else {
         return;
     };
-    let receipt = services.ingest.receipt(now);
+    // It is counted by whom the shared consumer hands it to.
+    let receipt = Receipt {
+        counts_skew: false,
+        ..services.ingest.receipt(now)
+    };
     let reading = tokio::task::spawn_blocking(move || batch::read_all(messages, receipt));
     let Ok(arrived) = reading.await else {
         tracing::error!("panic while reading where drones are");

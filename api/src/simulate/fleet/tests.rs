@@ -87,6 +87,7 @@ async fn the_drone_waits_for_its_turn() {
 #[tokio::test]
 async fn whatever_a_drone_says_in_any_trouble_is_taken_by_the_service() {
     let receipt = crate::ingest::wire::Receipt {
+        counts_skew: true,
         at: Timestamp::from_micros(NOW_US).unwrap(),
         skew_max: domain::time::DurationMs::from_seconds(5),
     };

@@ -39,6 +39,7 @@ async fn crashes(customers: &Application, delivery: DeliveryId) {
         skew_max: DurationMs::from_seconds(5),
     };
     let receipt = Receipt {
+        counts_skew: true,
         at: customers.now().unwrap(),
         skew_max: DurationMs::from_seconds(5),
     };
