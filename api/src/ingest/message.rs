@@ -260,6 +260,19 @@ pub fn subject_of(fleet: &FleetId, drone: &DroneId, kind: &str) -> String {
     )
 }
 
+/// Whose events a subject is for, as far as it says so: the fleet may publish there, whatever the
+/// message says.
+#[must_use]
+pub fn sender_in(subject: &str) -> (Option<FleetId>, Option<DroneId>) {
+    let name = |word: &str| word.replace("%2E", ".");
+    let mut words = subject.split('.').skip(2);
+    let fleet = words.next().and_then(|it| FleetId::new(name(it)).ok());
+    let drone = words.next().and_then(|it| DroneId::new(name(it)).ok());
+    // With more or fewer words behind it, that is another word of the sender's own.
+    let drone = drone.filter(|_| words.count() == 1);
+    (fleet, drone)
+}
+
 /// A header's value without the quotation marks around it, and without the backslashes that are
 /// written within these.
 fn unquoted(value: &str) -> Cow<'_, str> {

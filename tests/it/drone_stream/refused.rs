@@ -63,6 +63,11 @@ async fn what_cannot_be_read_is_a_dead_letter_once_and_the_stream_goes_on() {
     let mut expected = garbage.map(|(.., why)| why).to_vec();
     expected.push("number_taken");
     assert_eq!(reasons, expected);
+    // Whose they are is what their subjects say, which is what a fleet may publish to.
+    let of_another = found.iter().rev().nth(4).expect("it is misaddressed");
+    let word = |number| foreign.split('.').nth(number);
+    assert_eq!(Some(text(of_another, "/fleet_id")), word(2));
+    assert_eq!(Some(text(of_another, "/drone_id")), word(3));
     let first = found.last().expect("there are some");
     assert_eq!(text(first, "/message/data_base64"), "e/8=");
     assert_eq!(text(&order.read(&client).await, "/status"), "complete");

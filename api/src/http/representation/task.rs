@@ -16,6 +16,7 @@ use super::delivery;
 use crate::application::deliveries::handover::Saying;
 use crate::forms::{time, time_or_null};
 use crate::http::conditional::EntityTag;
+use crate::ingest::message::sender_in;
 use crate::ingest::wire;
 use crate::public_events::told::actor;
 
@@ -207,19 +208,21 @@ fn given_up(letter: &GivenUpFact) -> Value {
     })
 }
 
-/// What of a fact is not known of a message is null.
+/// What of a fact is not known of a message is null; whose it is, is what its subject says.
 fn refused(letter: &RefusedLetter) -> Value {
     let hour = StreamName {
         category: Category::Refusals,
         key: letter.stream.key,
     };
     let task = TaskId::new(hour, letter.version.get()).ok();
+    let subject = letter.message.as_ref().map(|it| it.subject.as_str());
+    let (fleet, drone) = subject.map(sender_in).unwrap_or_default();
     json!({
         "id": event(letter.stream, letter.version),
         "task_id": task.map(|task| task.to_string()),
         "reason": letter.why.word(),
-        "fleet_id": null,
-        "drone_id": null,
+        "fleet_id": fleet.map(|fleet| fleet.to_string()),
+        "drone_id": drone.map(|drone| drone.to_string()),
         "session_id": null,
         "seq": null,
         "mission_id": null,

@@ -214,3 +214,29 @@ fn headers_are_no_part_of_an_event_that_is_one_text() {
     let (why, _) = refused(read(SUBJECT, typed, &format!("{padded} ")));
     assert_eq!(why, Refused::TooLarge);
 }
+
+#[test]
+fn a_subject_says_whose_events_are_published_there_as_far_as_it_goes() {
+    let said = |subject: &str| {
+        let (fleet, drone) = sender_in(subject);
+        let (fleet, drone) = (
+            fleet.map(|it| it.to_string()),
+            drone.map(|it| it.to_string()),
+        );
+        (fleet.unwrap_or_default(), drone.unwrap_or_default())
+    };
+    for (subject, fleet, drone) in [
+        (SUBJECT, "pgh", "M100-07"),
+        ("drone.v1.pgh.M100%2E07.departed", "pgh", "M100.07"),
+        ("drone.v1.pgh.M100-07", "pgh", ""),
+        ("drone.v1.pgh.M100-07.de.parted", "pgh", ""),
+        ("drone.v1.p\u{fffd}h.M100-07.departed", "", "M100-07"),
+        ("drone.v1", "", ""),
+    ] {
+        assert_eq!(
+            said(subject),
+            (fleet.to_owned(), drone.to_owned()),
+            "{subject}"
+        );
+    }
+}
