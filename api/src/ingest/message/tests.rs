@@ -240,3 +240,26 @@ fn a_subject_says_whose_events_are_published_there_as_far_as_it_goes() {
         );
     }
 }
+
+#[test]
+fn a_clock_that_is_ahead_is_counted_by_who_takes_the_event_in_and_by_nobody_who_reads_it_besides() {
+    let headers = headers(&[("ce-time", "2026-10-24T15:05:00Z")]);
+    let data = data();
+    let message = Message {
+        subject: SUBJECT,
+        headers,
+        data: data.as_bytes(),
+    };
+    let counted = |counts_skew| {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let receipt = Receipt {
+            counts_skew,
+            ..receipt()
+        };
+        let read = metrics::with_local_recorder(&recorder, || message.read(receipt));
+        assert!(read.is_ok(), "{read:?}");
+        let text = recorder.handle().render();
+        text.contains("airpost_drone_events_skewed_total 1")
+    };
+    assert_eq!([true, false].map(counted), [true, false]);
+}

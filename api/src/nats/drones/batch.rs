@@ -151,10 +151,7 @@ impl Door {
     async fn answers(&self, messages: Vec<jetstream::Message>) -> Vec<Answer> {
         let count = messages.len();
         let receipt = match self.services.application.now() {
-            Ok(now) => Receipt {
-                counts_skew: self.is_first(),
-                ..self.services.ingest.receipt(now)
-            },
+            Ok(now) => self.services.ingest.receipt(now),
             Err(error) => {
                 tracing::warn!(%error, "drone events are put off");
                 return vec![Answer::Failed(PUT_OFF_FIRST); count];
