@@ -9,7 +9,7 @@ use super::{
     PATIENCE, STREAM, assert_all_is_out, deliver, feed, last, make_forgetful, register, serve,
     until_out,
 };
-use crate::scene::{airpost, chance, scratch_in_memory, settled, text};
+use crate::scene::{airpost, chance, scratch_in_memory, settled};
 
 /// The least and the most events of a batch.
 const BATCH: std::ops::RangeInclusive<u64> = 64..=256;
@@ -214,20 +214,22 @@ async fn several_servers_that_keep_copies_get_a_backlog_in_batches_while_their_l
         let nats = NatsClient::connect(&cluster.urls()).await;
         let mut told = nats.subscribe("airpost.v1.>").await;
         // Answered behind that, so that the server knows who listens.
-        let answer = nats.ask("$JS.API.INFO", &json!({})).await;
-        answer.expect("the servers keep streams");
+        let look = || async { nats.ask("$JS.API.INFO", &json!({})).await.ok() };
+        poll_until(PATIENCE, "the servers to keep streams", look).await;
         lines.iter().for_each(Proxy::open);
         told.next().await;
         lines.iter().for_each(Proxy::hold);
-        let found = nats.stream(STREAM).await.expect("it is there");
-        let leader = text(&found, "/cluster/leader").strip_prefix('n');
-        let leader = leader.and_then(|number| number.parse::<usize>().ok());
-        let leader = leader.and_then(|number| cluster.servers.get_mut(number));
-        let leader = leader.expect("one of them leads");
-        assert!(
-            last(&nats, STREAM).await < events as u64,
-            "all is out before it is killed"
-        );
+        let look = || async {
+            let told = nats.stream(STREAM).await?;
+            let leader = told.pointer("/cluster/leader")?.as_str()?;
+            let leader = leader.strip_prefix('n')?;
+            let out = told.pointer("/state/last_seq")?.as_u64()?;
+            Some((leader.parse::<usize>().ok()?, out))
+        };
+        let (leader, out) = poll_until(PATIENCE, "one of them to lead", look).await;
+        assert!(out < events as u64, "all is out before it is killed");
+        let leader = cluster.servers.get_mut(leader);
+        let leader = leader.expect("it is one of them");
         leader.kill();
         leader.start().await;
         cluster.ready().await;
