@@ -22,6 +22,7 @@ mod settings;
 // Where a journal stands in the stream, the log's order, how far the nodes are.
 mod place;
 mod cluster;
+mod fork;
 mod slots;
 mod heads;
 mod figures;
@@ -45,6 +46,7 @@ pub use error::ClusterError;
 pub use events::ConnectionTelling;
 pub use fetching::OnFetch;
 pub use figures::{ClusterCounts, ClusterFigures, OnPublish};
+pub use fork::{Fork, fork_of};
 pub use leave::{Leaver, LeftCluster, abandon_cluster, leave_cluster};
 pub use options::JetStreamOptions;
 pub use publish::{PublishedJournal, publish_journal};

@@ -55,9 +55,9 @@ pub use history::{EpochStart, LogHistory, Standing};
 pub use import::{ImportPlace, ImportPlaceError, unfinished_beside};
 pub use jetstream::{
     AccessError, ClusterCopy, ClusterCounts, ClusterError, ClusterFigures, ClusterServer,
-    ClusterStatus, ConnectionTelling, FolderPlace, JetStreamOptions, JetStreamStore, Leaver,
+    ClusterStatus, ConnectionTelling, FolderPlace, Fork, JetStreamOptions, JetStreamStore, Leaver,
     LeftCluster, NatsAccess, NatsCertificate, NatsTrouble, NatsVersion, OnFetch, OnPublish,
-    PublishedJournal, abandon_cluster, cluster_status, create_stream, leave_cluster,
+    PublishedJournal, abandon_cluster, cluster_status, create_stream, fork_of, leave_cluster,
     move_diverged_aside, publish_journal,
 };
 pub use journal::{

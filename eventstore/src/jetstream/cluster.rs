@@ -8,17 +8,18 @@ use super::error::ClusterError;
 use super::farewell::Farewell;
 use super::fetching::{Fetching, OnFetch};
 use super::figures::ClusterFigures;
+use super::fork::Fork;
 use super::heads::{self, Head, Heads};
 use super::link::{LOOK_AGAIN, Link};
 use super::options::JetStreamOptions;
-use super::place::{Standing, Unplaced, place};
+use super::place::{Standing, Unplaced, head_at, place};
 use super::publish::stream_end;
 use super::remote::Remote;
 use super::settings::{self, LogOfStream};
 use super::slots::Slots;
 use crate::disk::RealDisk;
 use crate::journal::block::first_chain;
-use crate::journal::{CaughtUp, Copies, JournalOptions, NotRunning, Recovered};
+use crate::journal::{CaughtUp, Copies, JournalOptions, JournalReader, NotRunning, Recovered};
 use crate::position::Position;
 
 /// A stream that may hold a log.
@@ -133,6 +134,9 @@ impl<'a> Cluster<'a> {
         // What a journal had that was put on the cluster is acknowledged, too.
         let known = others.iter().map(|head| head.position);
         let known = known.fold(self.log.filled_to, Position::max);
+        if end.position < known {
+            self.tell_behind(end.position, known, "is known to have been in it");
+        }
         self.come_to(known.max(end.position), &mut caught_up)?;
         Ok(caught_up)
     }
@@ -164,6 +168,11 @@ impl<'a> Cluster<'a> {
                      store emptied, and started",
                     end.position
                 ),
+            },
+            Ok((_, end)) if end.position < self.log.filled_to => ClusterError::Unfilled {
+                stream: self.options.stream.clone(),
+                stream_head: end.position,
+                filled_to: self.log.filled_to,
             },
             Ok(_) => ClusterError::ClusterBehind {
                 stream: self.options.stream.clone(),
@@ -222,28 +231,63 @@ impl<'a> Cluster<'a> {
         looked.unwrap_or_else(|why| Err(Unplaced::Unanswered(why)))
     }
 
-    /// The message that the journal ends with. A stream that seems shorter is
-    /// looked at again.
+    /// The message that the journal ends with. A stream that ends before the
+    /// journal, and holds nothing else, is looked at again, and it is said at once.
     pub(super) fn find_end(&self, own: Head, folder: &Path) -> Result<u64, ClusterError> {
         let is_settled = |standing: &Standing| match standing {
             Standing::At(_) | Standing::Diverged => true,
             Standing::Behind(..) => false,
         };
         let stream = self.options.stream.clone();
-        match self.look(own, is_settled) {
+        let mut standing = self.look(own, |_| true);
+        if let Ok(Standing::Behind(_, end)) = standing {
+            let fork = self.fork(&JournalReader::open_of_cluster(folder)?)?;
+            if fork.common < fork.theirs {
+                return Err(self.diverged(folder, fork));
+            }
+            self.tell_behind(end.position, own.position, "is in this node's journal");
+            standing = self.look(own, is_settled);
+        }
+        match standing {
             Ok(Standing::At(sequence)) => Ok(sequence),
             Ok(Standing::Behind(_, head)) => Err(ClusterError::ClusterBehind {
                 stream,
                 stream_head: head.position,
                 known: own.position,
             }),
-            Ok(Standing::Diverged) => Err(ClusterError::Diverged {
-                journal: folder.to_owned(),
-                stream,
-                position: own.position,
-            }),
+            Ok(Standing::Diverged) => {
+                let fork = self.fork(&JournalReader::open_of_cluster(folder)?)?;
+                Err(self.diverged(folder, fork))
+            }
             Err(unplaced) => Err(unplaced.into_error(&stream)),
         }
+    }
+
+    /// That the journal in a folder and the stream have parted.
+    pub(super) fn diverged(&self, folder: &Path, fork: Fork) -> ClusterError {
+        ClusterError::Diverged {
+            journal: folder.to_owned(),
+            stream: self.options.stream.clone(),
+            fork,
+        }
+    }
+
+    /// Says what is waited for, before it is.
+    fn tell_behind(&self, stream_head: Position, known: Position, how: &str) {
+        tracing::warn!(
+            "the stream {} ends at position {stream_head}, and position {known} {how}: looking again for up to {} s",
+            self.options.stream,
+            self.options.patience.as_secs()
+        );
+    }
+
+    /// Where the log ends with a message of the stream, which goes on to `last`.
+    pub(super) fn head_at(&self, sequence: u64, last: u64) -> Result<Head, ClusterError> {
+        let (remote, before) = (self.remote.clone(), self.beginning().chain);
+        let reading = async move { head_at(&remote, (sequence, last), before).await };
+        let read = self.link.run(reading);
+        read.unwrap_or_else(|why| Err(Unplaced::Unanswered(why)))
+            .map_err(|unplaced| unplaced.into_error(&self.options.stream))
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use uuid::Uuid;
 
 use super::access::AccessError;
+use super::fork::Fork;
 use super::saying::NatsTrouble;
 use super::version::NatsVersion;
 use crate::error::{OpenError, ReadError};
@@ -173,15 +174,30 @@ pub enum ClusterError {
         /// What a journal reaches to, this one or another node's.
         known: Position,
     },
+    /// The stream has not yet, or not any more, all that it was made for.
+    #[error(
+        "the stream {stream} was made for a journal up to position {filled_to}, and ends at {stream_head}: what puts the rest there is under way, or broke off, and is to be run again with the same folder (airpost cluster join); if it came to its end once, have what is missing published from the longest journal (airpost cluster heal)"
+    )]
+    Unfilled {
+        /// The stream.
+        stream: String,
+        /// Where it ends.
+        stream_head: Position,
+        /// Where the journal ended that it was made for.
+        filled_to: Position,
+    },
     /// The journal and the stream went different ways.
-    #[error("{} and the stream {stream} differ at position {position}: have the journal and the views moved away, and fetched anew (airpost cluster resync)", journal.display())]
+    #[error(
+        "{} and the stream {stream} are the same up to position {}, and differ from there on; the journal ends at {}, the stream at {}: if only this node says so, have the journal and the views moved away, and fetched anew (airpost cluster resync); if others do, too, the stream has changed: stop them all, and see airpost cluster resync --help",
+        journal.display(), fork.common, fork.ours, fork.theirs
+    )]
     Diverged {
         /// The journal's folder.
         journal: PathBuf,
         /// The stream.
         stream: String,
-        /// Somewhere in the first block that differs, or before.
-        position: Position,
+        /// Where they part, and where each ends.
+        fork: Fork,
     },
     /// Nodes run that have less than the journal that is to be published, and
     /// would write in the places of what they lack.

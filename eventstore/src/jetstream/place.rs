@@ -109,6 +109,16 @@ pub(super) async fn place(
     })
 }
 
+/// Where the log ends with a message, of a stream that goes on to `last`.
+pub(super) async fn head_at(
+    remote: &Remote,
+    (sequence, last): (u64, u64),
+    before: Chain,
+) -> Result<Head, Unplaced> {
+    let end = end_of(remote, (sequence, last), &before).await?;
+    Ok(end.head)
+}
+
 /// What a message says, of a stream that goes on to `last`.
 async fn end_of(
     remote: &Remote,

@@ -72,11 +72,7 @@ pub fn publish_journal(
         });
     }
     if chain_at(&journal, cluster.beginning(), position)? != Some(end.chain) {
-        return Err(ClusterError::Diverged {
-            journal: folder.to_owned(),
-            stream: options.stream.clone(),
-            position,
-        });
+        return Err(cluster.diverged(folder, cluster.fork(&journal)?));
     }
     refuse_running(&cluster, position, head)?;
     let mut publishing = Publishing {

@@ -134,13 +134,17 @@ fn no_node_takes_part_before_the_stream_has_what_the_journal_had() {
     }
     let joining = new();
     let refusal = try_open(&joining, &options).unwrap_err();
-    let ClusterError::ClusterBehind {
-        stream_head, known, ..
+    let words = refusal.to_string();
+    assert!(words.contains("airpost cluster join"), "{words}");
+    let ClusterError::Unfilled {
+        stream_head,
+        filled_to,
+        ..
     } = refusal
     else {
-        panic!("{refusal}");
+        panic!("{words}");
     };
-    assert_eq!((stream_head.get(), known.get()), (3, 7));
+    assert_eq!((stream_head.get(), filled_to.get()), (3, 7));
     let mut seen = Vec::new();
     let published = publish_journal(moved.path(), &options, &mut |done, all| {
         seen.push((done.get(), all.get()));

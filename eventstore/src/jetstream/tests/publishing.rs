@@ -12,7 +12,7 @@ use crate::store::{EventStore, Health, OutageKind};
 use crate::tests::clustered::{make_stream, on_one, try_open};
 use crate::tests::given::{self, LOG_ID, append, everything, fill, single};
 use crate::tests::servers::{Server, shared_server, wait_until};
-use crate::{ClusterError, JetStreamOptions, publish_journal};
+use crate::{ClusterError, JetStreamOptions, fork_of, publish_journal};
 
 /// A log of ten commits, whose server then lost the last four, as a power cut
 /// of all servers without `sync_interval: always` would have it: a node that
@@ -118,6 +118,32 @@ fn given_all_nodes_started_together_after_the_cluster_lost_its_end_the_shorter_o
     });
     let [knowing, away] = [knowing, away].map(|folder| Node::on(folder, &options));
     assert_eq!((knowing.head().get(), away.head().get()), (10, 10));
+}
+
+#[test]
+fn a_stream_that_lost_its_end_and_was_written_on_is_said_to_differ_though_it_is_shorter() {
+    let (_server, options, knowing, away) = lost();
+    let knowing = knowing.leave();
+    let away = Node::on(away, &options);
+    append(away.store.as_ref(), single(101, 60, 0)).unwrap();
+    let refusal = try_open(&knowing, &quick(&options)).unwrap_err();
+    let words = refusal.to_string();
+    let ClusterError::Diverged { fork, .. } = refusal else {
+        panic!("{words}");
+    };
+    let ends = [fork.common, fork.ours, fork.theirs].map(Position::get);
+    assert_eq!(ends, [6, 10, 7], "{words}");
+    assert_eq!(fork.only_ours(), 4);
+    assert_eq!(fork_of(knowing.path(), &options).unwrap(), fork);
+    let refusal = publish(&knowing, &options).unwrap_err();
+    assert_eq!(refusal.to_string(), words);
+    assert_eq!(raw::messages(&options), 7, "nothing was written");
+    // One that only stayed behind has no other end than the stream's beginning.
+    let copy = given::copy_of(away.folder.path());
+    append(away.store.as_ref(), single(102, 60, 1)).unwrap();
+    let fork = fork_of(copy.path(), &options).unwrap();
+    let ends = [fork.common, fork.ours, fork.theirs].map(Position::get);
+    assert_eq!(ends, [7, 7, 8]);
 }
 
 fn quick(options: &JetStreamOptions) -> JetStreamOptions {

@@ -14,7 +14,7 @@ use crate::store::{EventStore, Health};
 use crate::tests::clustered::{make_stream, on_one, open, options, try_open};
 use crate::tests::given::{self, LOG_ID, append, everything, fill, names, single};
 use crate::tests::servers::{Server, shared_cluster, shared_server, wait_until};
-use crate::{AppendError, ClusterError, JetStreamOptions};
+use crate::{AppendError, ClusterError, JetStreamOptions, Position};
 
 /// The refusal to open an empty folder, and what it says.
 fn refusal(options: &JetStreamOptions) -> (ClusterError, String) {
@@ -196,10 +196,11 @@ fn a_journal_that_went_another_way_is_refused() {
     let other = given::journal_of(3);
     let refusal = try_open(&other, &options).unwrap_err();
     let words = refusal.to_string();
-    let ClusterError::Diverged { position, .. } = refusal else {
+    let ClusterError::Diverged { fork, .. } = refusal else {
         panic!("{words}");
     };
-    assert_eq!(position.get(), 3, "{words}");
+    let ends = [fork.common, fork.ours, fork.theirs].map(Position::get);
+    assert_eq!(ends, [0, 3, 4], "{words}");
     assert!(words.contains("airpost cluster resync"), "{words}");
     assert_eq!(raw::messages(&options), 4, "nothing was written");
 }
