@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::nodes::Node;
 use super::raw;
 use crate::position::Position;
-use crate::store::EventStore;
+use crate::store::{EventStore, Health};
 use crate::tests::clustered::{make_stream, on_one, options};
 use crate::tests::given::{LOG_ID, append, fill, part, single, stream, version};
 use crate::tests::servers::{Server, shared_cluster, shared_server, wait_until};
-use crate::{ClusterCounts, JetStreamOptions};
+use crate::{ClusterCounts, JetStreamOptions, JetStreamStore};
 
 #[test]
 fn every_block_is_counted_where_it_was_published_and_where_it_was_taken() {
@@ -59,6 +59,33 @@ fn every_block_is_counted_where_it_was_published_and_where_it_was_taken() {
             Err(counts)
         }
     });
+}
+
+#[test]
+fn a_node_whose_disk_is_full_shows_how_far_the_others_have_gone_on() {
+    let options = on_one(&shared_server().url());
+    make_stream(&options, LOG_ID);
+    let folder = tempfile::TempDir::new().unwrap();
+    let full = crate::JournalOptions {
+        disk_free_bytes_min: u64::MAX,
+        ..crate::tests::given::options(1 << 20)
+    };
+    let full = JetStreamStore::open(folder.path(), full, &options).unwrap();
+    let other = Node::joining(&options);
+    for count in 1..=3 {
+        append(
+            other.store.as_ref(),
+            single(count, 50, u64::from(count) - 1),
+        )
+        .unwrap();
+        wait_until("the full node has heard of it", || {
+            let counts = full.figures().counts();
+            let is_told = counts.lag() == u64::from(count);
+            is_told.then_some(()).ok_or(counts)
+        });
+    }
+    assert_eq!(full.health(), Health::Full);
+    assert_eq!(full.figures().counts().head, Position::START);
 }
 
 #[test]
