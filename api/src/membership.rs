@@ -10,6 +10,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use eventstore::MissingStream;
 use uuid::Uuid;
 
 use crate::service::Folders;
@@ -164,6 +165,16 @@ pub fn note(data: &Path, membership: &Membership) -> anyhow::Result<()> {
         File::open(data)?.sync_all()
     };
     write().with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// What helps a node whose stream is not where it is looked for.
+#[must_use]
+pub fn words_without(missing: &MissingStream, data: &Path) -> String {
+    format!(
+        "{missing}, and {} is a node's of it: see that --nats names the right servers; where the stream is gone, have it \
+         made again from the longest journal (airpost cluster heal --new)",
+        data.display()
+    )
 }
 
 fn text_of(membership: &Membership, log_id: Option<Uuid>) -> String {

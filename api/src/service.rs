@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use eventstore::{
-    ClusterFigures, DataLock, EventStore, JetStreamOptions, JetStreamStore, Journal,
+    ClusterError, ClusterFigures, DataLock, EventStore, JetStreamOptions, JetStreamStore, Journal,
     JournalOptions, OnFetch, OpenError, Position, RegisteredStore, SnapshotStore,
 };
 use projections::{VerifyError, Views, ViewsOptions};
@@ -209,6 +209,15 @@ fn refuse_a_missing_journal(folders: &Folders, options: ViewsOptions) -> anyhow:
     Ok(())
 }
 
+/// Why the log on a cluster is not opened, and what helps a folder that is a node's already.
+fn refusal_of_log(error: anyhow::Error, data: &Path) -> anyhow::Error {
+    let is_node = matches!(membership::of(data), Ok(Some(_)));
+    if let (Some(ClusterError::Missing(missing)), true) = (error.downcast_ref(), is_node) {
+        return anyhow!(membership::words_without(missing, data));
+    }
+    error
+}
+
 /// Why the views are not opened, and what helps: where the log is on a cluster, nothing is given up
 /// on one node.
 fn refusal_of_views(
@@ -272,7 +281,8 @@ impl Opened {
             ..ViewsOptions::default()
         };
         let (journal, log, cluster) = if let Some(cluster) = config.nats.log() {
-            let shared = open_shared_log(&config.data, options, &cluster, Box::new(|_, _| ()))?;
+            let shared = open_shared_log(&config.data, options, &cluster, Box::new(|_, _| ()));
+            let shared = shared.map_err(|error| refusal_of_log(error, &config.data))?;
             time_publishing(&shared.figures, environment.clone());
             let clock = environment.clone();
             shared.journal.time_outages(move || clock.elapsed());

@@ -42,7 +42,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use access::{AccessError, NatsAccess, NatsCertificate};
-pub use error::ClusterError;
+pub use error::{ClusterError, MissingStream};
 pub use events::ConnectionTelling;
 pub use fetching::OnFetch;
 pub use figures::{ClusterCounts, ClusterFigures, OnPublish};

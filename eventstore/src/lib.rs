@@ -56,9 +56,9 @@ pub use import::{ImportPlace, ImportPlaceError, unfinished_beside};
 pub use jetstream::{
     AccessError, ClusterCopy, ClusterCounts, ClusterError, ClusterFigures, ClusterServer,
     ClusterStatus, ConnectionTelling, FolderPlace, Fork, JetStreamOptions, JetStreamStore, Leaver,
-    LeftCluster, NatsAccess, NatsCertificate, NatsTrouble, NatsVersion, OnFetch, OnPublish,
-    PublishedJournal, abandon_cluster, cluster_status, create_stream, fork_of, leave_cluster,
-    move_diverged_aside, publish_journal,
+    LeftCluster, MissingStream, NatsAccess, NatsCertificate, NatsTrouble, NatsVersion, OnFetch,
+    OnPublish, PublishedJournal, abandon_cluster, cluster_status, create_stream, fork_of,
+    leave_cluster, move_diverged_aside, publish_journal,
 };
 pub use journal::{
     DataLock, Finding, Journal, JournalOptions, JournalReader, LockHolder, Loss, RecoverError,

@@ -256,11 +256,6 @@ fn in_a_shell(word: &str) -> String {
     }
 }
 
-fn is_missing(error: &anyhow::Error) -> bool {
-    let error = error.downcast_ref::<ClusterError>();
-    matches!(error, Some(ClusterError::Missing { .. }))
-}
-
 /// Brings a folder's journal to the end of the stream.
 fn fetch(data: &Path, cluster: &JetStreamOptions) -> anyhow::Result<Position> {
     let options = JournalOptions::new(Environment::system().new_id());
@@ -313,12 +308,11 @@ fn heal(options: &MakingOptions) -> anyhow::Result<ExitCode> {
         );
     };
     if !options.new
-        && let Err(ClusterError::Missing { .. }) = eventstore::cluster_status(&cluster, None)
+        && let Err(ClusterError::Missing(missing)) = eventstore::cluster_status(&cluster, None)
     {
         bail!(
-            "there is no stream {stream} at {}: see that --nats names the right servers; where the stream is gone, run \
-             this with --new, which has it made again",
-            cluster.access.shown()
+            "{missing}: see that --nats names the right servers; where the stream is gone, run this with --new, which \
+             has it made again"
         );
     }
     let head = publish(&folders, &cluster)?.head;

@@ -51,7 +51,7 @@ impl<'a> Cluster<'a> {
         purpose: Purpose,
     ) -> Result<Self, ClusterError> {
         let link = Link::connect(options)?;
-        let (remote, info) = Remote::find(&link, options)?;
+        let (remote, info) = Remote::find_or_name(&link, options)?;
         let log = settings::check(options, &info, link.client.max_payload())?;
         let cluster = Self {
             figures: ClusterFigures::of(&link),

@@ -1,5 +1,6 @@
 //! Why a log on a cluster is not opened, and what to change.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use uuid::Uuid;
@@ -97,14 +98,21 @@ pub enum ClusterError {
         /// Their words.
         why: String,
     },
-    /// There is no such stream.
+    /// The servers cannot keep three copies of the stream.
     #[error(
-        "there is no stream {stream} on the cluster: make it first, from the journal that is to be its beginning (airpost cluster join)"
+        "the servers cannot keep three copies of the stream {stream} ({why}): see that three servers run as one cluster; or, where what one machine loses may be lost, have one server alone keep it (--single-replica)"
     )]
-    Missing {
+    TooFewServers {
         /// Its name.
         stream: String,
+        /// Their words.
+        why: String,
     },
+    /// There is no such stream.
+    #[error(
+        "{0}: see --cluster and --nats; if it is still to be made, have that done from the journal that is to be its beginning (airpost cluster join)"
+    )]
+    Missing(MissingStream),
     /// The stream is set up so that it could lose what it acknowledged.
     #[error("the stream {stream} must not hold a log as it is set up: {}", wrong.join("; "))]
     Settings {
@@ -257,6 +265,39 @@ fn of_a_copy(error: &OpenError) -> String {
         | OpenError::Unfinished { .. }
         | OpenError::Format { .. }
         | OpenError::Io { .. } => error.to_string(),
+    }
+}
+
+/// A stream that is not there, and what is: one of the others may be meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingStream {
+    /// Its name.
+    pub stream: String,
+    /// Where it was looked for, without passwords.
+    pub servers: String,
+    /// The streams there that are logs, by name, as far as the servers told.
+    pub logs: Vec<String>,
+}
+
+/// How many logs are named that are there in place of one that is not.
+const LOGS_NAMED_MAX: usize = 8;
+
+impl fmt::Display for MissingStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            stream,
+            servers,
+            logs,
+        } = self;
+        write!(f, "there is no stream {stream} at {servers}")?;
+        if logs.is_empty() {
+            return Ok(());
+        }
+        let named = logs.get(..LOGS_NAMED_MAX).unwrap_or(logs).join(", ");
+        match logs.len().saturating_sub(LOGS_NAMED_MAX) {
+            0 => write!(f, " (the logs there: {named})"),
+            more => write!(f, " (the logs there: {named}, and {more} more)"),
+        }
     }
 }
 

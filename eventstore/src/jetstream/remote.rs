@@ -14,12 +14,15 @@ use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{
     DirectGetError, DirectGetErrorKind, Info, RawMessageErrorKind, Stream,
 };
+use futures_util::StreamExt;
 
-use super::error::ClusterError;
+use super::access::ANSWER_WAIT;
+use super::error::{ClusterError, MissingStream};
 use super::farewell::Farewell;
 use super::link::{Link, connections};
 use super::options::JetStreamOptions;
 use super::saying::NatsTrouble;
+use super::settings;
 use crate::journal::outage::Obstacle;
 use crate::store::OutageKind;
 
@@ -55,6 +58,21 @@ impl Remote {
         connections(&self.context.client().statistics())
     }
 
+    /// The same, and names the logs that are there, if this one is not.
+    pub(super) fn find_or_name(
+        link: &Link,
+        options: &JetStreamOptions,
+    ) -> Result<(Self, Info), ClusterError> {
+        let found = Self::find(link, options);
+        if let Err(ClusterError::Missing(missing)) = &found {
+            return Err(ClusterError::Missing(MissingStream {
+                logs: logs_at(link),
+                ..missing.clone()
+            }));
+        }
+        found
+    }
+
     /// The stream, and what its leader says about it.
     pub(super) fn find(
         link: &Link,
@@ -75,9 +93,11 @@ impl Remote {
             GetStreamErrorKind::JetStream(refused)
                 if refused.error_code() == ErrorCode::STREAM_NOT_FOUND =>
             {
-                ClusterError::Missing {
+                ClusterError::Missing(MissingStream {
                     stream: name.clone(),
-                }
+                    servers: options.access.shown(),
+                    logs: Vec::new(),
+                })
             }
             GetStreamErrorKind::JetStream(refused) => {
                 link.refused(refused.error_code().0, error.to_string())
@@ -215,6 +235,23 @@ fn is_unheard(error: &GetStreamError) -> bool {
         .source()
         .and_then(<dyn std::error::Error>::downcast_ref);
     asked.is_some_and(|asked: &RequestError| asked.kind() == RequestErrorKind::NoResponders)
+}
+
+/// The streams that are logs; none where the servers do not tell soon.
+fn logs_at(link: &Link) -> Vec<String> {
+    let mut streams = link.context.streams();
+    let listing = async move {
+        let mut logs = Vec::new();
+        while let Some(Ok(info)) = streams.next().await {
+            if settings::is_log(&info) {
+                logs.push(info.config.name);
+            }
+        }
+        logs.sort();
+        logs
+    };
+    let listed = link.run(async move { tokio::time::timeout(ANSWER_WAIT, listing).await });
+    listed.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 /// Whether what was published is refused for good: for what the stream's settings

@@ -194,6 +194,9 @@ fn not_made(
     } else if code == Some(ErrorCode::STREAM_SUBJECT_OVERLAP) {
         let subject = options.subject();
         Some(ClusterError::Overlap { subject })
+    } else if code == Some(ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED) {
+        let stream = options.stream.clone();
+        Some(ClusterError::TooFewServers { stream, why })
     } else if code.is_some_and(|code| NO_ROOM.contains(&code)) {
         let stream = options.stream.clone();
         Some(ClusterError::NoRoom { stream, why })
@@ -206,8 +209,7 @@ fn not_made(
 }
 
 /// What servers say that cannot keep a stream, or not as many copies.
-const NO_ROOM: [ErrorCode; 5] = [
-    ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED,
+const NO_ROOM: [ErrorCode; 4] = [
     ErrorCode::CLUSTER_NO_PEERS,
     ErrorCode::STORAGE_RESOURCES_EXCEEDED,
     ErrorCode::INSUFFICIENT_RESOURCES,
@@ -237,6 +239,11 @@ pub(super) fn config(options: &JetStreamOptions, log: &LogOfStream) -> Config {
         metadata: log.to_metadata(),
         ..Config::default()
     }
+}
+
+/// Whether a stream was made for a log.
+pub(super) fn is_log(info: &Info) -> bool {
+    log(info).is_some()
 }
 
 /// Which log a stream says that it is.

@@ -195,6 +195,7 @@ async fn what_a_cluster_lost_is_published_again_from_the_longest_journal() {
     nats.start().await;
     let missing = log.not_served(first.path()).await;
     says(&missing, 1, "there is no stream LOG");
+    says(&missing, 1, "airpost cluster heal --new");
     says(
         &log.command("join", first.path()).await,
         1,

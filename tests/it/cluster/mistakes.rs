@@ -80,7 +80,7 @@ async fn given_a_stream_that_cannot_be_made_then_the_folder_is_served_as_before(
     let data = scratch();
     embedded(data.path()).await;
     let refused = three_copies.command("join", data.path()).await;
-    assert_eq!(refused.code, Some(1), "{refused:?}");
+    says(&refused, 1, "--single-replica");
     airpost().serve(data.path()).await.stop().await;
 }
 
@@ -100,6 +100,20 @@ async fn given_a_wrong_name_then_a_join_makes_nothing() {
             .iter()
             .any(|it| it == "journal" || it == "cluster")
     );
+}
+
+#[tokio::test]
+async fn given_a_mistyped_name_then_the_logs_that_are_there_are_named() {
+    let nats = NatsServer::alone().await;
+    let (log, mut mistyped) = (Log::on_one(&nats), Log::on_one(&nats));
+    mistyped.options[3] = "LGO".to_owned();
+    let _first = first_node(&log).await;
+    let data = scratch();
+    let named = format!("no stream LGO at {} (the logs there: LOG)", nats.url());
+    for command in ["status", "join", "resync"] {
+        says(&mistyped.command(command, data.path()).await, 1, &named);
+    }
+    says(&mistyped.not_served(data.path()).await, 1, &named);
 }
 
 #[tokio::test]

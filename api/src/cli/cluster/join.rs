@@ -9,7 +9,7 @@ use eventstore::{
     PublishedJournal,
 };
 
-use super::{MakingOptions, fetch, is_missing, publish, tell_how_to_start};
+use super::{MakingOptions, fetch, publish, tell_how_to_start};
 use crate::cli::terminal::{Stopwatch, say};
 use crate::environment::Environment;
 use crate::membership::{self, Membership};
@@ -44,19 +44,21 @@ pub(super) fn join(options: &MakingOptions) -> anyhow::Result<ExitCode> {
                 tell_how_to_start(data, &node.log);
                 return Ok(ExitCode::SUCCESS);
             }
-            Err(error) if !is_missing(&error) => return Err(error),
-            Err(_) if is_member => bail!(
-                "there is no stream {stream}, and {} is a node's of it: have it made again from the longest journal, \
-                 by airpost cluster heal --new",
-                data.display()
-            ),
-            Err(_) if !has_log && membership.is_none() && !options.new => bail!(
-                "there is no stream {stream} at {}, and no log in {}: see that both are the right ones; a new log is \
-                 begun there by airpost cluster join --new",
-                cluster.access.shown(),
-                data.display()
-            ),
-            Err(_) => {}
+            Err(error) => {
+                let Some(ClusterError::Missing(missing)) = error.downcast_ref() else {
+                    return Err(error);
+                };
+                if is_member {
+                    bail!("{}", membership::words_without(missing, data));
+                }
+                if !has_log && membership.is_none() && !options.new {
+                    bail!(
+                        "{missing}, and no log in {}: see that both are the right ones; a new log is begun there by \
+                         airpost cluster join --new",
+                        data.display()
+                    );
+                }
+            }
         }
     }
     let watch = Stopwatch::start();

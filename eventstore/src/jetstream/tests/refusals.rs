@@ -27,11 +27,28 @@ fn refusal(options: &JetStreamOptions) -> (ClusterError, String) {
 
 #[test]
 fn a_stream_that_is_missing_is_refused_and_not_made() {
-    let options = on_one(&shared_server().url());
+    let server = Server::alone("");
+    let there = on_one(&server.url());
+    let options = JetStreamOptions {
+        stream: format!("{}x", there.stream),
+        ..there.clone()
+    };
+    let (refused, words) = refusal(&options);
+    assert!(matches!(refused, ClusterError::Missing { .. }), "{words}");
+    assert!(words.contains("airpost cluster join"), "{words}");
+    assert!(!words.contains("the logs there"), "{words}");
+    make_stream(&there, LOG_ID);
+    let mut config = raw::config(&there);
+    config.name = "NOT-A-LOG".to_owned();
+    config.subjects = vec!["orders.>".to_owned()];
+    config.metadata.clear();
+    raw::make(&there, &config);
     for _ in 0..2 {
-        let (refusal, words) = refusal(&options);
-        assert!(matches!(refusal, ClusterError::Missing { .. }), "{words}");
-        assert!(words.contains("make it first"), "{words}");
+        let (refused, words) = refusal(&options);
+        assert!(matches!(refused, ClusterError::Missing { .. }), "{words}");
+        assert!(words.contains(&server.url()), "{words}");
+        let named = format!("(the logs there: {})", there.stream);
+        assert!(words.contains(&named), "{words}");
     }
 }
 
@@ -299,5 +316,8 @@ fn a_stream_that_cannot_be_made_is_refused_with_what_is_in_its_way() {
     let three_of_one = options(&alone.url());
     let refused = create(&three_of_one, &LogOfStream::new(LOG_ID)).unwrap_err();
     let words = refused.to_string();
-    assert!(matches!(refused, ClusterError::NoRoom { .. }), "{words}");
+    let ClusterError::TooFewServers { .. } = refused else {
+        panic!("{words}");
+    };
+    assert!(words.contains("--single-replica"), "{words}");
 }
