@@ -121,6 +121,10 @@ pub(crate) fn open_shared_log(
     let is_new = !holds_segments(&folders.journal) && membership::of(data)?.is_none();
     if is_new {
         membership::enter(data, stream)?;
+        tracing::info!(
+            folder = %data.display(),
+            "there is no log here: that of the stream {stream} is fetched, and the folder is a node's of it from here on"
+        );
     }
     tracing::info!(
         stream,

@@ -86,7 +86,7 @@ pub struct ClusterCopy {
 /// How a journal stands to the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FolderPlace {
-    /// There is no journal, or one without a record.
+    /// There is no journal.
     Empty,
     /// It is a copy of the log up to there.
     At(Position),
@@ -109,7 +109,7 @@ pub fn cluster_status(
     folder: Option<&Path>,
 ) -> Result<ClusterStatus, ClusterError> {
     let link = Link::connect(options)?;
-    let (_, info) = Remote::find(&link, options)?;
+    let (_, info) = Remote::find_or_name(&link, options)?;
     let checked = settings::check(options, &info, link.client.max_payload());
     let mut status = ClusterStatus {
         version: link.client.server_info().version,
@@ -226,9 +226,6 @@ fn folder_place(
         return Ok(FolderPlace::OtherLog(history.identity()));
     }
     let (position, beginning) = (journal.head(), cluster.beginning());
-    if position == Position::START {
-        return Ok(FolderPlace::Empty);
-    }
     if position > end.position {
         // The journal has the stream's end, or it never was a copy of it.
         let there = chain_at(journal, beginning, end.position)?;

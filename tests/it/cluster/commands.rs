@@ -151,8 +151,11 @@ async fn a_journal_that_went_another_way_is_set_aside_and_the_log_is_fetched_ane
     here.stop().await;
     // An operator takes away what says that the folder is a node's, and serves it alone.
     let same = log.command("status", second.path()).await;
-    says(&same, 0, "it is fetched");
+    says(&same, 0, "up to position 0, ");
     log.join(second.path()).await;
+    let joined = log.command("status", second.path()).await;
+    says(&joined, 0, "is a copy of the log up to position");
+    says(&joined, 0, ", 0 behind the end");
     fs::remove_file(second.path().join("cluster")).unwrap();
     let alone = airpost().serve(second.path()).await;
     new_user(&alone.client(), &mut chance()).await;

@@ -117,6 +117,22 @@ async fn given_a_mistyped_name_then_the_logs_that_are_there_are_named() {
 }
 
 #[tokio::test]
+async fn given_an_empty_folder_then_serving_it_joins_and_says_so() {
+    let nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let (_first, data) = (first_node(&log).await, scratch());
+    let server = log.serve(data.path()).await;
+    let said = server.log();
+    assert!(
+        said.contains("the folder is a node's of it from here on"),
+        "{said}"
+    );
+    server.stop().await;
+    let status = log.command("status", data.path()).await;
+    says(&status, 0, "is a copy of the log up to position");
+}
+
+#[tokio::test]
 async fn given_a_journal_that_need_not_be_fetched_anew_then_a_resync_moves_nothing() {
     let nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);
