@@ -21,6 +21,7 @@ pub mod simulate;
 // The log as text, and back.
 pub mod transfer;
 // Everything together, and the program.
+mod aside;
 pub mod membership;
 pub mod service;
 pub mod cli;

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::application::{Application, known_schemas, state_code};
+use crate::aside;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::http::{self, Services};
@@ -274,6 +275,7 @@ impl Opened {
         }
         let folders = Folders::of(&config.data);
         let lock = DataLock::acquire(&config.data, WORK)?;
+        aside::tell_of_all_in(&config.data);
         let options = JournalOptions {
             segment_bytes: config.segment_bytes(),
             ..JournalOptions::new(environment.new_id())

@@ -20,7 +20,6 @@ use crate::membership::{self, Membership};
 use crate::service::{Folders, open_shared_log};
 
 mod abandon;
-mod aside;
 mod join;
 mod resync;
 mod status;
@@ -112,8 +111,13 @@ Exit codes: 0 the stream has all that the journal has, 1 it failed.";
 const RESYNC_HELP: &str = "\
 When: a node says that its journal and the stream went different ways, as after a disk that lied, or \
 its journal is damaged. Nothing is deleted: journal, views and snapshots are moved to DIR/journal.aside-N \
-and so on. What the journal has and the stream has not is lost to the log; a journal that has all of the \
-stream and more is not moved, see heal.
+and so on, until you remove them. What the journal has and the stream has not is lost to the log, and is \
+told before: how many records, and their positions. A journal that has all of the stream and more is not \
+moved, see heal. Interrupted, it is run again; or the next start fetches what is missing.
+If several nodes say that they and the stream went different ways, it is the stream that changed: one that \
+lost its end, and was written on by a node that did not know it. Stop all nodes, and have status say of each \
+folder what it has. Either resync those that the stream does not agree with; or remove the stream (nats \
+stream rm), run heal --new with the journal that is right, and resync the others.
 Exit codes: 0 the folder holds the log, 1 it failed.";
 
 const LEAVE_HELP: &str = "\

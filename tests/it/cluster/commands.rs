@@ -166,18 +166,26 @@ async fn a_journal_that_went_another_way_is_set_aside_and_the_log_is_fetched_ane
     says(&log.command("status", second.path()).await, 3, "resync");
     let diverged = log.not_served(second.path()).await;
     says(&diverged, 1, "airpost cluster resync");
-    says(
-        &log.command("resync", second.path()).await,
-        0,
-        "fetched the log",
+    says(&diverged, 1, "are the same up to position");
+    let mended = log.command("resync", second.path()).await;
+    says(&mended, 0, "fetched the log");
+    let aside = second.path().join("journal.aside-1");
+    assert!(aside.is_dir());
+    // What the folder alone has is told before it is moved, and where it is afterwards.
+    let told = mended.stdout.find("the log gives them up");
+    assert!(
+        told < mended.stdout.find("moved to") && told.is_some(),
+        "{mended:?}"
     );
-    assert!(second.path().join("journal.aside-1").is_dir());
+    says(&mended, 0, &format!("{} alone has them", aside.display()));
     says(
         &log.command("resync", second.path()).await,
         0,
         "nothing to do",
     );
     let there = log.serve(second.path()).await;
+    let named = aside.display().to_string();
+    assert!(there.log().contains(&named), "{}", there.log());
     let found = there.client().read(&format!("/v1/users/{user}")).await;
     assert_eq!(text(&found, "/id"), user);
     level(&[&here.client(), &there.client()]).await;

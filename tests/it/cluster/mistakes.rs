@@ -117,6 +117,53 @@ async fn given_a_mistyped_name_then_the_logs_that_are_there_are_named() {
 }
 
 #[tokio::test]
+async fn given_a_stream_that_lost_its_end_then_a_node_says_so_at_once_and_which_of_two_things_helps()
+ {
+    let mut nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let (data, other) = (first_node(&log).await, scratch());
+    let (store, kept) = (nats.folder().join("jetstream"), scratch());
+    let here = log.serve(data.path()).await;
+    new_user(&here.client(), &mut chance()).await;
+    nats.kill();
+    copy(&store, kept.path());
+    nats.start().await;
+    here.ready().await;
+    for _ in 0..3 {
+        new_user(&here.client(), &mut chance()).await;
+    }
+    here.stop().await;
+    nats.kill();
+    nats.wipe();
+    copy(kept.path(), &store);
+    nats.start().await;
+    let shorter = log.not_served(data.path()).await;
+    says(&shorter, 1, "looking again for up to 15 s");
+    says(&shorter, 1, "airpost cluster heal");
+
+    // A node that knew nothing of it goes on: the stream is shorter still, and another one.
+    log.join(other.path()).await;
+    let there = log.serve(other.path()).await;
+    assert!(there.log().contains("opening the log"), "{}", there.log());
+    new_user(&there.client(), &mut chance()).await;
+    there.stop().await;
+    let forked = log.not_served(data.path()).await;
+    says(&forked, 1, "differ from there on");
+    says(&forked, 1, "airpost cluster resync");
+    let all = format!("{}{}", forked.stdout, forked.stderr);
+    assert!(
+        !all.contains("airpost cluster heal") && !all.contains("looking again"),
+        "{all}"
+    );
+    says(
+        &log.command("resync", data.path()).await,
+        0,
+        "alone has them",
+    );
+    log.serve(data.path()).await.stop().await;
+}
+
+#[tokio::test]
 async fn given_an_empty_folder_then_serving_it_joins_and_says_so() {
     let nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);
