@@ -142,6 +142,30 @@ async fn given_a_nodes_journal_that_lost_its_end_then_the_log_is_fetched_anew_an
 }
 
 #[tokio::test]
+async fn given_a_nodes_journal_that_is_damaged_long_before_its_end_then_it_is_fetched_anew() {
+    let nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let data = first_node(&log).await;
+    let server = log.serve_with(data.path(), &["--segment-kib", "64"]).await;
+    let (client, mut chance) = (server.client(), chance());
+    let journal = data.path().join("journal");
+    let sealed = || journal.join("00000000000000000001.idx").exists();
+    while !sealed() {
+        new_user(&client, &mut chance).await;
+    }
+    server.stop().await;
+    let first = journal.join("00000000000000000001.seg");
+    let mut bytes = fs::read(&first).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&first, bytes).unwrap();
+    let mended = log.command("resync", data.path()).await;
+    says(&mended, 0, "the stream has all of it");
+    says(&mended, 0, "nothing that the log has not");
+    log.serve(data.path()).await.stop().await;
+}
+
+#[tokio::test]
 async fn a_journal_that_went_another_way_is_set_aside_and_the_log_is_fetched_anew() {
     let nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);
