@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tests::{Chance, PowerDisk, Server, freeze, poll_until, tally};
 
-use super::served::verify_all;
+use super::served::stop_and_verify_all;
 use super::{a_moment, any_cut, cuts};
 use crate::rebuilds::{Asked, LARGE_VIEWS, REBUILD_TIME_MAX, fill, is_applying, until_applying};
 use crate::scene::{airpost, list, seeded, text};
@@ -107,8 +107,7 @@ impl Life {
             server.log()
         );
         self.met.gone_on += u64::from(status == "succeeded");
-        server.stop().await;
-        verify_all(&self.data()).await;
+        stop_and_verify_all(server, &self.data()).await;
     }
 }
 

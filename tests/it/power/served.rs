@@ -6,13 +6,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tests::{Chance, PowerDisk, Progress, freeze, tally};
+use tests::{Chance, PowerDisk, Progress, Server, freeze, tally};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::{a_moment, any_cut, cuts};
 use crate::answers::Answers;
-use crate::scene::{airpost, seeded, verify};
+use crate::scene::{airpost, seeded, settled, verify};
 use crate::story::Crowd;
 
 /// One cut under the server for every ten under a journal alone.
@@ -110,8 +110,14 @@ async fn cut_and_look(progress: Arc<Progress>, mut chance: Chance) -> Met {
 /// How many views there are that answer questions from a disk.
 const VIEWS: u64 = 11;
 
-/// The views are what the journal says, all of them, up to its head.
-pub(super) async fn verify_all(data: &Path) {
+/// Stops a server in good order: the views are what the journal says then, all of them, up to
+/// its head. That they have come to it is waited for, which a stop does not do: what the service
+/// wrote by itself a moment before may be behind them, and is followed at the next start.
+pub(super) async fn stop_and_verify_all(mut server: Server, data: &Path) {
+    settled(&server.client()).await;
+    server.stop_in_place().await;
+    let log = server.log();
+    assert!(!log.contains("the views did not stop in time"), "{log}");
     let said = verify(data).await;
     for of_all in [
         format!(" entries in {VIEWS} views are what the journal says"),
@@ -167,8 +173,7 @@ impl Life {
         let tells = |words: &str| u64::from(log.contains(words));
         self.met.begun_anew += tells("the view is built from the beginning of the log");
         self.met.set_aside += tells("the views are damaged: they are set aside");
-        server.stop().await;
-        verify_all(&self.data()).await;
+        stop_and_verify_all(server, &self.data()).await;
     }
 
     /// Everything that ever happened is checked; the disk begins anew.
@@ -176,8 +181,7 @@ impl Life {
         let server = airpost().serve_with(&self.data(), &SMALL_SEGMENTS).await;
         self.crowd.finish(&server.client(), chance).await;
         self.crowd.check_side_by_side(&server.client()).await;
-        server.stop().await;
-        verify_all(&self.data()).await;
+        stop_and_verify_all(server, &self.data()).await;
         let mut disk = self.disk;
         disk.renew().await;
         (disk, self.met)
