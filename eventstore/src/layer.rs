@@ -62,6 +62,11 @@ pub trait StoreLayer: Send + Sync + fmt::Debug {
         self.beneath().history()
     }
 
+    /// [`EventStore::health`].
+    fn on_health(&self) -> Health {
+        self.beneath().health()
+    }
+
     /// [`EventStore::is_shared`].
     fn on_is_shared(&self) -> bool {
         self.beneath().is_shared()
@@ -104,7 +109,7 @@ impl<L: StoreLayer> EventStore for L {
     }
 
     fn health(&self) -> Health {
-        self.beneath().health()
+        self.on_health()
     }
 
     fn is_shared(&self) -> bool {

@@ -7,9 +7,8 @@ use std::sync::{Arc, Mutex as StdMutex};
 use domain::codec::StoredEvent as _;
 use domain::scheduling::OperationEvent;
 use eventstore::{
-    Appending, Budget, Commit, EventStore, Filter, Health, LogHistory, LogIdentity,
-    MemoryEventStore, OutageKind, Page, Position, ReadError, StoreLayer, StreamId, StreamPage,
-    StreamVersion,
+    Appending, Budget, Commit, EventStore, Filter, Health, MemoryEventStore, OutageKind, Page,
+    Position, ReadError, StoreLayer, StreamId, StreamPage, StreamVersion,
 };
 use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
@@ -157,8 +156,12 @@ impl Away {
     }
 }
 
-impl EventStore for Away {
-    fn append(&self, commit: Commit) -> Appending {
+impl StoreLayer for Away {
+    fn beneath(&self) -> &dyn EventStore {
+        &*self.log
+    }
+
+    fn on_append(&self, commit: Commit) -> Appending {
         if *self.unanswered.lock().unwrap() == Some(commit.correlation_id) {
             self.hanging.send_replace(true);
             return Box::pin(std::future::pending());
@@ -166,37 +169,7 @@ impl EventStore for Away {
         self.log.append(commit)
     }
 
-    fn read_stream(
-        &self,
-        stream: StreamId,
-        after: StreamVersion,
-        budget: Budget,
-    ) -> Result<StreamPage, ReadError> {
-        self.log.read_stream(stream, after, budget)
-    }
-
-    fn read_all(
-        &self,
-        after: Position,
-        filter: &Filter,
-        budget: Budget,
-    ) -> Result<Page, ReadError> {
-        self.log.read_all(after, filter, budget)
-    }
-
-    fn head(&self) -> watch::Receiver<Position> {
-        self.log.head()
-    }
-
-    fn identity(&self) -> LogIdentity {
-        self.log.identity()
-    }
-
-    fn history(&self) -> LogHistory {
-        self.log.history()
-    }
-
-    fn health(&self) -> Health {
+    fn on_health(&self) -> Health {
         if self.is_out.load(Ordering::Relaxed) {
             self.asked.send_modify(|asked| *asked += 1);
             let why = "a test wants it so".to_owned();
