@@ -102,6 +102,14 @@ async fn first_node(log: &Log) -> TempDir {
     folder
 }
 
+/// Two nodes of a new log that run, each with its folder.
+async fn two_nodes(log: &Log, options: &[&str]) -> [(TempDir, Server); 2] {
+    let (first, second) = (first_node(log).await, node(log).await);
+    let here = log.serve_with(first.path(), options).await;
+    let there = log.serve_with(second.path(), options).await;
+    [(first, here), (second, there)]
+}
+
 /// Waits until all of them have the same log, and gives where it ends.
 async fn level(clients: &[&Client]) -> u64 {
     let mut ends = Vec::new();
@@ -125,11 +133,7 @@ async fn level(clients: &[&Client]) -> u64 {
 async fn two_nodes_take_orders_and_flights_and_both_answer_the_same() {
     let nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);
-    let (first, second) = (first_node(&log).await, node(&log).await);
-    let (here, there) = (
-        log.serve(first.path()).await,
-        log.serve(second.path()).await,
-    );
+    let [(_first, here), (_second, there)] = two_nodes(&log, &[]).await;
     let (here_client, there_client) = (here.client(), there.client());
     let mut chance = chance();
     let order = Order::place(&here_client, &Recording::load(268), &mut chance).await;
@@ -166,12 +170,8 @@ async fn two_nodes_take_orders_and_flights_and_both_answer_the_same() {
 async fn what_a_gap_holds_back_is_gone_on_with_once_though_every_node_waits_for_it() {
     let nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);
-    let (first, second) = (first_node(&log).await, node(&log).await);
     let sooner = ["--time-scale", "20"];
-    let (here, there) = (
-        log.serve_with(first.path(), &sooner).await,
-        log.serve_with(second.path(), &sooner).await,
-    );
+    let [(_first, here), (_second, there)] = two_nodes(&log, &sooner).await;
     let (here_client, there_client) = (here.client(), there.client());
     let mut chance = chance();
     for _ in 0..4 {

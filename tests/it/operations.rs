@@ -15,7 +15,9 @@ use tests::{Answer, Chance, Client, Output, Recording};
 use tokio::process::Command;
 use tokio::sync::watch;
 
-use crate::scene::{Order, airpost, at, chance, list, new_user, report, scratch, text, verify};
+use crate::scene::{
+    Order, airpost, at, chance, copy_folder, list, new_user, report, scratch, text, verify,
+};
 
 const FORMATS: [&str; 2] = ["ndjson", "cloudevents"];
 
@@ -545,14 +547,6 @@ async fn told_of(data: &Path, orders: &[Order]) -> Vec<(String, String)> {
     let told = told(data, orders).await;
     verify(data).await;
     told
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("it can be made");
-    for file in files(from) {
-        let name = file.file_name().expect("a file has a name");
-        std::fs::copy(&file, to.join(name)).expect("it can be copied");
-    }
 }
 
 #[tokio::test]

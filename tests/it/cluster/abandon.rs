@@ -6,7 +6,7 @@ use std::path::Path;
 use tests::{Client, NatsClient, NatsServer, Output, poll_until};
 
 use super::commands::{embedded, says};
-use super::{FOLLOW_TIME_MAX, Log, first_node, level, node};
+use super::{FOLLOW_TIME_MAX, Log, first_node, level, two_nodes};
 use crate::scene::{airpost, chance, new_user, scratch, text};
 
 async fn abandon(data: &Path, options: &[&str]) -> Output {
@@ -27,11 +27,7 @@ async fn given_a_strangers_message_in_the_log_then_a_node_goes_on_alone_and_the_
  {
     let nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);
-    let (first, second) = (first_node(&log).await, node(&log).await);
-    let (here, there) = (
-        log.serve(first.path()).await,
-        log.serve(second.path()).await,
-    );
+    let [(first, here), (second, there)] = two_nodes(&log, &[]).await;
     let (here_client, there_client) = (here.client(), there.client());
     let mut chance = chance();
     let mut users = vec![

@@ -7,9 +7,8 @@ use std::path::Path;
 use tests::{Client, NatsServer, poll_until};
 
 use super::commands::says;
-use super::mistakes::copy;
-use super::{FOLLOW_TIME_MAX, Log, first_node, level, node};
-use crate::scene::{chance, new_user, scratch, text};
+use super::{FOLLOW_TIME_MAX, Log, first_node, level, node, two_nodes};
+use crate::scene::{chance, copy_folder, new_user, scratch, text};
 
 async fn new_users(client: &Client, count: usize) -> Vec<String> {
     let mut chance = chance();
@@ -42,11 +41,7 @@ async fn given_a_server_alone_whose_store_is_damaged_then_its_nodes_say_so_and_a
  {
     let mut nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);
-    let (first, second) = (first_node(&log).await, node(&log).await);
-    let (here, there) = (
-        log.serve(first.path()).await,
-        log.serve(second.path()).await,
-    );
+    let [(first, here), (second, there)] = two_nodes(&log, &[]).await;
     let users = new_users(&here.client(), 40).await;
     level(&[&here.client(), &there.client()]).await;
     nats.kill();
@@ -99,7 +94,7 @@ async fn given_a_node_that_runs_and_has_less_then_nothing_is_healed_beside_it() 
     level(&[&here.client(), &there.client()]).await;
     there.stop().await;
     nats.kill();
-    copy(&store, kept.path());
+    copy_folder(&store, kept.path());
     nats.start().await;
     here.ready().await;
     users.extend(new_users(&here.client(), 2).await);
@@ -108,7 +103,7 @@ async fn given_a_node_that_runs_and_has_less_then_nothing_is_healed_beside_it() 
     // The store is put back to what it was, and a node that has no more is started.
     nats.kill();
     nats.wipe();
-    copy(kept.path(), &store);
+    copy_folder(kept.path(), &store);
     nats.start().await;
     let there = log.serve(second.path()).await;
     let refused = log.command("heal", first.path()).await;
@@ -137,7 +132,7 @@ async fn given_views_that_have_seen_what_the_log_has_lost_then_a_journal_is_look
     let here = log.serve(data.path()).await;
     new_users(&here.client(), 2).await;
     nats.kill();
-    copy(&store, kept.path());
+    copy_folder(&store, kept.path());
     nats.start().await;
     here.ready().await;
     new_users(&here.client(), 2).await;
@@ -145,7 +140,7 @@ async fn given_views_that_have_seen_what_the_log_has_lost_then_a_journal_is_look
     here.stop().await;
     nats.kill();
     nats.wipe();
-    copy(kept.path(), &store);
+    copy_folder(kept.path(), &store);
     nats.start().await;
     fs::remove_dir_all(data.path().join("journal")).expect("it is there");
     let refused = log.not_served(data.path()).await;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use api::environment::Environment;
-use tests::{Billing, Bills, Client, NatsServer, Recording, poll_until};
+use tempfile::TempDir;
+use tests::{Billing, Bills, Client, NatsServer, Recording, Server, poll_until};
 
-use super::{FOLLOW_TIME_MAX, Log, first_node, level, node};
+use super::{FOLLOW_TIME_MAX, Log, first_node, level, node, two_nodes};
 use crate::scene::{Order, chance, new_user, text};
 
 /// Within this another node goes on with what a node was at that died.
@@ -48,25 +49,46 @@ async fn stands(client: &Client, path: &str) {
     poll_until(FOLLOW_TIME_MAX, "the booking to stand", stands).await;
 }
 
+/// A node that runs, and its folder.
+struct Running {
+    server: Server,
+    _folder: TempDir,
+}
+
+/// The node that is asking for the payment of a booking, the booking's path, and another node.
+async fn one_of_two_asks(log: &Log, billing: &Billing) -> (Running, String, Running) {
+    let (first, second) = (first_node(log).await, node(log).await);
+    let options = ["--billing-url", billing.url()];
+    // Alone, so that it is this one who asks.
+    let asking = log.serve_with(first.path(), &options).await;
+    let path = ordered(&asking.client(), billing).await;
+    let other = log.serve_with(second.path(), &options).await;
+    level(&[&asking.client(), &other.client()]).await;
+    assert_eq!(billing.requests(), 1, "it is claimed");
+    let running = |server, folder| Running {
+        server,
+        _folder: folder,
+    };
+    (running(asking, first), path, running(other, second))
+}
+
+/// The other node asks for the payment soon, and the booking stands.
+async fn handed_on(other: Running, billing: &Billing, path: &str) {
+    let took = asked_again(billing).await;
+    assert!(took < HANDED_ON_MAX, "it took {took:?}");
+    stands(&other.server.client(), path).await;
+    assert_eq!(billing.charges().len(), 1);
+    other.server.stop().await;
+}
+
 #[tokio::test]
 async fn given_a_node_that_dies_asking_for_a_payment_then_another_asks_within_ten_seconds() {
     let nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);
     let billing = Billing::start([Bills::Hanging], Bills::Well).await;
-    let (first, second) = (first_node(&log).await, node(&log).await);
-    let options = ["--billing-url", billing.url()];
-    // Alone, so that it is this one who asks.
-    let asking = log.serve_with(first.path(), &options).await;
-    let path = ordered(&asking.client(), &billing).await;
-    let other = log.serve_with(second.path(), &options).await;
-    level(&[&asking.client(), &other.client()]).await;
-    assert_eq!(billing.requests(), 1, "it is claimed");
-    asking.kill().await;
-    let took = asked_again(&billing).await;
-    assert!(took < HANDED_ON_MAX, "it took {took:?}");
-    stands(&other.client(), &path).await;
-    assert_eq!(billing.charges().len(), 1);
-    other.stop().await;
+    let (asking, path, other) = one_of_two_asks(&log, &billing).await;
+    asking.server.kill().await;
+    handed_on(other, &billing, &path).await;
 }
 
 #[tokio::test]
@@ -75,20 +97,11 @@ async fn given_a_node_that_dies_while_the_cluster_is_away_then_another_asks_with
     let mut nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);
     let billing = Billing::start([Bills::Hanging], Bills::Well).await;
-    let (first, second) = (first_node(&log).await, node(&log).await);
-    let options = ["--billing-url", billing.url()];
-    let asking = log.serve_with(first.path(), &options).await;
-    let path = ordered(&asking.client(), &billing).await;
-    let other = log.serve_with(second.path(), &options).await;
-    level(&[&asking.client(), &other.client()]).await;
+    let (asking, path, other) = one_of_two_asks(&log, &billing).await;
     nats.kill();
-    asking.kill().await;
+    asking.server.kill().await;
     nats.start().await;
-    let took = asked_again(&billing).await;
-    assert!(took < HANDED_ON_MAX, "it took {took:?}");
-    stands(&other.client(), &path).await;
-    assert_eq!(billing.charges().len(), 1);
-    other.stop().await;
+    handed_on(other, &billing, &path).await;
 }
 
 #[tokio::test]
@@ -96,12 +109,8 @@ async fn given_a_payment_that_takes_longer_than_a_claim_then_no_other_node_asks_
     let nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);
     let billing = Billing::start([Bills::Hanging], Bills::Well).await;
-    let (first, second) = (first_node(&log).await, node(&log).await);
     let options = ["--billing-url", billing.url()];
-    let (here, there) = (
-        log.serve_with(first.path(), &options).await,
-        log.serve_with(second.path(), &options).await,
-    );
+    let [(_first, here), (_second, there)] = two_nodes(&log, &options).await;
     level(&[&here.client(), &there.client()]).await;
     let path = ordered(&here.client(), &billing).await;
     let took = asked_again(&billing).await;

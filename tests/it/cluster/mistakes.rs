@@ -7,7 +7,7 @@ use tests::{NatsServer, Output, poll_until};
 
 use super::commands::{embedded, says};
 use super::{FOLLOW_TIME_MAX, Log, first_node, level, node};
-use crate::scene::{airpost, chance, new_user, scratch, text};
+use crate::scene::{airpost, chance, copy_folder, new_user, scratch, text};
 
 async fn served_alone(data: &Path) -> Output {
     let data = data.to_str().expect("a temporary folder has a plain name");
@@ -126,7 +126,7 @@ async fn given_a_stream_that_lost_its_end_then_a_node_says_so_at_once_and_which_
     let here = log.serve(data.path()).await;
     new_user(&here.client(), &mut chance()).await;
     nats.kill();
-    copy(&store, kept.path());
+    copy_folder(&store, kept.path());
     nats.start().await;
     here.ready().await;
     for _ in 0..3 {
@@ -135,7 +135,7 @@ async fn given_a_stream_that_lost_its_end_then_a_node_says_so_at_once_and_which_
     here.stop().await;
     nats.kill();
     nats.wipe();
-    copy(kept.path(), &store);
+    copy_folder(kept.path(), &store);
     nats.start().await;
     let shorter = log.not_served(data.path()).await;
     says(&shorter, 1, "looking again for up to 15 s");
@@ -245,13 +245,13 @@ async fn given_a_node_that_is_farther_than_the_stream_then_status_says_that_the_
     let here = log.serve(data.path()).await;
     new_user(&here.client(), &mut chance()).await;
     nats.kill();
-    copy(&store, kept.path());
+    copy_folder(&store, kept.path());
     nats.start().await;
     here.ready().await;
     new_user(&here.client(), &mut chance()).await;
     nats.kill();
     nats.wipe();
-    copy(kept.path(), &store);
+    copy_folder(kept.path(), &store);
     nats.start().await;
     let none = scratch();
     let lost = || async {
@@ -282,17 +282,4 @@ async fn given_a_node_that_is_farther_than_the_stream_then_status_says_that_the_
     nats.start().await;
     let said = log.command("status", data.path()).await;
     says(&said, 1, "ends at position");
-}
-
-pub(super) fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("there is room");
-    for entry in fs::read_dir(from).expect("the folder is there") {
-        let entry = entry.expect("the folder can be listed");
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).expect("there is room");
-        }
-    }
 }

@@ -7,7 +7,7 @@ use api::environment::Environment;
 use serde_json::Value;
 use tests::{Client, NatsClient, NatsServer, Proxy, Recording, poll_until};
 
-use super::{FOLLOW_TIME_MAX, Log, first_node, level, node};
+use super::{FOLLOW_TIME_MAX, Log, first_node, level, node, two_nodes};
 use crate::scene::{Order, chance, metric, new_user, scratch, text};
 
 /// How long a block is tried, and some more.
@@ -161,11 +161,7 @@ async fn given_no_cluster_or_no_stream_then_a_node_does_not_start_and_nothing_is
 async fn what_a_client_has_seen_on_one_node_is_waited_for_on_another() {
     let nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);
-    let (first, second) = (first_node(&log).await, node(&log).await);
-    let (here, there) = (
-        log.serve(first.path()).await,
-        log.serve(second.path()).await,
-    );
+    let [(_first, here), (_second, there)] = two_nodes(&log, &[]).await;
     let (here_client, there_client) = (here.client(), there.client());
     level(&[&here_client, &there_client]).await;
     for number in 0..20 {
