@@ -172,7 +172,7 @@ pub enum ClusterError {
     },
     /// The cluster lost what was acknowledged, and a journal has it still.
     #[error(
-        "the stream {stream} ends at position {stream_head}, but position {known} was acknowledged: start nothing, and have what is missing published from the longest journal (airpost cluster heal)"
+        "the stream {stream} ends at position {stream_head}, but position {known} was acknowledged: if all servers are up, and none is behind (airpost cluster status), have what is missing published from the longest journal (airpost cluster heal), and start nothing before"
     )]
     ClusterBehind {
         /// The stream.

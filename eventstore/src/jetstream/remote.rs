@@ -222,11 +222,28 @@ impl Remote {
     }
 
     /// The last message, by the leader's count.
+    ///
+    /// # Errors
+    /// Nobody answers, or nobody leads: then any server answers, one that is behind too.
     pub(super) async fn last_sequence(&self) -> Result<u64, Obstacle> {
         let info = self.stream.get_info().await;
         let info = info.map_err(|error| Obstacle::unanswered(error.to_string()))?;
-        Ok(info.state.last_sequence)
+        if is_led(&info) {
+            Ok(info.state.last_sequence)
+        } else {
+            let advice = NatsTrouble::Leaderless.advice();
+            Err(Obstacle::unanswered(format!(
+                "none of the servers leads the stream: {advice}"
+            )))
+        }
     }
+}
+
+/// Whether a majority of its servers has a leader for a stream, as far as the server
+/// knows that tells of it.
+pub(super) fn is_led(info: &Info) -> bool {
+    let leader = info.cluster.as_ref().map(|cluster| &cluster.leader);
+    leader.is_none_or(|leader| leader.as_ref().is_some_and(|name| !name.is_empty()))
 }
 
 /// Whether nobody listens to who asks for streams.

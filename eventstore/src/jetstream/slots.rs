@@ -28,6 +28,12 @@ const CLOSING_WAIT: Duration = Duration::from_secs(2);
 /// is twice the one before, up to the last.
 const PAUSE_FIRST: Duration = Duration::from_millis(10);
 const PAUSE_LAST: Duration = Duration::from_millis(320);
+/// How many looks at what others wrote find nothing, two a second where they write
+/// nothing, before the leader is asked whether it is there.
+const LOOKS_BEFORE_ASKED: u32 = 4;
+/// How often in a row it may not answer, two seconds each time where it is gone: as
+/// long as the servers take to elect another, which is no outage yet.
+const UNANSWERED_MAX: u32 = 3;
 /// How many looks at what others wrote, two a second where they write nothing,
 /// after a refusal nothing is published.
 const LOOKS_AFTER_REFUSAL: u32 = 6;
@@ -67,6 +73,27 @@ enum Writing {
     },
 }
 
+/// When the stream's leader was heard last.
+#[derive(Clone, Copy, Debug)]
+struct Leader {
+    /// So many looks more it need not be asked.
+    looks: u32,
+    /// So often more it may not answer.
+    unanswered: u32,
+}
+
+impl Leader {
+    const HEARD: Self = Self {
+        looks: LOOKS_BEFORE_ASKED,
+        unanswered: UNANSWERED_MAX,
+    };
+    /// There was an outage, which is over when it answers.
+    const MISSED: Self = Self {
+        looks: 0,
+        unanswered: 0,
+    };
+}
+
 /// The stream's slots, as one node fills and reads them.
 #[derive(Debug)]
 pub(super) struct Slots {
@@ -90,6 +117,7 @@ pub(super) struct Slots {
     /// The connection on which the end of this journal was last found in the
     /// stream; none after the cluster did not say what became of a block.
     connection: Option<u64>,
+    leader: Leader,
     writing: Writing,
     /// Nobody waits any more.
     closing: watch::Receiver<bool>,
@@ -108,6 +136,7 @@ impl Slots {
         Self {
             heads,
             connection: Some(cluster.link.connections()),
+            leader: Leader::HEARD,
             writing: Writing::Works,
             closing: watch::channel(false).1,
             link: cluster.link.clone(),
@@ -141,6 +170,52 @@ impl Slots {
             .unwrap_or_else(|obstacle| Err(Outage::Passing(obstacle)))?;
         self.connection = Some(connection);
         Ok(())
+    }
+
+    /// Whether the stream has a leader. What can be read does not tell: every server shows its
+    /// copy, also where no majority is up, and where nobody writes nothing else would.
+    fn hear_leader(&mut self) -> Result<(), Outage> {
+        if let Some(looks) = self.leader.looks.checked_sub(1) {
+            self.leader.looks = looks;
+            return Ok(());
+        }
+        let remote = self.remote.clone();
+        let asked = self.wait_for(async move { remote.last_sequence().await });
+        match asked.and_then(|last| last) {
+            Ok(last) if last < self.sequence => Err(Outage::Passing(lost(self.sequence, last))),
+            Ok(_) => {
+                self.leader = Leader::HEARD;
+                Ok(())
+            }
+            Err(obstacle) => {
+                let left = self.leader.unanswered.checked_sub(1);
+                self.leader.unanswered = left.ok_or(Outage::Passing(obstacle))?;
+                Ok(())
+            }
+        }
+    }
+
+    /// The blocks behind this journal's end, as far as they are there and worth one step.
+    fn read_behind(&mut self) -> Result<Vec<Vec<u8>>, Outage> {
+        self.see_end()?;
+        self.try_writing();
+        let (remote, after, at_once) = (self.remote.clone(), self.sequence, self.at_once);
+        let reading = async move { read_with_patience(&remote, after, at_once).await };
+        let read = self.wait_for(reading).and_then(|read| read);
+        let mut blocks = read.map_err(Outage::Passing)?;
+        let said = (0..).zip(&blocks).find_map(|(at, block)| {
+            let said = Farewell::decode(block)?;
+            Some((at, said))
+        });
+        match said {
+            Some((0, said)) if self.purpose == Purpose::Join => return Err(self.has_left(said)),
+            Some((at, _)) => blocks.truncate(at),
+            None => {}
+        }
+        if blocks.is_empty() {
+            self.hear_leader()?;
+        }
+        Ok(blocks)
     }
 
     /// Whether what is published is answered again.
@@ -217,27 +292,17 @@ impl Quorum for Slots {
     }
 
     fn behind(&mut self) -> Result<Vec<Vec<u8>>, Outage> {
-        self.see_end()?;
-        self.try_writing();
-        let (remote, after, at_once) = (self.remote.clone(), self.sequence, self.at_once);
-        let reading = async move { read_with_patience(&remote, after, at_once).await };
-        let read = self.wait_for(reading).and_then(|read| read);
-        let mut blocks = read.map_err(Outage::Passing)?;
-        let said = (0..).zip(&blocks).find_map(|(at, block)| {
-            let said = Farewell::decode(block)?;
-            Some((at, said))
-        });
-        match said {
-            Some((0, said)) if self.purpose == Purpose::Join => return Err(self.has_left(said)),
-            Some((at, _)) => blocks.truncate(at),
-            None => {}
-        }
+        let read = self.read_behind();
+        let Ok(blocks) = &read else {
+            self.leader = Leader::MISSED;
+            return read;
+        };
         self.at_once = if blocks.len() == self.at_once {
             (self.at_once * 2).min(SLOTS_AT_ONCE_MAX)
         } else {
             1
         };
-        Ok(blocks)
+        read
     }
 
     fn propose(&mut self, block: &[u8]) -> Proposed {
@@ -252,10 +317,16 @@ impl Quorum for Slots {
             .wait_for(async move { propose(&remote, end, sent, (patience, &figures)).await })
             .unwrap_or_else(|obstacle| Proposed::Unknown(Outage::Passing(obstacle)));
         match &proposed {
-            Proposed::Accepted => self.figures.published(told),
+            Proposed::Accepted => {
+                self.figures.published(told);
+                self.leader = Leader::HEARD;
+            }
             Proposed::Overtaken(_) => self.figures.overtaken(),
             // What one server can still show is no sign that it is over.
-            Proposed::Unknown(_) => self.connection = None,
+            Proposed::Unknown(_) => {
+                self.connection = None;
+                self.leader = Leader::MISSED;
+            }
             Proposed::Refused(_) => {}
         }
         self.writing = match &proposed {

@@ -198,10 +198,10 @@ impl Writer {
                 lasted: Some(lasted),
             }) => {
                 let lasted_s = lasted.as_secs();
-                tracing::info!(lasted_s, "the other nodes agree again, the log goes on");
+                tracing::info!(lasted_s, "the log goes on");
             }
             Some(Over { lasted: None }) => {
-                tracing::info!("the other nodes agree again, the log goes on");
+                tracing::info!("the log goes on");
             }
             None => {}
         }

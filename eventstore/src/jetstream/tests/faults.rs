@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 use super::nodes::{Acknowledged, Node, StopAtEnd, assert_kept, write};
 use super::raw;
-use crate::JetStreamOptions;
 use crate::error::AppendError;
 use crate::store::{EventStore, Health};
 use crate::tests::clustered::{make_stream, on_one, options};
-use crate::tests::given::{LOG_ID, append, everything, single};
+use crate::tests::given::{self, LOG_ID, append, everything, single};
 use crate::tests::servers::{Cluster, Server, wait_until};
+use crate::{ClusterError, JetStreamOptions, JetStreamStore};
 
 /// Runs a writer on each of two nodes while things happen to the servers.
 fn through(
@@ -163,4 +165,45 @@ fn given_a_server_killed_and_started_an_append_waits_for_it() {
     server.start();
     let appended = crate::tests::given::wait(waiting).unwrap();
     assert_eq!(appended.position().get(), 2);
+}
+
+#[test]
+fn given_no_majority_a_node_says_so_though_nobody_writes_and_none_joins_a_copy_that_nobody_leads() {
+    let mut cluster = Cluster::of_three();
+    let options = JetStreamOptions {
+        patience: Duration::from_secs(4),
+        ..options(&cluster.urls())
+    };
+    make_stream(&options, LOG_ID);
+    let node = Node::joining(&options);
+    let store = node.store.as_ref();
+    append(store, single(1, 1, 0)).unwrap();
+    let leader = leader(&options);
+    let gone = [leader, (leader + 1) % 3];
+    gone.iter()
+        .for_each(|server| cluster.servers[*server].kill());
+
+    let is_out = |health: &Health| matches!(health, Health::Outage { .. });
+    wait_until("a node that is not asked for anything says so", || {
+        let health = store.health();
+        if is_out(&health) { Ok(()) } else { Err(health) }
+    });
+    // The server that is left goes on showing what it has.
+    raw::wait_for_looks(&options, 6);
+    assert!(is_out(&store.health()), "{:?}", store.health());
+    let folder = TempDir::new().unwrap();
+    let joined = JetStreamStore::open(folder.path(), given::options(1 << 20), &options);
+    let joined = joined.err();
+    assert!(
+        matches!(joined, Some(ClusterError::Unanswered { .. })),
+        "{joined:?}"
+    );
+
+    gone.iter()
+        .for_each(|server| cluster.servers[*server].start());
+    wait_until("the log goes on", || {
+        let health = store.health();
+        if is_out(&health) { Err(health) } else { Ok(()) }
+    });
+    append(store, single(2, 1, 1)).unwrap();
 }

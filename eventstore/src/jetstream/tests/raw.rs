@@ -93,12 +93,21 @@ pub(super) fn change(options: &JetStreamOptions, change: impl FnOnce(&mut Config
 
 /// Returns once that many messages more of it were asked for.
 pub(super) fn wait_for_reads(options: &JetStreamOptions, count: usize) {
+    wait_for_asked(options, "$JS.API.DIRECT.GET", count);
+}
+
+/// Returns once its leader was asked for it so often more.
+pub(super) fn wait_for_looks(options: &JetStreamOptions, count: usize) {
+    wait_for_asked(options, "$JS.API.STREAM.INFO", count);
+}
+
+fn wait_for_asked(options: &JetStreamOptions, what: &str, count: usize) {
+    let subject = format!("{what}.{}", options.stream);
     with(&options.access.servers, |context| async move {
-        let subject = format!("$JS.API.DIRECT.GET.{}", options.stream);
-        let read = context.client().subscribe(subject).await.unwrap();
-        let read = read.take(count).count();
+        let asked = context.client().subscribe(subject).await.unwrap();
+        let asked = asked.take(count).count();
         let limit = Duration::from_secs(40);
-        assert_eq!(tokio::time::timeout(limit, read).await, Ok(count));
+        assert_eq!(tokio::time::timeout(limit, asked).await, Ok(count));
     });
 }
 
