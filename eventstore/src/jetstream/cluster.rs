@@ -234,15 +234,27 @@ impl<'a> Cluster<'a> {
     /// The message that the journal ends with. A stream that ends before the
     /// journal, and holds nothing else, is looked at again, and it is said at once.
     pub(super) fn find_end(&self, own: Head, folder: &Path) -> Result<u64, ClusterError> {
+        let seen = self.look(own, |_| true);
+        self.find_end_seen(seen, own, folder)
+    }
+
+    /// The same, of a stream that was seen like this a moment ago.
+    pub(super) fn find_end_seen(
+        &self,
+        mut standing: Result<Standing, Unplaced>,
+        own: Head,
+        folder: &Path,
+    ) -> Result<u64, ClusterError> {
         let is_settled = |standing: &Standing| match standing {
             Standing::At(_) | Standing::Diverged => true,
             Standing::Behind(..) => false,
         };
         let stream = self.options.stream.clone();
-        let mut standing = self.look(own, |_| true);
         if let Ok(Standing::Behind(_, end)) = standing {
             let fork = self.fork(&JournalReader::open_of_cluster(folder)?)?;
-            if fork.common < fork.theirs {
+            // The stream is read anew for that, and may have all of the journal by now: a leader of
+            // a moment ago showed less of it at first.
+            if fork.common < fork.theirs && fork.only_ours() > 0 {
                 return Err(self.diverged(folder, fork));
             }
             self.tell_behind(end.position, own.position, "is in this node's journal");

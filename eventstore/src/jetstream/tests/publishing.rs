@@ -5,8 +5,13 @@ use std::time::Duration;
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use super::super::cluster::{Cluster, Purpose};
+use super::super::heads::Head;
+use super::super::place::Standing;
+use super::epochs::put;
 use super::nodes::{Node, end};
 use super::raw;
+use crate::journal::JournalReader;
 use crate::position::Position;
 use crate::store::{EventStore, Health, OutageKind};
 use crate::tests::clustered::{make_stream, on_one, try_open};
@@ -144,6 +149,23 @@ fn a_stream_that_lost_its_end_and_was_written_on_is_said_to_differ_though_it_is_
     let fork = fork_of(copy.path(), &options).unwrap();
     let ends = [fork.common, fork.ours, fork.theirs].map(Position::get);
     assert_eq!(ends, [7, 7, 8]);
+}
+
+#[test]
+fn a_stream_that_seemed_short_at_the_first_look_alone_is_no_other_than_the_journal() {
+    let options = on_one(&shared_server().url());
+    put(&given::journal_of(6), &options);
+    let behind = given::journal_of(4);
+    let cluster = Cluster::connect(&options, Purpose::Join).unwrap();
+    let (position, chain) = JournalReader::open(behind.path()).unwrap().end();
+    let own = Head { position, chain };
+    let found = cluster.find_end(own, behind.path()).unwrap();
+    // As a leader of a moment ago, which has no more yet, shows it.
+    let short = cluster.head_at(1, raw::messages(&options)).unwrap();
+    assert!(short.position < position);
+    let seen = Ok(Standing::Behind(1, short));
+    let again = cluster.find_end_seen(seen, own, behind.path());
+    assert_eq!(again.unwrap(), found);
 }
 
 fn quick(options: &JetStreamOptions) -> JetStreamOptions {
