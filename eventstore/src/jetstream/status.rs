@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::stream::Info;
 use uuid::Uuid;
 
+use super::access::ANSWER_WAIT;
 use super::cluster::{Cluster, Purpose};
 use super::error::ClusterError;
 use super::heads::{self, Head};
@@ -168,9 +169,15 @@ fn look_at_log(
     Ok(())
 }
 
-fn servers(link: &Link) -> Result<Vec<ClusterServer>, ClusterError> {
+pub(super) fn servers(link: &Link) -> Result<Vec<ClusterServer>, ClusterError> {
     let client = link.client.clone();
-    let asked = link.run(async move { client.server_pool().await });
+    // The client answers nothing while it makes its connection anew.
+    let asked = async move { tokio::time::timeout(ANSWER_WAIT, client.server_pool()).await };
+    let asked = link.run(asked).and_then(|pool| {
+        pool.map_err(|_| {
+            "the connection to the servers was lost, and is not there again".to_owned()
+        })
+    });
     let pool = asked.and_then(|pool| pool.map_err(|error| error.to_string()));
     let pool = pool.map_err(|why| ClusterError::Unanswered { why })?;
     let servers = pool.into_iter().map(|server| ClusterServer {

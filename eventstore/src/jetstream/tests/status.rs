@@ -2,13 +2,15 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
+use super::super::link::Link;
+use super::super::status::servers;
 use super::nodes::{Node, StopAtEnd, write};
 use super::publishing::lost;
 use crate::position::Position;
 use crate::tests::clustered::{make_stream, on_one};
 use crate::tests::given::LOG_ID;
-use crate::tests::servers::{shared_server, wait_until};
-use crate::{FolderPlace, JetStreamOptions, cluster_status};
+use crate::tests::servers::{Server, shared_server, wait_until};
+use crate::{ClusterError, FolderPlace, JetStreamOptions, cluster_status};
 
 #[test]
 fn a_node_that_has_what_the_stream_lost_is_shown_and_its_folder_is_ahead() {
@@ -53,4 +55,24 @@ fn a_busy_node_is_at_a_place_of_the_stream_and_no_farther_at_every_look() {
             );
         }
     });
+}
+
+#[test]
+fn who_asks_for_the_servers_while_the_connection_is_made_anew_is_told_so_in_time() {
+    let mut server = Server::alone("");
+    let link = Link::connect(&on_one(&server.url())).unwrap();
+    server.kill();
+    // Until the client has seen it, it answers.
+    let refusal = wait_until("it is seen", || {
+        servers(&link).err().ok_or("nothing is wrong")
+    });
+    let words = refusal.to_string();
+    assert!(
+        matches!(refusal, ClusterError::Unanswered { .. }),
+        "{words}"
+    );
+    assert!(
+        words.contains("connection to the servers was lost"),
+        "{words}"
+    );
 }
