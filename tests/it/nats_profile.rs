@@ -389,8 +389,8 @@ async fn nodes_of_one_log_join_it_write_it_and_leave_it_with_what_the_configurat
     server.stop().await;
     let (nkey, authority) = (handed.path("AIRPOST_KEY"), handed.path("authority.pem"));
     let url = broker.url();
-    let cluster = async |command: &[&str], data: &Path| {
-        let words = ["--cluster", LOG, "--single-replica", "--nats", &url];
+    let run = async |stream: &str, command: &[&str], data: &Path| {
+        let words = ["--cluster", stream, "--single-replica", "--nats", &url];
         let paths = [
             ("--data", data),
             ("--nats-nkey", &nkey),
@@ -403,10 +403,16 @@ async fn nodes_of_one_log_join_it_write_it_and_leave_it_with_what_the_configurat
             .chain(&words)
             .map(OsStr::new);
         let words = words.chain(paths.into_iter().flatten());
-        let output = airpost().run(words).await;
+        airpost().run(words).await
+    };
+    let cluster = async |command: &[&str], data: &Path| {
+        let output = run(LOG, command, data).await;
         assert_eq!(output.code, Some(0), "{command:?}: {output:?}");
     };
     cluster(&["join"], first.path()).await;
+    let mistyped = run("LGO", &["join"], second.path()).await;
+    let named = "(the logs there: LOG)";
+    assert!(mistyped.stderr.contains(named), "{mistyped:?}");
     cluster(&["join"], second.path()).await;
     cluster(&["status"], first.path()).await;
     let options = ["--cluster", LOG, "--single-replica"];

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::access::NatsAccess;
 
+/// The subjects of all logs, each of which has one: as [`JetStreamOptions::subject`].
+pub(super) const LOG_SUBJECTS: &str = "airpost.log.*";
+
 /// The settings of a [`JetStreamStore`](crate::JetStreamStore).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JetStreamOptions {

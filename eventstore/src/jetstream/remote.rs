@@ -11,16 +11,17 @@ use async_nats::jetstream::context::{
     RequestErrorKind,
 };
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
+use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::{
     DirectGetError, DirectGetErrorKind, Info, RawMessageErrorKind, Stream,
 };
-use futures_util::StreamExt;
+use serde::Deserialize;
 
 use super::access::ANSWER_WAIT;
 use super::error::{ClusterError, MissingStream};
 use super::farewell::Farewell;
 use super::link::{Link, connections};
-use super::options::JetStreamOptions;
+use super::options::{JetStreamOptions, LOG_SUBJECTS};
 use super::saying::NatsTrouble;
 use super::settings;
 use crate::journal::outage::Obstacle;
@@ -254,14 +255,29 @@ fn is_unheard(error: &GetStreamError) -> bool {
     asked.is_some_and(|asked: &RequestError| asked.kind() == RequestErrorKind::NoResponders)
 }
 
-/// The streams that are logs; none where the servers do not tell soon.
+/// A page of names of streams, as the servers give it.
+#[derive(Debug, Deserialize)]
+struct NamesPage {
+    /// Nothing if there are none.
+    streams: Option<Vec<String>>,
+}
+
+/// The streams that are logs, of the first thousand that could be; none where the
+/// servers do not tell soon. Asks for no more than whoever takes part in a log must
+/// be permitted: names by their subject, and how each stream is.
 fn logs_at(link: &Link) -> Vec<String> {
-    let mut streams = link.context.streams();
+    let context = link.context.clone();
     let listing = async move {
+        let asked = serde_json::json!({"subject": LOG_SUBJECTS});
+        let named = context.request("STREAM.NAMES", &asked).await;
+        let Ok(Response::Ok(NamesPage { streams })) = named else {
+            return Vec::new();
+        };
         let mut logs = Vec::new();
-        while let Some(Ok(info)) = streams.next().await {
-            if settings::is_log(&info) {
-                logs.push(info.config.name);
+        for name in streams.unwrap_or_default() {
+            let found = context.get_stream(&name).await;
+            if found.is_ok_and(|stream| settings::is_log(stream.cached_info())) {
+                logs.push(name);
             }
         }
         logs.sort();
