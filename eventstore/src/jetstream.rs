@@ -28,12 +28,10 @@ mod heads;
 mod figures;
 mod fetching;
 
-// A journal's blocks, put where they are missing; a journal that goes on alone;
-// and one that went another way.
+// A journal's blocks, put where they are missing; and a journal that goes on alone.
 mod publish;
 mod farewell;
 mod leave;
-mod resync;
 
 // All of it, for whoever looks.
 mod status;
@@ -50,7 +48,6 @@ pub use fork::{Fork, fork_of};
 pub use leave::{Leaver, LeftCluster, abandon_cluster, leave_cluster};
 pub use options::JetStreamOptions;
 pub use publish::{PublishedJournal, publish_journal};
-pub use resync::move_diverged_aside;
 pub use saying::NatsTrouble;
 pub use settings::create_stream;
 #[cfg(test)]

@@ -58,7 +58,7 @@ pub use jetstream::{
     ClusterStatus, ConnectionTelling, FolderPlace, Fork, JetStreamOptions, JetStreamStore, Leaver,
     LeftCluster, MissingStream, NatsAccess, NatsCertificate, NatsTrouble, NatsVersion, OnFetch,
     OnPublish, PublishedJournal, abandon_cluster, cluster_status, create_stream, fork_of,
-    leave_cluster, move_diverged_aside, publish_journal,
+    leave_cluster, publish_journal,
 };
 pub use journal::{
     DataLock, Finding, Journal, JournalOptions, JournalReader, LockHolder, Loss, RecoverError,

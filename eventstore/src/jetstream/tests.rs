@@ -22,7 +22,6 @@ mod refusals;
 // A cluster that lost its end, and journals that are put on one.
 mod publishing;
 mod status;
-mod resync;
 
 // Logs that went on in a later epoch, and such as leave.
 mod epochs;

@@ -218,6 +218,44 @@ async fn a_journal_that_went_another_way_is_set_aside_and_the_log_is_fetched_ane
 }
 
 #[tokio::test]
+async fn a_journal_that_was_restored_and_went_on_is_set_aside_and_the_log_is_fetched_anew() {
+    let nats = NatsServer::alone().await;
+    let log = Log::on_one(&nats);
+    let (first, copies) = (first_node(&log).await, scratch());
+    let here = log.serve(first.path()).await;
+    new_user(&here.client(), &mut chance()).await;
+    here.stop().await;
+    let [backup, second] = ["backup", "second"].map(|name| copies.path().join(name));
+    let path = |path: &Path| path.display().to_string();
+    let words = [
+        "backup",
+        "--data",
+        &path(first.path()),
+        "--to",
+        &path(&backup),
+    ];
+    assert_eq!(airpost().run(words).await.code, Some(0));
+    let words = [
+        "restore",
+        "--from",
+        &path(&backup),
+        "--data",
+        &path(&second),
+    ];
+    assert_eq!(airpost().run(words).await.code, Some(0));
+    let alone = airpost().serve(&second).await;
+    new_user(&alone.client(), &mut chance()).await;
+    alone.stop().await;
+    let mended = log.command("resync", &second).await;
+    says(&mended, 0, "fetched the log");
+    says(&mended, 0, "the log gives them up");
+    let aside = second.join("journal.aside-1");
+    says(&mended, 0, &format!("{} alone has them", aside.display()));
+    says(&log.command("resync", &second).await, 0, "nothing to do");
+    log.serve(&second).await.stop().await;
+}
+
+#[tokio::test]
 async fn what_a_cluster_lost_is_published_again_from_the_longest_journal() {
     let mut nats = NatsServer::alone().await;
     let log = Log::on_one(&nats);

@@ -205,6 +205,11 @@ async fn given_a_journal_that_need_not_be_fetched_anew_then_a_resync_moves_nothi
         "airpost cluster heal",
     );
     assert_eq!(names(first.path()), before);
+
+    let nothing = scratch();
+    let refused = log.command("resync", nothing.path()).await;
+    says(&refused, 1, "no journal is there");
+    assert!(!nothing.path().join("cluster").exists());
 }
 
 #[tokio::test]
