@@ -206,4 +206,16 @@ mod tests {
         let refused = "IO error: Connection refused (os error 111)";
         assert!(advice(ConnectErrorKind::Io, refused).contains("servers run"));
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_flaps_all_the_time_is_told_so_again_after_a_minute() {
+        let mut telling = ConnectionTelling::default();
+        let mut told = 0;
+        for _ in 0..119 {
+            told += usize::from(telling.lost());
+            telling.connected();
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(told, 2);
+    }
 }
