@@ -97,8 +97,10 @@ Afterwards: airpost serve --data DIR --nats URLS --cluster STREAM
 Exit codes: 0 it is a node's, 1 it failed.";
 
 const STATUS_HELP: &str = "\
+Of room the stream's own limit is seen, and not how full the servers' storage is: a log that takes no block since \
+that is used up has all the rest in order. Look at each server with airpost doctor --monitor URL.
 Exit codes: 0 all is well, 1 it failed, 3 the stream is not as it must be, has no majority of its servers or no \
-room, the folder's journal is no copy of it, or the stream has less of the log than a node.";
+room by its own limit, the folder's journal is no copy of it, or the stream has less of the log than a node.";
 
 const HEAL_HELP: &str = "\
 When: a node says that the stream ends before what was acknowledged (after a power cut of all servers \

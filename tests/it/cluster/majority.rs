@@ -19,6 +19,9 @@ async fn given_one_server_of_three_then_status_and_doctor_say_what_is_missing_an
     let data = first_node(&log).await;
     let healthy = log.command("status", data.path()).await;
     says(&healthy, 0, "(connected)");
+    // What no server says of the others' storage is not taken for room.
+    says(&healthy, 0, "no limit of its own");
+    says(&healthy, 0, "airpost doctor --monitor");
     let here = format!("127.0.0.1:{} (connected)", nats.servers[2].port());
     nats.servers[0].kill();
     nats.servers[1].kill();

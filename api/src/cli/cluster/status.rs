@@ -152,9 +152,13 @@ fn tell_majority(stream: &str, status: &ClusterStatus) -> bool {
     false
 }
 
-/// Says when the stream is full, or nearly so; whether it is not.
+/// Says when the stream is full, or nearly so, by the limit that is its own; whether it is not.
 fn tell_room(stream: &str, status: &ClusterStatus) -> bool {
     let Some(max) = status.bytes_max else {
+        say(format_args!(
+            "stream {stream}: it has no limit of its own; how full the servers' storage is they tell at their monitoring \
+             addresses alone (airpost doctor --monitor)"
+        ));
         return true;
     };
     let has_room = status.bytes.saturating_add(ROOM_BYTES_MIN) <= max;
