@@ -31,6 +31,7 @@ mod ahead;
 // By which stream, and how far that is.
 mod settings;
 mod stream;
+mod fork;
 // How, and what is told of it.
 mod sending;
 mod flow;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::json;
-use tests::{NatsClient, NatsServer, Stored};
+use tests::{NatsClient, NatsServer, Server, Stored};
 
 use super::restored::{back_up, restore};
 use super::streams::until_said;
@@ -87,25 +87,71 @@ async fn a_log_that_lost_its_end_and_was_written_on_past_it_tells_nothing_until_
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_older_copy_of_a_log_goes_on_in_a_new_epoch_behind_what_was_told() {
-    let (folders, broker) = (scratch_in_memory(), NatsServer::alone().await);
-    let (data, older) = (folders.path().join("data"), folders.path().join("older"));
-    let told = told_farther(&data, &older, &broker).await;
-    let nats = NatsClient::connect(&broker.url()).await;
-    let backup = back_up(&older, folders.path()).await;
-    let restored = restore(&backup, folders.path()).await;
-    let server = serve(&airpost(), &restored, &broker.url(), &[]).await;
-    let kept = feed(&server.client()).await.len();
+/// Registers some users in an older copy, as long as nobody minds that it tells nothing: fewer events
+/// than were told of the log that was.
+async fn write_on(older: &Path) {
+    let server = airpost().serve(older).await;
+    super::register(&server.client(), 3).await;
+    settled(&server.client()).await;
+    server.stop().await;
+}
+
+/// Goes on with a log whose folder's events up to `kept` were told as they are; what goes out behind
+/// message `told`, which is all that the log has behind those, in its order.
+async fn assert_the_rest_follows(server: &Server, nats: &NatsClient, told: usize, kept: usize) {
     deliver(&server.client(), 1).await;
     settled(&server.client()).await;
     let events = feed(&server.client()).await;
-    until_out(&nats, told.len() + events.len() - kept).await;
+    until_out(nats, told + events.len() - kept).await;
     let out = nats.messages(STREAM).await;
-    let out: Vec<_> = out.iter().skip(told.len()).map(Stored::json).collect();
+    let is_new = |it: &&Stored| it.sequence > told as u64;
+    let out: Vec<_> = out.iter().filter(is_new).map(Stored::json).collect();
     assert_eq!(Some(&*out), events.get(kept..));
-    until_said(&server, &["cannot be taken back"]).await;
-    server.stop().await;
+    until_said(server, &["cannot be taken back"]).await;
+}
+
+/// Also where it was written on before: what it has in place of what was told is not left out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_copy_of_a_log_goes_on_in_a_new_epoch_behind_what_was_told() {
+    for is_written_on in [false, true] {
+        let (folders, broker) = (scratch_in_memory(), NatsServer::alone().await);
+        let (data, older) = (folders.path().join("data"), folders.path().join("older"));
+        let told = told_farther(&data, &older, &broker).await;
+        let nats = NatsClient::connect(&broker.url()).await;
+        let server = airpost().serve(&older).await;
+        let kept = feed(&server.client()).await.len();
+        server.stop().await;
+        if is_written_on {
+            write_on(&older).await;
+            let server = serve(&airpost(), &older, &broker.url(), &[]).await;
+            until_said(&server, &FARTHER).await;
+            server.stop().await;
+        }
+        let backup = back_up(&older, folders.path()).await;
+        let restored = restore(&backup, folders.path()).await;
+        let server = serve(&airpost(), &restored, &broker.url(), &[]).await;
+        assert_the_rest_follows(&server, &nats, told.len(), kept).await;
+        server.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_copy_in_a_new_epoch_is_told_anew_where_the_stream_has_nothing_left_that_it_has() {
+    // All are gone but the last one, which it does not have; or that one, too.
+    for keep in [1, 0] {
+        let (folders, broker) = (scratch_in_memory(), NatsServer::alone().await);
+        let (data, older) = (folders.path().join("data"), folders.path().join("older"));
+        let told = told_farther(&data, &older, &broker).await;
+        let nats = NatsClient::connect(&broker.url()).await;
+        write_on(&older).await;
+        let backup = back_up(&older, folders.path()).await;
+        let restored = restore(&backup, folders.path()).await;
+        nats.purge(STREAM, keep).await;
+        let server = serve(&airpost(), &restored, &broker.url(), &[]).await;
+        assert_the_rest_follows(&server, &nats, told.len(), 0).await;
+        until_said(&server, &["all that the log has is told anew"]).await;
+        server.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,9 +4,9 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use tests::{NatsClient, NatsServer, Stored};
+use tests::{NatsClient, NatsServer, Stored, poll_until};
 
-use super::{STREAM, assert_all_is_out, deliver, feed, make_forgetful, serve, until_out};
+use super::{PATIENCE, STREAM, assert_all_is_out, deliver, feed, make_forgetful, serve, until_out};
 use crate::scene::{airpost, scratch_in_memory, settled};
 
 /// Takes a backup of a log into a folder; where it is.
@@ -23,13 +23,30 @@ pub(super) async fn restore(backup: &Path, folder: &Path) -> PathBuf {
     restored
 }
 
-async fn copy(command: &str, paths: [(&str, &Path); 2]) {
+/// The same, in another epoch than the last time, which is the second of the clock; in which.
+async fn restore_later(backup: &Path, folder: &Path, before: &str) -> String {
+    let restored = folder.join("restored");
+    let look = || async {
+        if folder.exists() {
+            std::fs::remove_dir_all(folder).expect("nobody has it open");
+        }
+        std::fs::create_dir(folder).expect("its place is there");
+        let said = copy("restore", [("--from", backup), ("--data", &restored)]).await;
+        let (_, epoch) = said.split_once("goes on in epoch ").expect("it says so");
+        let (epoch, _) = epoch.split_once(',').expect("it says more");
+        (epoch != before).then(|| epoch.to_owned())
+    };
+    poll_until(PATIENCE, "another second", look).await
+}
+
+async fn copy(command: &str, paths: [(&str, &Path); 2]) -> String {
     let paths = paths.map(|(name, path)| [OsStr::new(name), path.as_os_str()]);
     let words = [OsStr::new(command)].into_iter();
     let made = airpost()
         .run(words.chain(paths.into_iter().flatten()))
         .await;
     assert_eq!(made.code, Some(0), "{made:?}");
+    made.stdout
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -111,4 +128,36 @@ async fn what_a_restored_log_has_is_not_taken_for_what_was_told_before_and_is_go
     let after: Vec<_> = after.iter().map(Stored::json).collect();
     assert_eq!(after, &events[kept.len()..]);
     server.stop().await;
+}
+
+/// Neither of the two has what the other one had in place of what was given up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_is_restored_once_more_follows_what_was_told_of_the_one_restored_before() {
+    let (data, away) = (scratch_in_memory(), scratch_in_memory());
+    let broker = NatsServer::alone().await;
+    let nats = NatsClient::connect(&broker.url()).await;
+    make_forgetful(&nats).await;
+    let server = serve(&airpost(), data.path(), &broker.url(), &[]).await;
+    deliver(&server.client(), 2).await;
+    let kept = assert_all_is_out(&server.client(), &nats, &[]).await;
+    let backup = back_up(data.path(), away.path()).await;
+    deliver(&server.client(), 2).await;
+    assert_all_is_out(&server.client(), &nats, &kept).await;
+    server.stop().await;
+    let mut before = String::new();
+    for (number, deliveries) in [2, 1, 1].into_iter().enumerate() {
+        let folder = away.path().join(number.to_string());
+        before = restore_later(&backup, &folder, &before).await;
+        let told = nats.messages(STREAM).await.len();
+        let restored = folder.join("restored");
+        let server = serve(&airpost(), &restored, &broker.url(), &[]).await;
+        deliver(&server.client(), deliveries).await;
+        settled(&server.client()).await;
+        let events = feed(&server.client()).await;
+        until_out(&nats, told + events.len() - kept.len()).await;
+        let after = nats.messages(STREAM).await.split_off(told);
+        let after: Vec<_> = after.iter().map(Stored::json).collect();
+        assert_eq!(after, &events[kept.len()..]);
+        server.stop().await;
+    }
 }

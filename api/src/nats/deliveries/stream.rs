@@ -25,6 +25,7 @@ use eventstore::{EventStore, LogIdentity, Position, Standing};
 use serde::{Deserialize, Serialize};
 
 use super::ahead::{Halted, count, skip};
+use super::fork::{Fork, fork};
 use super::mark::mark_at;
 use super::message::{CURSOR, RECORD, SEQUENCE};
 use super::settings::{Settings, is_of_another_log};
@@ -73,11 +74,12 @@ struct Noted {
 }
 
 /// How far the log was told, as it was then.
-struct Told {
-    issued: Issued,
-    place: Place,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) issued: Issued,
+    pub(super) place: Place,
     /// The mark of the record there, where that was kept.
-    record: Option<String>,
+    pub(super) record: Option<String>,
 }
 
 /// What a message says of the log.
@@ -224,14 +226,19 @@ impl Outlet {
             };
             let said = match found {
                 Found::Gone if is_far || sequence <= *messages.start() => {
-                    break self.noted_place(sequence, last, created).await?;
+                    let messages = *messages.start()..=sequence;
+                    break self.noted_place(stream, messages, last, created).await?;
                 }
                 Found::Gone => None,
                 Found::Message(found) => Some(said(&found, &self.settings.stream)),
                 Found::Unreadable => Some(Said::Nothing("its headers cannot be read")),
             };
             match said {
-                Some(Said::Place(told)) => break self.judge(&told)?,
+                Some(Said::Place(told)) => {
+                    break self
+                        .judge(&told, stream, *messages.start()..=sequence)
+                        .await?;
+                }
                 Some(Said::Nothing(why)) => {
                     let (first, why) = *foreign.get_or_insert((sequence, why));
                     if is_far {
@@ -251,9 +258,16 @@ impl Outlet {
         Err(self.foreign(first, why))
     }
 
-    /// The place behind message `sequence`, which is gone, of a stream that has
+    /// The place behind the last one of `messages`, which is gone, of a stream that has
     /// come to message `last`.
-    async fn noted_place(&self, sequence: u64, last: u64, created: &str) -> Result<Place, Trouble> {
+    async fn noted_place(
+        &self,
+        stream: &Stream<Info>,
+        messages: RangeInclusive<u64>,
+        last: u64,
+        created: &str,
+    ) -> Result<Place, Trouble> {
+        let sequence = *messages.end();
         let beside = self.beside().await?;
         let info = beside.cached_info();
         let kept = match info.state.last_sequence {
@@ -262,7 +276,7 @@ impl Outlet {
         };
         let note = match kept {
             Found::Gone => None,
-            Found::Message(kept) => Some(self.read_note(&kept)?),
+            Found::Message(kept) => Some(self.read_note(&kept, stream, messages).await?),
             Found::Unreadable => return Err(self.foreign_note(info.state.last_sequence)),
         };
         let place = match &note {
@@ -321,7 +335,12 @@ impl Outlet {
             .await
     }
 
-    fn read_note(&self, kept: &StreamMessage) -> Result<Noted, Trouble> {
+    async fn read_note(
+        &self,
+        kept: &StreamMessage,
+        stream: &Stream<Info>,
+        messages: RangeInclusive<u64>,
+    ) -> Result<Noted, Trouble> {
         let note: Option<Note> = serde_json::from_slice(&kept.payload).ok();
         let noted = note.and_then(|note| Some((Place::noted(&note.cursor)?, note)));
         let Some(((issued, place), note)) = noted else {
@@ -335,12 +354,18 @@ impl Outlet {
         Ok(Noted {
             note,
             identity: issued.identity,
-            place: self.judge(&told)?,
+            place: self.judge(&told, stream, messages).await?,
         })
     }
 
-    /// Where to go on behind a place that was told of, in the log as it is now.
-    fn judge(&self, told: &Told) -> Result<Place, Trouble> {
+    /// Where to go on behind a place that was told of, in the log as it is now; `messages` are
+    /// those that told of it.
+    async fn judge(
+        &self,
+        told: &Told,
+        stream: &Stream<Info>,
+        messages: RangeInclusive<u64>,
+    ) -> Result<Place, Trouble> {
         let Issued { identity, position } = told.issued;
         let (history, head) = (self.log.history(), *self.log.head().borrow());
         match history.judge(identity, position, head) {
@@ -356,16 +381,49 @@ impl Outlet {
             }
             Standing::Valid => Ok(told.place),
             Standing::OtherLog => Err(self.other_log()),
-            Standing::Beyond { kept_to } => {
-                let stream = &self.settings.stream;
-                let said = self.given_up.swap(position.get(), Ordering::Relaxed);
-                if said != position.get() {
-                    tracing::warn!(%stream, told_to = %position, %kept_to, "events were told that the log has given \
-                         up since; they cannot be taken back, and what the log has in their place follows");
-                }
-                Ok(told.place.min(Place::behind(kept_to)))
+            // It may have been written on, in place of what was told, before it began the next
+            // epoch: so what is kept of the epoch need not be what was told of it.
+            Standing::Beyond { .. } => {
+                let told_by = |sequence| self.told_by(stream, sequence);
+                let forked = fork(&*self.log, messages, told_by).await?;
+                self.tell_of_fork(position, forked);
+                Ok(match forked {
+                    Fork::Behind(place) => place,
+                    Fork::Unknown => Place::START,
+                })
             }
             Standing::Ahead => Err(self.farther(position, identity.epoch)),
+        }
+    }
+
+    /// What a message tells of the log; `None` if it is gone or not of Airpost.
+    async fn told_by(&self, stream: &Stream<Info>, sequence: u64) -> Result<Option<Told>, Trouble> {
+        Ok(match message(stream, sequence).await? {
+            Found::Message(found) => match said(&found, &self.settings.stream) {
+                Said::Place(told) => Some(told),
+                Said::Nothing(_) => None,
+            },
+            Found::Unreadable | Found::Gone => None,
+        })
+    }
+
+    /// Says once of each place that the log was told beyond what it has.
+    fn tell_of_fork(&self, told_to: Position, forked: Fork) {
+        if self.given_up.swap(told_to.get(), Ordering::Relaxed) == told_to.get() {
+            return;
+        }
+        let stream = &self.settings.stream;
+        match forked {
+            Fork::Behind(place) => {
+                let common_to = place.position();
+                tracing::warn!(%stream, %told_to, %common_to, "events were told that the log has given \
+                     up since; they cannot be taken back, and what the log has in their place follows");
+            }
+            Fork::Unknown => {
+                tracing::warn!(%stream, %told_to, "events were told that the log has given up since, and \
+                     the stream has none left that the log has still; they cannot be taken back, and all that \
+                     the log has is told anew");
+            }
         }
     }
 
