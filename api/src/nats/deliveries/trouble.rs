@@ -141,7 +141,8 @@ pub(super) enum Trouble {
 const fn help_for_shorter(is_shared: bool) -> &'static str {
     if is_shared {
         "if the log's stream lost its end, stop all nodes and have it made good from the longest journal (airpost \
-         cluster heal, after another node wrote on heal --new)"
+         cluster heal; if another node wrote on, remove the log's stream first, then airpost cluster heal --new \
+         with that journal, and airpost cluster resync on the others)"
     } else {
         "if an older copy of its data folder was put back, put back the newest one, or have the log go on in a new \
          epoch (airpost backup, then airpost restore into a new folder)"
