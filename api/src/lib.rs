@@ -4,6 +4,7 @@
 pub mod environment;
 pub mod config;
 pub mod observability;
+mod lines;
 pub mod tls;
 // What can be set in motion.
 pub mod application;

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::apply::{Applying, OnPanic};
 use super::refuse::Further;
 use crate::application::{Application, Done, Draft, Failure, LoadError, Request, TransactError};
+use crate::lines::Lines;
 
 /// Most facts taken in by one commit.
 ///
@@ -73,7 +74,11 @@ pub struct Ingest {
     /// Since when what is missing could come.
     started_at: Arc<Mutex<Timestamp>>,
     further: Further,
+    unreadable: Unreadable,
 }
+
+/// What is told of streams that cannot be read: a line a minute.
+pub(super) type Unreadable = Arc<Mutex<Lines<1>>>;
 
 impl Ingest {
     /// A door to an application, which is opened now.
@@ -86,6 +91,7 @@ impl Ingest {
             limits,
             started_at: Arc::new(Mutex::new(started_at)),
             further: Further::default(),
+            unreadable: Unreadable::default(),
         }
     }
 
@@ -136,6 +142,10 @@ impl Ingest {
     /// What was refused and is merely counted.
     pub(super) const fn further(&self) -> &Further {
         &self.further
+    }
+
+    pub(super) const fn unreadable(&self) -> &Unreadable {
+        &self.unreadable
     }
 
     pub(super) const fn limits(&self) -> IngestLimits {

@@ -1,6 +1,7 @@
 //! Taking in what was read, by whichever door it came: facts into the log, telemetry into memory.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use domain::session::Verdict;
 use futures_util::{StreamExt as _, stream};
@@ -75,6 +76,9 @@ impl Ingest {
             });
         }
         for (place, outcome) in became {
+            if let Taken::Unreadable(error) = &outcome {
+                self.tell_of_unreadable(error);
+            }
             if let Some(taken) = taken.get_mut(place) {
                 *taken = outcome;
             }
@@ -90,6 +94,23 @@ impl Ingest {
         telling.await;
         taken
     }
+
+    /// Whoever may send can have it met any number of times, so it is told once a minute.
+    fn tell_of_unreadable(&self, error: &LoadError) {
+        let now = self.application().environment().elapsed();
+        let lines = self.unreadable().lock();
+        let (is_told, untold) = lines.unwrap_or_else(PoisonError::into_inner).next(now);
+        if is_told {
+            tracing::error!(
+                %error,
+                untold,
+                "a drone event was not taken: a stream could not be read; so many others of the minute before were not \
+                 told of"
+            );
+        } else {
+            tracing::debug!(%error, "a drone event was not taken: a stream could not be read");
+        }
+    }
 }
 
 impl Taken {
@@ -104,10 +125,7 @@ impl Taken {
             FactOutcome::Judged(Verdict::Duplicate) => Self::Duplicate,
             FactOutcome::Judged(Verdict::Conflict) => Self::Conflict,
             FactOutcome::Judged(Verdict::BacklogFull) => Self::BacklogFull,
-            FactOutcome::Failed(Failure::Load(error)) => {
-                tracing::error!(%error, "a drone event was not taken: a stream could not be read");
-                Self::Unreadable(error)
-            }
+            FactOutcome::Failed(Failure::Load(error)) => Self::Unreadable(error),
             FactOutcome::Failed(failure) => Self::Failed(failure),
         }
     }

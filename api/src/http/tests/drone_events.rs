@@ -1,5 +1,7 @@
 //! Drone events: in three forms, counted one by one; and what is seen of drones.
 
+use std::sync::Mutex;
+
 use super::*;
 
 pub(super) const ONE: [(&str, &str); 1] = [("content-type", "application/cloudevents+json")];
@@ -339,6 +341,41 @@ async fn a_session_that_cannot_be_read_keeps_no_other_events_out() {
         send(&scene, &ONE, alone).await.problem(500).0,
         "internal-error"
     );
+}
+
+/// What is logged.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Said {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_read_is_told_once_a_minute_however_often_it_is_met() {
+    let scene = Scene::new();
+    append_damage(&scene).await;
+    let said = Said::default();
+    let writer = said.clone();
+    let lines = tracing_subscriber::fmt().with_writer(move || writer.clone());
+    let listening = tracing::subscriber::set_default(lines.finish());
+    for seq in 1..=20 {
+        let event = of_damaged(event("departed", seq, &json!({"leg": "pickup"})));
+        assert_eq!(send(&scene, &ONE, event).await.status, 500);
+    }
+    drop(listening);
+    let said = String::from_utf8(said.0.lock().unwrap().clone()).unwrap();
+    let told = said
+        .lines()
+        .filter(|line| line.contains("a drone event was not taken: a stream could not be read"));
+    assert_eq!(told.count(), 1, "{said}");
 }
 
 #[tokio::test]

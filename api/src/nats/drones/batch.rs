@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream::message::Acker;
@@ -18,6 +18,7 @@ use crate::http::Services;
 use crate::ingest::message::{Message, Unread};
 use crate::ingest::wire::{DroneEvent, Receipt};
 use crate::ingest::{Kept, Taken, no_room, number_taken};
+use crate::nats::telling::Telling;
 use crate::observability::drone_messages::{
     DRONE_BATCH_SECONDS, DRONE_MESSAGES, DRONE_MESSAGES_PENDING, DRONE_MESSAGES_REDELIVERED,
     Outcome,
@@ -64,6 +65,8 @@ pub(super) struct Door {
     ack_wait: Duration,
     /// How long one may be put off, at the least.
     put_off_max: Duration,
+    /// What was told of refused messages that are not kept.
+    telling: Mutex<Telling>,
 }
 
 /// A message with what is known of it.
@@ -92,6 +95,7 @@ impl Door {
             heard,
             ack_wait,
             put_off_max: Duration::from_millis(park_wait.get().into()),
+            telling: Mutex::default(),
         }
     }
 
@@ -214,7 +218,8 @@ impl Door {
             if let Some(place) = answers.get_mut(place) {
                 *place = match kept {
                     Kept::Durable | Kept::Counted => Answer::Refused,
-                    Kept::Not => Answer::PutOff(self.ack_wait),
+                    // It has waited for as long as any may, so nothing waits for it, and it comes as seldom.
+                    Kept::Not => Answer::PutOff(self.put_off_max.max(self.ack_wait)),
                 };
             }
         }
@@ -251,10 +256,21 @@ impl Door {
         }
         let mut done = Vec::new();
         for (hour, (places, messages)) in hours {
-            match self.services.ingest.refuse(hour, messages).await {
-                Ok(kept) => done.extend(places.into_iter().zip(kept)),
+            let kept = self.services.ingest.refuse(hour, messages).await;
+            let now = self.services.application.environment().elapsed();
+            let mut telling = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
+            match kept {
+                Ok(kept) => {
+                    if let Some(lasted_s) = telling.over(now).map(|lasted| lasted.as_secs()) {
+                        tracing::info!(lasted_s, "messages that are refused are kept again");
+                    }
+                    done.extend(places.into_iter().zip(kept));
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "messages that cannot be read as drone events are put off");
+                    if let Some(lasts) = telling.trouble(&error.to_string(), now) {
+                        let lasts_s = lasts.as_secs();
+                        tracing::warn!(%error, lasts_s, "messages that are refused are not kept, and put off");
+                    }
                 }
             }
         }

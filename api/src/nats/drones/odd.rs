@@ -29,6 +29,7 @@ use serde_json::json;
 
 use super::batch::{Door, Went};
 use super::source::{SourceError, Wanted};
+use crate::lines::Lines;
 
 /// What all headers begin with.
 const VERSION: &str = "NATS/1.0";
@@ -46,10 +47,9 @@ const LOOKED_AT_MAX: u64 = 128 * LOOK;
 /// How many messages are asked for at once.
 const ASKED_AT_ONCE: usize = 64;
 
-/// How many of them are told of one by one, at the most, in so long; of the rest how many there were,
+/// How many of them are told of one by one, at the most, in a minute; of the rest how many there were,
 /// with the next one. All are counted by what becomes of them, as others are.
 const LINES_MAX: u32 = 10;
-const LINES_OF: Duration = Duration::from_mins(1);
 
 /// Of how many messages that come again it is known since when: more than are handed out and not
 /// answered. A further one counts as new.
@@ -89,54 +89,25 @@ impl Waits {
     }
 }
 
-/// How many are told of in this minute, since whoever may publish can send any number.
-#[derive(Debug, Default)]
-struct Lines {
-    began: Option<Duration>,
-    told: u32,
-    untold: u64,
-}
-
-impl Lines {
-    /// Whether one that is found now is to be told of; and how many of the time before were not, if
-    /// another minute begins.
-    fn next(&mut self, now: Duration) -> (bool, u64) {
-        let is_over = |began: Duration| now.saturating_sub(began) >= LINES_OF;
-        let untold = if self.began.is_none_or(is_over) {
-            let before = std::mem::take(self);
-            self.began = Some(now);
-            before.untold
-        } else {
-            0
-        };
-        let is_told = self.told < LINES_MAX;
-        if is_told {
-            self.told += 1;
-        } else {
-            self.untold += 1;
-        }
-        (is_told, untold)
+/// Tells of some of them, since whoever may publish can send any number.
+fn tell(lines: &mut Lines<LINES_MAX>, message: &jetstream::Message, now: Duration) {
+    let (is_told, untold) = lines.next(now);
+    if untold > 0 {
+        tracing::warn!(
+            untold,
+            "drone events were taken in by themselves that were not told of one by one"
+        );
     }
-
-    fn tell(&mut self, message: &jetstream::Message, now: Duration) {
-        let (is_told, untold) = self.next(now);
-        if untold > 0 {
-            tracing::warn!(
-                untold,
-                "drone events were taken in by themselves that were not told of one by one"
-            );
-        }
-        if is_told {
-            let place = message
-                .info()
-                .map(|info| info.stream_sequence)
-                .unwrap_or_default();
-            tracing::warn!(
-                subject = %message.subject,
-                place,
-                "a drone event has a subject or headers that cannot be handed out: taken in by itself"
-            );
-        }
+    if is_told {
+        let place = message
+            .info()
+            .map(|info| info.stream_sequence)
+            .unwrap_or_default();
+        tracing::warn!(
+            subject = %message.subject,
+            place,
+            "a drone event has a subject or headers that cannot be handed out: taken in by itself"
+        );
     }
 }
 
@@ -155,7 +126,7 @@ pub(super) struct Looking {
     done: u64,
     /// Of those found that may come again.
     waits: Waits,
-    lines: Lines,
+    lines: Lines<LINES_MAX>,
 }
 
 impl Looking {
@@ -198,7 +169,7 @@ impl Looking {
             let odd: Vec<_> = odd.collect();
             found += odd.len();
             for message in &odd {
-                self.lines.tell(message, now);
+                tell(&mut self.lines, message, now);
             }
             if !odd.is_empty() {
                 let is_settled = door.take(odd).await == Went::Settled;
@@ -360,19 +331,6 @@ mod tests {
         assert_eq!(first, 11..11 + LOOKED_AT_MAX);
         let second = unseen(first.end - 1, 10, 100_000);
         assert_eq!(second, first.end..100_001);
-    }
-
-    #[test]
-    fn so_many_are_told_of_in_a_minute_and_the_rest_are_counted() {
-        let mut lines = Lines::default();
-        let of_first: Vec<_> = (0..50)
-            .map(|now| lines.next(Duration::from_secs(now)))
-            .collect();
-        let told = of_first.iter().filter(|(is_told, _)| *is_told).count();
-        assert_eq!(told, LINES_MAX as usize);
-        assert!(of_first.iter().all(|(_, untold)| *untold == 0));
-        assert_eq!(lines.next(Duration::from_mins(1)), (true, 40));
-        assert_eq!(lines.next(Duration::from_secs(61)), (true, 0));
     }
 
     #[test]

@@ -180,8 +180,9 @@ fn given_no_majority_a_node_says_so_though_nobody_writes_and_none_joins_a_copy_t
     append(store, single(1, 1, 0)).unwrap();
     let leader = leader(&options);
     let gone = [leader, (leader + 1) % 3];
-    gone.iter()
-        .for_each(|server| cluster.servers[*server].kill());
+    for server in gone {
+        cluster.servers[server].kill();
+    }
 
     let is_out = |health: &Health| matches!(health, Health::Outage { .. });
     wait_until("a node that is not asked for anything says so", || {
@@ -199,8 +200,9 @@ fn given_no_majority_a_node_says_so_though_nobody_writes_and_none_joins_a_copy_t
         "{joined:?}"
     );
 
-    gone.iter()
-        .for_each(|server| cluster.servers[*server].start());
+    for server in gone {
+        cluster.servers[server].start();
+    }
     wait_until("the log goes on", || {
         let health = store.health();
         if is_out(&health) { Err(health) } else { Ok(()) }
