@@ -23,6 +23,7 @@ use eventstore::NatsAccess;
 use tokio::sync::watch;
 
 use crate::config::NatsOptions;
+use crate::environment::Environment;
 use crate::http::Services;
 use crate::observability::{drone_messages, publishing};
 use deliveries::{Deliveries, Settings};
@@ -39,7 +40,7 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
     let since = environment.elapsed();
     let begun = deliveries::end_of(&*log);
     let connected = tokio::select! {
-        connected = connect(&access, Teller::Connection, shutdown.clone()) => connected,
+        connected = connect(&access, (Teller::Connection, &environment), shutdown.clone()) => connected,
         never = deliveries::tell_of_outage(&*log, &environment, begun) => match never {},
     };
     let Some(connection) = connected else {
@@ -47,7 +48,7 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
     };
     let deliveries = Deliveries {
         log,
-        environment,
+        environment: environment.clone(),
         connection,
         settings: Settings::of(&options),
         begun,
@@ -57,7 +58,7 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
         if options.cluster.is_none() {
             return;
         }
-        let connection = connect(&access, Teller::User, shutdown.clone()).await;
+        let connection = connect(&access, (Teller::User, &environment), shutdown.clone()).await;
         let (services, options) = (services.clone(), options.clone());
         if let Some(connection) = connection {
             drones::positions::run(services, connection, options, shutdown.clone()).await;
@@ -66,7 +67,8 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
     let drones = async {
         // Of its own: whoever may publish can send what a connection ends at. What goes out does not
         // wait for it.
-        let Some(incoming) = connect(&access, Teller::User, shutdown.clone()).await else {
+        let Some(incoming) = connect(&access, (Teller::User, &environment), shutdown.clone()).await
+        else {
             return;
         };
         let room = drones::room::watch(
@@ -88,10 +90,10 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
 
 async fn connect(
     access: &NatsAccess,
-    teller: Teller,
+    telling: (Teller, &Environment),
     shutdown: watch::Receiver<bool>,
 ) -> Option<Connection> {
-    match Connection::open(access, teller, shutdown).await {
+    match Connection::open(access, telling, shutdown).await {
         Ok(connection) => connection,
         Err(error) => {
             tracing::error!(%error, "nothing is spoken over NATS until the service is started again");

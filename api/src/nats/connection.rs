@@ -8,6 +8,9 @@ use async_nats::{Client, ConnectErrorKind, Event};
 use eventstore::{AccessError, ConnectionTelling, NatsAccess, NatsVersion};
 use tokio::sync::watch;
 
+use super::telling::Telling;
+use crate::environment::Environment;
+
 /// How long an answer of `JetStream` is waited for.
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
 /// How long it takes from one try to reach a first server to the next.
@@ -28,19 +31,20 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to one of the servers, however long that takes; what is in the way is logged when
-    /// it changes, and what becomes of the connection by whoever tells that. One that is too old is left again, and nothing said to it: servers are
-    /// replaced one after the other. `None` if `shutdown` became true before.
+    /// Connects to one of the servers, however long that takes. What is in the way is logged once
+    /// and each minute, and what becomes of the connection by whoever tells that. A server that is
+    /// too old is left again, and nothing said to it: servers are replaced one after the other.
+    /// `None` if `shutdown` became true before.
     ///
     /// # Errors
     /// [`AccessError`]: with these settings there is nothing to try.
     pub async fn open(
         access: &NatsAccess,
-        teller: Teller,
+        (teller, environment): (Teller, &Environment),
         mut shutdown: watch::Receiver<bool>,
     ) -> Result<Option<Self>, AccessError> {
         let servers = access.shown();
-        let mut told = None;
+        let mut trouble = Telling::default();
         loop {
             let options = access.client_options()?.name("airpost");
             let (losing, losses) = watch::channel(0);
@@ -82,11 +86,8 @@ impl Connection {
                     InTheWay::NotReached { kind, words }
                 }
             };
-            if !told
-                .replace(in_the_way.clone())
-                .is_some_and(|told| told.is_as(&in_the_way))
-            {
-                in_the_way.tell(&servers);
+            if let Some(lasts) = trouble.trouble(&in_the_way.kind(), environment.elapsed()) {
+                in_the_way.tell(&servers, lasts.as_secs());
             }
             tokio::select! {
                 _ = shutdown.wait_for(|stop| *stop) => return Ok(None),
@@ -106,7 +107,7 @@ pub enum Teller {
 }
 
 /// Why a server is not spoken with.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum InTheWay {
     /// There is no connection to one.
     NotReached {
@@ -118,25 +119,23 @@ enum InTheWay {
 }
 
 impl InTheWay {
-    /// Whether an operator who was told the one knows the other.
-    fn is_as(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::NotReached { kind, .. }, Self::NotReached { kind: other, .. }) => kind == other,
-            (Self::TooOld { version }, Self::TooOld { version: other }) => version == other,
-            (Self::NotReached { .. }, Self::TooOld { .. })
-            | (Self::TooOld { .. }, Self::NotReached { .. }) => false,
+    /// In words that are the same for what an operator does the same about.
+    fn kind(&self) -> String {
+        match self {
+            Self::NotReached { kind, .. } => kind.to_string(),
+            Self::TooOld { version } => format!("version {version}"),
         }
     }
 
-    fn tell(&self, servers: &str) {
+    fn tell(&self, servers: &str, lasts_s: u64) {
         match self {
             Self::NotReached { kind, words } => {
                 let advice = advice(*kind, words);
-                tracing::warn!(%servers, error = words, advice, "NATS is not reached; trying again until it is");
+                tracing::warn!(%servers, error = words, lasts_s, advice, "NATS is not reached; trying again until it is");
             }
             Self::TooOld { version } => {
                 let oldest = NatsVersion::OLDEST;
-                tracing::warn!(%servers, "the NATS server is of version {version} and is not used: run {oldest} or \
+                tracing::warn!(%servers, lasts_s, "the NATS server is of version {version} and is not used: run {oldest} or \
                      later; trying again until it is");
             }
         }
