@@ -93,7 +93,7 @@ fn obstacle_of_log(log: &Health, is_shared: bool) -> Option<Obstacle> {
         Health::ReadOnly { .. } | Health::Closed => Some(Obstacle {
             kind: ProblemKind::ReadOnly,
             cluster: None,
-            why: "the log takes no writes until the service is restarted; see its log for why",
+            why: "the log takes no writes; see the service's log for why, mend that, and restart it",
             retry_after_s: MENDED_BY_HAND_S,
         }),
         Health::Outage { kind, .. } => Some(Obstacle {
@@ -349,7 +349,11 @@ mod tests {
         );
         assert_eq!(
             told(failed, Health::Closed),
-            (ProblemKind::ReadOnly, "see its log for why", 30)
+            (
+                ProblemKind::ReadOnly,
+                "see the service's log for why, mend that, and restart it",
+                30
+            )
         );
         let (kind, why) = (OutageKind::Unanswered, "nobody answers".to_owned());
         assert_eq!(
