@@ -31,8 +31,8 @@ const PAUSE_LAST: Duration = Duration::from_millis(320);
 /// How many looks at what others wrote find nothing, two a second where they write
 /// nothing, before the leader is asked whether it is there.
 const LOOKS_BEFORE_ASKED: u32 = 4;
-/// How often in a row it may not answer, two seconds each time where it is gone: as
-/// long as the servers take to elect another, which is no outage yet.
+/// How often in a row it may not answer, two seconds each time where it is gone: most
+/// elections of another are over by then, and are no outage.
 const UNANSWERED_MAX: u32 = 3;
 /// How many looks at what others wrote, two a second where they write nothing,
 /// after a refusal nothing is published.
