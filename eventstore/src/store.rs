@@ -129,6 +129,8 @@ pub enum OutageKind {
     Unreadable,
     /// They refuse what is written, by the stream's settings.
     Refused,
+    /// They know nothing of the log: somebody removed it.
+    Missing,
 }
 
 /// What became of a commit.

@@ -134,6 +134,7 @@ pub(super) const fn in_the_way(kind: OutageKind) -> &'static str {
         OutageKind::Behind => "has less of it than this node",
         OutageKind::Unreadable => "does not give a part of it",
         OutageKind::Refused => "refuses what is written to it",
+        OutageKind::Missing => "does not have it any more",
     }
 }
 

@@ -193,8 +193,13 @@ impl Remote {
     async fn read_of_leader(&self, sequence: u64) -> Result<Option<Vec<u8>>, Obstacle> {
         match self.stream.get_raw_message(sequence).await {
             Ok(message) => of_sequence(message, sequence).map(Some),
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(Obstacle::unanswered(error.to_string())),
+            Err(error) => match error.kind() {
+                RawMessageErrorKind::NoMessageFound => Ok(None),
+                RawMessageErrorKind::JetStream(said) => Err(self.refused(&said)),
+                RawMessageErrorKind::InvalidSubject | RawMessageErrorKind::Other => {
+                    Err(Obstacle::unanswered(error.to_string()))
+                }
+            },
         }
     }
 
@@ -227,8 +232,15 @@ impl Remote {
     /// # Errors
     /// Nobody answers, or nobody leads: then any server answers, one that is behind too.
     pub(super) async fn last_sequence(&self) -> Result<u64, Obstacle> {
-        let info = self.stream.get_info().await;
-        let info = info.map_err(|error| Obstacle::unanswered(error.to_string()))?;
+        let info = self.stream.get_info().await.map_err(|error| {
+            let said = error
+                .source()
+                .and_then(<dyn std::error::Error>::downcast_ref);
+            said.map_or_else(
+                || Obstacle::unanswered(error.to_string()),
+                |said| self.refused(said),
+            )
+        })?;
         if is_led(&info) {
             Ok(info.state.last_sequence)
         } else {
@@ -237,6 +249,19 @@ impl Remote {
                 "none of the servers leads the stream: {advice}"
             )))
         }
+    }
+
+    /// What the servers said when they were asked for the stream, or for what is in it.
+    fn refused(&self, said: &async_nats::jetstream::Error) -> Obstacle {
+        if said.error_code() != ErrorCode::STREAM_NOT_FOUND {
+            return Obstacle::unanswered(said.to_string());
+        }
+        let name = &self.name;
+        let why = format!(
+            "the servers have no stream {name} any more: if that stays so it was removed; stop all nodes, and have it \
+             made again from the longest journal (airpost cluster heal --new)"
+        );
+        Obstacle::new(OutageKind::Missing, why)
     }
 }
 

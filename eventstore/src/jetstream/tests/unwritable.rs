@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::{create_stream, publish_journal};
 use super::nodes::Node;
 use super::raw;
 use crate::JetStreamOptions;
@@ -57,6 +58,37 @@ fn a_full_stream_is_an_outage_until_it_takes_something_again_however_well_it_is_
     node.wait_for(Position::new(2));
     let again = append(node.store.as_ref(), single(2, 1, 1)).unwrap();
     assert_eq!(again.position(), Position::new(2), "it is one commit");
+    assert_eq!(everything(node.store.as_ref()).len(), 2);
+}
+
+#[test]
+fn given_a_stream_that_was_removed_then_it_is_said_to_be_gone_and_what_has_it_made_again() {
+    let options = on_one(&shared_server().url());
+    make_stream(&options, LOG_ID);
+    let node = Node::joining(&options);
+    append(node.store.as_ref(), single(1, 1, 0)).unwrap();
+    raw::delete(&options);
+    // Nobody writes: it is found when the leader is asked.
+    wait_until("the node is in an outage", || match node.store.health() {
+        Health::Outage {
+            kind: OutageKind::Missing,
+            ..
+        } => Ok(()),
+        health @ (Health::Outage { .. }
+        | Health::Writable
+        | Health::ReadOnly { .. }
+        | Health::Full
+        | Health::Closed) => Err(health),
+    });
+    let (_, why) = outage(&node);
+    assert!(why.contains("airpost cluster heal --new"), "{why}");
+    assert_eq!(everything(node.store.as_ref()).len(), 1);
+    let folder = node.leave();
+
+    assert!(create_stream(folder.path(), &options).unwrap());
+    publish_journal(folder.path(), &options, &mut |_, _| ()).unwrap();
+    let node = Node::on(folder, &options);
+    append(node.store.as_ref(), single(2, 1, 1)).unwrap();
     assert_eq!(everything(node.store.as_ref()).len(), 2);
 }
 
