@@ -61,16 +61,41 @@ pub(crate) struct Over {
 #[derive(Debug)]
 struct Outage {
     latest: Obstacle,
-    /// Each kind that was told: so many lines at the most.
-    told: Vec<OutageKind>,
+    /// Each kind that was met.
+    met: Vec<OutageKind>,
     since: Option<Duration>,
+    /// When something was told last that is in the way now.
     told_at: Option<Duration>,
+    /// Whether anything was told since it began.
+    is_told: bool,
+}
+
+/// An outage, if there is one, and what was told of those before.
+#[derive(Debug, Default)]
+struct Outages {
+    now: Option<Outage>,
+    /// When each kind was told last: one that comes and goes all the time is no news each time.
+    told: Vec<(OutageKind, Duration)>,
+}
+
+impl Outages {
+    /// When this kind was told, if that is less than a minute ago.
+    fn told_lately(&self, kind: OutageKind, now: Option<Duration>) -> Option<Duration> {
+        let told = self.told.iter().find(|(told, _)| *told == kind);
+        let (_, at) = told?;
+        (now?.saturating_sub(*at) < REMINDED_EVERY).then_some(*at)
+    }
+
+    fn tells(&mut self, kind: OutageKind, now: Option<Duration>) {
+        self.told.retain(|(told, _)| *told != kind);
+        self.told.extend(now.map(|now| (kind, now)));
+    }
 }
 
 /// Why the log does not go on at this moment, if it does not.
 #[derive(Default)]
 pub(crate) struct OutageCell {
-    now: Mutex<Option<Outage>>,
+    outages: Mutex<Outages>,
     clock: OnceLock<Elapsed>,
 }
 
@@ -81,8 +106,8 @@ impl fmt::Debug for OutageCell {
 }
 
 impl OutageCell {
-    fn lock(&self) -> MutexGuard<'_, Option<Outage>> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Outages> {
+        self.outages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Has outages timed. The first clock stays.
@@ -96,42 +121,53 @@ impl OutageCell {
 
     /// What was in the way last.
     pub(crate) fn get(&self) -> Option<Obstacle> {
-        self.lock().as_ref().map(|outage| outage.latest.clone())
+        let outages = self.lock();
+        outages.now.as_ref().map(|outage| outage.latest.clone())
     }
 
     /// This is in the way now; gives what is to be told of it.
     pub(crate) fn met(&self, obstacle: Obstacle) -> Option<News> {
-        let now = self.elapsed();
-        let mut cell = self.lock();
-        let Some(outage) = cell.as_mut() else {
-            *cell = Some(Outage {
-                told: vec![obstacle.kind],
+        let (now, kind) = (self.elapsed(), obstacle.kind);
+        let mut outages = self.lock();
+        let told_at = outages.told_lately(kind, now);
+        let is_news = told_at.is_none();
+        let news = if let Some(outage) = &mut outages.now {
+            let is_another = !outage.met.contains(&kind);
+            outage.met.extend(is_another.then_some(kind));
+            outage.latest = obstacle;
+            if is_another && is_news {
+                News::Another
+            } else if time_between(outage.told_at, now) >= Some(REMINDED_EVERY) {
+                News::Lasts(time_between(outage.since, now)?)
+            } else {
+                return None;
+            }
+        } else {
+            outages.now = Some(Outage {
+                met: vec![kind],
                 latest: obstacle,
                 since: now,
-                told_at: now,
+                told_at,
+                is_told: false,
             });
-            return Some(News::Begins);
+            if !is_news {
+                return None;
+            }
+            News::Begins
         };
-        let is_another = !outage.told.contains(&obstacle.kind);
-        outage.told.extend(is_another.then_some(obstacle.kind));
-        outage.latest = obstacle;
-        let since_told = time_between(outage.told_at, now);
-        let news = if is_another {
-            News::Another
-        } else if since_told >= Some(REMINDED_EVERY) {
-            News::Lasts(time_between(outage.since, now)?)
-        } else {
-            return None;
-        };
-        outage.told_at = now;
+        outages.tells(kind, now);
+        if let Some(outage) = &mut outages.now {
+            outage.told_at = now;
+            outage.is_told = true;
+        }
         Some(news)
     }
 
-    /// Nothing is in the way; gives the outage that this ends, if there was one.
+    /// Nothing is in the way; gives the outage that this ends, if one was told of.
     pub(crate) fn over(&self) -> Option<Over> {
-        let outage = self.lock().take()?;
+        let outage = self.lock().now.take()?;
         let lasted = time_between(outage.since, self.elapsed());
-        Some(Over { lasted })
+        outage.is_told.then_some(Over { lasted })
     }
 }
 
@@ -188,5 +224,29 @@ mod tests {
         seconds.store(231, Ordering::Relaxed);
         let lasted = Some(Duration::from_secs(131));
         assert_eq!(cell.over(), Some(Over { lasted }));
+    }
+    #[test]
+    fn an_outage_that_comes_and_goes_all_the_time_is_told_once_a_minute() {
+        let (cell, seconds) = (OutageCell::default(), Arc::new(AtomicU64::new(0)));
+        let clock = Arc::clone(&seconds);
+        cell.time_by(Box::new(move || {
+            Duration::from_secs(clock.load(Ordering::Relaxed))
+        }));
+        let (mut told, mut ended) = (0, 0);
+        for second in 0..120 {
+            seconds.store(second, Ordering::Relaxed);
+            let obstacle = if second % 2 == 0 {
+                unanswered()
+            } else {
+                behind()
+            };
+            told += usize::from(cell.met(obstacle).is_some());
+            assert!(
+                cell.get().is_some(),
+                "it is known however often it was told"
+            );
+            ended += usize::from(cell.over().is_some());
+        }
+        assert_eq!((told, ended), (4, 4), "each kind, each minute");
     }
 }
