@@ -15,6 +15,7 @@ use super::terminal::{Progress, Stopwatch, Unit, say};
 use super::{FINDINGS, FolderOptions};
 use crate::application::known_schemas;
 use crate::environment::Environment;
+use crate::membership::{self, Membership};
 use crate::service::{Folders, is_held_by_a_service};
 
 /// Checks the journal, whether this release can read what is in it, then the
@@ -35,13 +36,22 @@ pub(super) fn verify(options: &FolderOptions) -> anyhow::Result<ExitCode> {
     };
     let report = verify_journal(&folders, lock.is_some())?;
     if !report.findings.is_empty() {
-        tell_findings("journal", &report.findings);
+        match membership::of(&options.data)? {
+            Some(Membership::Member(stream)) => tell_damage_of_copy(&report.findings, &stream),
+            // Not all of it need be on the cluster yet.
+            Some(Membership::Joining(_)) | None => tell_findings("journal", &report.findings),
+        }
         say("views: not checked, since the journal is not in order");
         return Ok(ExitCode::from(FINDINGS));
     }
     if report.segments == 0 && report.in_flight_bytes == 0 {
+        let help = if let Some(Membership::Member(_)) = membership::of(&options.data)? {
+            "the next start fetches the log, of which it is a node's copy"
+        } else {
+            "restore it from a backup, or remove it if nothing was ever recorded there"
+        };
         say(format_args!(
-            "journal: {} holds no segment: restore it from a backup, or remove it if nothing was ever recorded there",
+            "journal: {} holds no segment: {help}",
             folders.journal.display()
         ));
         return Ok(ExitCode::from(FINDINGS));
@@ -116,6 +126,17 @@ pub(super) fn tell_findings(what: &str, findings: &[eventstore::Finding]) {
         let (corruption, advice) = (&finding.corruption, finding.advice);
         say(format_args!("{what}: {corruption}: {advice}"));
     }
+}
+
+/// The same of a node's journal, which need not be restored: nothing of it is this node's alone.
+fn tell_damage_of_copy(findings: &[eventstore::Finding], stream: &str) {
+    for finding in findings {
+        say(format_args!("journal: {}", finding.corruption));
+    }
+    say(format_args!(
+        "journal: it is a node's copy of the log, and the stream {stream} has all of it: have it and the views moved \
+         away, and fetched anew (airpost cluster resync)"
+    ));
 }
 
 /// Says how the views differ from the journal, and what a start would refuse.
