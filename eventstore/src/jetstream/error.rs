@@ -148,7 +148,7 @@ pub enum ClusterError {
     },
     /// The log left the cluster.
     #[error(
-        "the log left the stream {stream}, to which nothing is written any more: it goes on in epoch {epoch} in the journal of {by}, serve that one"
+        "the log left the stream {stream}, to which nothing is written any more: it goes on in epoch {epoch} in the journal of {by}: serve that one, which may join a stream of another name (airpost cluster join)"
     )]
     Sealed {
         /// The stream.

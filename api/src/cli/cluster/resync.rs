@@ -97,7 +97,8 @@ pub(super) fn resync(node: &NodeOptions) -> anyhow::Result<ExitCode> {
     let given_up = match decide(data, &folders, &cluster)? {
         Mend::Nothing(position) => {
             say(format_args!(
-                "nothing to do: the journal of {} is a copy of the stream {stream} up to position {position}",
+                "nothing to do: the journal of {} is a copy of the stream {stream} up to position {position}; what may \
+                 follow there is fetched by the next start",
                 data.display()
             ));
             return Ok(ExitCode::SUCCESS);

@@ -221,8 +221,14 @@ fn tell_folder(place: FolderPlace, head: Position) -> bool {
         }
         FolderPlace::At(position) => {
             let behind = head.get().saturating_sub(position.get());
+            // The stream is looked at after the folder: a node that runs on it is asked for no more.
+            let when = if behind > 0 {
+                " as it was a moment later"
+            } else {
+                ""
+            };
             say(format_args!(
-                "folder: its journal is a copy of the log up to position {position}, {behind} behind the end"
+                "folder: its journal is a copy of the log up to position {position}, {behind} behind the end{when}"
             ));
             true
         }
