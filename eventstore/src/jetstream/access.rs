@@ -1,6 +1,7 @@
 //! Where the NATS servers are, and as whom they are spoken to.
 
 use std::fmt;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ const PING_EVERY: Duration = Duration::from_secs(1);
 const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 /// The longest pause between two tries to connect.
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
+/// In how much of a file a first certificate or key has to begin, bytes: longer than the text that
+/// some put before each of them.
+const PEM_BYTES_MAX: u64 = 1024 * 1024;
 /// The largest file of credentials or of a seed, bytes: a JWT with every permission spelled out.
 const SECRET_BYTES_MAX: u64 = 256 * 1024;
 
@@ -214,12 +218,12 @@ impl NatsAccess {
             options = options.nkey(read_seed(path)?);
         }
         if let Some(path) = &self.authorities {
-            readable(path)?;
+            holds_pem(path, "CERTIFICATE", "certificate of an authority (PEM)")?;
             options = options.add_root_certificates(path.clone());
         }
         if let Some(NatsCertificate { chain, key }) = &self.certificate {
-            readable(chain)?;
-            readable(key)?;
+            holds_pem(chain, "CERTIFICATE", "certificate (PEM)")?;
+            holds_pem(key, "PRIVATE KEY", "private key (PEM)")?;
             options = options.add_client_certificate(chain.clone(), key.clone());
         }
         Ok(options)
@@ -237,16 +241,34 @@ fn without_user(url: &str) -> String {
     }
 }
 
-fn readable(path: &Path) -> Result<(), AccessError> {
-    let opened = std::fs::File::open(path);
-    opened.map(drop).map_err(|source| AccessError::File {
+/// Refuses a file in which nothing of that kind begins: the client would believe
+/// nobody, or connect as nobody, and the servers' words would be no help. Of a
+/// key's label the kind is the end (`RSA PRIVATE KEY`), RFC 7468.
+fn holds_pem(path: &Path, kind: &str, what: &'static str) -> Result<(), AccessError> {
+    let unread = |source| AccessError::File {
         path: path.to_owned(),
         source,
+    };
+    let file = std::fs::File::open(path).map_err(unread)?;
+    let mut text = Vec::new();
+    let mut file = file.take(PEM_BYTES_MAX);
+    file.read_to_end(&mut text).map_err(unread)?;
+    let text = String::from_utf8_lossy(&text);
+    let mut labels = text.lines().filter_map(|line| {
+        let label = line.trim_end().strip_prefix("-----BEGIN ")?;
+        label.strip_suffix("-----")
+    });
+    if labels.any(|label| label.ends_with(kind)) {
+        return Ok(());
+    }
+    Err(AccessError::Content {
+        path: path.to_owned(),
+        what,
+        why: format!("no line begins one (-----BEGIN {kind}-----)"),
     })
 }
 
 fn read_secret(path: &Path) -> Result<String, AccessError> {
-    use std::io::Read as _;
     let unread = |source| AccessError::File {
         path: path.to_owned(),
         source,
@@ -362,6 +384,19 @@ mod tests {
         let why = refused(&|access| access.credentials = Some(gone.clone()));
         assert!(why.contains("gone.pem cannot be read"), "{why}");
         let other = file("-----BEGIN SOMETHING-----\n");
+        let why = refused(&|access| access.authorities = Some(other.path().to_owned()));
+        assert!(
+            why.contains("holds no certificate of an authority"),
+            "{why}"
+        );
+        let certificate = file("of this node\n-----BEGIN CERTIFICATE-----\n");
+        let why = refused(&|access| {
+            access.certificate = Some(NatsCertificate {
+                chain: certificate.path().to_owned(),
+                key: certificate.path().to_owned(),
+            });
+        });
+        assert!(why.contains("holds no private key"), "{why}");
         let why = refused(&|access| access.credentials = Some(other.path().to_owned()));
         assert!(why.contains("holds no credentials"), "{why}");
         let why = refused(&|access| access.nkey = Some(other.path().to_owned()));
