@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use eventstore::JetStreamOptions;
+use tokio::runtime::Runtime;
 
+use super::serve::interruptible;
 use super::terminal::say;
 use super::{FINDINGS, cluster};
 use crate::config::NatsOptions;
@@ -30,7 +32,20 @@ Nothing is written and nothing is made.
 ok is as it should be, note could be better, wrong has to be changed, unseen has to be looked at otherwise.
 Exit codes: 0 nothing is wrong, 1 it failed, 3 something is wrong.";
 
+/// The exit code of a look that was broken off: it failed.
+const INTERRUPTED: (&str, i32) = ("stopped by a signal: nothing was changed", 1);
+
 pub(super) fn doctor(options: &DoctorOptions) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let done = interruptible(&runtime, INTERRUPTED, || look(options, &runtime));
+    runtime.shutdown_background();
+    done?
+}
+
+fn look(options: &DoctorOptions, runtime: &Runtime) -> anyhow::Result<ExitCode> {
     let access = options.nats.access.access().context("--nats is missing")?;
     let log = options.nats.log();
     let examination = Examination {
@@ -41,9 +56,6 @@ pub(super) fn doctor(options: &DoctorOptions) -> anyhow::Result<ExitCode> {
     let mut is_in_order = true;
     let mut tell = |check: Check| is_in_order &= show(&check);
     let environment = Environment::system();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
     runtime.block_on(async {
         examine(&examination, &environment, &mut tell).await;
         for monitor in &options.monitors {

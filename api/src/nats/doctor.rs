@@ -3,11 +3,13 @@
 //! Nothing is written to any stream and nothing is made: what would be needed is asked for so that
 //! it comes to nothing.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream::consumer;
 use async_nats::jetstream::stream::Info;
-use async_nats::{Client, HeaderMap, Request, RequestErrorKind, ServerAddr};
+use async_nats::{Client, Event, HeaderMap, Request, RequestErrorKind, ServerAddr, ServerError};
 use domain::time::Timestamp;
 use eventstore::{JetStreamOptions, NatsAccess, NatsTrouble, NatsVersion};
 use futures_util::StreamExt as _;
@@ -31,6 +33,12 @@ const SKEW_MS_MAX: u64 = 1_000;
 
 /// How slow a round trip may be before it is told, milliseconds: every write waits for some.
 const ROUND_TRIP_MS_MAX: u128 = 50;
+
+/// How a server begins to say what a user must not do, in small letters.
+const DENIAL: &str = "permissions violation";
+
+/// How many such words are told, at the most.
+const DENIALS_MAX: usize = 16;
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,41 +91,84 @@ pub async fn examine(
         Ok(addresses) => addresses,
         Err(error) => return tell(Check::of("--nats", Found::Wrong(error.to_string()))),
     };
-    let mut reached = None;
+    let (mut reached, denied) = (None, Denied::default());
     for address in addresses {
-        let client = examine_server(&examination.access, &address, environment, tell).await;
+        let server = (&address, denied.clone());
+        let client = examine_server(&examination.access, server, environment, tell).await;
         reached = reached.or(client);
     }
-    let Some(client) = reached else {
-        return;
-    };
-    tell(examine_jetstream(&client).await);
-    tell(examine_inbox(&client).await);
-    let options = &examination.options;
-    tell(examine_drones(&client, options).await);
-    if let Some(consumer) = &options.nats_drone_consumer {
-        tell(examine_consumer(&client, &options.nats_drone_stream, consumer).await);
+    if let Some(client) = reached {
+        examine_together(&client, examination, environment, tell).await;
     }
-    tell(examine_deliveries(&client, options).await);
-    tell(examine_note(&client, options).await);
+    for words in denied.said() {
+        let why = format!(
+            "{words}: permit the user that subject, as api/nats/airpost.conf does with all that a node needs, or name the \
+             node's own user, nkey or credentials"
+        );
+        tell(Check::of("permissions", Found::Wrong(why)));
+    }
+}
+
+/// What the servers that can be reached are together.
+async fn examine_together(
+    client: &Client,
+    examination: &Examination,
+    environment: &Environment,
+    tell: &mut (impl FnMut(Check) + Send),
+) {
+    tell(examine_jetstream(client).await);
+    tell(examine_inbox(client).await);
+    let options = &examination.options;
+    tell(examine_drones(client, options).await);
+    if let Some(consumer) = &options.nats_drone_consumer {
+        tell(examine_consumer(client, &options.nats_drone_stream, consumer).await);
+    }
+    tell(examine_deliveries(client, options).await);
+    tell(examine_note(client, options).await);
     if let Some(log) = &examination.log {
-        tell(examine_clock(&client, &log.stream, environment).await);
-        tell(may_write(&client, log).await);
-        tell(may_anybody_write(&client, log));
-        tell(examine_heads(&client, &log.stream).await);
+        tell(examine_clock(client, &log.stream, environment).await);
+        tell(may_write(client, log).await);
+        tell(may_anybody_write(client, log));
+        tell(examine_heads(client, &log.stream).await);
+    }
+}
+
+/// What the servers said that the user must not do: what needs it is not answered, and they say so
+/// beside it. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+struct Denied(Arc<Mutex<BTreeSet<String>>>);
+
+impl Denied {
+    fn note(&self, event: &Event) {
+        if let Event::ServerError(ServerError::Other(words)) = event
+            && words.to_lowercase().starts_with(DENIAL)
+        {
+            let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if said.len() < DENIALS_MAX {
+                said.insert(words.clone());
+            }
+        }
+    }
+
+    fn said(&self) -> BTreeSet<String> {
+        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.clone()
     }
 }
 
 /// One server by itself, as it would be met by who is sent there.
 async fn examine_server(
     access: &NatsAccess,
-    address: &ServerAddr,
+    (address, denied): (&ServerAddr, Denied),
     environment: &Environment,
     tell: &mut (impl FnMut(Check) + Send),
 ) -> Option<Client> {
     let what = format!("server {}:{}", address.host(), address.port());
     let options = match access.client_options() {
-        Ok(options) => options.name("airpost doctor"),
+        Ok(options) => options.name("airpost doctor").event_callback(move |event| {
+            denied.note(&event);
+            std::future::ready(())
+        }),
         Err(error) => {
             tell(Check::of(what, Found::Wrong(error.to_string())));
             return None;

@@ -121,4 +121,10 @@ async fn whatever_is_wrong_with_servers_is_told_with_what_to_change() {
     );
     says(&output, 3, "allow the user to publish to airpost.log.LOG");
     says(&output, 3, "airpost cluster join");
+    // In the server's own words, of what nobody answered.
+    says(
+        &output,
+        3,
+        "wrong  permissions: Permissions Violation for Publish to \"airpost.heads.LOG",
+    );
 }
