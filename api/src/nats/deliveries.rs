@@ -132,6 +132,8 @@ impl Deliveries {
         telling: &mut Told,
         mut shutdown: watch::Receiver<bool>,
     ) -> Result<(), Trouble> {
+        let mut losses = self.connection.losses.clone();
+        losses.mark_unchanged();
         let Some(end) = unless_stopped(outlet.end(), &mut shutdown).await else {
             return Ok(());
         };
@@ -156,6 +158,7 @@ impl Deliveries {
                     stream: &self.settings.stream,
                 },
                 outlet,
+                losses: losses.clone(),
                 shutdown: shutdown.clone(),
                 alone: 0,
             };

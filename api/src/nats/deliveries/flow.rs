@@ -44,6 +44,8 @@ pub(super) struct Flow<'a> {
     pub(super) environment: &'a Environment,
     pub(super) sender: Sender<'a>,
     pub(super) outlet: &'a Outlet,
+    /// How often the connection was lost.
+    pub(super) losses: watch::Receiver<u64>,
     pub(super) shutdown: watch::Receiver<bool>,
     /// How many events go out one by one before a batch is tried again.
     pub(super) alone: usize,
@@ -52,6 +54,7 @@ pub(super) struct Flow<'a> {
 /// What has to be done next.
 enum Woken {
     Stop,
+    Lost,
     Beat,
     Send,
     More,
@@ -91,6 +94,8 @@ impl Flow<'_> {
             let woken = tokio::select! {
                 biased;
                 _ = shutdown.wait_for(|stop| *stop) => Woken::Stop,
+                // Where nothing is to go out nothing else would tell.
+                Ok(()) = self.losses.changed() => Woken::Lost,
                 _ = beat.tick() => Woken::Beat,
                 () = std::future::ready(()), if !is_done => Woken::Send,
                 changed = head.changed() => match changed {
@@ -101,6 +106,7 @@ impl Flow<'_> {
             };
             match woken {
                 Woken::Stop => return Ok(self.stop(end).await),
+                Woken::Lost => return Err(Trouble::Lost),
                 Woken::More => {}
                 Woken::Beat => {
                     lag(&**self.log, self.environment, end.place).await;

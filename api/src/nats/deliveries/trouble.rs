@@ -23,6 +23,9 @@ pub(super) enum Trouble {
         /// What is behind it, if that was said.
         behind: Option<NatsTrouble>,
     },
+    /// The connection was lost. It is made again by itself.
+    #[error("the connection to NATS was lost")]
+    Lost,
     /// The stream could not be made.
     #[error(
         "NATS refuses to make the stream {stream}: {why}; mend that, or make the stream by hand, \
@@ -150,9 +153,9 @@ const fn help_for_shorter(is_shared: bool) -> &'static str {
 }
 
 impl Trouble {
-    /// Whether it is what a node meets that has not read yet what another one
-    /// has: no trouble, unless it lasts.
+    /// Whether it is no trouble, unless it lasts: a node meets it that has not read yet
+    /// what another one has, or whoever is about to be connected to another server.
     pub(super) fn may_pass(&self) -> bool {
-        matches!(self, Self::Farther { .. })
+        matches!(self, Self::Farther { .. } | Self::Lost)
     }
 }
