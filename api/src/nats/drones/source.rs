@@ -321,7 +321,9 @@ pub(super) enum SourceError {
     )]
     Consumer(ConsumerError),
     /// The messages cannot be asked for, or do not come.
-    #[error("the messages do not come: {0}")]
+    #[error(
+        "the messages do not come: {0}; if that stays so see that the stream and its consumer are there, and what this user may"
+    )]
     Pull(String),
     /// The connection has ended.
     #[error("the connection has ended")]
