@@ -47,7 +47,7 @@ pub use figures::{ClusterCounts, ClusterFigures, OnPublish};
 pub use fork::{Fork, fork_of};
 pub use leave::{Leaver, LeftCluster, abandon_cluster, leave_cluster};
 pub use options::JetStreamOptions;
-pub use publish::{PublishedJournal, publish_journal};
+pub use publish::{PublishOccasion, PublishedJournal, publish_journal};
 pub use saying::NatsTrouble;
 pub use settings::create_stream;
 #[cfg(test)]

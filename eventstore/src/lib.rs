@@ -57,8 +57,8 @@ pub use jetstream::{
     AccessError, ClusterCopy, ClusterCounts, ClusterError, ClusterFigures, ClusterServer,
     ClusterStatus, ConnectionTelling, FolderPlace, Fork, JetStreamOptions, JetStreamStore, Leaver,
     LeftCluster, MissingStream, NatsAccess, NatsCertificate, NatsTrouble, NatsVersion, OnFetch,
-    OnPublish, PublishedJournal, abandon_cluster, cluster_status, create_stream, fork_of,
-    leave_cluster, publish_journal,
+    OnPublish, PublishOccasion, PublishedJournal, abandon_cluster, cluster_status, create_stream,
+    fork_of, leave_cluster, publish_journal,
 };
 pub use journal::{
     DataLock, Finding, Journal, JournalOptions, JournalReader, LockHolder, Loss, RecoverError,

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use eventstore::{
     ClusterError, DataLock, EventStore as _, JetStreamOptions, JournalOptions, Label, Leaver,
-    Position, PublishedJournal,
+    Position, PublishOccasion, PublishedJournal,
 };
 
 use super::FINDINGS;
@@ -277,14 +277,18 @@ fn fetch(data: &Path, cluster: &JetStreamOptions) -> anyhow::Result<Position> {
 }
 
 /// Has the stream made if it is missing, and all in it that the journal has.
-fn publish(folders: &Folders, cluster: &JetStreamOptions) -> anyhow::Result<PublishedJournal> {
+fn publish(
+    folders: &Folders,
+    cluster: &JetStreamOptions,
+    occasion: PublishOccasion,
+) -> anyhow::Result<PublishedJournal> {
     let stream = &cluster.stream;
     if eventstore::create_stream(&folders.journal, cluster)? {
         complain(format_args!("the stream {stream} is made"));
     }
     let progress = Progress::new("published", Unit::Things("records"));
     let mut tell = |done: Position, all: Position| progress.at(done.get(), all.get());
-    let published = eventstore::publish_journal(&folders.journal, cluster, &mut tell);
+    let published = eventstore::publish_journal(&folders.journal, cluster, occasion, &mut tell);
     progress.end();
     let published = published?;
     let PublishedJournal {
@@ -321,7 +325,7 @@ fn heal(options: &MakingOptions) -> anyhow::Result<ExitCode> {
              has it made again"
         );
     }
-    let head = publish(&folders, &cluster)?.head;
+    let head = publish(&folders, &cluster, PublishOccasion::Healing)?.head;
     say(format_args!(
         "the stream {stream} has all that the journal of {} has, up to position {head}",
         data.display()

@@ -21,6 +21,17 @@ use crate::journal::block::Chain;
 use crate::journal::quorum::Proposed;
 use crate::position::Position;
 
+/// What a journal is published for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublishOccasion {
+    /// Its log begins its life on a cluster. Nodes that are started meanwhile wait until the
+    /// stream has what it was made for, and write nothing before.
+    Joining,
+    /// The cluster lost what it has. Nodes that were running then, and have less, would write as
+    /// soon as the stream has as much as they have.
+    Healing,
+}
+
 /// What [`publish_journal`] has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishedJournal {
@@ -38,8 +49,8 @@ pub struct PublishedJournal {
 /// cluster lost from the longest journal. Positions stay what they are.
 ///
 /// This journal must not be open. Nothing else should write to the log meanwhile:
-/// it is refused while nodes run that have less than the journal, and whoever
-/// does write is not overwritten. Interrupted, it is run again. A journal that
+/// it is refused while nodes run that have less than the journal, but for those that
+/// wait for a log that joins, and whoever does write is not overwritten. Interrupted, it is run again. A journal that
 /// the stream has all of is left as it is.
 /// The stream's beginning is held against the journal's by the chain.
 /// `progress` is told the positions that the stream has, and those of the journal.
@@ -49,6 +60,7 @@ pub struct PublishedJournal {
 pub fn publish_journal(
     folder: &Path,
     options: &JetStreamOptions,
+    occasion: PublishOccasion,
     progress: &mut dyn FnMut(Position, Position),
 ) -> Result<PublishedJournal, ClusterError> {
     let journal = JournalReader::open_of_cluster(folder)?;
@@ -74,7 +86,10 @@ pub fn publish_journal(
     if chain_at(&journal, cluster.beginning(), position)? != Some(end.chain) {
         return Err(cluster.diverged(folder, cluster.fork(&journal)?));
     }
-    refuse_running(&cluster, position, head)?;
+    let is_waited_for = occasion == PublishOccasion::Joining && position < cluster.log.filled_to;
+    if !is_waited_for {
+        refuse_running(&cluster, head)?;
+    }
     let mut publishing = Publishing {
         link: cluster.link,
         remote: cluster.remote,
@@ -110,15 +125,7 @@ pub fn publish_journal(
 }
 
 /// Refuses while nodes run that would fill the places of what is to be published.
-/// Those that wait for the stream to have what it was made for do not.
-fn refuse_running(
-    cluster: &Cluster<'_>,
-    stream_head: Position,
-    head: Position,
-) -> Result<(), ClusterError> {
-    if stream_head < cluster.log.filled_to {
-        return Ok(());
-    }
+fn refuse_running(cluster: &Cluster<'_>, head: Position) -> Result<(), ClusterError> {
     let nodes = heads::ask(&cluster.link, cluster.options)?;
     let shorter = nodes.iter().map(|node| node.position);
     let shorter: Vec<_> = shorter.filter(|position| *position < head).collect();

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use eventstore::{
     ClusterError, DataLock, FolderPlace, JetStreamOptions, Journal, JournalOptions,
-    PublishedJournal,
+    PublishOccasion, PublishedJournal,
 };
 
 use super::{MakingOptions, fetch, publish, tell_how_to_start};
@@ -96,7 +96,8 @@ fn put(
 ) -> anyhow::Result<PublishedJournal> {
     let (folders, stream) = (Folders::of(data), &cluster.stream);
     membership::note(data, &Membership::Joining(stream.clone()))?;
-    let published = begin_if_empty(&folders).and_then(|()| publish(&folders, cluster));
+    let published = begin_if_empty(&folders)
+        .and_then(|()| publish(&folders, cluster, PublishOccasion::Joining));
     if published.is_err() && is_first && is_nothing_there(&folders, cluster) {
         membership::leave(data)?;
     }

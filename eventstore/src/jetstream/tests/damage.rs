@@ -10,7 +10,7 @@ use crate::position::Position;
 use crate::tests::clustered::{make_stream, on_one, options, try_open};
 use crate::tests::given::{LOG_ID, append, commit, everything, part};
 use crate::tests::servers::{Cluster, Server, wait_until};
-use crate::{ClusterError, JetStreamOptions, create_stream, publish_journal};
+use crate::{ClusterError, JetStreamOptions, PublishOccasion, create_stream, publish_journal};
 
 /// So large that a server's file, of 8 MB, has some thirty of them.
 const PAYLOAD_BYTES: usize = 250_000;
@@ -129,7 +129,13 @@ fn given_one_copy_that_misses_messages_amid_others_then_the_words_lead_to_a_stre
 
     raw::delete(&options);
     assert!(create_stream(folder.path(), &options).unwrap());
-    publish_journal(folder.path(), &options, &mut |_, _| ()).unwrap();
+    publish_journal(
+        folder.path(),
+        &options,
+        PublishOccasion::Healing,
+        &mut |_, _| (),
+    )
+    .unwrap();
     for folder in [folder, TempDir::new().unwrap()] {
         let node = Node::on(folder, &options);
         assert_eq!(everything(node.store.as_ref()), records);

@@ -14,7 +14,7 @@ use crate::store::EventStore;
 use crate::tests::clustered::{make_stream, on_one, try_open};
 use crate::tests::given::{self, LOG_ID, append, copy_of, everything, files, single};
 use crate::tests::servers::shared_server;
-use crate::{ClusterError, JetStreamOptions, create_stream, publish_journal};
+use crate::{ClusterError, JetStreamOptions, PublishOccasion, create_stream, publish_journal};
 
 /// The second epoch of the logs here: a clock's second.
 const SECOND_EPOCH: u32 = 1_800_000_000;
@@ -50,7 +50,13 @@ pub(super) fn history(folder: &TempDir) -> LogHistory {
 /// Makes the stream for a journal, and fills it.
 pub(super) fn put(folder: &TempDir, options: &JetStreamOptions) {
     assert!(create_stream(folder.path(), options).unwrap());
-    publish_journal(folder.path(), options, &mut |_, _| ()).unwrap();
+    publish_journal(
+        folder.path(),
+        options,
+        PublishOccasion::Joining,
+        &mut |_, _| (),
+    )
+    .unwrap();
 }
 
 #[test]
@@ -146,9 +152,14 @@ fn no_node_takes_part_before_the_stream_has_what_the_journal_had() {
     };
     assert_eq!((stream_head.get(), filled_to.get()), (3, 7));
     let mut seen = Vec::new();
-    let published = publish_journal(moved.path(), &options, &mut |done, all| {
-        seen.push((done.get(), all.get()));
-    });
+    let published = publish_journal(
+        moved.path(),
+        &options,
+        PublishOccasion::Joining,
+        &mut |done, all| {
+            seen.push((done.get(), all.get()));
+        },
+    );
     assert_eq!(published.unwrap().blocks, 4);
     assert_eq!(seen, [(3, 7), (4, 7), (5, 7), (6, 7), (7, 7)]);
     let joined = Node::on(joining, &options);
@@ -165,7 +176,13 @@ fn a_journal_of_other_epochs_is_refused_and_left_as_it_is() {
     let before = given::contents(restored.path());
     let refusals = [
         try_open(&restored, &options).map(|_| ()),
-        publish_journal(restored.path(), &options, &mut |_, _| ()).map(|_| ()),
+        publish_journal(
+            restored.path(),
+            &options,
+            PublishOccasion::Joining,
+            &mut |_, _| (),
+        )
+        .map(|_| ()),
         create_stream(restored.path(), &options).map(|_| ()),
     ];
     for refusal in refusals {

@@ -19,8 +19,8 @@ use crate::tests::clustered::{make_stream, on_one, options, try_open};
 use crate::tests::given::{self, LOG_ID, append, copy_of, everything, fill, single};
 use crate::tests::servers::{shared_cluster, shared_server, wait_until};
 use crate::{
-    ClusterError, JetStreamOptions, Leaver, LeftCluster, abandon_cluster, create_stream,
-    leave_cluster, publish_journal,
+    ClusterError, JetStreamOptions, Leaver, LeftCluster, PublishOccasion, abandon_cluster,
+    create_stream, leave_cluster, publish_journal,
 };
 
 /// The second in which the logs leave.
@@ -83,7 +83,12 @@ fn a_log_that_left_goes_on_where_it_went_and_nowhere_else() {
     assert_sealed(try_open(&staying, &options), "node 1");
     assert_sealed(try_open(&new(), &options), "node 1");
     assert_sealed(leave(&staying, &options, 2), "node 1");
-    let published = publish_journal(staying.path(), &options, &mut |_, _| ());
+    let published = publish_journal(
+        staying.path(),
+        &options,
+        PublishOccasion::Joining,
+        &mut |_, _| (),
+    );
     assert_sealed(published, "node 1");
 
     // Where it went: the next epoch, and what was noted before holds.
@@ -112,7 +117,13 @@ fn a_log_that_left_goes_on_where_it_went_and_nowhere_else() {
     // And from there onto a cluster again.
     let again = on_one(&shared_server().url());
     create_stream(leaving.path(), &again).unwrap();
-    publish_journal(leaving.path(), &again, &mut |_, _| ()).unwrap();
+    publish_journal(
+        leaving.path(),
+        &again,
+        PublishOccasion::Joining,
+        &mut |_, _| (),
+    )
+    .unwrap();
     let epochs = history(&leaving);
     let back = Node::on(leaving, &again);
     assert_eq!(back.store.history(), epochs);

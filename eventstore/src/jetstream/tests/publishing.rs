@@ -17,7 +17,7 @@ use crate::store::{EventStore, Health, OutageKind};
 use crate::tests::clustered::{make_stream, on_one, try_open};
 use crate::tests::given::{self, LOG_ID, append, everything, fill, single};
 use crate::tests::servers::{Server, shared_server, wait_until};
-use crate::{ClusterError, JetStreamOptions, fork_of, publish_journal};
+use crate::{ClusterError, JetStreamOptions, PublishOccasion, fork_of, publish_journal};
 
 /// A log of ten commits, whose server then lost the last four, as a power cut
 /// of all servers without `sync_interval: always` would have it: a node that
@@ -44,7 +44,12 @@ pub(super) fn lost() -> (Server, JetStreamOptions, Node, TempDir) {
 }
 
 fn publish(folder: &TempDir, options: &JetStreamOptions) -> Result<(u64, u64, u64), ClusterError> {
-    let published = publish_journal(folder.path(), options, &mut |_, _| ())?;
+    let published = publish_journal(
+        folder.path(),
+        options,
+        PublishOccasion::Joining,
+        &mut |_, _| (),
+    )?;
     let (before, head) = (published.before.get(), published.head.get());
     Ok((before, head, published.blocks))
 }

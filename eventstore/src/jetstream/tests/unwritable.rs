@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use super::super::{create_stream, publish_journal};
 use super::nodes::Node;
 use super::raw;
-use crate::JetStreamOptions;
 use crate::error::AppendError;
 use crate::position::Position;
 use crate::store::{EventStore, Health, OutageKind};
 use crate::tests::clustered::{make_stream, on_one};
 use crate::tests::given::{LOG_ID, append, everything, single};
 use crate::tests::servers::{shared_server, wait_until};
+use crate::{JetStreamOptions, PublishOccasion, create_stream, publish_journal};
 
 fn outage(node: &Node) -> (OutageKind, String) {
     match node.store.health() {
@@ -86,7 +85,13 @@ fn given_a_stream_that_was_removed_then_it_is_said_to_be_gone_and_what_has_it_ma
     let folder = node.leave();
 
     assert!(create_stream(folder.path(), &options).unwrap());
-    publish_journal(folder.path(), &options, &mut |_, _| ()).unwrap();
+    publish_journal(
+        folder.path(),
+        &options,
+        PublishOccasion::Healing,
+        &mut |_, _| (),
+    )
+    .unwrap();
     let node = Node::on(folder, &options);
     append(node.store.as_ref(), single(2, 1, 1)).unwrap();
     assert_eq!(everything(node.store.as_ref()).len(), 2);
