@@ -181,9 +181,13 @@ impl Slots {
         }
         let remote = self.remote.clone();
         let asked = self.wait_for(async move { remote.last_sequence().await });
-        match asked.and_then(|last| last) {
-            Ok(last) if last < self.sequence => Err(Outage::Passing(lost(self.sequence, last))),
-            Ok(_) => {
+        // One that leads since a moment ago may show less than it has.
+        let heard = asked.and_then(|last| match last? {
+            last if last < self.sequence => Err(lost(self.sequence, last)),
+            _has_it => Ok(()),
+        });
+        match heard {
+            Ok(()) => {
                 self.leader = Leader::HEARD;
                 Ok(())
             }
@@ -295,6 +299,8 @@ impl Quorum for Slots {
         let read = self.read_behind();
         let Ok(blocks) = &read else {
             self.leader = Leader::MISSED;
+            // Whatever the stream is after that: it may have been made anew from another journal.
+            self.connection = None;
             return read;
         };
         self.at_once = if blocks.len() == self.at_once {

@@ -98,6 +98,40 @@ fn given_a_stream_that_was_removed_then_it_is_said_to_be_gone_and_what_has_it_ma
 }
 
 #[test]
+fn given_a_stream_that_was_made_anew_with_another_history_then_a_node_that_ran_on_puts_nothing_there()
+ {
+    let [options, other] = [(); 2].map(|()| on_one(&shared_server().url()));
+    for (options, id) in [(&options, 1), (&other, 2)] {
+        make_stream(options, LOG_ID);
+        let node = Node::joining(options);
+        append(node.store.as_ref(), single(id, 1, 0)).unwrap();
+        node.leave();
+    }
+    let node = Node::joining(&options);
+    raw::delete(&options);
+    wait_until("the node is in an outage", || match node.store.health() {
+        Health::Outage { .. } => Ok(()),
+        health @ (Health::Writable | Health::ReadOnly { .. } | Health::Full | Health::Closed) => {
+            Err(health)
+        }
+    });
+    let theirs = raw::get(&other, 1);
+    make_stream(&options, LOG_ID);
+    raw::put(&options, &theirs);
+    let why = wait_until("the node knows that it is another", || {
+        match node.store.health() {
+            Health::ReadOnly { why } => Ok(why),
+            health @ (Health::Outage { .. } | Health::Writable | Health::Full | Health::Closed) => {
+                Err(health)
+            }
+        }
+    });
+    assert!(why.contains("airpost cluster resync"), "{why}");
+    assert!(append(node.store.as_ref(), single(3, 1, 1)).is_err());
+    assert_eq!(raw::messages(&options), 1);
+}
+
+#[test]
 fn what_the_servers_refuse_for_good_is_said_not_to_be_written_with_their_words() {
     let options = on_one(&shared_server().url());
     make_stream(&options, LOG_ID);
