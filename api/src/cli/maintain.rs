@@ -128,14 +128,15 @@ pub(super) fn tell_findings(what: &str, findings: &[eventstore::Finding]) {
     }
 }
 
-/// The same of a node's journal, which need not be restored: nothing of it is this node's alone.
+/// The same of a node's journal, which need not be restored: the cluster has it, unless that lost some.
 fn tell_damage_of_copy(findings: &[eventstore::Finding], stream: &str) {
     for finding in findings {
         say(format_args!("journal: {}", finding.corruption));
     }
     say(format_args!(
-        "journal: it is a node's copy of the log, and the stream {stream} has all of it: have it and the views moved \
-         away, and fetched anew (airpost cluster resync)"
+        "journal: it is a node's copy of the log: if the stream {stream} goes as far (airpost cluster status), have it \
+         and the views moved away, and fetched anew (airpost cluster resync); if the stream has less, see airpost \
+         cluster heal --help"
     ));
 }
 

@@ -138,6 +138,7 @@ fn decide(data: &Path, folders: &Folders, cluster: &JetStreamOptions) -> anyhow:
         Err(error) if is_member && is_damage(&error) => {
             let status = eventstore::cluster_status(cluster, None)?;
             refuse_wrong(stream, status.wrong)?;
+            refuse_longer(&folders.journal, (stream, status.head), &error)?;
             return Ok(Mend::Fetch(GivenUp::Unknown(error.to_string())));
         }
         status => status?,
@@ -188,6 +189,28 @@ fn refuse_wrong(stream: &str, wrong: Vec<String>) -> anyhow::Result<()> {
     }
     let stream = stream.to_owned();
     Err(ClusterError::Settings { stream, wrong }.into())
+}
+
+/// Refuses to have a damaged journal moved away that still tells that it goes on where the stream
+/// ends: the cluster lost what it has.
+fn refuse_longer(
+    journal: &Path,
+    (stream, end): (&str, Option<Position>),
+    damage: &ClusterError,
+) -> anyhow::Result<()> {
+    let (Ok(reader), Some(end)) = (JournalReader::open_of_cluster(journal), end) else {
+        return Ok(());
+    };
+    let head = reader.head();
+    if head <= end {
+        return Ok(());
+    }
+    bail!(
+        "{damage}; and it goes on to position {head}, where the stream {stream} ends at {end}: see by airpost cluster \
+         status whether another node's journal goes as far, have that one published (airpost cluster heal), and run this \
+         again. If none does, move {} away by hand: what only it has is then lost to the log",
+        journal.display()
+    )
 }
 
 /// Whether a journal cannot be read for what it holds, and not for who reads it.
