@@ -26,6 +26,9 @@ async fn told_farther(data: &Path, older: &Path, broker: &NatsServer) -> Vec<Sto
     told
 }
 
+/// Users whose registrations are fewer events than one delivery's.
+const FEWER_THAN_TOLD: usize = 3;
+
 const FARTHER: [&str; 2] = ["no delivery events go out", "which this log does not have"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,11 +90,10 @@ async fn a_log_that_lost_its_end_and_was_written_on_past_it_tells_nothing_until_
     server.stop().await;
 }
 
-/// Registers some users in an older copy, as long as nobody minds that it tells nothing: fewer events
-/// than were told of the log that was.
-async fn write_on(older: &Path) {
+/// Registers so many users in an older copy, as long as nobody minds that it tells nothing.
+async fn write_on(older: &Path, users: usize) {
     let server = airpost().serve(older).await;
-    super::register(&server.client(), 3).await;
+    super::register(&server.client(), users).await;
     settled(&server.client()).await;
     server.stop().await;
 }
@@ -110,10 +112,11 @@ async fn assert_the_rest_follows(server: &Server, nats: &NatsClient, told: usize
     until_said(server, &["cannot be taken back"]).await;
 }
 
-/// Also where it was written on before: what it has in place of what was told is not left out.
+/// Also where it was written on before, by fewer events than were told or by more: what it has in place
+/// of what was told is not left out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_older_copy_of_a_log_goes_on_in_a_new_epoch_behind_what_was_told() {
-    for is_written_on in [false, true] {
+    for users in [0, FEWER_THAN_TOLD, 60] {
         let (folders, broker) = (scratch_in_memory(), NatsServer::alone().await);
         let (data, older) = (folders.path().join("data"), folders.path().join("older"));
         let told = told_farther(&data, &older, &broker).await;
@@ -121,10 +124,13 @@ async fn an_older_copy_of_a_log_goes_on_in_a_new_epoch_behind_what_was_told() {
         let server = airpost().serve(&older).await;
         let kept = feed(&server.client()).await.len();
         server.stop().await;
-        if is_written_on {
-            write_on(&older).await;
+        if users > 0 {
+            write_on(&older, users).await;
             let server = serve(&airpost(), &older, &broker.url(), &[]).await;
-            until_said(&server, &FARTHER).await;
+            until_said(&server, &["no delivery events go out"]).await;
+            let is_farther = feed(&server.client()).await.len() < told.len();
+            assert_eq!(is_farther, users == FEWER_THAN_TOLD);
+            assert_eq!(last(&nats, STREAM).await, told.len() as u64);
             server.stop().await;
         }
         let backup = back_up(&older, folders.path()).await;
@@ -143,7 +149,7 @@ async fn an_older_copy_in_a_new_epoch_is_told_anew_where_the_stream_has_nothing_
         let (data, older) = (folders.path().join("data"), folders.path().join("older"));
         let told = told_farther(&data, &older, &broker).await;
         let nats = NatsClient::connect(&broker.url()).await;
-        write_on(&older).await;
+        write_on(&older, FEWER_THAN_TOLD).await;
         let backup = back_up(&older, folders.path()).await;
         let restored = restore(&backup, folders.path()).await;
         nats.purge(STREAM, keep).await;

@@ -368,22 +368,22 @@ impl Outlet {
     ) -> Result<Place, Trouble> {
         let Issued { identity, position } = told.issued;
         let (history, head) = (self.log.history(), *self.log.head().borrow());
-        match history.judge(identity, position, head) {
-            // A log that lost its end and was written on has others there.
-            Standing::Valid
-                if told.record.is_some() && told.record != self.mark_at(position)? =>
-            {
-                Err(Trouble::OtherWay {
-                    stream: self.settings.stream.clone(),
-                    position,
-                    epoch: identity.epoch,
-                })
-            }
-            Standing::Valid => Ok(told.place),
+        let standing = history.judge(identity, position, head);
+        // A log that lost its end and was written on has others there.
+        let is_another = standing == Standing::Valid
+            && told.record.is_some()
+            && told.record != self.mark_at(position)?;
+        match standing {
+            Standing::Valid if !is_another => Ok(told.place),
+            Standing::Valid if identity == self.log.identity() => Err(Trouble::OtherWay {
+                stream: self.settings.stream.clone(),
+                position,
+                epoch: identity.epoch,
+            }),
             Standing::OtherLog => Err(self.other_log()),
             // It may have been written on, in place of what was told, before it began the next
             // epoch: so what is kept of the epoch need not be what was told of it.
-            Standing::Beyond { .. } => {
+            Standing::Valid | Standing::Beyond { .. } => {
                 let told_by = |sequence| self.told_by(stream, sequence);
                 let forked = fork(&*self.log, messages, told_by).await?;
                 self.tell_of_fork(position, forked);
