@@ -19,11 +19,9 @@ pub use connection::{Connection, Teller};
 
 use std::sync::Arc;
 
-use eventstore::NatsAccess;
 use tokio::sync::watch;
 
 use crate::config::NatsOptions;
-use crate::environment::Environment;
 use crate::http::Services;
 use crate::observability::{drone_messages, publishing};
 use deliveries::{Deliveries, Settings};
@@ -40,7 +38,7 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
     let since = environment.elapsed();
     let begun = deliveries::end_of(&*log);
     let connected = tokio::select! {
-        connected = connect(&access, (Teller::Connection, &environment), shutdown.clone()) => connected,
+        connected = Connection::open(&access, (Teller::Connection, &environment), shutdown.clone()) => connected,
         never = deliveries::tell_of_outage(&*log, &environment, begun) => match never {},
     };
     let Some(connection) = connected else {
@@ -58,7 +56,8 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
         if options.cluster.is_none() {
             return;
         }
-        let connection = connect(&access, (Teller::User, &environment), shutdown.clone()).await;
+        let connection =
+            Connection::open(&access, (Teller::User, &environment), shutdown.clone()).await;
         let (services, options) = (services.clone(), options.clone());
         if let Some(connection) = connection {
             drones::positions::run(services, connection, options, shutdown.clone()).await;
@@ -67,7 +66,8 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
     let drones = async {
         // Of its own: whoever may publish can send what a connection ends at. What goes out does not
         // wait for it.
-        let Some(incoming) = connect(&access, (Teller::User, &environment), shutdown.clone()).await
+        let Some(incoming) =
+            Connection::open(&access, (Teller::User, &environment), shutdown.clone()).await
         else {
             return;
         };
@@ -86,18 +86,4 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
         tokio::join!(drones, room);
     };
     tokio::join!(drones, positions, deliveries.run(shutdown.clone()));
-}
-
-async fn connect(
-    access: &NatsAccess,
-    telling: (Teller, &Environment),
-    shutdown: watch::Receiver<bool>,
-) -> Option<Connection> {
-    match Connection::open(access, telling, shutdown).await {
-        Ok(connection) => connection,
-        Err(error) => {
-            tracing::error!(%error, "nothing is spoken over NATS until the service is started again");
-            None
-        }
-    }
 }

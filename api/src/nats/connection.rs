@@ -35,21 +35,17 @@ impl Connection {
     /// and each minute, and what becomes of the connection by whoever tells that. A server that is
     /// too old is left again, and nothing said to it: servers are replaced one after the other.
     /// `None` if `shutdown` became true before.
-    ///
-    /// # Errors
-    /// [`AccessError`]: with these settings there is nothing to try.
     pub async fn open(
         access: &NatsAccess,
         (teller, environment): (Teller, &Environment),
         mut shutdown: watch::Receiver<bool>,
-    ) -> Result<Option<Self>, AccessError> {
+    ) -> Option<Self> {
         let servers = access.shown();
         let mut trouble = Telling::default();
         loop {
-            let options = access.client_options()?.name("airpost");
             let (losing, losses) = watch::channel(0);
             let telling = Mutex::new(ConnectionTelling::default());
-            let options = options.event_callback(move |event| {
+            let note = move |event| {
                 let mut telling = telling.lock().unwrap_or_else(PoisonError::into_inner);
                 match teller {
                     Teller::Connection => note(&event, &mut telling),
@@ -59,29 +55,36 @@ impl Connection {
                     losing.send_modify(|losses| *losses += 1);
                 }
                 std::future::ready(())
-            });
+            };
+            let connecting = async {
+                let options = access.client_options()?.name("airpost");
+                let options = options.event_callback(note);
+                Ok::<_, AccessError>(options.connect(access.addresses()?).await)
+            };
             let connected = tokio::select! {
-                _ = shutdown.wait_for(|stop| *stop) => return Ok(None),
-                connected = options.connect(access.addresses()?) => connected,
+                _ = shutdown.wait_for(|stop| *stop) => return None,
+                connected = connecting => connected,
             };
             let in_the_way = match connected {
-                Ok(client) if is_too_old(&client) => InTheWay::TooOld {
+                // They were in order when the service was started: one may be just written anew.
+                Err(error) => InTheWay::NoAccess(error),
+                Ok(Ok(client)) if is_too_old(&client) => InTheWay::TooOld {
                     version: client.server_info().version,
                 },
-                Ok(client) => {
+                Ok(Ok(client)) => {
                     match teller {
                         Teller::Connection => tracing::info!(%servers, "connected to NATS"),
                         Teller::User => tracing::debug!(%servers, "connected to NATS once more"),
                     }
                     let mut jetstream = jetstream::new(client.clone());
                     jetstream.set_timeout(ANSWER_WAIT);
-                    return Ok(Some(Self {
+                    return Some(Self {
                         client,
                         jetstream,
                         losses,
-                    }));
+                    });
                 }
-                Err(error) => {
+                Ok(Err(error)) => {
                     let (kind, words) = (error.kind(), error.to_string());
                     InTheWay::NotReached { kind, words }
                 }
@@ -90,7 +93,7 @@ impl Connection {
                 in_the_way.tell(&servers, lasts.as_secs());
             }
             tokio::select! {
-                _ = shutdown.wait_for(|stop| *stop) => return Ok(None),
+                _ = shutdown.wait_for(|stop| *stop) => return None,
                 () = tokio::time::sleep(CONNECT_PAUSE) => {}
             }
         }
@@ -116,6 +119,8 @@ enum InTheWay {
     },
     /// There was one.
     TooOld { version: String },
+    /// It is not tried: a file that says who this is, or whom to believe, cannot be used.
+    NoAccess(AccessError),
 }
 
 impl InTheWay {
@@ -124,6 +129,7 @@ impl InTheWay {
         match self {
             Self::NotReached { kind, .. } => kind.to_string(),
             Self::TooOld { version } => format!("version {version}"),
+            Self::NoAccess(error) => error.to_string(),
         }
     }
 
@@ -137,6 +143,9 @@ impl InTheWay {
                 let oldest = NatsVersion::OLDEST;
                 tracing::warn!(%servers, lasts_s, "the NATS server is of version {version} and is not used: run {oldest} or \
                      later; trying again until it is");
+            }
+            Self::NoAccess(error) => {
+                tracing::warn!(%servers, %error, lasts_s, "NATS is not spoken to; trying again until it can be");
             }
         }
     }
