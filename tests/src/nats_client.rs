@@ -306,24 +306,6 @@ impl NatsClient {
         Ok((next.subject.to_string(), next.payload.to_vec()))
     }
 
-    /// Answers the same to whatever is asked at a subject, for as long as the connection is there.
-    ///
-    /// # Panics
-    /// When the connection is over.
-    pub async fn answer(&self, subject: &str, answer: &Value) {
-        let answer = answer.to_string();
-        let Subscription(mut asked) = self.subscribe(subject).await;
-        let client = self.client.clone();
-        tokio::spawn(async move {
-            while let Some(question) = asked.next().await {
-                if let Some(reply) = question.reply {
-                    // Who asked may be gone.
-                    drop(client.publish(reply, answer.clone().into()).await);
-                }
-            }
-        });
-    }
-
     /// What is sent to these subjects once the server knows of it: when it has answered what is
     /// asked after this.
     ///
