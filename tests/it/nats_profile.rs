@@ -21,6 +21,12 @@ const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../api/nats");
 /// The stream that is a log.
 const LOG: &str = "LOG";
 
+/// What the API of streams is asked under by who is in their account.
+const API: &str = "$JS.API";
+
+/// What fleets and readers ask it under, who are in accounts of their own.
+const API_ACROSS: &str = "JS.AIRPOST.API";
+
 /// Who comes in: the name of the key, and the word that answers come under.
 const EVERYBODY: [(&str, &str); 5] = [
     ("SYSTEM_KEY", "_INBOX"),
@@ -128,8 +134,8 @@ fn assert_nothing_was_denied(broker: &NatsServer) {
 }
 
 /// Waits until the server knows what a client listens to: it answers a question that comes behind.
-async fn until_heard(client: &NatsClient, consumer: &str) {
-    let question = format!("$JS.API.CONSUMER.INFO.{STREAM}.{consumer}");
+async fn until_heard(client: &NatsClient, api: &str, consumer: &str) {
+    let question = format!("{api}.CONSUMER.INFO.{STREAM}.{consumer}");
     let answer = client.ask(&question, &json!({})).await;
     let is_answered = |why: &String| why.contains("err_code");
     assert!(answer.as_ref().err().is_none_or(is_answered), "{answer:?}");
@@ -144,7 +150,7 @@ async fn make_consumer(operator: &NatsClient, name: &str, subjects: &str) {
             "ack_policy": "explicit", "deliver_policy": "all", "replay_policy": "instant",
         },
     });
-    let subject = format!("$JS.API.CONSUMER.CREATE.{STREAM}.{name}.{subjects}");
+    let subject = format!("{API}.CONSUMER.CREATE.{STREAM}.{name}.{subjects}");
     let made = operator.ask(&subject, &config).await;
     made.unwrap_or_else(|error| panic!("{name} was not made: {error}"));
 }
@@ -171,8 +177,8 @@ async fn a_fleet_speaks_under_its_own_name_and_hears_of_missions_and_no_more() {
     let mut said = operator.subscribe("drone.>").await;
     let mut missions = fleet.subscribe("airpost.v1.missions.>").await;
     let mut others = fleet.subscribe("airpost.v1.deliveries.>").await;
-    until_heard(&fleet, "fleet-pgh").await;
-    until_heard(&operator, "any").await;
+    until_heard(&fleet, API_ACROSS, "fleet-pgh").await;
+    until_heard(&operator, API, "any").await;
     for denied in [
         "drone.v1.nyc.M1.departed",
         "drone.v1",
@@ -190,9 +196,9 @@ async fn a_fleet_speaks_under_its_own_name_and_hears_of_missions_and_no_more() {
     assert!(subject.ends_with(".mission_requested"), "{subject}");
     assert_told(&server.client(), &operator).await;
     make_consumer(&operator, "fleet-pgh", "airpost.v1.missions.>").await;
-    let taken = fleet.take(STREAM, "fleet-pgh").await;
+    let taken = fleet.take(API_ACROSS, STREAM, "fleet-pgh").await;
     assert_eq!(taken.expect("it may take its own").0, subject);
-    let purge = format!("$JS.API.STREAM.PURGE.{STREAM}");
+    let purge = format!("{API_ACROSS}.STREAM.PURGE.{STREAM}");
     for denied in [purge.as_str(), "$JS.API.STREAM.NAMES"] {
         assert!(fleet.ask(denied, &json!({})).await.is_err(), "{denied}");
     }
@@ -208,7 +214,7 @@ async fn a_reader_hears_everything_that_is_told_and_says_nothing() {
     let operator = handed.client(&broker.url(), "OPERATOR_KEY").await;
     let reader = handed.client(&broker.url(), "READER_KEY").await;
     let mut told = reader.subscribe("airpost.v1.>").await;
-    until_heard(&reader, "reader").await;
+    until_heard(&reader, API_ACROSS, "reader").await;
     deliver(&server.client(), 1).await;
     settled(&server.client()).await;
     let events = feed(&server.client()).await;
@@ -219,7 +225,8 @@ async fn a_reader_hears_everything_that_is_told_and_says_nothing() {
     }
     make_consumer(&operator, "reader", "airpost.v1.>").await;
     for event in &events {
-        let (_, taken) = reader.take(STREAM, "reader").await.expect("it may take");
+        let taken = reader.take(API_ACROSS, STREAM, "reader").await;
+        let (_, taken) = taken.expect("it may take");
         let taken: Value = serde_json::from_slice(&taken).expect("a cloud event is JSON");
         assert_eq!(&taken, event);
     }
@@ -232,10 +239,38 @@ async fn a_reader_hears_everything_that_is_told_and_says_nothing() {
     ] {
         assert!(reader.store(denied, &[], "{}").await.is_err(), "{denied}");
     }
-    let create = format!("$JS.API.CONSUMER.CREATE.{STREAM}.another");
+    let create = format!("{API_ACROSS}.CONSUMER.CREATE.{STREAM}.another");
     assert!(reader.ask(&create, &json!({})).await.is_err());
     assert_eq!(last(&operator, STREAM).await, out);
     server.stop().await;
+}
+
+#[tokio::test]
+async fn who_asks_about_its_own_consumer_has_one_answer_and_that_is_the_consumer() {
+    let handed = Handed::new();
+    let broker = handed.server().await;
+    let operator = handed.client(&broker.url(), "OPERATOR_KEY").await;
+    let stream = json!({"name": STREAM, "subjects": ["airpost.v1.>"], "storage": "file"});
+    operator.make_stream(&stream).await;
+    for (name, consumer, subjects) in [
+        ("FLEET_PGH_KEY", "fleet-pgh", "airpost.v1.missions.>"),
+        ("READER_KEY", "reader", "airpost.v1.>"),
+    ] {
+        make_consumer(&operator, consumer, subjects).await;
+        let somebody = handed.client(&broker.url(), name).await;
+        let inbox = format!("{}.answers", inbox_of(name));
+        let mut answers = somebody.subscribe(&inbox).await;
+        let question = format!("{API_ACROSS}.CONSUMER.INFO.{STREAM}.{consumer}");
+        somebody.say_for(&question, &inbox, "").await;
+        let (_, answer) = answers.next().await;
+        let answer: Value = serde_json::from_slice(&answer).expect("an answer is JSON");
+        let named = answer.get("name").and_then(Value::as_str);
+        assert_eq!(named, Some(consumer), "{answer}");
+        // Another answer would have come before that to what is asked behind it.
+        until_heard(&somebody, API_ACROSS, consumer).await;
+        assert_eq!(answers.now(), None, "{consumer} has another answer");
+    }
+    assert_nothing_was_denied(&broker);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -251,7 +286,7 @@ async fn nobody_has_answers_to_it_stored_where_it_may_not_publish() {
     make_consumer(&operator, "fleet-pgh", "airpost.v1.missions.>").await;
     make_consumer(&operator, "reader", "airpost.v1.>").await;
     let mut said = operator.subscribe("drone.v1.nyc.>").await;
-    until_heard(&operator, "any").await;
+    until_heard(&operator, API, "any").await;
     let told = last(&operator, STREAM).await;
 
     let elsewhere = [
@@ -264,7 +299,7 @@ async fn nobody_has_answers_to_it_stored_where_it_may_not_publish() {
     ];
     for (name, consumer) in [("FLEET_PGH_KEY", "fleet-pgh"), ("READER_KEY", "reader")] {
         let somebody = handed.client(&broker.url(), name).await;
-        let ask = |what: &str| format!("$JS.API.CONSUMER.{what}.{STREAM}.{consumer}");
+        let ask = |what: &str| format!("{API_ACROSS}.CONSUMER.{what}.{STREAM}.{consumer}");
         let acknowledge = format!("$JS.ACK.{STREAM}.{consumer}.1.1.1.1.0");
         for answers in elsewhere {
             somebody
@@ -278,7 +313,7 @@ async fn nobody_has_answers_to_it_stored_where_it_may_not_publish() {
             }
         }
         // What is answered behind all of those, since it came behind them.
-        until_heard(&somebody, consumer).await;
+        until_heard(&somebody, API_ACROSS, consumer).await;
     }
     let fleet = handed.client(&broker.url(), "FLEET_PGH_KEY").await;
     let stored = fleet.store("drone.v1.pgh.M1.departed", &[], "{}").await;

@@ -278,13 +278,18 @@ impl NatsClient {
         self.client.flush().await.expect("the client is connected");
     }
 
-    /// The next message of a durable consumer that somebody made: its subject and what it carries.
-    /// It is acknowledged.
+    /// The next message of a durable consumer that somebody made, asked for by the API of streams
+    /// under this prefix: its subject and what it carries. It is acknowledged.
     ///
     /// # Errors
     /// That none comes, or that it is denied.
-    pub async fn take(&self, stream: &str, consumer: &str) -> Result<(String, Vec<u8>), String> {
-        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
+    pub async fn take(
+        &self,
+        api: &str,
+        stream: &str,
+        consumer: &str,
+    ) -> Result<(String, Vec<u8>), String> {
+        let subject = format!("{api}.CONSUMER.MSG.NEXT.{stream}.{consumer}");
         let batch = json!({ "batch": 1, "expires": 1_000_000_000_u64 });
         let batch = batch.to_string().into_bytes().into();
         // It comes as what it is, and not as an answer: so by a subscription of its own.
