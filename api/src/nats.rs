@@ -71,19 +71,14 @@ pub async fn run(services: Services, options: NatsOptions, shutdown: watch::Rece
         else {
             return;
         };
-        let room = drones::room::watch(
-            incoming.jetstream.clone(),
-            options.nats_drone_stream.clone(),
-            shutdown.clone(),
-        );
         let incoming = (incoming, since);
-        let drones = drones::run(
+        drones::run(
             services.clone(),
             incoming,
             options.clone(),
             shutdown.clone(),
-        );
-        tokio::join!(drones, room);
+        )
+        .await;
     };
     tokio::join!(drones, positions, deliveries.run(shutdown.clone()));
 }

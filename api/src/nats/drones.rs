@@ -23,6 +23,7 @@ use tokio::task::unconstrained;
 use super::Connection;
 use super::telling::Telling;
 use crate::config::NatsOptions;
+use crate::environment::Environment;
 use crate::http::Services;
 use crate::observability::drone_messages::DRONE_MESSAGES_FLOWING;
 
@@ -33,7 +34,7 @@ mod batch;
 // Those that end the connection.
 mod odd;
 // How much room they have left.
-pub(super) mod room;
+mod room;
 // Where drones are, on every node.
 pub(super) mod positions;
 
@@ -83,7 +84,7 @@ pub(super) async fn run(
     services: Services,
     (connection, began): (Connection, Duration),
     options: NatsOptions,
-    mut shutdown: watch::Receiver<bool>,
+    shutdown: watch::Receiver<bool>,
 ) {
     let gap_wait = services.ingest.gap_wait();
     let wanted = Wanted::new(
@@ -93,6 +94,23 @@ pub(super) async fn run(
     );
     let environment = services.application.environment().clone();
     let door = Door::new(services, wanted.ack_wait, options.cluster.is_some());
+    let names = (wanted.stream.clone(), wanted.consumer.clone());
+    let room = room::watch(connection.jetstream.clone(), names, shutdown.clone());
+    let taking_in = take_in(
+        (&door, &connection, &wanted),
+        (&environment, began),
+        shutdown,
+    );
+    tokio::join!(taking_in, room);
+}
+
+/// Takes in what comes, over every trouble, until `shutdown` becomes true.
+async fn take_in(
+    ways: (&Door, &Connection, &Wanted),
+    (environment, began): (&Environment, Duration),
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let (door, connection, wanted) = ways;
     let mut telling = Telling::default();
     let mut losses = Losses::default();
     let mut looking = Looking::default();
@@ -109,7 +127,6 @@ pub(super) async fn run(
             }
             has_begun = true;
         };
-        let ways = (&door, &connection, &wanted);
         let Err(trouble) = follow(ways, on_open, &mut shut_since, stopping).await else {
             return;
         };
@@ -127,12 +144,12 @@ pub(super) async fn run(
             continue;
         }
         let now = environment.elapsed();
-        if !losses.is_again(now, again_within(&wanted)) {
+        if !losses.is_again(now, again_within(wanted)) {
             continue;
         }
         let taken = tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => return,
-            taken = looking.take_in(&door, &connection.jetstream, &wanted, now) => taken,
+            taken = looking.take_in(door, &connection.jetstream, wanted, now) => taken,
         };
         if let Err(error) = taken {
             tracing::debug!(%error, "it is not known what the connection was lost at");

@@ -8,6 +8,8 @@ pub const DRONE_MESSAGES: &str = "airpost_drone_messages_total";
 pub const DRONE_MESSAGES_REDELIVERED: &str = "airpost_drone_messages_redelivered_total";
 /// How many messages were still to come when the last one came.
 pub const DRONE_MESSAGES_PENDING: &str = "airpost_drone_messages_pending";
+/// How many messages were handed out, to any node, and are not answered yet.
+pub const DRONE_MESSAGES_UNANSWERED: &str = "airpost_drone_messages_unanswered";
 /// 1 while messages come in, 0 while something is in the way.
 pub const DRONE_MESSAGES_FLOWING: &str = "airpost_drone_messages_flowing";
 /// 1 while a node of a cluster is told where all drones are, 0 while something is in the way.
@@ -65,6 +67,11 @@ pub(super) fn describe() {
         "how many were still to come when the last one came"
     );
     describe_gauge!(
+        DRONE_MESSAGES_UNANSWERED,
+        Unit::Count,
+        "how many were handed out, to any node, and wait to be answered or to come again"
+    );
+    describe_gauge!(
         DRONE_MESSAGES_FLOWING,
         Unit::Count,
         "1 while drone events come in over NATS, 0 while something is in the way"
@@ -107,5 +114,6 @@ pub(super) fn begin_at_zero() {
     }
     metrics::counter!(DRONE_MESSAGES_REDELIVERED).absolute(0);
     metrics::gauge!(DRONE_MESSAGES_PENDING).set(0.0);
+    metrics::gauge!(DRONE_MESSAGES_UNANSWERED).set(0.0);
     metrics::gauge!(DRONE_STREAM_USED).set(0.0);
 }

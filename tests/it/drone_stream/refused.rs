@@ -1,11 +1,11 @@
 //! What comes over NATS and is no drone event.
 
 use serde_json::{Value, json};
-use tests::{NatsClient, NatsServer, Recording};
+use tests::{NatsClient, NatsServer, Recording, poll_until};
 
-use super::{consumer, publish, send, serve, subject_of, until_taken};
+use super::{PATIENCE, consumer, publish, send, serve, subject_of, until_said, until_taken};
 use crate::scene::{
-    FLIGHTS, Order, airpost, at, chance, list, metric, scratch_in_memory, settled, text,
+    FLIGHTS, Order, airpost, at, chance, list, metric, number, scratch_in_memory, settled, text,
 };
 
 /// A message by subject, headers and content, and what is the matter with it.
@@ -122,6 +122,39 @@ async fn facts_for_which_there_is_no_room_for_long_are_dead_letters_or_come_agai
     // Nothing else was refused: it came again until there was room.
     let series = "airpost_drone_messages_total{outcome=\"refused\"}";
     assert_eq!(metric(&client, series).await, Some(kept.to_string()));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_put_off_is_told_before_nobodys_drone_events_come_in_any_more() {
+    let (data, broker) = (scratch_in_memory(), NatsServer::alone().await);
+    let nats = NatsClient::connect(&broker.url()).await;
+    let url = broker.url();
+    let options = ["--nats", &url, "--gap-wait-s", "60"];
+    let server = airpost().serve_with(data.path(), &options).await;
+    consumer(&nats).await;
+    let (client, mut chance) = (server.client(), chance());
+    let order = Order::place(&client, &Recording::load(FLIGHTS[0]), &mut chance).await;
+    let departed = order.facts()[1].clone();
+    // Far more waits for its mission than a session has room for.
+    let waiting = (1..=17_500).map(|seq| {
+        let mut fact = departed.clone();
+        fact["id"] = json!(format!("f{seq}"));
+        fact["data"]["seq"] = json!(seq);
+        (subject_of(&fact), fact.to_string())
+    });
+    nats.store_all(waiting).await;
+    let held_up = || async {
+        let unanswered = number(&consumer(&nats).await, "/num_ack_pending");
+        (unanswered > 16_000).then_some(())
+    };
+    poll_until(PATIENCE, "most of them to be put off", held_up).await;
+    server.stop().await;
+    let server = airpost().serve_with(data.path(), &options).await;
+    until_said(&server, &["nobody's come in", "/v1/dead-letters"]).await;
+    let unanswered = metric(&server.client(), "airpost_drone_messages_unanswered").await;
+    let unanswered: f64 = unanswered.and_then(|it| it.parse().ok()).expect("a number");
+    assert!((16_000.0..=20_000.0).contains(&unanswered), "{unanswered}");
     server.stop().await;
 }
 
