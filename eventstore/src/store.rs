@@ -129,8 +129,10 @@ pub enum OutageKind {
     Unreadable,
     /// They refuse what is written, by the stream's settings.
     Refused,
-    /// They know nothing of the log: somebody removed it.
+    /// They know nothing of the log, or of another one in its place: somebody removed it.
     Missing,
+    /// They keep the log in a way that could lose what they acknowledge: somebody changed that.
+    Unfit,
 }
 
 /// What became of a commit.

@@ -135,6 +135,7 @@ pub(super) const fn in_the_way(kind: OutageKind) -> &'static str {
         OutageKind::Unreadable => "does not give a part of it",
         OutageKind::Refused => "refuses what is written to it",
         OutageKind::Missing => "does not have it any more",
+        OutageKind::Unfit => "was changed so that it could lose what it acknowledges",
     }
 }
 

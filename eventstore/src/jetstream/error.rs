@@ -110,7 +110,7 @@ pub enum ClusterError {
     },
     /// There is no such stream.
     #[error(
-        "{0}: see --cluster and --nats; if it is still to be made, have that done from the journal that is to be its beginning (airpost cluster join)"
+        "{0}: see --cluster and --nats; if it was there and is gone, stop all nodes and have it made again from the longest journal (airpost cluster heal --new); if it is still to be made, have that done from the journal that is to be its beginning (airpost cluster join)"
     )]
     Missing(MissingStream),
     /// The stream is set up so that it could lose what it acknowledged.
@@ -220,6 +220,19 @@ pub enum ClusterError {
         head: Position,
         /// Where each of them ends.
         shorter: Vec<Position>,
+    },
+    /// A node runs that has more than the journal that is to be published: what only it has would be
+    /// lost to the log.
+    #[error(
+        "a node of the stream {stream} runs that has the log up to position {farthest}, and this journal ends at {head}: stop every node that serves this stream, and publish the longest journal (airpost cluster status --data says where each ends)"
+    )]
+    NotLongest {
+        /// The stream.
+        stream: String,
+        /// Where the journal ends.
+        head: Position,
+        /// Where the farthest node is.
+        farthest: Position,
     },
     /// The log did not become this journal's to its end, for this reason. What
     /// was fetched is kept.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cluster::{Cluster, Purpose};
+use super::cluster::{Cluster, Purpose, open_copy};
 use super::error::ClusterError;
 use super::figures::ClusterFigures;
 use super::heads::{self, Head};
@@ -63,7 +63,7 @@ pub fn publish_journal(
     occasion: PublishOccasion,
     progress: &mut dyn FnMut(Position, Position),
 ) -> Result<PublishedJournal, ClusterError> {
-    let journal = JournalReader::open_of_cluster(folder)?;
+    let journal = open_copy(folder)?;
     let cluster = Cluster::connect(options, Purpose::Join)?;
     let log = &cluster.log;
     log.refuse_other(journal.history(), journal.head(), &options.stream)?;
@@ -124,16 +124,25 @@ pub fn publish_journal(
     }
 }
 
-/// Refuses while nodes run that would fill the places of what is to be published.
+/// Refuses while nodes run that would fill the places of what is to be published, or have more.
 fn refuse_running(cluster: &Cluster<'_>, head: Position) -> Result<(), ClusterError> {
     let nodes = heads::ask(&cluster.link, cluster.options)?;
+    let stream = || cluster.options.stream.clone();
+    let farthest = nodes.iter().map(|node| node.position).max();
+    if let Some(farthest) = farthest.filter(|farthest| *farthest > head) {
+        return Err(ClusterError::NotLongest {
+            stream: stream(),
+            head,
+            farthest,
+        });
+    }
     let shorter = nodes.iter().map(|node| node.position);
     let shorter: Vec<_> = shorter.filter(|position| *position < head).collect();
     if shorter.is_empty() {
         Ok(())
     } else {
         Err(ClusterError::Running {
-            stream: cluster.options.stream.clone(),
+            stream: stream(),
             head,
             shorter,
         })

@@ -2,6 +2,7 @@
 //! behind the last.
 
 use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
@@ -38,6 +39,16 @@ pub(super) struct Remote {
     stream: Stream<()>,
     name: String,
     subject: String,
+    found: Arc<Found>,
+}
+
+/// The stream as it was found.
+#[derive(Debug)]
+struct Found {
+    /// What it has to be like.
+    options: JetStreamOptions,
+    /// When it was made: another one of its name is not it.
+    created: String,
 }
 
 /// What came of publishing a block.
@@ -115,6 +126,10 @@ impl Remote {
             stream,
             name,
             subject: options.subject(),
+            found: Arc::new(Found {
+                options: options.clone(),
+                created: info.created.to_string(),
+            }),
         };
         Ok((remote, info))
     }
@@ -230,7 +245,8 @@ impl Remote {
     /// The last message, by the leader's count.
     ///
     /// # Errors
-    /// Nobody answers, or nobody leads: then any server answers, one that is behind too.
+    /// Nobody answers, or nobody leads: then any server answers, one that is behind too. Or the
+    /// stream is not what it was when it was found, and what is in it is not to be relied on.
     pub(super) async fn last_sequence(&self) -> Result<u64, Obstacle> {
         let info = self.stream.get_info().await.map_err(|error| {
             let said = error
@@ -241,14 +257,35 @@ impl Remote {
                 |said| self.refused(said),
             )
         })?;
-        if is_led(&info) {
-            Ok(info.state.last_sequence)
-        } else {
+        if !is_led(&info) {
             let advice = NatsTrouble::Leaderless.advice();
-            Err(Obstacle::unanswered(format!(
+            return Err(Obstacle::unanswered(format!(
                 "none of the servers leads the stream: {advice}"
-            )))
+            )));
         }
+        self.refuse_changed(&info)?;
+        Ok(info.state.last_sequence)
+    }
+
+    /// Refuses a stream that somebody put in the place of the one that was found, or set up otherwise.
+    fn refuse_changed(&self, info: &Info) -> Result<(), Obstacle> {
+        let name = &self.name;
+        if info.created.to_string() != self.found.created {
+            let why = format!(
+                "the stream {name} was removed, and made anew while this node ran: restart the node, which looks \
+                 whether it is still its log"
+            );
+            return Err(Obstacle::new(OutageKind::Missing, why));
+        }
+        let wrong = settings::not_keeping(&self.found.options, info);
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        let why = format!(
+            "the stream {name} was changed, and could lose what it acknowledges: {}",
+            wrong.join("; ")
+        );
+        Err(Obstacle::new(OutageKind::Unfit, why))
     }
 
     /// What the servers said when they were asked for the stream, or for what is in it.

@@ -257,14 +257,14 @@ pub(super) fn check(
     info: &Info,
     payload_bytes_max: usize,
 ) -> Result<LogOfStream, ClusterError> {
-    let demands =
-        of_keeping(options, info)
-            .into_iter()
-            .chain(of_shape(options, info, payload_bytes_max));
-    let wrong: Vec<_> = demands
-        .filter(|(holds, _)| !holds)
-        .map(|(_, what)| what)
-        .collect();
+    let mut wrong = not_keeping(options, info);
+    wrong.extend(unmet(of_shape(options, info, payload_bytes_max)));
+    let is_whole =
+        info.state.first_sequence <= 1 && info.state.messages == info.state.last_sequence;
+    if !is_whole {
+        let missing = of_missing(info);
+        wrong.push(format!("messages are missing from it: {missing}"));
+    }
     match log(info) {
         Some(log) if wrong.is_empty() => Ok(log),
         Some(_) | None => Err(ClusterError::Settings {
@@ -272,6 +272,17 @@ pub(super) fn check(
             wrong,
         }),
     }
+}
+
+/// What has to be changed of a stream that could lose what it acknowledges; nothing if it will keep
+/// that. Whether it has lost something is not looked at.
+pub(super) fn not_keeping(options: &JetStreamOptions, info: &Info) -> Vec<String> {
+    unmet(of_keeping(options, info)).collect()
+}
+
+fn unmet(demands: Vec<Demand>) -> impl Iterator<Item = String> {
+    let unmet = demands.into_iter().filter(|(holds, _)| !holds);
+    unmet.map(|(_, what)| what)
 }
 
 /// Whether something holds that must, and what to change if it does not.
@@ -283,8 +294,6 @@ fn of_keeping(options: &JetStreamOptions, info: &Info) -> Vec<Demand> {
     let copies = config.num_replicas;
     let is_acknowledged_late =
         matches!(config.persist_mode, None | Some(PersistenceMode::Default)) && !config.no_ack;
-    let is_whole =
-        info.state.first_sequence <= 1 && info.state.messages == info.state.last_sequence;
     vec![
         (
             copies >= REPLICAS_MIN || options.single_replica,
@@ -318,23 +327,21 @@ fn of_keeping(options: &JetStreamOptions, info: &Info) -> Vec<Demand> {
             is_acknowledged_late,
             "it must acknowledge what is stored, and only then".to_owned(),
         ),
-        (
-            is_whole,
-            format!("messages are missing from it: {}", of_missing(config)),
-        ),
     ]
 }
 
 /// Where what a stream has lost is had from.
-fn of_missing(config: &Config) -> String {
-    if config.num_replicas > 1 {
+fn of_missing(info: &Info) -> String {
+    let Info { config, state, .. } = info;
+    // What is gone from its beginning a limit took away, on all servers.
+    if config.num_replicas > 1 && state.first_sequence <= 1 {
         return "if the store of the server that leads it is damaged, stop that server, empty its store and start it, \
                 so that it takes its copy from the others"
             .to_owned();
     }
     let name = &config.name;
     format!(
-        "there is no other copy of it, and the nodes' journals have them; stop all nodes, remove the stream (nats \
+        "no other server has them, and the nodes' journals do; stop all nodes, remove the stream (nats \
          stream rm {name}), and have it made again from the longest journal (airpost cluster heal --new)"
     )
 }

@@ -541,10 +541,10 @@ async fn see_end_again(remote: &Remote, seen: &mut SeenEnd) -> Result<(), Outage
 
 /// Whether the stream has the block that a journal ends with.
 async fn see_end(remote: Remote, sequence: u64, chain: Chain) -> Result<(), Outage> {
+    let last = remote.last_sequence().await.map_err(Outage::Passing)?;
     if sequence == 0 {
         return Ok(());
     }
-    let last = remote.last_sequence().await.map_err(Outage::Passing)?;
     if last < sequence {
         return Err(Outage::Passing(lost(sequence, last)));
     }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::stream::DiscardPolicy;
+use uuid::Uuid;
+
 use super::nodes::Node;
 use super::raw;
 use crate::error::AppendError;
@@ -19,6 +22,20 @@ fn outage(node: &Node) -> (OutageKind, String) {
             panic!("{health:?}")
         }
     }
+}
+
+/// Waits for an outage whose reason has these words.
+fn wait_for_outage(node: &Node, words: &str) {
+    wait_until("the node says what is in the way", || {
+        match node.store.health() {
+            Health::Outage { why, .. } if why.contains(words) => Ok(()),
+            health @ (Health::Outage { .. }
+            | Health::Writable
+            | Health::ReadOnly { .. }
+            | Health::Full
+            | Health::Closed) => Err(health),
+        }
+    });
 }
 
 fn wait_for_health(node: &Node) {
@@ -68,18 +85,9 @@ fn given_a_stream_that_was_removed_then_it_is_said_to_be_gone_and_what_has_it_ma
     append(node.store.as_ref(), single(1, 1, 0)).unwrap();
     raw::delete(&options);
     // Nobody writes: it is found when the leader is asked.
-    wait_until("the node is in an outage", || match node.store.health() {
-        Health::Outage {
-            kind: OutageKind::Missing,
-            ..
-        } => Ok(()),
-        health @ (Health::Outage { .. }
-        | Health::Writable
-        | Health::ReadOnly { .. }
-        | Health::Full
-        | Health::Closed) => Err(health),
-    });
-    let (_, why) = outage(&node);
+    wait_for_outage(&node, "have no stream");
+    let (kind, why) = outage(&node);
+    assert_eq!(kind, OutageKind::Missing);
     assert!(why.contains("airpost cluster heal --new"), "{why}");
     assert_eq!(everything(node.store.as_ref()).len(), 1);
     let folder = node.leave();
@@ -109,26 +117,40 @@ fn given_a_stream_that_was_made_anew_with_another_history_then_a_node_that_ran_o
     }
     let node = Node::joining(&options);
     raw::delete(&options);
-    wait_until("the node is in an outage", || match node.store.health() {
-        Health::Outage { .. } => Ok(()),
-        health @ (Health::Writable | Health::ReadOnly { .. } | Health::Full | Health::Closed) => {
-            Err(health)
-        }
-    });
+    wait_for_outage(&node, "have no stream");
     let theirs = raw::get(&other, 1);
     make_stream(&options, LOG_ID);
     raw::put(&options, &theirs);
-    let why = wait_until("the node knows that it is another", || {
-        match node.store.health() {
-            Health::ReadOnly { why } => Ok(why),
-            health @ (Health::Outage { .. } | Health::Writable | Health::Full | Health::Closed) => {
-                Err(health)
-            }
-        }
-    });
-    assert!(why.contains("airpost cluster resync"), "{why}");
+    wait_for_outage(&node, "made anew while this node ran");
     assert!(append(node.store.as_ref(), single(3, 1, 1)).is_err());
     assert_eq!(raw::messages(&options), 1);
+}
+
+#[test]
+fn given_an_empty_log_whose_stream_was_made_anew_for_another_then_nothing_is_put_there() {
+    let options = on_one(&shared_server().url());
+    make_stream(&options, LOG_ID);
+    let node = Node::joining(&options);
+    raw::delete(&options);
+    make_stream(&options, Uuid::from_u128(LOG_ID.as_u128() + 1));
+    wait_for_outage(&node, "made anew while this node ran");
+    assert!(append(node.store.as_ref(), single(1, 1, 0)).is_err());
+    assert_eq!(raw::messages(&options), 0);
+}
+
+#[test]
+fn given_settings_that_were_changed_beside_a_node_then_nothing_is_written_until_they_are_right() {
+    let options = on_one(&shared_server().url());
+    make_stream(&options, LOG_ID);
+    let node = Node::joining(&options);
+    append(node.store.as_ref(), single(1, 1, 0)).unwrap();
+    raw::change(&options, |config| config.discard = DiscardPolicy::Old);
+    wait_for_outage(&node, "its discard policy must be new");
+    assert_eq!(outage(&node).0, OutageKind::Unfit);
+    assert!(append(node.store.as_ref(), single(2, 1, 1)).is_err());
+    raw::change(&options, |config| config.discard = DiscardPolicy::New);
+    wait_for_health(&node);
+    append(node.store.as_ref(), single(2, 1, 1)).unwrap();
 }
 
 #[test]
