@@ -15,6 +15,7 @@ mod saying;
 mod events;
 
 // The connection, the stream, and what it must be like.
+mod hearing;
 mod link;
 mod remote;
 mod settings;
@@ -45,6 +46,7 @@ pub use events::ConnectionTelling;
 pub use fetching::OnFetch;
 pub use figures::{ClusterCounts, ClusterFigures, OnPublish};
 pub use fork::{Fork, fork_of};
+pub use hearing::Hearing;
 pub use leave::{Leaver, LeftCluster, abandon_cluster, leave_cluster};
 pub use options::JetStreamOptions;
 pub use publish::{PublishOccasion, PublishedJournal, publish_journal};
@@ -58,7 +60,7 @@ pub use version::NatsVersion;
 use crate::journal::{Journal, JournalOptions, log_id_in};
 use crate::layer::StoreLayer;
 use crate::store::EventStore;
-use cluster::{Cluster, Purpose, not_caught_up};
+use cluster::{Cluster, not_caught_up};
 
 /// An [`EventStore`] whose log is a stream on a NATS cluster.
 ///
@@ -107,7 +109,7 @@ impl JetStreamStore {
         options: &JetStreamOptions,
         tell: OnFetch,
     ) -> Result<Self, ClusterError> {
-        let cluster = Cluster::connect(options, Purpose::Join)?;
+        let cluster = Cluster::connect_patiently(options)?;
         let log_id = cluster.log.history.identity().log_id;
         match log_id_in(folder)? {
             Some(ours) if ours != log_id => {

@@ -55,10 +55,10 @@ pub use history::{EpochStart, LogHistory, Standing};
 pub use import::{ImportPlace, ImportPlaceError, unfinished_beside};
 pub use jetstream::{
     AccessError, ClusterCopy, ClusterCounts, ClusterError, ClusterFigures, ClusterServer,
-    ClusterStatus, ConnectionTelling, FolderPlace, Fork, JetStreamOptions, JetStreamStore, Leaver,
-    LeftCluster, MissingStream, NatsAccess, NatsCertificate, NatsTrouble, NatsVersion, OnFetch,
-    OnPublish, PublishOccasion, PublishedJournal, abandon_cluster, cluster_status, create_stream,
-    fork_of, leave_cluster, publish_journal,
+    ClusterStatus, ConnectionTelling, FolderPlace, Fork, Hearing, JetStreamOptions, JetStreamStore,
+    Leaver, LeftCluster, MissingStream, NatsAccess, NatsCertificate, NatsTrouble, NatsVersion,
+    OnFetch, OnPublish, PublishOccasion, PublishedJournal, abandon_cluster, cluster_status,
+    create_stream, fork_of, leave_cluster, publish_journal,
 };
 pub use journal::{
     DataLock, Finding, Journal, JournalOptions, JournalReader, LockHolder, Loss, RecoverError,

@@ -16,6 +16,7 @@ mod damage;
 mod effects;
 mod faults;
 mod majority;
+mod rights;
 mod mistakes;
 mod outage;
 mod signals;

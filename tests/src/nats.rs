@@ -220,6 +220,14 @@ impl NatsServer {
         self.signal(Signal::CONT);
     }
 
+    /// Has it take its configuration anew (SIGHUP).
+    ///
+    /// # Panics
+    /// When it is down.
+    pub fn reload(&self) {
+        self.signal(Signal::HUP);
+    }
+
     fn signal(&self, signal: Signal) {
         let running = self.running.as_ref().expect("the server is up");
         kill_process(running.pid, signal).expect("a running server can be signalled");

@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, ConnectErrorKind, Event};
-use eventstore::{AccessError, ConnectionTelling, NatsAccess, NatsVersion};
+use async_nats::{Client, ConnectErrorKind, Event, ServerError};
+use eventstore::{AccessError, ConnectionTelling, Hearing, NatsAccess, NatsVersion};
 use tokio::sync::watch;
 
 use super::telling::Telling;
@@ -45,11 +45,16 @@ impl Connection {
         loop {
             let (losing, losses) = watch::channel(0);
             let telling = Mutex::new(ConnectionTelling::default());
-            let note = move |event| {
+            let hearing = Hearing::default();
+            let heard = hearing.clone();
+            let note = move |event: Event| {
                 let mut telling = telling.lock().unwrap_or_else(PoisonError::into_inner);
                 match teller {
                     Teller::Connection => note(&event, &mut telling),
                     Teller::User => tracing::debug!(%event, "the client of NATS reports"),
+                }
+                if let Event::ServerError(ServerError::Other(words)) = &event {
+                    heard.reports(words);
                 }
                 if event == Event::Disconnected {
                     losing.send_modify(|losses| *losses += 1);
@@ -76,6 +81,7 @@ impl Connection {
                         Teller::Connection => tracing::info!(%servers, "connected to NATS"),
                         Teller::User => tracing::debug!(%servers, "connected to NATS once more"),
                     }
+                    tokio::spawn(keep_hearing(client.clone(), hearing, shutdown));
                     let mut jetstream = jetstream::new(client.clone());
                     jetstream.set_timeout(ANSWER_WAIT);
                     return Some(Self {
@@ -97,6 +103,15 @@ impl Connection {
                 () = tokio::time::sleep(CONNECT_PAUSE) => {}
             }
         }
+    }
+}
+
+/// Has a connection made anew for what the servers ended, until the end of the service.
+async fn keep_hearing(client: Client, hearing: Hearing, mut shutdown: watch::Receiver<bool>) {
+    let mending = hearing.mend(|| async { drop(client.force_reconnect().await) });
+    tokio::select! {
+        _ = shutdown.wait_for(|stop| *stop) => {}
+        () = mending => {}
     }
 }
 

@@ -18,9 +18,13 @@ use super::remote::Remote;
 use super::settings::{self, LogOfStream};
 use super::slots::Slots;
 use crate::disk::RealDisk;
+use crate::error::OpenError;
 use crate::journal::block::first_chain;
 use crate::journal::{CaughtUp, Copies, JournalOptions, JournalReader, NotRunning, Recovered};
 use crate::position::Position;
+
+/// How long it takes from one try to find the stream to the next.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A stream that may hold a log.
 #[derive(Debug)]
@@ -50,7 +54,14 @@ impl<'a> Cluster<'a> {
         options: &'a JetStreamOptions,
         purpose: Purpose,
     ) -> Result<Self, ClusterError> {
-        let link = Link::connect(options)?;
+        Self::over(Link::connect(options)?, options, purpose)
+    }
+
+    fn over(
+        link: Link,
+        options: &'a JetStreamOptions,
+        purpose: Purpose,
+    ) -> Result<Self, ClusterError> {
         let (remote, info) = Remote::find_or_name(&link, options)?;
         let log = settings::check(options, &info, link.client.max_payload())?;
         let cluster = Self {
@@ -64,6 +75,32 @@ impl<'a> Cluster<'a> {
         };
         cluster.refuse_sealed()?;
         Ok(cluster)
+    }
+
+    /// The same, and looks again until patience is over while servers that can be reached have no
+    /// leader, or do not answer yet: after a power cut they elect one as long as nodes take to start.
+    pub(super) fn connect_patiently(options: &'a JetStreamOptions) -> Result<Self, ClusterError> {
+        let link = Link::connect(options)?;
+        let mut waited = Duration::ZERO;
+        loop {
+            let why = match Self::over(link.clone(), options, Purpose::Join) {
+                Err(why @ (ClusterError::Leaderless { .. } | ClusterError::Unanswered { .. })) => {
+                    why
+                }
+                connected => return connected,
+            };
+            if waited >= options.patience {
+                return Err(why);
+            }
+            if waited.is_zero() {
+                let patience_s = options.patience.as_secs();
+                tracing::warn!(%why, patience_s, "the cluster does not tell of the log yet, and is asked again");
+            }
+            let pause = link.run(async { tokio::time::sleep(ASK_AGAIN).await });
+            pause.map_err(|why| ClusterError::Unanswered { why })?;
+            // For about as long an answer was waited for.
+            waited += ASK_AGAIN * 2;
+        }
     }
 
     /// A stream is sealed when its log leaves, and at no other time.
@@ -251,7 +288,7 @@ impl<'a> Cluster<'a> {
         };
         let stream = self.options.stream.clone();
         if let Ok(Standing::Behind(_, end)) = standing {
-            let fork = self.fork(&JournalReader::open_of_cluster(folder)?)?;
+            let fork = self.fork(&open_copy(folder)?)?;
             // The stream is read anew for that, and may have all of the journal by now: a leader of
             // a moment ago showed less of it at first.
             if fork.common < fork.theirs && fork.only_ours() > 0 {
@@ -268,7 +305,7 @@ impl<'a> Cluster<'a> {
                 known: own.position,
             }),
             Ok(Standing::Diverged) => {
-                let fork = self.fork(&JournalReader::open_of_cluster(folder)?)?;
+                let fork = self.fork(&open_copy(folder)?)?;
                 Err(self.diverged(folder, fork))
             }
             Err(unplaced) => Err(unplaced.into_error(&stream)),
@@ -301,6 +338,19 @@ impl<'a> Cluster<'a> {
         read.unwrap_or_else(|why| Err(Unplaced::Unanswered(why)))
             .map_err(|unplaced| unplaced.into_error(&self.options.stream))
     }
+}
+
+/// The journal in a folder, which is a copy of a log on a cluster: if it is damaged that helps.
+pub(super) fn open_copy(folder: &Path) -> Result<JournalReader, ClusterError> {
+    JournalReader::open_of_cluster(folder).map_err(|error| match error {
+        OpenError::Corrupt(_) | OpenError::CorruptEnd(_) | OpenError::Regressed { .. } => {
+            ClusterError::Copy(error)
+        }
+        OpenError::Locked { .. }
+        | OpenError::Unfinished { .. }
+        | OpenError::Format { .. }
+        | OpenError::Io { .. } => ClusterError::Journal(error),
+    })
 }
 
 pub(super) fn not_caught_up(error: NotRunning) -> ClusterError {

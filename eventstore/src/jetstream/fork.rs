@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::cluster::{Cluster, Purpose};
+use super::cluster::{Cluster, Purpose, open_copy};
 use super::error::ClusterError;
 use super::options::JetStreamOptions;
 use super::publish::{chain_at, stream_end};
@@ -35,7 +35,7 @@ impl Fork {
 /// [`ClusterError`]: as [`cluster_status`](crate::cluster_status), `OtherLog`, or that
 /// the journal cannot be read.
 pub fn fork_of(folder: &Path, options: &JetStreamOptions) -> Result<Fork, ClusterError> {
-    let journal = JournalReader::open_of_cluster(folder)?;
+    let journal = open_copy(folder)?;
     let cluster = Cluster::connect(options, Purpose::Join)?;
     let theirs = cluster.log.history.identity().log_id;
     let ours = journal.history().identity().log_id;

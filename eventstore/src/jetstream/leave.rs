@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::cluster::{Cluster, Purpose, not_caught_up};
+use super::cluster::{Cluster, Purpose, not_caught_up, open_copy};
 use super::error::ClusterError;
 use super::farewell::Farewell;
 use super::heads::Head;
@@ -17,7 +17,7 @@ use crate::event::Label;
 use crate::history::{LogHistory, epoch_after};
 use crate::journal::recovery::begin_epoch;
 use crate::journal::segment::corruption;
-use crate::journal::{Copies, JournalOptions, JournalReader, Recovered};
+use crate::journal::{Copies, JournalOptions, Recovered};
 use crate::position::{LogIdentity, Position};
 
 /// Where a journal notes the farewell that it is about to send.
@@ -67,7 +67,7 @@ pub fn leave_cluster(
     options: &JetStreamOptions,
     leaver: &Leaver,
 ) -> Result<LeftCluster, ClusterError> {
-    let reader = JournalReader::open_of_cluster(folder)?;
+    let reader = open_copy(folder)?;
     let (history, head) = (reader.history().clone(), reader.head());
     drop(reader);
     let cluster = Cluster::connect(options, Purpose::Leave)?;
@@ -124,7 +124,7 @@ pub fn abandon_cluster(
     journal: JournalOptions,
     now_us: i64,
 ) -> Result<LeftCluster, ClusterError> {
-    let history = JournalReader::open_of_cluster(folder)?.history().clone();
+    let history = open_copy(folder)?.history().clone();
     let LogIdentity { log_id, epoch } = history.identity();
     let noted = read_note(&folder.join(NOTE_NAME))?.filter(|noted| noted.is_behind(&history));
     let identity = noted.map_or_else(

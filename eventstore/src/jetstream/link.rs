@@ -15,6 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::access::NatsAccess;
 use super::error::ClusterError;
 use super::events::ConnectionTelling;
+use super::hearing::{DENIED, Hearing};
 use super::options::JetStreamOptions;
 use super::saying::NatsTrouble;
 use super::version::NatsVersion;
@@ -27,8 +28,6 @@ use crate::error::OpenError;
 const STEP_WAIT: Duration = Duration::from_secs(1);
 /// How often a silent server is asked whether it lives, while all wait for it.
 const PING_EVERY: Duration = Duration::from_millis(500);
-/// How a server begins to say what a user must not do, in small letters.
-const DENIED: &str = "permissions violation";
 
 /// How long it takes until something that may have passed is looked at again.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -92,8 +91,9 @@ impl Link {
         let thread = Thread::start()?;
         let servers = options.access.shown();
         let addresses = options.access.addresses()?;
-        let denied = Arc::default();
-        let connecting = connect_options(&options.access, &denied)?.connect(addresses);
+        let (denied, hearing) = (Arc::default(), Hearing::default());
+        let connecting = connect_options(&options.access, (&denied, &hearing))?;
+        let connecting = connecting.connect(addresses);
         let connected = thread.run(connecting);
         let client = match connected {
             Some(Ok(client)) => client,
@@ -129,12 +129,17 @@ impl Link {
         let context = context.ok_or_else(|| ClusterError::Unanswered {
             why: "the client failed".to_owned(),
         })?;
-        Ok(Self {
+        let link = Self {
             thread: Arc::new(thread),
-            client,
+            client: client.clone(),
             context,
             denied,
-        })
+        };
+        link.spawn(hearing.mend(move || {
+            let client = client.clone();
+            async move { drop(client.force_reconnect().await) }
+        }));
+        Ok(link)
     }
 
     /// What the servers said that this user must not do, if they did: whatever
@@ -193,13 +198,13 @@ pub(super) fn connections(statistics: &Statistics) -> u64 {
 
 fn connect_options(
     access: &NatsAccess,
-    denied: &Arc<Mutex<Option<String>>>,
+    (denied, hearing): (&Arc<Mutex<Option<String>>>, &Hearing),
 ) -> Result<ConnectOptions, ClusterError> {
     let options = access.client_options()?.name("airpost, the log");
     let options = options
         .request_timeout(Some(STEP_WAIT))
         .ping_interval(PING_EVERY);
-    let denied = Arc::clone(denied);
+    let (denied, hearing) = (Arc::clone(denied), hearing.clone());
     let telling = Mutex::new(ConnectionTelling::default());
     Ok(options.event_callback(move |event| {
         let mut telling = telling.lock().unwrap_or_else(PoisonError::into_inner);
@@ -207,6 +212,7 @@ fn connect_options(
         if let Event::ServerError(ServerError::Other(words)) = event
             && words.to_lowercase().starts_with(DENIED)
         {
+            hearing.reports(&words);
             *denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
         }
         std::future::ready(())

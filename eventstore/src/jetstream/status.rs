@@ -7,7 +7,7 @@ use async_nats::jetstream::stream::Info;
 use uuid::Uuid;
 
 use super::access::ANSWER_WAIT;
-use super::cluster::{Cluster, Purpose};
+use super::cluster::{Cluster, Purpose, open_copy};
 use super::error::ClusterError;
 use super::heads::{self, Head};
 use super::link::Link;
@@ -215,7 +215,7 @@ fn copies(info: &Info) -> Vec<ClusterCopy> {
 fn journal_in(folder: &Path) -> Result<Option<JournalReader>, ClusterError> {
     Ok(match crate::journal::log_id_in(folder)? {
         None => None,
-        Some(_) => Some(JournalReader::open_of_cluster(folder)?),
+        Some(_) => Some(open_copy(folder)?),
     })
 }
 
