@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use crate::store::OutageKind;
 
+/// From when on an outage is told of also if another one of its kind was a moment before.
+const LASTS: Duration = Duration::from_secs(5);
+
 /// How often an outage that lasts is told of once more, where there is a clock.
 const REMINDED_EVERY: Duration = Duration::from_mins(1);
 
@@ -135,7 +138,13 @@ impl OutageCell {
             let is_another = !outage.met.contains(&kind);
             outage.met.extend(is_another.then_some(kind));
             outage.latest = obstacle;
-            if is_another && is_news {
+            if !outage.is_told {
+                // One after the other, and not one that comes and goes.
+                if !is_news && time_between(outage.since, now) < Some(LASTS) {
+                    return None;
+                }
+                News::Begins
+            } else if is_another && is_news {
                 News::Another
             } else if time_between(outage.told_at, now) >= Some(REMINDED_EVERY) {
                 News::Lasts(time_between(outage.since, now)?)
@@ -248,5 +257,12 @@ mod tests {
             ended += usize::from(cell.over().is_some());
         }
         assert_eq!((told, ended), (4, 4), "each kind, each minute");
+        // One that does not go is told of all the same.
+        let met = (120..130).filter_map(|second| {
+            seconds.store(second, Ordering::Relaxed);
+            cell.met(unanswered())
+        });
+        assert_eq!(met.collect::<Vec<_>>(), [News::Begins]);
+        assert!(cell.over().is_some());
     }
 }
