@@ -95,19 +95,39 @@ fn log_id_of_journal(data: &Path) -> Option<Uuid> {
 /// # Errors
 /// If it is, with what can be done.
 pub fn refuse_of_a_cluster(data: &Path) -> anyhow::Result<()> {
-    let (found, path, data) = (of(data)?, path_in(data), data.display());
+    let (found, path) = (of(data)?, path_in(data));
     match found {
         None => Ok(()),
         Some(Membership::Joining(stream)) => bail!(
-            "{data}: its log is being put on a cluster, the stream {stream}, and that was interrupted: run airpost \
-             cluster join --data {data} again, with the same --nats and --cluster {stream}. Only if there never was \
-             such a stream can it be taken back: remove the file {}",
+            "{}. Only if there never was such a stream can it be taken back: remove the file {}",
+            interrupted(data, &stream),
             path.display()
         ),
         Some(Membership::Member(stream)) => bail!(
-            "{data}: its journal is a copy of the log that several nodes write, the stream {stream}: give --nats and \
-             --cluster {stream}, or take the whole log off the cluster by airpost cluster leave --data {data}"
+            "{0}: its journal is a copy of the log that several nodes write, the stream {stream}: give --nats and \
+             --cluster {stream}, or take the whole log off the cluster by airpost cluster leave --data {0}",
+            data.display()
         ),
+    }
+}
+
+/// What is said of a folder whose log is not yet all on the cluster.
+fn interrupted(data: &Path, stream: &str) -> String {
+    format!(
+        "{0}: its log is being put on a cluster, the stream {stream}, and that was interrupted: run airpost cluster join \
+         --data {0} again, with the same --nats and --cluster {stream}",
+        data.display()
+    )
+}
+
+/// Refuses a folder whose log is being put on a cluster, as somebody began and did not end.
+///
+/// # Errors
+/// If it is, with what ends it.
+pub fn refuse_of_a_join(data: &Path) -> anyhow::Result<()> {
+    match of(data)? {
+        Some(Membership::Joining(stream)) => bail!("{}", interrupted(data, &stream)),
+        Some(Membership::Member(_)) | None => Ok(()),
     }
 }
 

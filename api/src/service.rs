@@ -287,6 +287,7 @@ impl Opened {
             ..ViewsOptions::default()
         };
         let (journal, log, cluster) = if let Some(cluster) = config.nats.log() {
+            membership::refuse_of_a_join(&config.data)?;
             let shared = open_shared_log(&config.data, options, &cluster, Box::new(|_, _| ()));
             let shared = shared.map_err(|error| refusal_of_log(error, &config.data))?;
             time_publishing(&shared.figures, environment.clone());

@@ -311,6 +311,7 @@ fn heal(options: &MakingOptions) -> anyhow::Result<ExitCode> {
     let _lock = DataLock::acquire(data, "cluster heal")?;
     membership::refuse_of_another(data, stream)?;
     let folders = Folders::of(data).existing()?;
+    membership::refuse_of_a_join(data)?;
     let Some(Membership::Member(_)) = membership::of(data)? else {
         bail!(
             "{}: it is no node's folder: have its log put on the cluster by airpost cluster join",

@@ -118,6 +118,7 @@ async fn examine_together(
 ) {
     tell(examine_jetstream(client).await);
     tell(examine_inbox(client).await);
+    try_rights(client, examination).await;
     let options = &examination.options;
     tell(examine_drones(client, options).await);
     if let Some(consumer) = &options.nats_drone_consumer {
@@ -131,6 +132,33 @@ async fn examine_together(
         tell(may_anybody_write(client, log));
         tell(examine_heads(client, &log.stream).await);
     }
+}
+
+/// Asks, without wanting an answer, for what is else seen only when a node does not get it: an empty
+/// request comes to nothing, and servers say at once that it is not permitted.
+async fn try_rights(client: &Client, examination: &Examination) {
+    let options = &examination.options;
+    let (stream, named) = (&options.nats_drone_stream, &options.nats_drone_consumer);
+    let consumer = named.as_deref().unwrap_or("airpost-doctor");
+    let mut subjects = vec![
+        format!("$JS.API.CONSUMER.DURABLE.CREATE.{stream}.{consumer}"),
+        format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}"),
+        format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"),
+        format!("$JS.ACK.{stream}.{consumer}.doctor"),
+    ];
+    if let Some(JetStreamOptions { stream: log, .. }) = &examination.log {
+        subjects.extend([
+            format!("$JS.API.DIRECT.GET.{log}"),
+            format!("$JS.API.DIRECT.GET.{log}.airpost.log.{log}"),
+            format!("$JS.API.STREAM.MSG.GET.{log}"),
+            format!("$JS.API.CONSUMER.CREATE.{stream}.airpost-doctor"),
+        ]);
+    }
+    for subject in subjects {
+        // That the connection is lost is seen by what is asked next.
+        drop(client.publish(subject, "".into()).await);
+    }
+    drop(tokio::time::timeout(ANSWER_WAIT, client.flush()).await);
 }
 
 /// What the servers said that the user must not do: what needs it is not answered, and they say so

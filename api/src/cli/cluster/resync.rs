@@ -214,11 +214,11 @@ fn refuse_longer(
 }
 
 /// Whether a journal cannot be read for what it holds, and not for who reads it.
-fn is_damage(error: &ClusterError) -> bool {
+pub(super) fn is_damage(error: &ClusterError) -> bool {
     matches!(
         error,
         ClusterError::Unread(ReadError::Corrupt(_))
-            | ClusterError::Journal(
+            | ClusterError::Copy(
                 OpenError::Corrupt(_) | OpenError::CorruptEnd(_) | OpenError::Regressed { .. }
             )
     )

@@ -7,9 +7,10 @@ use eventstore::{
     ClusterError, ClusterStatus, FolderPlace, JetStreamOptions, JournalReader, Position,
 };
 
-use super::LogOptions;
+use super::{LogOptions, resync};
 use crate::cli::FINDINGS;
 use crate::cli::terminal::say;
+use crate::membership;
 use crate::service::{Folders, holds_segments};
 
 /// How much room a stream must have left, bytes: for the largest block, which is 512 KiB, and some more.
@@ -34,6 +35,12 @@ pub(super) fn status(options: &StatusOptions) -> anyhow::Result<ExitCode> {
         .map(|data| Folders::of(data).journal);
     let status = match eventstore::cluster_status(&cluster, journal.as_deref()) {
         Ok(status) => status,
+        // It hides nothing of the cluster.
+        Err(error) if resync::is_damage(&error) => {
+            tell(&cluster, &eventstore::cluster_status(&cluster, None)?);
+            say(format_args!("folder: its journal cannot be read: {error}"));
+            return Ok(ExitCode::from(FINDINGS));
+        }
         // Who mends it, or goes on without it, needs to know which journal is the longest.
         Err(error) => {
             if let Some(journal) = &journal {
@@ -46,7 +53,13 @@ pub(super) fn status(options: &StatusOptions) -> anyhow::Result<ExitCode> {
             return Err(error.into());
         }
     };
-    let is_in_order = tell(&cluster, &status);
+    let mut is_in_order = tell(&cluster, &status);
+    if let Some(data) = &options.data
+        && let Err(error) = membership::refuse_of_a_join(data)
+    {
+        say(format_args!("folder: {error}"));
+        is_in_order = false;
+    }
     // A stream that may not hold the log is held against nothing.
     if let (None, Some(journal)) = (status.head, &journal) {
         tell_journal(journal);
@@ -130,8 +143,9 @@ fn tell_majority(stream: &str, status: &ClusterStatus) -> bool {
     let is_led = status.copies.iter().any(|copy| copy.is_leader);
     let led = if is_led { "" } else { ", and none leads" };
     say(format_args!(
-        "stream {stream}: {there} of its {} copies are there{led}: nothing is written until a majority is; start the \
-         servers that are down ({}), or wait some seconds where they are just up",
+        "stream {stream}: {there} of its {} copies are there{led}, as far as the server knows that answers: nothing is \
+         written until a majority is; start the servers that are down among the others ({}), or wait some seconds where \
+         they are just up",
         status.copies.len(),
         away.join(", ")
     ));

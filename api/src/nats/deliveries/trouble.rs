@@ -86,7 +86,8 @@ pub(super) enum Trouble {
     },
     /// The stream tells of another log. Nothing was written to it.
     #[error(
-        "the stream {stream} has the events of another log; give each log a NATS account of its own, \
+        "the stream {stream} has the events of another log; if this is to be a node of that one, start it with \
+         --cluster, and an empty folder; else give each log a NATS account of its own, \
          or remove the streams {stream} and {stream}_CURSOR and they are made for this log"
     )]
     OtherLog {
