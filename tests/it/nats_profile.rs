@@ -424,28 +424,20 @@ async fn nodes_of_one_log_join_it_write_it_and_leave_it_with_what_the_configurat
     server.stop().await;
     let (nkey, authority) = (handed.path("AIRPOST_KEY"), handed.path("authority.pem"));
     let url = broker.url();
-    let run = async |stream: &str, command: &[&str], data: &Path| {
+    let run = async |stream: &str, command: &[&str], data: Option<&Path>| {
         let words = ["--cluster", stream, "--single-replica", "--nats", &url];
-        let paths = [
-            ("--data", data),
-            ("--nats-nkey", &nkey),
-            ("--nats-ca", &authority),
-        ];
+        let paths = [("--nats-nkey", &*nkey), ("--nats-ca", &*authority)];
+        let paths = data.map(|data| ("--data", data)).into_iter().chain(paths);
         let paths = paths.map(|(name, path)| [name.as_ref(), path.as_os_str()]);
-        let words = ["cluster"]
-            .iter()
-            .chain(command)
-            .chain(&words)
-            .map(OsStr::new);
-        let words = words.chain(paths.into_iter().flatten());
-        airpost().run(words).await
+        let words = command.iter().chain(&words).map(OsStr::new);
+        airpost().run(words.chain(paths.flatten())).await
     };
     let cluster = async |command: &[&str], data: &Path| {
-        let output = run(LOG, command, data).await;
+        let output = run(LOG, &[&["cluster"], command].concat(), Some(data)).await;
         assert_eq!(output.code, Some(0), "{command:?}: {output:?}");
     };
     cluster(&["join"], first.path()).await;
-    let mistyped = run("LGO", &["join"], second.path()).await;
+    let mistyped = run("LGO", &["cluster", "join"], Some(second.path())).await;
     let named = "(the logs there: LOG)";
     assert!(mistyped.stderr.contains(named), "{mistyped:?}");
     cluster(&["join"], second.path()).await;
@@ -459,6 +451,8 @@ async fn nodes_of_one_log_join_it_write_it_and_leave_it_with_what_the_configurat
     deliver(&two.client(), 1).await;
     let operator = handed.client(&url, "OPERATOR_KEY").await;
     assert_told(&two.client(), &operator).await;
+    let healthy = run(LOG, &["doctor"], None).await;
+    assert_eq!(healthy.code, Some(0), "{healthy:?}");
     one.stop_only().await;
     two.stop_only().await;
     cluster(&["heal"], first.path()).await;
