@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -292,13 +292,17 @@ impl Server {
     /// When the file it logs to cannot be read.
     #[must_use]
     pub fn log(&self) -> String {
-        let mut log = &self.log;
-        let mut bytes = Vec::new();
-        // The server shares the file's offset only with this handle's clone, and appends at the end.
-        log.seek(SeekFrom::Start(0))
-            .expect("a temporary file can be rewound");
-        log.read_to_end(&mut bytes)
-            .expect("a temporary file can be read");
+        let length = self
+            .log
+            .metadata()
+            .expect("an open file has a length")
+            .len();
+        let length = usize::try_from(length).expect("it fits into memory");
+        let mut bytes = vec![0; length];
+        // Without moving the file's offset: it is the one at which the server writes, too.
+        self.log
+            .read_exact_at(&mut bytes, 0)
+            .expect("what was written can be read");
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
